@@ -503,6 +503,11 @@ def test_delta_tables_that_cannot_be_read_are_told(tmp_path: Path) -> None:
             f"{where}?version=7",
             "expected version 7 of a Delta table, found none that can be read: was it vacuumed?",
         ),
+        (f"{where}?version={10**17}", "expected version 100000000000000000 of a Delta table"),
+        *(
+            (f"{where}?version={version}", "expected delta:/folder, with ?version=NUMBER if not")
+            for version in (10**23, "9" * 5_000, "-1", "٣", "")
+        ),
         (f"{where}?version=x", "expected delta:/folder, with ?version=NUMBER if not the newest."),
     ):
         with pytest.raises((BadFile, ConfigurationError), match=re.escape(sentence)):

@@ -7,11 +7,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from msgspec import structs
 from typer.testing import CliRunner
 
 from commands import run
@@ -22,7 +24,7 @@ from shroff.errors import BadFile, BundleError, ConfigurationError, UnknownColum
 from shroff.features.engines.batch import compute_plan
 from shroff.features.engines.replay import replay
 from shroff.features.plan import Plan
-from shroff.package import load
+from shroff.package import load, save
 from shroff.pipeline import collect_table
 from shroff.project import load_project
 
@@ -121,6 +123,26 @@ def test_a_changed_file_in_a_bundle_is_refused(folder: Path, tmp_path: Path) -> 
         BundleError, match=r"`vectors-1.arrow` is not the file the bundle was made with"
     ):
         load(tmp_path / "bundle")
+
+
+def test_vectors_that_the_features_of_a_bundle_do_not_fit_are_refused(
+    folder: Path, tmp_path: Path
+) -> None:
+    bundle = load(folder / "bundle")
+    (learned,) = bundle.vectors
+    narrow = replace(
+        learned,
+        lesson=structs.replace(
+            learned.lesson, definition=structs.replace(learned.lesson.definition, dimensions=4)
+        ),
+        vectors=learned.vectors[:, :4],
+    )
+    for vectors, sentence in (
+        ((narrow,), r"purchases\[5\]"),
+        ((learned, learned), "expected vectors of different names, got two of one name"),
+    ):
+        with pytest.raises(BundleError, match=sentence):
+            save(replace(bundle, vectors=vectors), tmp_path / "bundle")
 
 
 def test_late_vectors_keep_a_model_from_being_packaged(folder: Path, tmp_path: Path) -> None:

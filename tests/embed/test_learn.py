@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from shroff import Entity, Schema
 from shroff.embed import Vectors, learn, read_vectors
 from shroff.embed.counts import occurrences, pairs, vocabulary
+from shroff.embed.learned import Lesson, TokenVectors
 from shroff.errors import BadFile, ConfigurationError, DataError, NotFound, UnknownColumn
 
 SCHEMA = Schema(
@@ -224,6 +225,24 @@ def test_a_damaged_file_is_refused(tmp_path: Path, damage: str) -> None:
         )
     with pytest.raises(BadFile):
         read_vectors(path)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "occurrences", "sentence"),
+    [
+        ((("mc", "1"),), (5,), "expected tokens of the columns of its definition, got others."),
+        ((("mcc", "1"), ("mcc", "1")), (5, 5), "expected each token once"),
+        ((("mcc", "1"),), (0,), "expected each token once, with how often it occurred."),
+    ],
+)
+def test_a_file_of_other_tokens_is_refused(
+    tmp_path: Path, tokens: tuple[tuple[str, str], ...], occurrences: tuple[int, ...], sentence: str
+) -> None:
+    lesson = Lesson(definition=SHOPS, payments=9, pairs=9, latest=9)
+    vectors = np.ones((len(tokens), SHOPS.dimensions), np.int16)
+    TokenVectors(lesson, tokens, occurrences, vectors).write(tmp_path / "shops.arrow")
+    with pytest.raises(BadFile, match=sentence):
+        read_vectors(tmp_path / "shops.arrow")
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -4,18 +4,23 @@ between two.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+from msgspec import structs
 
+from commands import answer
 from commands import run as command
 from patience import until
 from shroff.errors import BadFile, DataError, NotFound
-from shroff.experiment import Runs, differences
+from shroff.experiment import RunRecord, Runs, differences
 
 FOREVER = """
 import sys, time
@@ -77,6 +82,102 @@ def test_a_run_is_found_by_how_its_name_begins(tmp_path: Path) -> None:
     (tmp_path / names[0] / "run.json").write_text("{}")
     with pytest.raises(BadFile, match="expected the record of a run"):
         runs.find(names[0])
+
+
+def _write_bad_records(runs: Runs) -> list[str]:
+    """Records that nobody could have written, beside one good run; and their names."""
+    with runs.begin({}, {}) as recording:
+        recording.figures = {"best": "rules"}
+    good = json.loads((runs.folder / recording.record.run / "run.json").read_bytes())
+    for name, record in {
+        "empty": "{}",
+        "deep": "[" * 100_000,
+        "other": json.dumps(good),
+        "cut": json.dumps(good)[:50],
+    }.items():
+        (runs.folder / name).mkdir()
+        (runs.folder / name / "run.json").write_text(record)
+    (runs.folder / "pipe").mkdir()
+    os.mkfifo(runs.folder / "pipe" / "run.json")
+    (runs.folder / "link").mkdir()
+    (runs.folder / "link" / "run.json").symlink_to("/dev/zero")
+    return ["cut", "deep", "empty", "link", "other", "pipe"]
+
+
+def test_bad_records_hide_no_good_one(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    bad = _write_bad_records(runs)
+    records, unreadable = runs.scan()
+    assert unreadable == bad
+    assert runs.latest() == records[0]
+    assert len(records) == 1
+    for name in bad:
+        with pytest.raises(BadFile, match=f"{name}/run.json: "):
+            runs.find(name)
+
+
+def test_a_lock_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    with runs.begin({}, {}) as recording:
+        written = (recording.folder / "run.json").read_bytes()
+    (recording.folder / "run.json").write_bytes(written)
+    (recording.folder / "lock").unlink()
+    os.mkfifo(recording.folder / "lock")
+    assert runs.status(runs.find(recording.record.run)) == "killed"
+
+
+def test_a_record_without_its_parts_is_listed_and_told(tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    _write_bad_records(Runs(folder))
+    lacking: dict[str, dict[str, Any]] = {
+        "figures": {"figures": {"best": "rules"}},
+        "inputs": {"inputs": {"data": {}}},
+        "machine": {"machine": {}},
+        "types": {"figures": {"best": ["rules"]}},
+        "bundle": {"bundle": {}},
+    }
+    for name, parts in lacking.items():
+        (folder / name).mkdir()
+        record: dict[str, Any] = {
+            "run": name,
+            "began": "",
+            "parameters": {},
+            "inputs": {},
+            "code": {},
+        }
+        machine = {"system": "x", "cores": 2}
+        (folder / name / "run.json").write_text(json.dumps(record | {"machine": machine} | parts))
+    rows = answer("runs", "list", home=tmp_path)["runs"]
+    assert len(rows) == 7 + len(lacking)
+    assert sum(row["status"] == "unreadable" for row in rows) >= 6 + 4
+    command("runs", "list", home=tmp_path)
+    # the name of a file is shown in the list only
+    for name in lacking.keys() - {"inputs"}:
+        with pytest.raises(BadFile, match=rf"{name}: the figures are not as this release"):
+            command("runs", "show", name, home=tmp_path)
+
+
+def test_what_a_record_says_commands_no_terminal(tmp_path: Path) -> None:
+    evil = "\x1b]0;owned\x07[/red]\x9b2J\u202e"
+    record = RunRecord(
+        run="evil",
+        began=evil,
+        parameters={"a": evil, evil: 1},
+        inputs={"data": {"file": evil, "sha256": evil}, evil: {"source": evil}},
+        code={evil: evil},
+        machine={"system": evil, "cores": evil},
+        seconds={evil: 1.0},
+        failure=evil,
+        ended=evil,
+        bundle={"folder": evil, "version": evil},
+    )
+    for name in ("evil", "evil\x1b[2J"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        written = msgspec.json.encode(structs.replace(record, run=name))
+        (tmp_path / "runs" / name / "run.json").write_bytes(written)
+    for words in (("list",), ("show", "evil"), ("compare", "evil", "evil\x1b")):
+        printed = command("runs", *words, home=tmp_path)
+        assert all(one == "\n" or one.isprintable() for one in printed), words
 
 
 def test_only_what_differs_is_a_difference(tmp_path: Path) -> None:

@@ -4,9 +4,12 @@ JSON.
 
 from __future__ import annotations
 
-from typing import get_args
+import re
+from collections.abc import Callable
+from typing import Any, get_args
 
 import msgspec
+import numpy as np
 import pytest
 
 from shroff import Entity, FeatureGroup, Schema, calendar, sql
@@ -16,6 +19,11 @@ from shroff.features.define import Aggregate
 
 card = Entity("card", "card_id")
 schema = Schema(id="id", time="time", amount="amount")
+# as a project without types calls them
+any_card: Any = card
+any_entity: Any = Entity
+any_sql: Any = sql
+any_calendar: Any = calendar
 
 
 def names(*features: Aggregate) -> list[str]:
@@ -214,6 +222,53 @@ def test_options_must_fit_the_aggregate(settings: dict[str, object], sentence: s
             },
             Aggregate,
         )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (lambda: any_card.last("mcc", None), "card.last: expected a window such as `1d` or a list"),
+        (lambda: any_card.count(True), "card.count: expected a window such as `1d` or a list"),
+        (lambda: any_card.count(["1d", 3]), "count(window=…): expected `str`, got `int`."),
+        (lambda: any_card.last("mcc", "1d", n="1"), "last(n=…): expected `int`, got `str`."),
+        (lambda: any_card.first("mcc", "1d", n=True), "first(n=…): expected `int`, got `bool`."),
+        (lambda: any_card.last("mcc", "1d", n=1.0), "last(n=…): expected `int`, got `float`."),
+        (lambda: any_card.seconds_since_last("1d", n=None), "(n=…): expected `int`, got `null`."),
+        (lambda: any_card.last(3, "1d"), "last(column=…): expected `str | null`, got `int`."),
+        (lambda: any_card.last("mcc", "1d", where=3), "last(where=…): expected `str | null`"),
+        (lambda: any_card.last("mcc", "1d", delay=3), "last(delay=…): expected `str | null`"),
+        (
+            lambda: any_card.count("1d", include_current="no"),
+            "(include_current=…): expected `bool`",
+        ),
+        (lambda: any_card.count("1d", name=3), "expected name= as a text, got int."),
+        (lambda: any_card.quantile("eur", "1d", q="0.5"), "quantile(q=…): expected `float | null`"),
+        (lambda: any_card.risk("1d", prior="x"), "risk(prior=…): expected `float`, got `str`."),
+        (lambda: any_card.share(None, "1d"), "share needs condition="),
+        (lambda: any_card.habit("shops", "1d"), "habit: expected `Vectors(…)` of `shroff.embed`"),
+        (
+            lambda: any_card.distance(None, "1d"),
+            "distance: expected `Vectors(…)` of `shroff.embed`",
+        ),
+        (lambda: any_entity(3, "card_id"), "Entity(name=…): expected `str`, got `int`."),
+        (lambda: any_entity("card", None), "Entity(columns=…): expected `str | array`"),
+        (
+            lambda: any_entity("card", [3]),
+            "Entity(columns=…): expected `str`, got `int` - at `$[0]`",
+        ),
+        (lambda: any_sql("big", None), "Sql(expression=…): expected `str`, got `null`."),
+        (lambda: any_calendar(None), "expected calendar of hour"),
+        (lambda: any_calendar("hour", name=3), "Calendar(name=…): expected `str`, got `int`."),
+    ],
+)
+def test_a_value_of_another_type_is_refused(wrong: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(sentence)):
+        wrong()
+
+
+def test_a_whole_number_is_a_fraction() -> None:
+    assert card.risk("1d", prior=1, weight=np.float64(2)) == card.risk("1d", prior=1.0, weight=2.0)
+    assert isinstance(card.risk("1d", prior=1, weight=2)[0].prior, float)
 
 
 def test_json_says_only_what_was_said() -> None:

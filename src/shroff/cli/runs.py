@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from shroff.cli.terminal import AsJson, out, print_rows, show, visible
+from shroff.cli.terminal import AsJson, as_written, out, print_rows, seen, show, visible
+from shroff.errors import BadFile
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,10 +33,19 @@ def recorded() -> Runs:
 @app.command("list")
 def list_runs(as_json: AsJson = False) -> None:
     """List all runs, the oldest first, with their status, best detector and its average precision
-    on the test part.
+    on the test part; last those whose records cannot be read.
     """
     runs = recorded()
-    rows = [_row(one, runs.status(one)) for one in runs.all()]
+    records, unreadable = runs.scan()
+    rows = []
+    for record in records:
+        try:
+            with as_written(record.run, BadFile):
+                rows.append(_row(record, runs.status(record)))
+        except BadFile:
+            unreadable.append(record.run)
+    nothing = dict.fromkeys(("data", "split", "best", "average_precision", "bundle"))
+    rows += [{"run": name, "status": "unreadable"} | nothing for name in unreadable]
     if as_json:
         show({"runs": rows})
     elif rows:
@@ -128,13 +138,16 @@ def show_record(record: RunRecord, status: str, *, as_json: bool) -> None:
     if as_json:
         show({"status": status} | to_builtins(record))
         return
-    why = "" if record.failure is None else f": {visible(record.failure)}"
-    out.print(f"{record.run}, begun {record.began}, {status}{why}", soft_wrap=True, markup=False)
-    for name, value in _facts(record).items():
-        out.print(f"{name}: {value}", soft_wrap=True, markup=False, highlight=False)
-    if record.figures:
-        print_figures(record.figures)
-        out.print(f"Best on held-out training rows: {record.figures['best']}.", markup=False)
+    why = "" if record.failure is None else f": {record.failure}"
+    head = visible(f"{record.run}, begun {record.began}, {status}{why}")
+    out.print(head, soft_wrap=True, markup=False)
+    with as_written(record.run, BadFile):
+        for name, value in _facts(record).items():
+            out.print(f"{name}: {visible(value)}", soft_wrap=True, markup=False, highlight=False)
+        if record.figures:
+            print_figures(record.figures)
+            best = visible(record.figures["best"])
+            out.print(f"Best on held-out training rows: {best}.", markup=False)
 
 
 def print_figures(summary: Mapping[str, Any]) -> None:
@@ -144,6 +157,7 @@ def print_figures(summary: Mapping[str, Any]) -> None:
     from shroff.evaluate.metrics import Metrics
     from shroff.evaluate.report import comparison, decisions, no_review_band, payment_parts
 
+    summary = seen(summary)
     out.print(
         payment_parts(
             {name: (part["payments"], part["frauds"]) for name, part in summary["parts"].items()}

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Protocol
 
 import typer
 from rich.console import Console
+from rich.errors import MarkupError
 from rich.markup import escape
 from rich.progress import (
     Progress,
@@ -27,7 +28,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from shroff.errors import one_line
+from shroff.errors import ShroffError, one_line
 
 # a pipe has no width of its own: do not squeeze tables into 80 columns
 out = Console(width=None if sys.stdout.isatty() else 120)
@@ -176,13 +177,47 @@ def operator() -> str:
         return f"uid {os.getuid()}"
 
 
+@contextmanager
+def as_written(what: str, error: type[ShroffError]) -> Iterator[None]:
+    """Turn what reading figures of other parts or types raises into one sentence.
+
+    Args:
+        what: holds them, such as the path of a bundle.
+    """
+    try:
+        yield
+    except ShroffError:
+        raise
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        MarkupError,
+    ) as caught:
+        raise error(
+            f"{what}: the figures are not as this release writes them ({type(caught).__name__}); "
+            "train it again."
+        ) from None
+
+
+def seen(value: Any) -> Any:
+    """A value of JSON in which `visible` shows every text, names of fields too."""
+    if isinstance(value, Mapping):
+        return {seen(name): seen(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [seen(one) for one in value]
+    return escape(visible(value)) if isinstance(value, str) else value
+
+
 def print_rows(rows: Sequence[Mapping[str, object]], *columns: str) -> None:
     """Print rows as a table; missing values are blank, lists are joined by commas, and what is
     longer than its column goes on in the next line.
     """
     table = Table()
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(_cell(column), overflow="fold")
     for row in rows:
         table.add_row(*map(_cell, row.values()))
     out.print(table)

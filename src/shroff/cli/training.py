@@ -7,21 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.errors import MarkupError
 
 from shroff.cli.arguments import TABLE, Join, Labels, MaxBad, ProjectPath, table
 from shroff.cli.runs import print_figures, recorded, show_record
 from shroff.cli.terminal import (
     AsJson,
+    as_written,
     err,
     out,
     print_currencies,
     print_dropped,
     print_notices,
+    seen,
     show,
     steps,
 )
-from shroff.errors import BundleError, CheckFailed, ConfigurationError, NotFound
+from shroff.errors import BadFile, BundleError, CheckFailed, ConfigurationError, NotFound
 from shroff.location import Location
 from shroff.settings import Settings
 
@@ -260,7 +261,8 @@ def report(
     from shroff.collect.sources import written_whole
     from shroff.report import render
 
-    text = render(record).encode()
+    with as_written(record.run, BadFile):
+        text = render(record).encode()
     with written_whole(out_file, private=True) as file:
         file.write(text)
     if as_json:
@@ -285,13 +287,8 @@ def _report_bundle(loaded: Bundle, name: str, *, as_json: bool) -> None:
         return
     head = f"{loaded.name}, version {loaded.version}, trained on data {loaded.fingerprint[:12]}"
     out.print(head, markup=False)
-    try:
-        _print_report(loaded.name, loaded.metrics)
-    except (KeyError, TypeError, ValueError, AttributeError, MarkupError) as error:
-        raise BundleError(
-            f"{name}: the figures are not as this release writes them ({type(error).__name__}); "
-            "train it again."
-        ) from None
+    with as_written(name, BundleError):
+        _print_report(seen(loaded.name), seen(loaded.metrics))
 
 
 def _print_report(name: str, metrics: Mapping[str, Any]) -> None:

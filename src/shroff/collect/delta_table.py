@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from typing import Final
 
 import polars as pl
 
 from shroff.collect.remote import PART_ROWS, Bookmark, TablePart
 from shroff.errors import BadFile, ConfigurationError, ShroffError, SourceUnavailable
 from shroff.location import FORMS, Location
+
+_VERSION: Final = re.compile("[0-9]{1,18}")
 
 
 class DeltaLog:
@@ -20,7 +24,7 @@ class DeltaLog:
         self._location = location
         self._uri = location.text.removeprefix("delta:").partition("?")[0]
         version = location.options.get("version")
-        if not self._uri or (version is not None and not version.isdecimal()):
+        if not self._uri or (version is not None and not _VERSION.fullmatch(version)):
             raise ConfigurationError(
                 f"{location}: expected {FORMS['delta']}, with ?version=NUMBER if not the newest."
             )

@@ -201,6 +201,7 @@ def parse_vectors(content: bytes, path: str | Path) -> TokenVectors:
         OSError,
     ):
         raise _damaged(path) from None
+    _require_sound(found, path)
     if found.content != content:
         raise BadFile(f"{path}: it is not as this release writes it; learn the vectors again.")
     return found
@@ -219,6 +220,15 @@ def _require_plain(content: bytes, path: str | Path) -> None:
         )
     if not 0 < batch.rows <= MOST_TOKENS:
         raise BadFile(f"{path}: expected 1 to {MOST_TOKENS:,} tokens, got {batch.rows:,}.")
+
+
+def _require_sound(found: TokenVectors, path: str | Path) -> None:
+    """Raise `BadFile` where tokens are not those of the definition, each once."""
+    columns = {column for column, _ in found.tokens}
+    if not columns <= {*found.lesson.definition.tokens}:
+        raise BadFile(f"{path}: expected tokens of the columns of its definition, got others.")
+    if len(set(found.tokens)) < len(found.tokens) or min(found.occurrences) < 1:
+        raise BadFile(f"{path}: expected each token once, with how often it occurred.")
 
 
 def _damaged(path: str | Path) -> BadFile:

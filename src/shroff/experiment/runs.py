@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import msgspec
 
+from shroff.collect.json_text import UNREADABLE
 from shroff.collect.sources import written_whole
 from shroff.errors import BadFile, ConfigurationError, NotFound, ShroffError, did_you_mean
 from shroff.evaluate.judgement import Judgement
@@ -31,11 +32,13 @@ from shroff.experiment.record import (
     differences,
     this_machine,
 )
+from shroff.plain import read_plain
 from shroff.private import private_file, private_folder
 
 RECORD: Final = "run.json"
 FITS: Final = "fits"
 """The folder of a run with its finished fits, until it has finished."""
+MAX_RECORD_BYTES: Final = 64 << 20
 _LOCK: Final = "lock"
 
 
@@ -106,11 +109,19 @@ class Runs:
             yield from _recorded(RunRecorder(again, self.folder / record.run))
 
     def all(self) -> list[RunRecord]:
-        """The records of all runs, the oldest first."""
-        if not self.folder.is_dir():
-            return []
-        found = (self._read(one.parent.name) for one in self.folder.glob(f"*/{RECORD}"))
-        return sorted(found, key=lambda one: (one.began, one.run))
+        """The records of all runs that can be read, the oldest first."""
+        return self.scan()[0]
+
+    def scan(self) -> tuple[list[RunRecord], list[str]]:
+        """The same, and the names of the runs whose records cannot be read."""
+        found: list[RunRecord] = []
+        unreadable: list[str] = []
+        for name in self._names():
+            try:
+                found.append(self._read(name))
+            except BadFile:
+                unreadable.append(name)
+        return sorted(found, key=lambda one: (one.began, one.run)), sorted(unreadable)
 
     def find(self, name: str) -> RunRecord:
         """The run of a name, or of the one name that begins so.
@@ -119,7 +130,7 @@ class Runs:
             NotFound: there is none, or there are several.
             BadFile: its record cannot be read.
         """
-        names = [one.parent.name for one in self.folder.glob(f"*/{RECORD}")]
+        names = self._names()
         meant = [name] if name in names else [one for one in names if name and one.startswith(name)]
         if len(meant) != 1:
             hint = did_you_mean(name, names) or "; `shroff runs list` shows them."
@@ -147,8 +158,12 @@ class Runs:
         if record.ended is not None:
             return "finished" if record.failure is None else "failed"
         try:
-            with (self.folder / record.run / _LOCK).open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            # without waiting: a named pipe opens only when somebody writes to it
+            lock = os.open(self.folder / record.run / _LOCK, os.O_RDONLY | os.O_NONBLOCK)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            finally:
+                os.close(lock)
         except BlockingIOError:
             return "running"
         except OSError:
@@ -157,15 +172,24 @@ class Runs:
         again = self._read(record.run)
         return "killed" if again.ended is None else self.status(again)
 
+    def _names(self) -> list[str]:
+        return [one.parent.name for one in self.folder.glob(f"*/{RECORD}")]
+
     def _read(self, name: str) -> RunRecord:
         path = self.folder / name / RECORD
         try:
-            return msgspec.json.decode(path.read_bytes(), type=RunRecord)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            record = msgspec.json.decode(read_plain(path, MAX_RECORD_BYTES), type=RunRecord)
+        except (FileNotFoundError, *UNREADABLE) as error:
             raise BadFile(
                 f"{path}: expected the record of a run, got {type(error).__name__}; remove its "
                 "folder."
             ) from None
+        if record.run != name:
+            raise BadFile(
+                f"{path}: expected the record of the run that its folder is called after, got "
+                "another; remove its folder."
+            )
+        return record
 
 
 @dataclass

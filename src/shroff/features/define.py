@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, TypedDict, Unpack
+from typing import Any, Final, TypedDict, Unpack
 
 import msgspec
 from msgspec.structs import force_setattr
 
 from shroff.errors import ConfigurationError
 from shroff.features.aggregates import MILLION, RECIPES, STEPS, Function, Kind
+from shroff.features.typed import require_types
 from shroff.features.vectors import VectorSpace, component
 from shroff.features.window import micros
 
@@ -56,6 +57,7 @@ class Entity(msgspec.Struct, frozen=True):
     columns: str | Sequence[str]
 
     def __post_init__(self) -> None:
+        require_types(self)
         force_setattr(self, "columns", self.key)
         if not self.name.isidentifier() or not self.key:
             raise ConfigurationError(
@@ -104,7 +106,7 @@ class Entity(msgspec.Struct, frozen=True):
         weight) over (payments + weight): few payments then say little, none say `prior` (additive
         smoothing).
         """
-        return self._each("risk", windows, options, prior=float(prior), weight=float(weight))
+        return self._each("risk", windows, options, prior=prior, weight=weight)
 
     def total(
         self, column: str, windows: Windows, **options: Unpack[Options]
@@ -288,7 +290,8 @@ class Entity(msgspec.Struct, frozen=True):
         >>> [feature.name for feature in card.habit(shops, "30d")]
         ['card_habit_shops_1_30d', 'card_habit_shops_2_30d']
         """
-        name = options.pop("name", "")
+        _require_vectors("habit", vectors)
+        name = _name_in(options)
         if name and "{component}" not in name:
             raise ConfigurationError(
                 f"name `{name}` would name {vectors.dimensions} features: put `{{component}}` in "
@@ -314,11 +317,17 @@ class Entity(msgspec.Struct, frozen=True):
         >>> card.distance(Vectors(name="shops", entity=card, tokens=["mcc"]), "30d")[0].name
         'card_distance_shops_30d'
         """
+        _require_vectors("distance", vectors)
         return self._each("distance", windows, options, column=vectors.name)
 
     def _each(
         self, function: Function, windows: Windows, options: Options, **more: str | float | None
     ) -> tuple[Aggregate, ...]:
+        if not isinstance(windows, Sequence):
+            raise ConfigurationError(
+                f"{self.name}.{function}: expected a window such as `1d` or a list of them, got "
+                f"{type(windows).__name__}."
+            )
         several = [windows] if isinstance(windows, str) else list(windows)
         unknown = sorted(options.keys() - Options.__annotations__.keys())
         if unknown:
@@ -326,14 +335,16 @@ class Entity(msgspec.Struct, frozen=True):
             raise ConfigurationError(
                 f"{self.name}.{function}: unknown option `{unknown[0]}`; there are {there}."
             )
-        name = options.get("name", "")
+        name = _name_in(options)
         if name and len(several) > 1 and "{window}" not in name:
             raise ConfigurationError(
                 f"name `{name}` would name {len(several)} features: put `{{window}}` in it."
             )
-        settings: dict[str, object] = {**options, **more, "entity": self, "function": function}
+        settings: dict[str, Any] = {**options, **more, "entity": self, "function": function}
         return tuple(
-            Aggregate(**{**settings, "window": window, "name": name.replace("{window}", window)})  # type: ignore[arg-type]  # typed where they come in
+            Aggregate(
+                **{**settings, "window": window, "name": name.replace("{window}", str(window))}
+            )
             for window in several
         )
 
@@ -398,6 +409,7 @@ class Aggregate(
     q: float | None = None
 
     def __post_init__(self) -> None:
+        require_types(self)
         for duration in (self.window, self.delay, self.resolution, self.half_life):
             if duration is not None:
                 micros(duration)
@@ -444,7 +456,7 @@ class Aggregate(
                 yield f"{self.function} takes no {option}."
             if value is None and option in recipe.options:
                 yield f"{self.function} needs {option}=."
-        if not (isinstance(self.n, int) and 1 <= self.n <= _FARTHEST):
+        if not 1 <= self.n <= _FARTHEST:
             yield f"expected n as a whole number from 1 to {_FARTHEST:,}, got {self.n}."
         if self.q is not None and not (
             0.0 <= self.q <= 1.0 and abs(self.q * MILLION - self.place("quantile")) < 1e-6
@@ -488,6 +500,20 @@ class Aggregate(
         parts += ["with_current"] if self.include_current else []
         parts += ["where", _slug(self.where)] if self.where else []
         return "_".join(part for part in parts if part)
+
+
+def _name_in(options: Options) -> str:
+    name = options.get("name", "")
+    if not isinstance(name, str):
+        raise ConfigurationError(f"expected name= as a text, got {type(name).__name__}.")
+    return name
+
+
+def _require_vectors(function: Function, vectors: VectorSpace) -> None:
+    if not isinstance(vectors, VectorSpace):
+        raise ConfigurationError(
+            f"{function}: expected `Vectors(…)` of `shroff.embed`, got {type(vectors).__name__}."
+        )
 
 
 def _slug(condition: str) -> str:

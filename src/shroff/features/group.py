@@ -85,8 +85,15 @@ class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def with_vectors(
     groups: Iterable[FeatureGroup], tables: Iterable[TokenTable]
 ) -> tuple[FeatureGroup, ...]:
-    """The same groups, whose features read these vectors."""
-    return tuple(msgspec.structs.replace(group, vectors=tuple(tables)) for group in groups)
+    """The same groups, whose features read these vectors.
+
+    Raises:
+        ConfigurationError: two of them have one name.
+    """
+    kept = tuple(tables)
+    if len({table.name for table in kept}) < len(kept):
+        raise ConfigurationError("expected vectors of different names, got two of one name.")
+    return tuple(msgspec.structs.replace(group, vectors=kept) for group in groups)
 
 
 def _flat(features: Iterable[Feature | Sequence[Feature]]) -> Iterable[Feature]:

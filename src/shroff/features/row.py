@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from shroff.errors import ConfigurationError
+from shroff.features.typed import require_types
 
 CalendarPart = Literal["hour", "weekday", "part_of_day", "weekend", "night"]
 CALENDAR_PARTS: Final[tuple[CalendarPart, ...]] = (
@@ -27,6 +28,9 @@ class Sql(msgspec.Struct, frozen=True, tag="sql", forbid_unknown_fields=True):
     name: str
     expression: str
 
+    def __post_init__(self) -> None:
+        require_types(self)
+
 
 class Calendar(msgspec.Struct, frozen=True, tag="calendar", forbid_unknown_fields=True):
     """A part of the payment's local time, in the schema's time zone; see `calendar`."""
@@ -35,10 +39,11 @@ class Calendar(msgspec.Struct, frozen=True, tag="calendar", forbid_unknown_field
     name: str = ""
 
     def __post_init__(self) -> None:
-        if self.part not in CALENDAR_PARTS:
+        if not isinstance(self.part, str) or self.part not in CALENDAR_PARTS:
             raise ConfigurationError(
                 f"expected calendar of {', '.join(CALENDAR_PARTS)}, got `{self.part}`."
             )
+        require_types(self)
         if not self.name:
             force_setattr(self, "name", self.part)
 

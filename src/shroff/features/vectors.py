@@ -9,7 +9,7 @@ every engine sums them too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -19,6 +19,7 @@ whole.
 """
 
 
+@runtime_checkable
 class VectorSpace(Protocol):
     """What a definition needs to know of vectors: their name and length."""
 

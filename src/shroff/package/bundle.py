@@ -39,6 +39,7 @@ from shroff.embed.learned import TokenVectors, parse_vectors
 from shroff.errors import BundleError, ConfigurationError, DataError
 from shroff.evaluate import HeldOut
 from shroff.features.group import FeatureGroup, with_vectors
+from shroff.features.plan import Plan
 from shroff.package.files import MANIFEST, VECTORS, BundleManifest, Files, read_files
 
 FORMAT: Final = 2
@@ -198,11 +199,15 @@ def unpack(files: Files) -> Bundle:
             for name in VECTORS
             if name in files.content
         )
-        groups = files.decode("features.json", tuple[FeatureGroup, ...])
+        definitions = files.decode("features.json", tuple[FeatureGroup, ...])
+        schema = files.decode("schema.json", Schema)
+        groups = with_vectors(definitions, [one.table for one in vectors])
+        # features must find the columns, and the components of vectors, that they read
+        Plan(groups, schema)
         return Bundle(
             name=manifest.name,
-            schema=files.decode("schema.json", Schema),
-            groups=with_vectors(groups, [one.table for one in vectors]),
+            schema=schema,
+            groups=groups,
             vectors=vectors,
             preparation=Preparation.from_json(inputs.preparation),
             calibration=Calibration.from_json(inputs.calibration),
