@@ -4,7 +4,9 @@ again by a replay.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,55 @@ def test_the_last_replacement_of_each_name_holds(tmp_path: Path) -> None:
     check_kept(store)
     with pytest.raises(ConfigurationError, match="500 characters"):
         store.replace(OWN, by="ada", note="x" * 501, name="mcc")
+
+
+def check_kept_once(store: StoredTables, count: Callable[[str], int]) -> None:
+    """A table that is put again is no copy, and is the value that a service has already."""
+    live = LiveTables(store)
+    for value in (1, 2, 1):
+        store.replace(risk(value), by="ada", name="mcc")
+    live.refresh()
+    first = live.last["mcc"].table
+    store.replace(risk(1), by="bo", note="again", name="mcc")
+    live.refresh()
+    assert live.last["mcc"].table is first
+    assert count("SELECT count(*) FROM shroff_table_content") == 2
+    assert [one.record for one in store.replacements()] == store.records()
+    assert [one.made_by for one in store.records()] == ["ada", "ada", "ada", "bo"]
+
+
+def test_a_table_that_is_put_again_is_kept_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, path = StoredTables(f"sqlite:///{tmp_path / 'control.db'}"), tmp_path / "control.db"
+
+    def count(query: str) -> int:
+        with closing(sqlite3.connect(path)) as connection:
+            return int(connection.execute(query).fetchone()[0])
+
+    check_kept_once(store, count)
+    # the history reads no table
+    monkeypatch.setattr(store, "_decode", None)
+    assert [one.rows for one in store.records()] == [1] * 4
+
+
+def test_what_an_earlier_release_kept_is_marked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "control.db"
+    store = StoredTables(f"sqlite:///{path}")
+    store.replace(None, by="ada", name="mcc")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "INSERT INTO shroff_tables (content, made_by, made_at, name) VALUES (?, 'b', 7, 'mcc')",
+            [msgspec.json.encode(risk(3)).decode()],
+        )
+        connection.commit()
+    assert store.newest()[0].table == risk(3)
+    reset, kept = store.records()
+    assert (reset.mark, reset.rows, kept.mark, kept.rows) == (None, None, risk(3).mark, 1)
+    monkeypatch.setattr(store, "_decode", None)
+    assert store.records() == [reset, kept]
 
 
 def test_postgresql_keeps_them_too(postgres_server: str) -> None:

@@ -16,7 +16,7 @@ from shroff.settings import Settings
 
 if TYPE_CHECKING:
     from shroff import Rates
-    from shroff.control import Replacement, StoredRates
+    from shroff.control import Replacement, ReplacementRecord, StoredRates
 
 app = typer.Typer(
     help="Show and replace the exchange rates that amounts are converted by; services follow "
@@ -85,7 +85,7 @@ def reset(note: Note = None, as_json: AsJson = False) -> None:
 @app.command()
 def history(as_json: AsJson = False) -> None:
     """Show every replacement of the rates with its author."""
-    rows = [_told(one) for one in _stored().replacements()]
+    rows = [_told(one) for one in _stored().records()]
     if as_json:
         show({"replacements": rows})
         return
@@ -113,7 +113,7 @@ def _stored() -> StoredRates:
 
 def _print(made: Replacement[Rates], as_json: bool) -> None:
     if as_json:
-        show(_told(made))
+        show(_told(made.record))
         return
     what = (
         "the bundle's own rates again" if made.table is None else f"rates marked {made.table.mark}"
@@ -121,12 +121,11 @@ def _print(made: Replacement[Rates], as_json: bool) -> None:
     out.print(f"{what}, replacement {made.id}.", soft_wrap=True)
 
 
-def _told(made: Replacement[Rates]) -> dict[str, object]:
-    rates = made.table
+def _told(made: ReplacementRecord) -> dict[str, object]:
     return {
         "id": made.id,
-        "mark": None if rates is None else rates.mark,
-        "rates": 0 if rates is None else len(rates.rates),
+        "mark": made.mark,
+        "rates": made.rows or 0,
         "note": made.note,
         "by": made.made_by,
         "at": moment(made.made_at),

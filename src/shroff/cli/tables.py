@@ -16,7 +16,7 @@ from shroff.settings import Settings
 
 if TYPE_CHECKING:
     from shroff import ReferenceTable
-    from shroff.control import Replacement, StoredTables
+    from shroff.control import Replacement, ReplacementRecord, StoredTables
 
 app = typer.Typer(
     help="Show and replace the reference tables that payments are looked up in; services follow "
@@ -96,7 +96,7 @@ def reset(name: Name, note: Note = None, bundle: OfBundle = None, as_json: AsJso
 @app.command()
 def history(as_json: AsJson = False) -> None:
     """Show every replacement of a table with its author."""
-    rows = [_told(one) for one in _stored().replacements()]
+    rows = [_told(one) for one in _stored().records()]
     if as_json:
         show({"replacements": rows})
         return
@@ -137,7 +137,7 @@ def _stored() -> StoredTables:
 
 def _print(made: Replacement[ReferenceTable], as_json: bool) -> None:
     if as_json:
-        show(_told(made))
+        show(_told(made.record))
         return
     what = (
         f"the bundle's own table `{made.name}` again"
@@ -147,12 +147,12 @@ def _print(made: Replacement[ReferenceTable], as_json: bool) -> None:
     out.print(f"{what}, replacement {made.id}.", soft_wrap=True)
 
 
-def _told(made: Replacement[ReferenceTable]) -> dict[str, object]:
+def _told(made: ReplacementRecord) -> dict[str, object]:
     return {
         "id": made.id,
         "name": made.name,
-        "mark": None if made.table is None else made.table.mark,
-        "rows": 0 if made.table is None else made.table.rows,
+        "mark": made.mark,
+        "rows": made.rows or 0,
         "note": made.note,
         "by": made.made_by,
         "at": moment(made.made_at),

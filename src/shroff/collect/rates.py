@@ -127,6 +127,11 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(dict.fromkeys(rate.currency for rate in self.rates))
 
     @property
+    def rows(self) -> int:
+        """How many rates it has."""
+        return len(self.rates)
+
+    @property
     def mark(self) -> str:
         """The identity of the table: its base currency and the first digits of its SHA-256."""
         return f"{self.base} {sha256(msgspec.json.encode(self)).hexdigest()[:16]}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from sys import float_info
@@ -30,7 +31,9 @@ from shroff.errors import BadFile, ConfigurationError, did_you_mean
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
-class ReferenceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ReferenceTable(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True
+):
     """What is known of the values of a column, from a file: `ReferenceTable.read`, or from rows:
     `ReferenceTable.of`.
 
@@ -143,7 +146,7 @@ class ReferenceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         """The columns that can be looked up."""
         return tuple(name for name in self.columns if name != self.key)
 
-    @property
+    @cached_property
     def validity(self) -> Validity:
         """Which row holds for a key at a moment."""
         return Validity(self.columns[self.key], *self._periods)  # type: ignore[arg-type]  # keys are texts
@@ -157,7 +160,7 @@ class ReferenceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             for name in own.values
         )
 
-    @property
+    @cached_property
     def mark(self) -> str:
         """The identity of the table: its name and the first digits of its SHA-256."""
         return f"{self.name} {sha256(msgspec.json.encode(self, order='sorted')).hexdigest()[:16]}"

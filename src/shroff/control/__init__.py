@@ -13,7 +13,7 @@ from shroff.control.keys import SCOPES, ApiKey, Keys, Scope
 from shroff.control.lists import Lists, listed_value
 from shroff.control.live_lists import LiveLists
 from shroff.control.rates import LiveRates, StoredRates, holding
-from shroff.control.replacements import Replacement
+from shroff.control.replacements import Replacement, ReplacementRecord
 from shroff.control.tables import LiveTables, StoredTables, in_force
 from shroff.decide.lists import Edit, Effective, effective
 
@@ -29,6 +29,7 @@ __all__ = [
     "LiveRates",
     "LiveTables",
     "Replacement",
+    "ReplacementRecord",
     "Scope",
     "StoredRates",
     "StoredTables",

@@ -12,6 +12,7 @@ from typing import Final
 
 from shroff.clock import Clock
 from shroff.collect import PaymentReader, Schema
+from shroff.collect.lookup import LookupReader
 from shroff.collect.wire import live_scales
 from shroff.control import LiveLists, LiveRates, LiveTables
 from shroff.decide.decider import Decider
@@ -95,6 +96,9 @@ class Switchover:
             return
         require_currency(bundle, active.bundle.currency)
         decider = await asyncio.to_thread(Decider, bundle, standing)
+        schema = bundle.schema
+        # a long table takes long to make ready: not on the event loop
+        await asyncio.to_thread(LookupReader, schema.lookups, schema.tables, time=schema.time)
         if decider.failure is not None:
             # the model that decides can score
             raise BundleError(decider.failure)
