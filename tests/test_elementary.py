@@ -50,6 +50,19 @@ def test_power_is_good_to_two_units_unless_the_exponent_is_whole(x: float, y: fl
             assert units_off(power(x, y), logarithm.exp()) < 2.0
 
 
+@given(st.integers(2, 64), st.floats(308.3, 322.0), st.booleans())
+def test_a_small_whole_power_is_not_zero(y: int, digits: float, negative: bool) -> None:
+    """x^-y may be too large for a float64 where x^y is one."""
+    x = 10.0 ** (digits / y)
+    with localcontext(prec=DIGITS):
+        exact = Decimal(x) ** -y
+        found = power(-x if negative else x, float(-y))
+        assert found is not None
+        assert (found < 0.0) == (negative and y % 2 == 1)
+        # a rounded result, and what is left of it below the smallest normal number
+        assert abs(abs(Decimal(found)) - exact) <= Decimal(math.ulp(found))
+
+
 @given(ANY, ANY)
 def test_power_is_total(x: float, y: float) -> None:
     found = power(x, y)

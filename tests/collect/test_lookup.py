@@ -216,6 +216,11 @@ def test_a_payment_is_sent_without_what_is_looked_up(risks: ReferenceTable) -> N
             "2024-02-01T00:00:00Z on",
         ),
         ("mcc,mcc_risk\n4111111111111111,2\n5500000000000004,2\n", "look like card numbers"),
+        ("mcc,mcc_risk\n1,4111111111111111\n2,3\n", "column `mcc_risk` look like card numbers"),
+        ("mcc,mcc_risk,a\n1,2,x\n2,2,pay 4111 1111 1111 1111\n", "`a` look like card numbers"),
+        ("mcc,mcc_risk,4111111111111111\n1,2,3\n", "of a reference table without a card number"),
+        ('mcc,mcc_risk\n1,2\n"2,3\n', "its quotes are not closed"),
+        ('mcc,mcc_risk\n1,2\n"2"2,3\n', "its quotes are not closed"),
     ],
 )
 def test_an_unusable_file_is_refused_in_a_sentence(tmp_path: Path, text: str, words: str) -> None:

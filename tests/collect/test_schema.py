@@ -134,6 +134,12 @@ def test_a_definition_that_does_not_fit_is_refused(
     assert str(refused.value) == sentence
 
 
+@pytest.mark.parametrize("role", ["nominal", "numeric", "keys", "personal"])
+def test_no_column_is_called_by_a_card_number(role: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"the name of a column .* without a card number"):
+        Schema(id="id", time="at", amount="eur", **{role: ["4111 1111 1111 1111"]})  # type: ignore[arg-type]  # a role each
+
+
 def test_a_misspelt_required_column_is_refused() -> None:
     with pytest.raises(UnknownColumn, match=r"unknown column `ammount`: did you mean `amount`\?"):
         Schema(id="id", time="at", amount="amount", required=["ammount"])

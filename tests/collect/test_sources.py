@@ -355,6 +355,11 @@ def test_empty_ids_match_nothing(tmp_path: Path) -> None:
     assert read_joined(facts, statistics, on="id", max_bad=0.5).rows() == [("p1", "2", "p1", "3")]
 
 
+def test_a_card_number_is_no_name_of_a_column(tmp_path: Path) -> None:
+    sentence = _refused(_file(tmp_path, b"p1,4111111111111111\np2,5500000000000004\n"))
+    assert sentence.startswith("expected a header line of column names, got a card number")
+
+
 # --- writing --------------------------------------------------------------------------------------
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_parquet(TABLE, tmp_path / "deep" / "log.parquet")

@@ -232,6 +232,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, damage: str) -> None:
     [
         ((("mc", "1"),), (5,), "expected tokens of the columns of its definition, got others."),
         ((("mcc", "1"), ("mcc", "1")), (5, 5), "expected each token once"),
+        ((("mcc", "pay 4111111111111111"),), (5,), "of column `mcc` hold card numbers"),
         ((("mcc", "1"),), (0,), "expected each token once, with how often it occurred."),
     ],
 )

@@ -64,6 +64,10 @@ _RUNS: Final = tuple(
 """Runs of digits of each length of card numbers, which may overlap."""
 
 
+_LONG_NUMBER: Final = r"(?:\d[^\dA-Za-z]{0,3}){12}\d"
+"""A number of thirteen digits or more, whatever stands between them but letters."""
+
+
 def is_card_number(text: str) -> bool:
     """Whether a value by itself is a card number: digits, issuer, length and Luhn, whatever is
     printed between.
@@ -135,6 +139,26 @@ def holds_card_number(text: str) -> bool:
     return len(text) >= _MIN_DIGITS and any(
         is_card_number(found[1]) for run in _RUNS for found in run.finditer(text)
     )
+
+
+def holds_card_numbers(column: pl.Series) -> bool:
+    """Whether a column of texts or numbers that is kept as it is has card numbers, alone or among
+    other words: most of its long numbers are some, were it the only one.
+
+    >>> holds_card_numbers(pl.Series(["shop", "pay 4111 1111 1111 1111"]))
+    True
+    >>> holds_card_numbers(pl.Series([4111111111111111.0, 0.5]))
+    True
+    >>> holds_card_numbers(pl.Series(["4111111111111112", "5500000000000005"]))
+    False
+    """
+    if column.dtype.is_numeric():
+        whole = column.filter(column.is_between(10**12, 2**63 - 1025) & (column % 1 == 0))
+        texts = whole.cast(pl.Int64).cast(pl.String)
+    else:
+        texts = column.filter(column.str.len_bytes() >= _MIN_DIGITS)
+    long = texts.unique().filter(texts.unique().str.contains(_LONG_NUMBER)).to_list()
+    return 2 * sum(map(holds_card_number, long)) > len(long)
 
 
 def require_no_card_number(text: str, what: str) -> None:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from shroff.collect import money
+from shroff.collect.cards import holds_card_number
 from shroff.collect.columns import TypedColumn, read_column
 from shroff.collect.conversion import Converter
 from shroff.collect.currencies import payments_by_currency
@@ -189,6 +190,11 @@ def require_columns(columns: Sequence[str], schema: Schema, source: str) -> None
     """Raise `BadFile` for a raw table that lacks a column of the schema, or has one that is looked
     up.
     """
+    # before a name is repeated: a file without a header has values in their place
+    if any(map(holds_card_number, columns)):
+        raise BadFile(
+            f"{source}: expected names of columns, got a card number: is its first line a header?"
+        )
     scales, looked_up = schema.scales, schema.looked_up
     known = [name for name in columns if name in scales]
     for name in known:

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Final, cast
 
+from shroff.collect.cards import holds_card_number
 from shroff.errors import BadFile
 
 _GZIP: Final = b"\x1f\x8b"
@@ -57,6 +58,10 @@ def check_header(file: Path) -> None:
     if any(len(name) > _MAX_NAME_CHARACTERS or _CONTROL.search(name) for name in names):
         raise BadFile(
             f"{file}: expected a header line of column names, got something else in the first line."
+        )
+    if any(map(holds_card_number, names)):
+        raise BadFile(
+            f"{file}: expected a header line of column names, got a card number: is it a payment?"
         )
     for name, count in Counter(names).items():
         if name and count > 1:

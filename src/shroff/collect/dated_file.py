@@ -80,6 +80,11 @@ def read_dated(
         pl.exceptions.PanicException,
     ) as error:
         said = str(error) if type(error) is ValueError else type(error).__name__
+        said = (
+            "its quotes are not closed, or not doubled in a text"
+            if kind == "CSV" and isinstance(error, csv.Error)
+            else said
+        )
         why = getattr(error, "strerror", None) or said
         raise BadFile(
             f"{path}: expected a {kind} file of {what} in UTF-8, cannot read it: {why}."
@@ -111,7 +116,7 @@ _Read = tuple[list[str], list[Any], list[str]]
 
 def _csv(content: bytes, path: str) -> _Read:
     source = _Lines(content, path)
-    reader = csv.reader(source, skipinitialspace=True)
+    reader = csv.reader(source, skipinitialspace=True, strict=True)
     names: list[str] = []
     rows: list[list[str]] = []
     places: list[str] = []

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 import polars as pl
 
+from shroff.collect.cards import require_no_card_number
 from shroff.collect.csv_walk import DIALECTS, Dialect
 from shroff.collect.lookup import Lookup, require_fit, table_of
 from shroff.collect.mappings import Mapped, require_roles
@@ -212,6 +213,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 raise ConfigurationError(
                     f"Schema({role}=…): expected the name of a column, got {got}."
                 )
+            if name is not None:
+                require_no_card_number(name, f"the name of a column in Schema({role}=…)")
             if name is not None and _UNFIT_NAME.search(name):
                 raise ConfigurationError(
                     f"Schema({role}=…): column {name!r} has a quotation mark, a backslash or a "

@@ -21,7 +21,7 @@ import polars as pl
 from msgspec.structs import force_setattr
 
 from shroff.canonical import text_of
-from shroff.collect.cards import looks_like_card_numbers
+from shroff.collect.cards import holds_card_numbers, require_no_card_number
 from shroff.collect.dated_file import MAX_CELL_CHARACTERS, MAX_ROWS, PERIOD, Cell, read_dated
 from shroff.collect.nulls import NULLS
 from shroff.collect.numbers import number_of
@@ -179,6 +179,9 @@ class ReferenceTable(
                 "another: give it one "
                 "with name=…."
             )
+        require_no_card_number(self.name, "the name of a reference table")
+        for name in self.columns:
+            require_no_card_number(name, "the name of a column of a reference table")
         if not 0 < rows <= MAX_ROWS:
             raise ConfigurationError(f"{what}: expected 1 to {MAX_ROWS:,} rows, got {rows:,}.")
         for name in (self.key, *self.numeric):
@@ -207,7 +210,8 @@ class ReferenceTable(
                 raise ConfigurationError(
                     f"the table `{self.name}`, row {at}: expected {wanted} in `{name}`, got {got}."
                 )
-        if name not in self.numeric and looks_like_card_numbers(pl.Series(typed, dtype=pl.String)):
+        column = pl.Series(typed, dtype=pl.Float64 if name in self.numeric else pl.String)
+        if holds_card_numbers(column):
             raise ConfigurationError(
                 f"the table `{self.name}`: the values of column `{name}` look like card numbers; "
                 "no table may hold any."

@@ -16,6 +16,7 @@ import polars as pl
 from msgspec import structs
 from numpy.typing import NDArray
 
+from shroff.collect.cards import holds_card_numbers
 from shroff.collect.sources import written_whole
 from shroff.embed.arrow_file import arrow_batch
 from shroff.embed.counts import MOST_TOKENS
@@ -229,6 +230,10 @@ def _require_sound(found: TokenVectors, path: str | Path) -> None:
         raise BadFile(f"{path}: expected tokens of the columns of its definition, got others.")
     if len(set(found.tokens)) < len(found.tokens) or min(found.occurrences) < 1:
         raise BadFile(f"{path}: expected each token once, with how often it occurred.")
+    for name in columns:
+        texts = pl.Series([text for column, text in found.tokens if column == name])
+        if holds_card_numbers(texts):
+            raise BadFile(f"{path}: the tokens of column `{name}` hold card numbers; none may.")
 
 
 def _damaged(path: str | Path) -> BadFile:

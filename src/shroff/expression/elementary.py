@@ -54,7 +54,10 @@ def power(x: float, y: float) -> float | None:
     if x == 0.0 or (x < 0.0 and not whole):
         return None if y < 0.0 or x < 0.0 else float(y == 0.0)
     if whole and abs(y) <= _MOST_SQUARED:
-        return _squared(x, int(y))
+        squared = _squared(x, int(y))
+        # x^-y may be too large for a float64 where x^y is small and none the less one
+        if squared != 0.0:
+            return squared
     found = _exp(*_times(y, *_ln(abs(x))))
     return -found if found is not None and x < 0.0 and y % 2.0 == 1.0 else found
 
