@@ -43,6 +43,12 @@ def test_importing_shroff_loads_two_small_modules_and_the_standard_library() -> 
     assert len(more) < 60
 
 
+def test_showing_findings_loads_neither_what_trains_nor_what_checks_detectors() -> None:
+    found = packages(loaded_by("import shroff.evaluate.report"))
+    assert "shroff" in found
+    assert found & {"sklearn", "scipy", "lightgbm", "onnx", "onnxruntime", "numba"} == set()
+
+
 def test_definitions_load_no_training_library() -> None:
     statement = (
         "from shroff import Cost, Entity, FeatureGroup, Policy, Project, Rule, Schema, "
