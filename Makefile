@@ -16,8 +16,9 @@ test: .venv/installed-dev programs .venv/azurite
 	wait $$lint; linted=$$?; cat .venv/lint.log; \
 	[ $$tests = 0 ] && [ $$linted = 0 ]
 
+# threads of OpenMP spin while they wait, which takes time from the other workers
 pytest: .venv/installed-dev
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 20 \
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 20 \
 		--doctest-modules --doctest-glob=README.md src tests README.md
 
 lint: .venv/installed-dev

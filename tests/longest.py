@@ -28,6 +28,13 @@ LONGEST: Final = (
     "ledger/test_failover.py",
     "serve/test_fuzz.py",
     "benchmarks/test_fuzz.py",
+    "test_expression.py",
+    "store/test_datasets.py",
+    "monitor/test_parity.py",
+    "test_cli_store.py",
+    "scoring/test_labels.py",
+    "contract/test_lookups.py",
+    "contract/test_long_histories.py",
 )
 """Files that take longest, by `pytest --durations`."""
 
