@@ -166,6 +166,8 @@ CASES: list[tuple[str, dict[str, object], Value]] = [
     ("POW(a, b)", {"a": 10.0, "b": -3.0}, 0.001),
     ("POWER(a, b)", {"a": 2.0, "b": 1024.0}, None),
     ("POWER(a, b)", {"a": 2.0, "b": -1074.0}, 5e-324),
+    ("POWER(a, -2)", {"a": 1e155}, 1e-310),
+    ("POWER(1e155, -2) > a", {"a": 0.0}, True),
     ("POWER(a, b)", {"a": 0.0, "b": 0.0}, 1.0),
     ("POWER(a, b)", {"a": -0.0, "b": -1.0}, None),
     ("POWER(a, b)", {"a": -8.0, "b": 1 / 3}, None),
