@@ -40,7 +40,7 @@ def start(tmp_path: Path) -> Start:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits between two attempts."""
-    monkeypatch.setattr(link, "_PAUSE", 0.0)
+    monkeypatch.setattr(link, "_PAUSE_SECONDS", 0.0)
 
 
 def engine_on(url: str) -> RedisEngine:

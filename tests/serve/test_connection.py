@@ -280,7 +280,7 @@ def test_a_head_that_comes_again_is_asked_for_its_key_again() -> None:
 
 
 def test_few_heads_are_remembered_and_none_that_comes_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_HEADS", 100)
+    monkeypatch.setattr(connection, "_MAX_REMEMBERED_HEADS", 100)
     app = Echo()
     trace = b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     run(

@@ -31,7 +31,7 @@ BYTES = st.binary(max_size=24)
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits between two attempts to reach the server."""
-    monkeypatch.setattr(link, "_PAUSE", 0.0)
+    monkeypatch.setattr(link, "_PAUSE_SECONDS", 0.0)
 
 
 class World:

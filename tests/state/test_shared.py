@@ -99,7 +99,7 @@ class World:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits between two attempts to reach the server."""
-    monkeypatch.setattr(link, "_PAUSE", 0.0)
+    monkeypatch.setattr(link, "_PAUSE_SECONDS", 0.0)
 
 
 @pytest.fixture

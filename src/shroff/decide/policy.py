@@ -21,9 +21,9 @@ from shroff.expression.budget import require_affordable
 from shroff.features.conditions import require_alphabetic
 
 Action = Literal["approve", "review", "decline"]
-_MOST_RULES: Final = 1_000
-_MOST_SQL: Final = 100_000
-_LONGEST: Final = 500
+_MAX_RULES: Final = 1_000
+_MAX_SQL_CHARACTERS: Final = 100_000
+_MAX_VALUE_CHARACTERS: Final = 500
 ACTIONS: Final[tuple[Action, ...]] = ("approve", "review", "decline")
 THRESHOLDS: Final = ("review_at", "decline_at")
 
@@ -117,10 +117,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             self, "lists", {name: _entries(name, values) for name, values in self.lists.items()}
         )
         sql = sum(len(rule.condition) for rule in self.rules)
-        if len(self.rules) > _MOST_RULES or sql > _MOST_SQL:
+        if len(self.rules) > _MAX_RULES or sql > _MAX_SQL_CHARACTERS:
             raise ConfigurationError(
-                f"Policy(rules=…): expected at most {_MOST_RULES:,} rules of {_MOST_SQL:,} "
-                "characters together, got "
+                f"Policy(rules=…): expected at most {_MAX_RULES:,} rules of "
+                f"{_MAX_SQL_CHARACTERS:,} characters together, got "
                 f"{len(self.rules):,} of {sql:,}: put values into lists, which rules read."
             )
         names = [rule.name for rule in self.rules]
@@ -232,10 +232,10 @@ def _entries(name: str, values: Sequence[str | int | float]) -> tuple[str, ...]:
         raise ConfigurationError(
             f"Policy(lists=…): expected a value in each place of `{name}`, got none."
         )
-    if any(len(text) > _LONGEST for text in texts if text is not None):
+    if any(len(text) > _MAX_VALUE_CHARACTERS for text in texts if text is not None):
         raise ConfigurationError(
-            f"Policy(lists=…): expected values of at most {_LONGEST} characters in `{name}`, got a "
-            "longer one."
+            f"Policy(lists=…): expected values of at most {_MAX_VALUE_CHARACTERS} characters "
+            f"in `{name}`, got a longer one."
         )
     return tuple(text for text in dict.fromkeys(texts) if text is not None)
 

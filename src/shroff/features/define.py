@@ -22,7 +22,7 @@ from shroff.features.window import micros
 
 Windows = str | Sequence[str]
 
-_FARTHEST: Final = 1_000
+_MAX_N: Final = 1_000
 """The largest n of the nth latest payment."""
 
 
@@ -456,8 +456,8 @@ class Aggregate(
                 yield f"{self.function} takes no {option}."
             if value is None and option in recipe.options:
                 yield f"{self.function} needs {option}=."
-        if not 1 <= self.n <= _FARTHEST:
-            yield f"expected n as a whole number from 1 to {_FARTHEST:,}, got {self.n}."
+        if not 1 <= self.n <= _MAX_N:
+            yield f"expected n as a whole number from 1 to {_MAX_N:,}, got {self.n}."
         if self.q is not None and not (
             0.0 <= self.q <= 1.0 and abs(self.q * MILLION - self.place("quantile")) < 1e-6
         ):

@@ -21,8 +21,8 @@ GENESIS = bytes(32)
 
 _DIGEST_BYTES = 32
 # PostgreSQL refuses index entries over 2,704 bytes, so a longer id could not be kept unique there
-_ID_BYTES = 1_024
-_BODY_BYTES = 64 * 1024 * 1024
+_MAX_ID_BYTES = 1_024
+_MAX_BODY_BYTES = 64 * 1024 * 1024
 _INT64 = 2**63
 _LENGTHS = struct.Struct(">qqqIIII")
 _TYPES = (int, str, str, int, int, bytes, bytes, bytes)
@@ -93,7 +93,7 @@ def check_id(payment_id: str) -> None:
 
     >>> check_id("p-1")
     """
-    if payment_id.isascii() and 0 < len(payment_id) <= _ID_BYTES and "\0" not in payment_id:
+    if payment_id.isascii() and 0 < len(payment_id) <= _MAX_ID_BYTES and "\0" not in payment_id:
         return
     try:
         size = len(payment_id.encode())
@@ -101,9 +101,9 @@ def check_id(payment_id: str) -> None:
         raise BadPayment(
             "a payment id must be text that UTF-8 can hold: it has a lone surrogate"
         ) from None
-    if not 0 < size <= _ID_BYTES:
+    if not 0 < size <= _MAX_ID_BYTES:
         raise BadPayment(
-            f"a payment id must have 1 to {_ID_BYTES} bytes of UTF-8: this one has {size}"
+            f"a payment id must have 1 to {_MAX_ID_BYTES} bytes of UTF-8: this one has {size}"
         )
     if "\0" in payment_id:
         raise BadPayment("a payment id must not contain the character U+0000")
@@ -127,9 +127,9 @@ def check_entry(entry: Entry) -> None:
         raise BadPayment(
             f"expected a digest of {_DIGEST_BYTES} bytes (SHA-256), got {len(entry.digest)}"
         )
-    if len(entry.body) > _BODY_BYTES:
+    if len(entry.body) > _MAX_BODY_BYTES:
         raise BadPayment(
-            f"expected a body of at most {_BODY_BYTES:,} bytes, got {len(entry.body):,}"
+            f"expected a body of at most {_MAX_BODY_BYTES:,} bytes, got {len(entry.body):,}"
         )
     if not (-_INT64 <= entry.arrived < _INT64 and -_INT64 <= entry.time < _INT64):
         raise BadPayment(

@@ -31,7 +31,7 @@ READ_TIMEOUT_SECONDS: Final = 20.0
 connection.
 """
 
-_HEADS: Final = 1_024  # remembered at most, and so long
+_MAX_REMEMBERED_HEADS: Final = 1_024  # remembered at most, and so long
 _MEAN_PIECE_BYTES, _SPARE_BYTES = (
     16,
     65_536,
@@ -213,8 +213,13 @@ class Connection(HttpToolsProtocol):
         to this exchange.
         """
         unique = any(name == TRACEPARENT for name, _ in self.headers)
-        if exchange.keep_alive and not exchange.old and not unique and len(head) <= _HEADS:
-            if len(self._heads) >= _HEADS:
+        if (
+            exchange.keep_alive
+            and not exchange.old
+            and not unique
+            and len(head) <= _MAX_REMEMBERED_HEADS
+        ):
+            if len(self._heads) >= _MAX_REMEMBERED_HEADS:
                 self._heads.clear()
             self._heads[head] = Head(exchange.route, self.headers, len(head) + self._size)
 

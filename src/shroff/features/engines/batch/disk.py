@@ -29,9 +29,9 @@ from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 
 _BUCKET: Final = "shroff bucket"
-_ITSELF: Final = 350 << 20
+_PROCESS_BYTES: Final = 350 << 20
 """Bytes of the process before it has read a row, about."""
-_MOST: Final = 256
+_MAX_BUCKETS: Final = 256
 
 
 class Slice(NamedTuple):
@@ -49,7 +49,7 @@ def bytes_per_row(columns: int, features: int) -> int:
 
 def fits(plan: Plan, rows: int, memory: int) -> bool:
     """Whether a clean table of so many rows can be computed at once within so many bytes."""
-    return rows * bytes_per_row(len(plan.schema.scales), len(plan.names)) + _ITSELF <= memory
+    return rows * bytes_per_row(len(plan.schema.scales), len(plan.names)) + _PROCESS_BYTES <= memory
 
 
 def slice_rows(plan: Plan, memory: int) -> int:
@@ -148,7 +148,7 @@ def _room(memory: int) -> int:
     """Bytes for tables: half of what there is, since keys are uneven and what is freed is not given
     back at once.
     """
-    return max(memory - _ITSELF, memory // 2, 2) // 2
+    return max(memory - _PROCESS_BYTES, memory // 2, 2) // 2
 
 
 class _Held:
@@ -221,7 +221,7 @@ def _held(
     """Compute one part, bucket by bucket."""
     rows = sum(piece.rows for piece in slices)
     each = bytes_per_row(len(part.columns), len(part.features))
-    buckets = min(_MOST, max(1, -(-rows * each * 2 // _room(memory))))
+    buckets = min(_MAX_BUCKETS, max(1, -(-rows * each * 2 // _room(memory))))
     folder.mkdir()
 
     def spread(number: int) -> None:

@@ -41,7 +41,7 @@ HIGHEST: Final = 2.0**62
 NO_TIMES: Final = np.empty(0, np.int64)
 NO_LIVES: Final = Lives(np.empty(0, np.int32), NO_TIMES, NO_TIMES, NO_TIMES)
 
-_SLICE: Final = 1 << 18
+_SLICE_ROWS: Final = 1 << 18
 _Role = tuple[str | None, str | None]
 """The column of a later event, and that of its arrival."""
 
@@ -316,8 +316,8 @@ def people(frame: pl.DataFrame, schema: Schema, read: Collection[str]) -> pl.Dat
 
 def _slices(rows: int) -> Iterator[slice]:
     """A table slice by slice, so that what is in between is small and its memory is used again."""
-    for start in range(0, rows, _SLICE):
-        yield slice(start, min(start + _SLICE, rows))
+    for start in range(0, rows, _SLICE_ROWS):
+        yield slice(start, min(start + _SLICE_ROWS, rows))
 
 
 def _epoch(column: pl.Series) -> Int:

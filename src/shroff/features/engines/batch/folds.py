@@ -24,11 +24,11 @@ Wide = tuple[np.uint64, np.uint64]
 
 _rank = njit(inline="always")(aggregates.rank)
 
-_HIGHEST: Final = 2**63 - 1
-_HALF: Final = np.uint64(32)
-_LOW_BITS: Final = np.uint64(2**32 - 1)
-_BIT: Final = np.uint64(1)
-_NOTHING: Final = np.uint64(0)
+_LARGEST_INT64: Final = 2**63 - 1
+_HALF_BITS: Final = np.uint64(32)
+_LOW_MASK: Final = np.uint64(2**32 - 1)
+_ONE: Final = np.uint64(1)
+_ZERO: Final = np.uint64(0)
 
 
 @njit(inline="always")
@@ -120,7 +120,7 @@ def scatter(trace: Trace, column: Int) -> Floats:
     """
     out = np.empty(len(trace.ends), np.float64)
     at = count = held = 0
-    high = low = _NOTHING
+    high = low = _ZERO
     for query in range(len(out)):
         while at < trace.ends[query]:
             move = trace.moves[at]
@@ -149,35 +149,35 @@ def scatter(trace: Trace, column: Int) -> Floats:
 def _product(a: int, b: int) -> Wide:
     """a · b modulo 2**128 as (high, low); both are signed."""
     x, y = np.uint64(abs(a)), np.uint64(abs(b))
-    x1, x0, y1, y0 = x >> _HALF, x & _LOW_BITS, y >> _HALF, y & _LOW_BITS
-    inner = x1 * y0 + ((x0 * y0) >> _HALF)
-    outer = x0 * y1 + (inner & _LOW_BITS)
-    high = x1 * y1 + (inner >> _HALF) + (outer >> _HALF)
+    x1, x0, y1, y0 = x >> _HALF_BITS, x & _LOW_MASK, y >> _HALF_BITS, y & _LOW_MASK
+    inner = x1 * y0 + ((x0 * y0) >> _HALF_BITS)
+    outer = x0 * y1 + (inner & _LOW_MASK)
+    high = x1 * y1 + (inner >> _HALF_BITS) + (outer >> _HALF_BITS)
     low = x * y
     if (a < 0) != (b < 0):
-        return _minus(_NOTHING, _NOTHING, high, low)
+        return _minus(_ZERO, _ZERO, high, low)
     return high, low
 
 
 @njit(inline="always")
 def _plus(high: np.uint64, low: np.uint64, more_high: np.uint64, more_low: np.uint64) -> Wide:
     total = low + more_low
-    return high + more_high + (_BIT if total < low else _NOTHING), total
+    return high + more_high + (_ONE if total < low else _ZERO), total
 
 
 @njit(inline="always")
 def _minus(high: np.uint64, low: np.uint64, less_high: np.uint64, less_low: np.uint64) -> Wide:
-    return high - less_high - (_BIT if low < less_low else _NOTHING), low - less_low
+    return high - less_high - (_ONE if low < less_low else _ZERO), low - less_low
 
 
 @njit(inline="always")
 def _rounded(high: np.uint64, low: np.uint64) -> float:
     """The double nearest to a number of 128 bits (ties to even)."""
     shifts = 0
-    while high != _NOTHING:
+    while high != _ZERO:
         # the bit that falls out stays behind as "more than half"
-        low = (low >> _BIT) | (high << np.uint64(63)) | (low & _BIT)
-        high >>= _BIT
+        low = (low >> _ONE) | (high << np.uint64(63)) | (low & _ONE)
+        high >>= _ONE
         shifts += 1
     return float(low) * 2.0**shifts
 
@@ -193,7 +193,7 @@ def least(trace: Trace, column: Int, spread: int) -> Int:
     size = 1
     while size < spread:
         size *= 2
-    tree = np.full(2 * size, _HIGHEST)
+    tree = np.full(2 * size, _LARGEST_INT64)
     out = np.empty(len(trace.ends), np.int64)
     at = 0
     for query in range(len(out)):
@@ -201,13 +201,13 @@ def least(trace: Trace, column: Int, spread: int) -> Int:
             move = trace.moves[at]
             event = _event(move)
             node = np.uint64(size + (event & (size - 1)))
-            value = column[event] if move >= 0 and column[event] != NONE else _HIGHEST
+            value = column[event] if move >= 0 and column[event] != NONE else _LARGEST_INT64
             while node > 0 and tree[node] != value:
                 tree[node] = value
                 value = min(value, tree[node ^ 1]) if node > 1 else value
                 node >>= 1
             at += 1
-        out[query] = tree[1] if tree[1] != _HIGHEST else NONE
+        out[query] = tree[1] if tree[1] != _LARGEST_INT64 else NONE
     return out
 
 

@@ -25,7 +25,7 @@ from shroff.features.window import Window
 
 Numbers = Int | Floats
 
-_MANY_NAMES: Final = 1 << 18
+_MIN_RENUMBERED_CODES: Final = 1 << 18
 """More codes than this are numbered anew in each partition, for the tables that folds count in."""
 _DECAY: Final = np.array(DECAY)
 _FLOATS: Final = frozenset({"scatter", "decayed", "away"})
@@ -57,7 +57,7 @@ class Partition:
         self._constants: dict[float, Floats] = {}
         self._overflows: dict[str, bool] = {}
         for name in table.names.keys() & self.columns.keys():
-            if table.names[name] > _MANY_NAMES:
+            if table.names[name] > _MIN_RENUMBERED_CODES:
                 codes, _ = grouping.factorise(
                     grouping.pairs(self.columns[name]), self.columns[name] >= 0
                 )

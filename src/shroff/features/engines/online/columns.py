@@ -26,8 +26,8 @@ FEW: Final = 32
 NOTHING: Final = 2**63 - 1
 """The record of no events, and the cell of an event without a value: larger than any number."""
 
-_ROOMY: Final = 2**62
-_NOUGHT: Final = array("q", (0,))
+_MAX_STORED_SUM: Final = 2**62
+_ZERO: Final = array("q", (0,))
 
 Given = TypeVar("Given", contravariant=True)
 
@@ -77,7 +77,7 @@ class Running:
     __slots__ = ("sums",)
 
     def __init__(self) -> None:
-        self.sums: array[int] | list[int] = _NOUGHT[:]
+        self.sums: array[int] | list[int] = _ZERO[:]
 
     def push(self, time: int, cell: int) -> None:
         sums = self.sums
@@ -107,12 +107,12 @@ class Running:
         self.join(at, time, -cell)
 
     def cut(self, events: int, limit: int) -> None:
-        if isinstance(self.sums, array) and -_ROOMY < self.sums[-1] < _ROOMY:
+        if isinstance(self.sums, array) and -_MAX_STORED_SUM < self.sums[-1] < _MAX_STORED_SUM:
             del self.sums[:events]
             return
         # sums that start again from zero may fit into 64 bits again
         base, kept = self.sums[events], self.sums[events + 1 :]
-        self.sums = _NOUGHT[:]
+        self.sums = _ZERO[:]
         self._continue(1, [total - base for total in kept])
 
     def pack(self) -> Packed:

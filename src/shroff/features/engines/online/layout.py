@@ -48,7 +48,7 @@ _SINGLE: Final = frozenset[Kind]({"first", "last", "min", "max", "latest", "earl
 """Measures that need every event on its own."""
 
 
-_SORTED: Final = 256
+_MAX_SORTED_EVENTS: Final = 256
 """Up to so many numbers a quantile is found by sorting them."""
 
 _VALUES: Final = re.compile(r"\bv(\d+)\b")
@@ -305,7 +305,7 @@ def _names(code: Code) -> Callable[[Layout, str | None, Window], Code]:
 
 def quantile(numbers: array[int], low: int, high: int, share: int) -> int:
     """The number of a rank among those of a span, as they lie there; `NONE` when there are none."""
-    if high - low <= _SORTED:
+    if high - low <= _MAX_SORTED_EVENTS:
         # what is none is the smallest
         values: Sequence[int] = sorted(numbers[low:high])
         nothing = bisect_right(values, NONE)

@@ -18,7 +18,7 @@ from shroff.features.engines.rows import reader
 from shroff.features.plan import Later, Plan, Stream
 from shroff.features.window import micros
 
-_PART: Final = 4_096
+_BATCH_TIMELINES: Final = 4_096
 Line = list[Packed] | None
 """A packed timeline; None where a key has none."""
 
@@ -67,13 +67,13 @@ class PlanTimelines:
         return sum(len(timelines.by_key) for timelines in self.by_stream)
 
     def census(self) -> Iterator[int]:
-        """How many events they hold, in parts: whoever must not be kept from other work can pause
-        between them.
+        """How many events they hold, in batches of timelines: a caller with other work can pause
+        between two.
         """
         for timelines in self.by_stream:
             lines = list(timelines.by_key.values())
-            for start in range(0, len(lines), _PART):
-                yield sum(len(line.times) for line in lines[start : start + _PART])
+            for start in range(0, len(lines), _BATCH_TIMELINES):
+                yield sum(len(line.times) for line in lines[start : start + _BATCH_TIMELINES])
 
     @property
     def newest(self) -> int:

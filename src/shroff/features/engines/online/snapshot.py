@@ -13,7 +13,7 @@ from shroff.features.engines.online.pending import Word
 from shroff.features.engines.online.plan_timelines import Line
 from shroff.features.plan import Later
 
-_FORMAT: Final = 3
+_FORMAT_VERSION: Final = 3
 
 
 class Snapshot(msgspec.Struct, array_like=True, kw_only=True):
@@ -26,7 +26,7 @@ class Snapshot(msgspec.Struct, array_like=True, kw_only=True):
     watermark: int
     by_stream: list[list[tuple[Any, Line]]]
     pending: list[tuple[str, Any, dict[Later, Word]]]
-    format: int = _FORMAT
+    format: int = _FORMAT_VERSION
 
     def encode(self) -> bytes:
         """As MessagePack."""
@@ -46,7 +46,7 @@ class Snapshot(msgspec.Struct, array_like=True, kw_only=True):
                 "expected a snapshot of an online state, got other bytes: rebuild the state."
             ) from None
         if (snapshot.format, snapshot.definitions, snapshot.lateness) != (
-            _FORMAT,
+            _FORMAT_VERSION,
             definitions,
             lateness,
         ):

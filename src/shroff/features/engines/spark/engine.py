@@ -33,7 +33,7 @@ ORDER: Final = "shroff order"
 _SINCE: Final = "shroff since"
 _KEY: Final = "shroff key "
 _FILE_BITS: Final = 40
-_BATCH: Final = 50_000
+_BATCH_ROWS: Final = 50_000
 _TYPES: Final[dict[Scale, str]] = {
     "time": "timestamp",
     "amount": "bigint",
@@ -186,7 +186,7 @@ def session(name: str, master: str | None = None) -> Iterator[SparkSession]:
         if (spark.sparkContext.master or "").startswith("local"):
             # workers on this machine are this Python, not the first `python3` of the path
             spark.sparkContext.pythonExec = sys.executable
-        spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(_BATCH))
+        spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(_BATCH_ROWS))
         yield spark
     finally:
         if running is None:

@@ -24,7 +24,7 @@ FROM: Final = "shroff from"
 UPTO: Final = "shroff upto"
 """A chunk owns what arrived from `FROM` on and before `UPTO`, microseconds since the epoch."""
 
-_EVER: Final = 1 << 62
+_END_OF_TIME_US: Final = 1 << 62
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +82,12 @@ def ranges(sample: pl.DataFrame, part: Part, skew: Skew, *, weight: float) -> pl
     return (
         hot.select(part.key)
         .with_columns(
-            pl.Series(FROM, [[-_EVER, *inner] for inner in bounds], dtype=pl.List(pl.Int64)),
-            pl.Series(UPTO, [[*inner, _EVER] for inner in bounds], dtype=pl.List(pl.Int64)),
+            pl.Series(
+                FROM, [[-_END_OF_TIME_US, *inner] for inner in bounds], dtype=pl.List(pl.Int64)
+            ),
+            pl.Series(
+                UPTO, [[*inner, _END_OF_TIME_US] for inner in bounds], dtype=pl.List(pl.Int64)
+            ),
         )
         .filter(pl.col(FROM).list.len() > 1)
         .explode(FROM, UPTO)

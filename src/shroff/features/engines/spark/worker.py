@@ -32,7 +32,7 @@ CHUNK: Final = "shroff chunk"
 OWNED: Final = "shroff owned"
 """False for rows of a chunk that are there to be seen by others."""
 
-_SLICE: Final = 1 << 16
+_SLICE_ROWS: Final = 1 << 16
 """Rows of a record batch that goes back to Spark."""
 
 
@@ -143,5 +143,5 @@ def table_of(batches: Iterable[pa.RecordBatch]) -> pl.DataFrame | None:
 
 
 def batches_of(frame: pl.DataFrame) -> Iterator[pa.RecordBatch]:
-    for part in frame.iter_slices(_SLICE):
+    for part in frame.iter_slices(_SLICE_ROWS):
         yield from part.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()

@@ -35,18 +35,18 @@ from shroff.features.group import FeatureGroup
 from shroff.features.plan import Later, Plan
 from shroff.features.window import micros
 
-_CLOCKS: Final = 300_000
+_CLOCK_SKEW_MS: Final = 300_000
 """Milliseconds that keys are kept longer than windows reach, for clocks that differ."""
 
-_ROLL_KEPT: Final = 86_400_000
+_MEMBERSHIP_MS: Final = 86_400_000
 """Milliseconds that the roll is kept after the last answer."""
 
-_FORMAT: Final = 4
+_FORMAT_VERSION: Final = 4
 """Of what is kept: a state of another one is not this state, which is filled anew beside it."""
 
 _NOT_THERE: Final = "the state is not there: it is being rebuilt, or waits to be."
 _LATE, _AGAIN = 0, 2
-_NEVER: Final = -1
+_NO_LIFE: Final = -1
 
 
 class RedisEngine:
@@ -85,7 +85,7 @@ class RedisEngine:
         # one slot of a cluster: an order needs one owner
         shared = f"{{{space}}}:".encode()
         self.voucher = Voucher(self.link, shared)
-        self.name = shared + f"{self.plan.digest}-{lateness}-{_FORMAT}:".encode()
+        self.name = shared + f"{self.plan.digest}-{lateness}-{_FORMAT_VERSION}:".encode()
         awaited = [log for log in self.logs if log.later]
         self.marked = Event(
             [stream for stream in self.plan.streams if stream.later], (), self.plan.schema
@@ -265,7 +265,7 @@ class RedisEngine:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
         """
         keys = self.name + b"head", self.name + b"roll"
-        words = member, int(clear), _ROLL_KEPT, *others
+        words = member, int(clear), _MEMBERSHIP_MS, *others
         reply = self._run(
             lambda: [(scripts.ANSWER, keys, (self._epoch, self._seen, self.lateness, *words))]
         )[0]
@@ -329,7 +329,7 @@ class RedisEngine:
         return self._kept[log]
 
     def _keep(self, horizon: int) -> int:
-        return (horizon + self.lateness) // 1_000 + _CLOCKS
+        return (horizon + self.lateness) // 1_000 + _CLOCK_SKEW_MS
 
     def _keys(self, payment_id: str, places: Sequence[Place] = ()) -> list[bytes]:
         marker = self.key(b"p:" + payment_id.encode())
@@ -409,7 +409,7 @@ class RedisEngine:
             refusals = {str(reply) for reply in replies if isinstance(reply, Exception)}
             if not refusals and self.link.lives == self._life:
                 return replies
-            self._life = _NEVER
+            self._life = _NO_LIFE
         raise StateUnavailable(_NOT_THERE)
 
     def _meet(self) -> bool:

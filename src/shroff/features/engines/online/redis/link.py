@@ -19,7 +19,7 @@ Command = tuple[object, ...]
 Call = tuple[str, Sequence[object], Sequence[object]]
 """A script, its keys and its arguments."""
 
-_PAUSE: Final = 1.0
+_PAUSE_SECONDS: Final = 1.0
 """Seconds after a failure in which nothing is tried."""
 
 _GARBLED: Final = re.compile("WRONGTYPE|user_script|Error running script|is not an integer")
@@ -30,8 +30,8 @@ _UNABLE: Final = re.compile(
 )
 """What it says also within a script, whatever the values are."""
 
-_CONNECT: Final = 0.5
-_ANSWER: Final = 2.0
+_CONNECT_TIMEOUT_SECONDS: Final = 0.5
+_ANSWER_TIMEOUT_SECONDS: Final = 2.0
 
 
 class Link:
@@ -57,8 +57,8 @@ class Link:
         try:
             self._pool: ConnectionPool = redis.ConnectionPool.from_url(
                 url,
-                socket_connect_timeout=_CONNECT,
-                socket_timeout=_ANSWER,
+                socket_connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+                socket_timeout=_ANSWER_TIMEOUT_SECONDS,
                 retry=Retry(NoBackoff(), 0),
                 protocol=2,
             )
@@ -88,7 +88,7 @@ class Link:
         try:
             replies = self._again(commands)
         except (self._errors.RedisError, OSError) as error:
-            self._closed_until = monotonic() + _PAUSE
+            self._closed_until = monotonic() + _PAUSE_SECONDS
             self.close()
             raise StateUnavailable(
                 f"expected an answer of the state server, got {type(error).__name__}: see that it "

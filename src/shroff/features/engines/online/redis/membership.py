@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from shroff.features.engines.online.redis.engine import RedisEngine
 
-_PATIENCE: Final = 10.0
+_PATIENCE_SECONDS: Final = 10.0
 """Seconds without an answer after which a process is taken for dead."""
 _Met = tuple[int, bytes]
 
@@ -61,7 +61,7 @@ class Roll:
         """The state is away: all have to answer anew."""
         self._met = self._since = None
 
-    def answer(self, *, clear: bool, times: int = 2, patience: float = _PATIENCE) -> bool:
+    def answer(self, *, clear: bool, times: int = 2, patience: float = _PATIENCE_SECONDS) -> bool:
         """Answer, `clear` when the backlog is empty; whether all others have, clear, since this one
         did first.
 

@@ -18,7 +18,7 @@ from shroff.features.plan import Plan
 NOTHING: Final = -1
 """Before every arrival."""
 
-_LONG: Final = 128
+_MIN_LOG_ENTRIES: Final = 128
 """Entries of a log that are never too many."""
 
 
@@ -104,7 +104,7 @@ class Replica:
         """What can replace a log up to an arrival; None while the log, of this length, is short
         beside it.
         """
-        if length <= _LONG:
+        if length <= _MIN_LOG_ENTRIES:
             return None
         lines = [
             timelines.by_key.get(place.key) for timelines in place.log.timelines(self.timelines)

@@ -11,7 +11,7 @@ from shroff.errors import StateGarbled
 from shroff.features.engines.online.redis.link import Link
 
 _FORM: Final = re.compile(rb"(\d{1,18}) ((?:[0-9a-f]{2})*)")
-_NOBODY_KNOWS: Final = (-1, b"")
+_UNKNOWN_RECORD: Final = (-1, b"")
 
 
 class Voucher:
@@ -41,8 +41,8 @@ class Voucher:
         try:
             kept = self._link.call([("GET", self._key)])[0]
         except StateGarbled:
-            return _NOBODY_KNOWS
+            return _UNKNOWN_RECORD
         if kept is None:
             return 0, b""
         said = _FORM.fullmatch(kept)
-        return (int(said[1]), bytes.fromhex(said[2].decode())) if said else _NOBODY_KNOWS
+        return (int(said[1]), bytes.fromhex(said[2].decode())) if said else _UNKNOWN_RECORD
