@@ -1,7 +1,7 @@
 """Our one-class detectors on the ADBench sets, beside published figures and PyOD's deep detectors.
 
-    python benchmarks/adbench.py --data FOLDER [--seeds 5] [--sets thyroid,cardio] [--peers
-    /path/to/python]
+    python benchmarks/adbench.py --data FOLDER [--seeds 5] [--sets thyroid,cardio]
+        [--peers /path/to/python]
 
 FOLDER holds the collection's `NUMBER_Name.npz` files with `X` and `y`. The protocol is that of
 Livernoche, Jain, Hezaveh and Ravanbakhsh, On Diffusion Modeling for Anomaly Detection, ICLR 2024:

@@ -2,9 +2,8 @@
 features.
 
     SHROFF_BENCH_DATA=handbook.parquet python benchmarks/features.py
-    python benchmarks/features.py --rows 10000000          # simulated payments instead, and a tenth
-    of them python benchmarks/features.py --hundred-million        # 20 features by disk, within
-    --memory
+    python benchmarks/features.py --rows 10000000      # simulated payments, and a tenth of them
+    python benchmarks/features.py --hundred-million    # 20 features by disk, within --memory
 
 The work: the 12 window features of the public handbook (count and mean amount per customer over 1,
 7 and 30 days, the payment itself included; count and fraud share per terminal over the same

@@ -1,8 +1,7 @@
 """Rules beside detectors at equal false positives: how many more frauds does a detector find?
 
-    python benchmarks/rules.py [--payments 200000]                                  # simulated
-    payments SHROFF_BENCH_DATA=handbook.parquet python benchmarks/rules.py                   # and
-    the public handbook's
+    python benchmarks/rules.py [--payments 200000]                    # simulated payments
+    SHROFF_BENCH_DATA=handbook.parquet python benchmarks/rules.py     # and the public handbook's
 
 The rules are such as a bank's analysts write: few, each with a reason that can be told to a
 customer. Their limits were set by hand while looking at the training days only. On the test days

@@ -1,11 +1,12 @@
-"""Payment facts joined with pre-computed velocity statistics, as an online anti-fraud service keeps
-them.
+"""Payment facts joined with the velocity statistics that an online service computes in advance.
 
     shroff simulate --two-tables tables
-    shroff train examples/two_tables --data tables/facts.csv --join tables/statistics.csv --max-bad
-    0.05 --bundle bundle shroff serve bundle
+    shroff train examples/two_tables --data tables/facts.csv --join tables/statistics.csv \
+        --max-bad 0.05 --bundle bundle
+    shroff serve bundle
 
-Both may be tables of Azure Table storage: `--data azure-tables://account/facts --join azure-tables://account/statistics`.
+Both may be tables of Azure Table storage: `--data azure-tables://account/facts` and
+`--join azure-tables://account/statistics`.
 
 The statistics are columns like any other: nothing is computed over history here, so a payment is
 sent with them.

@@ -12,8 +12,8 @@
     │   ├── TooManyBadRows      more unusable rows than allowed
     │   ├── MixedCurrencies     amounts of several currencies would be added or compared
     │   ├── BadPayment          one payment: a missing, unknown or ill-typed value
-    │   │   └── OutOfBounds     one that is well-formed: its time, or no rate of its currency,
-    excludes it now │   ├── NothingAccepted     many well-formed messages, of which none is accepted
+    │   │   └── OutOfBounds     a well-formed one: its time, or its currency, excludes it now
+    │   ├── NothingAccepted     many well-formed messages, of which none is accepted
     │   ├── PaymentConflict     a payment id that was seen with another payload
     │   ├── BatchConflict       a batch of the feature store that was written with other rows
     │   └── BrokenChain         a ledger whose records do not follow from each other
@@ -22,18 +22,18 @@
     ├── NotFitted               a detector asked to score before it learned
     ├── CheckFailed             the doctor found a fault that nobody accepted
     ├── BundleError             a bundle that is incomplete, altered or of another version
-    ├── AccessDenied            an API key that is not for this
-    (PermissionError) │   └── UnknownKey          no API key, or none of ours
-    ├── Unavailable             something that is needed does not answer: try later
-    (ConnectionError) │   ├── LedgerUnavailable   a decision cannot be made durable
+    ├── AccessDenied            an API key that is not for this                   (PermissionError)
+    │   └── UnknownKey          no API key, or none of ours
+    ├── Unavailable             what is needed does not answer: try later         (ConnectionError)
+    │   ├── LedgerUnavailable   a decision cannot be made durable
     │   │   └── LedgerAway      because the ledger's database does not answer
     │   ├── StateUnavailable    the online state cannot be reached, or is being rebuilt
     │   │   └── StateGarbled    because it held what no process of ours has put there
     │   ├── ControlUnavailable  keys and lists cannot be read or changed
     │   ├── BrokerUnavailable   Kafka does not answer
-    │   ├── StoreUnavailable    the feature store's storage does not answer, or others write all the
-    time │   ├── SourceUnavailable   a database or service that payments are read from does not
-    answer │   └── TooManyRequests     an API key has had its share
+    │   ├── StoreUnavailable    the feature store does not answer, or others write
+    │   ├── SourceUnavailable   a source of payments does not answer
+    │   └── TooManyRequests     an API key has had its share
     └── MissingExtra            an optional library is not installed                   (ImportError)
 
 Each carries one sentence: what was expected, what came, where, and what to do. It never carries a

@@ -59,7 +59,10 @@ def init(
         )
         return
     print_rows(columns, "column", "role", "because of")
-    out.print(f"{output}: of the first {cleaned.rows:,} rows {len(cleaned.frame):,} can be used.")
+    out.print(
+        f"{output}: of the first {cleaned.rows:,} rows {len(cleaned.frame):,} can be used.",
+        soft_wrap=True,
+    )
     print_dropped(cleaned.dropped, cleaned.first)
     print_notices(notices)
     if not roles.of("label"):

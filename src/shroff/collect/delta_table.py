@@ -28,7 +28,8 @@ class DeltaLog:
             raise ConfigurationError(
                 f"{location}: expected {FORMS['delta']}, with ?version=NUMBER if not the newest."
             )
-        self._version = None if version is None else int(version)
+        self._asked = None if version is None else int(version)
+        self._version: int | None = None
 
     def columns(self) -> list[str]:
         """The table's columns."""
@@ -65,7 +66,11 @@ class DeltaLog:
         """The number of the version, which stays the same from then on."""
         if self._version is None:
             with self._answering():
-                self._version = int(import_module("deltalake").DeltaTable(self._uri).version())
+                newest = int(import_module("deltalake").DeltaTable(self._uri).version())
+            if self._asked is not None and self._asked > newest:
+                # deltalake would look for each of the versions between, one after the other
+                raise self._lacking(self._asked)
+            self._version = newest if self._asked is None else self._asked
         return self._version
 
     def _scan(self, version: int) -> pl.LazyFrame:
@@ -87,12 +92,14 @@ class DeltaLog:
                 "cannot, such as column mapping; write it again without."
             ) from None
         except (errors.DeltaError, pl.exceptions.PolarsError, OSError) as error:
-            if self._version is not None and "://" not in self._uri:
-                raise BadFile(
-                    f"{self._location}: expected version {self._version} of a Delta table, found "
-                    "none that can be "
-                    "read: was it vacuumed?"
-                ) from None
+            if self._asked is not None and "://" not in self._uri:
+                raise self._lacking(self._asked) from None
             raise SourceUnavailable(
                 f"{self._location}: expected a storage that answers, got {type(error).__name__}."
             ) from None
+
+    def _lacking(self, version: int) -> BadFile:
+        return BadFile(
+            f"{self._location}: expected version {version} of a Delta table, found none that can "
+            "be read: was it vacuumed?"
+        )

@@ -1,5 +1,4 @@
-"""Simulated payments: velocity features over cards, accounts, hosts and merchants, three detectors,
-a policy.
+"""Simulated payments: features over cards, accounts, hosts and merchants, detectors, a policy.
 
 shroff simulate payments.csv.gz
 shroff train examples/payments --data payments.csv.gz --bundle bundle
@@ -36,13 +35,8 @@ payments = Schema(
     result="result",
     result_at="result_at",
     nominal=["mcc", "currency", "request_country", "account_country"],
-    personal=[
-        "cardholder_name",
-        "account_name",
-        "email",
-        "phone",
-        "host_id",
-    ],  # host_id: an IP address
+    # host_id: an IP address
+    personal=["cardholder_name", "account_name", "email", "phone", "host_id"],
     required=["card_id", "amount", "currency"],
     keys=["card_id", "account_id", "merchant_id"],
 )
