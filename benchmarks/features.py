@@ -175,8 +175,7 @@ def windows_in_sql(source: str, calendar: str) -> str:
             f"c{days} AS (PARTITION BY customer ORDER BY s RANGE BETWEEN {days * day - 1} "
             "PRECEDING AND CURRENT ROW)",
             f"t{days} AS (PARTITION BY terminal ORDER BY s RANGE BETWEEN "
-            f"{(days + DELAY) * day - 1} PRECEDING "
-            f"AND {DELAY * day} PRECEDING)",
+            f"{(days + DELAY) * day - 1} PRECEDING AND {DELAY * day} PRECEDING)",
         ]
         columns += [
             f"CAST(count(*) OVER c{days} AS DOUBLE) AS customer_count_{days}",

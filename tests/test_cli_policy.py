@@ -108,11 +108,10 @@ def test_a_policy_comes_from_a_project_and_brings_its_lists(
 ) -> None:
     ask("publish", bundle)
     (tmp_path / "project.py").write_text(
-        "from shroff import Policy, Project, Rule, Schema\n"
-        "schema = Schema(id='payment_id', time='created_at', amount='amount', nominal=['mcc'])\n"
-        "policy = Policy(rules=[Rule('cash', 'mcc IN codes')], lists={'codes': ['6011']}, "
-        "review_at=0.4)\n"
-        "project = Project(schema=schema, policy=policy)\n"
+        "from shroff import Policy, Project, Rule, Schema\nschema = Schema(id='payment_id', "
+        "time='created_at', amount='amount', nominal=['mcc'])\npolicy = "
+        "Policy(rules=[Rule('cash', 'mcc IN codes')], lists={'codes': ['6011']}, "
+        "review_at=0.4)\nproject = Project(schema=schema, policy=policy)\n"
     )
     assert ask("policy", "publish", tmp_path)["chosen"] == ["decline_at"]
     assert ask("lists", "show") == {"lists": {"codes": ["6011"]}}

@@ -144,8 +144,7 @@ KINDS_WRONG = [
     (
         "s IN ('6011', 5411)",
         "`IN` takes values of one kind, got `s` (text) and `5411` (number) in `s IN ('6011', "
-        "5411)`: "
-        "`s` holds texts, so write '5411' in single quotes",
+        "5411)`: `s` holds texts, so write '5411' in single quotes",
     ),
     (
         "a > 'much'",
@@ -160,8 +159,7 @@ KINDS_WRONG = [
     (
         "u > '2024-01-01'",
         "`>` takes values of one kind, got `u` (time) and `'2024-01-01'` (text) in `u > "
-        "'2024-01-01'`: "
-        "a time only compares with another time column, or IS NULL",
+        "'2024-01-01'`: a time only compares with another time column, or IS NULL",
     ),
     ("a AND p", "`AND` takes boolean, got `a` (number) and `p` (boolean) in `a AND p`"),
     (

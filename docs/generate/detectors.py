@@ -94,9 +94,8 @@ def pages() -> dict[str, str]:
     learned = read(Detector).entries("Attributes")
     parts = [
         "# Detectors: parameters",
-        "Every public detector of `shroff.detect` with its parameters, what it learns, its errors "
-        "and its source. "
-        "[Detectors](../detectors.md) says which to take.",
+        "Every public detector of `shroff.detect` with its parameters, what it learns, its "
+        "errors and its source. [Detectors](../detectors.md) says which to take.",
         table(
             ["detector", "needs labels", "score"],
             [[_link(kind), _labels(kind), _score(kind)] for kind in KINDS],

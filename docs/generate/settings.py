@@ -20,9 +20,8 @@ def pages() -> dict[str, str]:
     ]
     parts = [
         "# Settings",
-        "Where things run is set by environment variables. Another `SHROFF_…` variable is refused "
-        "at start; "
-        "one that is set to nothing is not set.",
+        "Where things run is set by environment variables. Another `SHROFF_…` variable is "
+        "refused at start; one that is set to nothing is not set.",
         table(["variable", "default", "meaning"], rows),
         code(
             "SHROFF_HOME=/var/lib/shroff SHROFF_STATE=redis://127.0.0.1:6379/0 shroff serve bundle",

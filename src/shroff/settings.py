@@ -233,8 +233,7 @@ def azure_connection(account: str, environment: Mapping[str, str] | None = None)
         return f"{start};SharedAccessSignature={token.removeprefix('?')}"
     raise ConfigurationError(
         "expected the secret of the storage account in AZURE_STORAGE_CONNECTION_STRING, "
-        "AZURE_STORAGE_KEY or "
-        "AZURE_STORAGE_SAS_TOKEN, found none of them set."
+        "AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, found none of them set."
     )
 
 

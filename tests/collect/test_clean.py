@@ -485,8 +485,7 @@ TIME = "an ISO 8601 date and time from 1970 to 2099"
             "at",
             pl.Series([datetime(2024, 5, 4)]),
             "(time): expected times that name their zone, got type Datetime(time_unit='us', "
-            "time_zone=None) "
-            "without one: declare the zone they are in with Schema(timezone=…).",
+            "time_zone=None) without one: declare the zone they are in with Schema(timezone=…).",
         ),
     ],
 )

@@ -446,8 +446,7 @@ def test_what_is_required_only_of_a_table_is_not_required_of_a_payment() -> None
         (
             {"amount": 0.125},
             "Expected an amount no finer than its currency's smallest unit and of at most 15 "
-            "digits, "
-            "got another number - at `$.amount`",
+            "digits, got another number - at `$.amount`",
         ),
         ({"currency": "SECRET"}, "Expected an ISO 4217 currency code, got text - at `$.currency`"),
         (

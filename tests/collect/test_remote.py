@@ -332,9 +332,8 @@ def test_a_server_that_goes_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> N
             [
                 "CREATE TABLE payments (id text PRIMARY KEY, at timestamptz, eur numeric, card "
                 "text, email text)",
-                "INSERT INTO payments SELECT lpad(n::text, 9, '0'), '2024-05-04'::timestamptz + n "
-                "* '1s'::interval,"
-                " n, 'c', repeat('e', 300) FROM generate_series(1, 200000) n",
+                "INSERT INTO payments SELECT lpad(n::text, 9, '0'), '2024-05-04'::timestamptz + "
+                "n * '1s'::interval, n, 'c', repeat('e', 300) FROM generate_series(1, 200000) n",
             ],
         )
         where = location(server.url)

@@ -296,8 +296,7 @@ def test_payments_without_statistics_are_left_out_only_while_they_are_few(tmp_pa
         read_joined(facts, statistics, on="id", max_bad=0.001)
     assert str(refused.value) == (
         f"{statistics}: expected statistics for each payment of {facts}, found none for 1 of 101 "
-        "(first in row 101), "
-        "more than the 0.1 % allowed (--max-bad; in Python, max_bad)."
+        "(first in row 101), more than the 0.1 % allowed (--max-bad; in Python, max_bad)."
     )
     kept = read_joined(facts, statistics, on="id", how="left", max_bad=0.0)
     assert kept.row(100) == ("alone", None, None)

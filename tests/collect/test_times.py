@@ -386,6 +386,5 @@ def test_rows_out_of_order_are_read_as_the_earlier_and_told_of() -> None:
     assert (twice, second.any()) == (Twice(assumed=12), False)
     assert twice.notice("at", COPENHAGEN) == (
         "`at`: times of the hour that comes twice in Europe/Copenhagen: 12 read as the earlier; "
-        "write times with their "
-        "offset."
+        "write times with their offset."
     )

@@ -169,8 +169,7 @@ def test_a_rule_is_told_with_the_values_that_met_it(model: bytes) -> None:
     assert first.values == {"card_count_1h": 9.0, "amount": 1240.5}
     assert first.text == (
         "rule `velocity` declines: `card_count_1h > 5 AND amount > 500 AND email IS NOT NULL` "
-        "holds; "
-        "9 payments by this card in 1 hour, amount 1,240.50"
+        "holds; 9 payments by this card in 1 hour, amount 1,240.50"
     )
     # the model alone would have declined too
     assert {one.code for one in ruled.reasons[1:]} >= {"AMOUNT_HIGH", "COUNT_HIGH"}

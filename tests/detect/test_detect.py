@@ -20,11 +20,10 @@ def test_every_public_name_is_there() -> None:
 
 def test_serving_loads_no_training_library() -> None:
     program = (
-        "import sys, shroff.detect.preparation, shroff.detect.calibration\n"
-        "from shroff.detect import Calibration, Preparation\n"
-        "Preparation.plain(['x']).vector({'x': 1.0}), Calibration(1.0, 0.0).one(0.5)\n"
-        "heavy = {'sklearn', 'scipy', 'lightgbm', 'onnx', 'polars', 'pandas'} & set(sys.modules)\n"
-        "sys.exit(', '.join(sorted(heavy)) or 0)"
+        "import sys, shroff.detect.preparation, shroff.detect.calibration\nfrom shroff.detect "
+        "import Calibration, Preparation\nPreparation.plain(['x']).vector({'x': 1.0}), "
+        "Calibration(1.0, 0.0).one(0.5)\nheavy = {'sklearn', 'scipy', 'lightgbm', 'onnx', "
+        "'polars', 'pandas'} & set(sys.modules)\nsys.exit(', '.join(sorted(heavy)) or 0)"
     )
     run = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False

@@ -122,10 +122,9 @@ def test_the_same_payments_give_the_same_file_in_any_order() -> None:
 
 def test_the_number_of_threads_changes_nothing() -> None:
     script = (
-        "import numpy as np\n"
-        "from shroff.embed.factorise import factorise, ppmi\n"
-        "counts = np.random.default_rng(0).poisson(0.5, (90, 90))\n"
-        "print(factorise(ppmi(counts + counts.T, 1.0), 16).tobytes().hex())\n"
+        "import numpy as np\nfrom shroff.embed.factorise import factorise, ppmi\ncounts = "
+        "np.random.default_rng(0).poisson(0.5, (90, 90))\nprint(factorise(ppmi(counts + counts.T, "
+        "1.0), 16).tobytes().hex())\n"
     )
     found = {
         subprocess.run(

@@ -150,12 +150,9 @@ def test_one_sentence_says_the_way_out_and_what_few_frauds_are_worth() -> None:
         train_models(given, frame)
     assert str(refused.value).endswith(
         "got 3; this log (2024-03-01 to 2024-03-03, 300 labelled payments, 5 frauds on 3 of 3 "
-        "days) allows the split"
-        " `time:70/30,delay=0`, with 4 frauds to learn from and 1 to be judged by; a recall "
-        "measured on 1 fraud is"
-        " uncertain by 45 points either way; labels are taken to be known at once, because no days "
-        "are left in which"
-        " they could arrive"
+        "days) allows the split `time:70/30,delay=0`, with 4 frauds to learn from and 1 to be "
+        "judged by; a recall measured on 1 fraud is uncertain by 45 points either way; labels are "
+        "taken to be known at once, because no days are left in which they could arrive"
     )
     said: list[str] = []
     run = train_models(given, frame, split="time:70/30,delay=0", say=said.append)

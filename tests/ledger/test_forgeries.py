@@ -221,12 +221,10 @@ def test_the_tables_are_made_as_they_always_were(file: Path) -> None:
     assert [" ".join(sql.split()) for (sql,) in made] == [
         "CREATE INDEX ix_shroff_ledger_arrived ON shroff_ledger (arrived)",
         "CREATE TABLE shroff_ledger ( seq INTEGER NOT NULL, kind TEXT NOT NULL, payment_id TEXT "
-        "NOT NULL,"
-        " arrived BIGINT NOT NULL, time BIGINT NOT NULL, digest BLOB NOT NULL, body BLOB NOT NULL,"
-        " chain BLOB NOT NULL, PRIMARY KEY (seq) )",
+        "NOT NULL, arrived BIGINT NOT NULL, time BIGINT NOT NULL, digest BLOB NOT NULL, body "
+        "BLOB NOT NULL, chain BLOB NOT NULL, PRIMARY KEY (seq) )",
         "CREATE TABLE shroff_ledger_head ( id INTEGER NOT NULL, version INTEGER NOT NULL, seq "
-        "BIGINT NOT NULL,"
-        " chain BLOB NOT NULL, PRIMARY KEY (id) )",
+        "BIGINT NOT NULL, chain BLOB NOT NULL, PRIMARY KEY (id) )",
         "CREATE TABLE shroff_ledger_identity ( id INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY "
         "KEY (id) )",
         "CREATE UNIQUE INDEX shroff_ledger_label ON shroff_ledger (payment_id, digest) WHERE kind "

@@ -382,8 +382,7 @@ def test_refuses_an_entry_that_cannot_be_kept(ledger: Ledger, bad: Entry, senten
         (
             [
                 "INSERT INTO shroff_ledger SELECT 6, 'label', payment_id, arrived, time, digest, "
-                "body, chain"
-                " FROM shroff_ledger WHERE seq = 5"
+                "body, chain FROM shroff_ledger WHERE seq = 5"
             ],
             "record 6 was not written by the ledger",
         ),

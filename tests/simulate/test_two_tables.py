@@ -18,19 +18,16 @@ from shroff.simulate.two_tables import write_two_tables
 
 FACTS = (
     "PartitionKey RowKey Timestamp CardId CrmAccountId MCC MerchantId TransactionAmount "
-    "TransactionCreatedTime "
-    "TransactionCurrency TransactionId TransactionResult CardExpirationDate CardholderName "
-    "CrmAccountFullName "
-    "TransactionRequestHost"
+    "TransactionCreatedTime TransactionCurrency TransactionId TransactionResult "
+    "CardExpirationDate CardholderName CrmAccountFullName TransactionRequestHost"
 ).split()
 STATISTICS = (
     "CardsCountFromThisCrmAccount1D CardsCountFromThisCrmAccount1H CardsCountFromThisCrmAccount1M "
     "CardsCountFromThisCrmAccount1S CardsCountFromThisHost1D CrmAccountsCountFromThisCard1D "
     "FailedPaymentsCountByThisCard1D SecondsPassedFromPreviousPaymentByThisCard1D "
-    "PaymentsCountByThisCard1D "
-    "HostsCountFromThisCard1D HasHumanEmail HasHumanPhone "
-    "IsCardholderNameIsTheSameAsCrmAccountName "
-    "IsRequestCountryIsTheSameAsCrmAccountCountry TransactionDayOfWeek TransactionLocalTimeOfDay"
+    "PaymentsCountByThisCard1D HostsCountFromThisCard1D HasHumanEmail HasHumanPhone "
+    "IsCardholderNameIsTheSameAsCrmAccountName IsRequestCountryIsTheSameAsCrmAccountCountry "
+    "TransactionDayOfWeek TransactionLocalTimeOfDay"
 ).split()
 SERVICE = ["PartitionKey (2)", "RowKey (2)", "Timestamp (2)"]
 DAY = timedelta(days=1)

@@ -108,8 +108,7 @@ def _print_parity(found: Parity) -> None:
         return
     out.print(
         f"First difference: payment {first.payment}, {first.feature} is {first.left} in "
-        f"{found.left} "
-        f"and {first.right} in {found.right}.",
+        f"{found.left} and {first.right} in {found.right}.",
         soft_wrap=True,
     )
     if first.events is not None:

@@ -77,8 +77,7 @@ class AzureTable:
         if client.account_name != self._account:
             raise ConfigurationError(
                 f"{self._location}: expected the secret of its account, but "
-                "AZURE_STORAGE_CONNECTION_STRING is of "
-                f"`{client.account_name}`."
+                f"AZURE_STORAGE_CONNECTION_STRING is of `{client.account_name}`."
             )
         with client:
             yield client

@@ -201,8 +201,7 @@ def require_columns(columns: Sequence[str], schema: Schema, source: str) -> None
         if name in looked_up:
             raise BadFile(
                 f"{source}: column `{name}` is looked up in a reference table, and this table has "
-                "one of that "
-                "name: rename it, or give the lookup a `name=` of its own."
+                "one of that name: rename it, or give the lookup a `name=` of its own."
             )
     for name, scale in _sent(schema):
         if name in columns:
@@ -357,6 +356,5 @@ def require_enough(
     if unusable > max_bad * rows:
         raise TooManyBadRows(
             f"{source}: {unusable:,} of {rows:,} rows are unusable, more than the "
-            f"{100 * max_bad:g} % allowed "
-            f"(--max-bad; in Python, max_bad): {'; '.join(reasons)}."
+            f"{100 * max_bad:g} % allowed (--max-bad; in Python, max_bad): {'; '.join(reasons)}."
         )

@@ -109,9 +109,8 @@ def read_column(
         missing = missing & ~raw.is_infinite().fill_null(value=False)
     if scale not in ("personal", "label") and looks_like_card_numbers(texts):
         raise BadFile(
-            f"{source}: the values of column `{raw.name}` look like card numbers; "
-            f"declare it with Schema(personal=[…, '{raw.name}']) so that only keyed hashes are "
-            "kept."
+            f"{source}: the values of column `{raw.name}` look like card numbers; declare it with "
+            f"Schema(personal=[…, '{raw.name}']) so that only keyed hashes are kept."
         )
     column = _judged(_named(texts, scale, key), missing)
     return replace(column, alike=alike(texts)) if scale in _KEYS else column
@@ -177,8 +176,7 @@ def _check_type(raw: pl.Series, scale: Scale, schema: Schema, source: str) -> No
     if isinstance(raw.dtype, pl.Datetime) and raw.dtype.time_zone is None and not zoned:
         raise BadFile(
             f"{source}: column `{raw.name}` (time): expected times that name their zone, got type "
-            f"{raw.dtype} "
-            "without one: declare the zone they are in with Schema(timezone=…)."
+            f"{raw.dtype} without one: declare the zone they are in with Schema(timezone=…)."
         )
 
 

@@ -211,8 +211,7 @@ def _join(files: Sequence[Path], target: Path, location: Location) -> None:
     except pl.exceptions.PolarsError:
         raise BadFile(
             f"{location}: expected columns whose numbers have at most 38 digits together, got "
-            "others; convert them "
-            "where they are."
+            "others; convert them where they are."
         ) from None
 
 

@@ -127,8 +127,7 @@ def _require_one_reading(chosen: Dialect, found: Mapping[Dialect, Walked]) -> No
     if walked.folded >= 0:
         raise ValueError(
             f"row {walked.folded:,}: expected a quoted text that ends in its line, got several "
-            "lines that look like "
-            f"rows; if no quote is missing, {_DECLARE}"
+            f"lines that look like rows; if no quote is missing, {_DECLARE}"
         )
     for other, theirs in found.items():
         rows = {theirs.escape} if "rfc4180" in (chosen, other) else set()
@@ -137,8 +136,7 @@ def _require_one_reading(chosen: Dialect, found: Mapping[Dialect, Walked]) -> No
         if other != chosen and rows and _fitness(theirs) == _fitness(walked):
             raise ValueError(
                 f"row {min(rows):,}: expected one meaning of its backslashes, got two: as in "
-                f"{_NAMED[chosen]} or as in "
-                f"{_NAMED[other]}; {_DECLARE}"
+                f"{_NAMED[chosen]} or as in {_NAMED[other]}; {_DECLARE}"
             )
 
 

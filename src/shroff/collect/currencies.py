@@ -88,9 +88,8 @@ def require_one_currency(
     if many > 1:
         raise MixedCurrencies(
             f"{reader} adds or compares amounts, and the payments are in {many} currencies (column "
-            f"`{column}`): "
-            "declare exchange rates with Schema(rates=Rates.read('rates.csv', base='EUR')), or "
-            "keep one currency."
+            f"`{column}`): declare exchange rates with Schema(rates=Rates.read('rates.csv', "
+            "base='EUR')), or keep one currency."
         )
 
 
@@ -108,9 +107,8 @@ def require_only(currency: str | None, codes: Iterable[str], schema: Schema, sou
     ):
         raise MixedCurrencies(
             f"{source}: expected payments in {currency} only, as the model was trained without "
-            "exchange rates, got "
-            f"some in another currency (column `{column}`): leave them out, or declare rates and "
-            "train again."
+            f"exchange rates, got some in another currency (column `{column}`): leave them out, or "
+            "declare rates and train again."
         )
 
 

@@ -88,8 +88,7 @@ class DeltaLog:
         except errors.DeltaProtocolError:
             raise BadFile(
                 f"{self._location}: expected a Delta table that Polars can read, got one with a "
-                "feature that it "
-                "cannot, such as column mapping; write it again without."
+                "feature that it cannot, such as column mapping; write it again without."
             ) from None
         except (errors.DeltaError, pl.exceptions.PolarsError, OSError) as error:
             if self._asked is not None and "://" not in self._uri:

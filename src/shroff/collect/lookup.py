@@ -140,8 +140,7 @@ def require_fit(
         if one.name in used:
             raise ConfigurationError(
                 f"column `{one.name}` is looked up in the table `{table.name}` and named elsewhere "
-                "too; give the "
-                "lookup a `name=` of its own."
+                "too; give the lookup a `name=` of its own."
             )
         if one.on not in known:
             hint = (

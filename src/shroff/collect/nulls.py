@@ -65,8 +65,7 @@ Schema(nulls=['NULL', 'N/A'])."]
     """
     return [
         f"`{column}` is `{word}` in {count:,} of {rows:,} rows, and that is taken for a value: if "
-        "it means that there "
-        f"is none, declare Schema(nulls={[*nulls, word]})."
+        f"it means that there is none, declare Schema(nulls={[*nulls, word]})."
         for (column, word), count in found.items()
         if count >= _FREQUENT_SHARE * rows
     ]

@@ -415,8 +415,7 @@ class PaymentReader:
             if code not in self._exponents:
                 raise BadPayment(
                     f"Expected a payment in {self._only}, the one currency that the model was "
-                    "trained on without "
-                    f"exchange rates, got one in another - at `$.{name}`"
+                    f"trained on without exchange rates, got one in another - at `$.{name}`"
                 )
             values[name] = code
         return self._exponents[code]

@@ -26,10 +26,9 @@ _PLAIN: Final = frozenset(
 """Types that are read as they are; of any other (`uuid`, an enumeration, `inet` …) its text is."""
 _COLUMNS: Final = (
     "SELECT a.attname::text AS name, coalesce(b.typname, t.typname)::text AS type FROM "
-    "pg_attribute a "
-    "JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = "
-    "t.typbasetype "
-    "WHERE a.attrelid = to_regclass({}) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
+    "pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type b ON t.typtype = 'd' "
+    "AND b.oid = t.typbasetype WHERE a.attrelid = to_regclass({}) AND a.attnum > 0 AND NOT "
+    "a.attisdropped ORDER BY a.attnum"
 )
 _BROKEN: Final = ("08", "53", "57", "58")
 """Classes of SQLSTATE by which a server says that it goes, is full or has lost the connection."""
@@ -117,8 +116,7 @@ class PostgreSql:
         except pl.exceptions.PolarsError:
             raise BadFile(
                 f"{self._location}: expected numbers of at most 38 digits in column "
-                f"`{texts.name}`, got others; "
-                "convert them in a view."
+                f"`{texts.name}`, got others; convert them in a view."
             ) from None
 
     @contextmanager

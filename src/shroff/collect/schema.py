@@ -249,8 +249,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if self.original in {*known, *self.ignored, *self.required}:
             raise ConfigurationError(
                 f"column `{self.original}`: this is what the amount in the currency of the payment "
-                "is called, where "
-                "rates convert it; rename the column."
+                "is called, where rates convert it; rename the column."
             )
         for name in self.required:
             if name not in known and get_close_matches(name, known, n=1, cutoff=_MISSPELT):

@@ -134,8 +134,7 @@ def _read_csv(file: Path, dialect: Dialect | None) -> pl.DataFrame:
     if len(table) != text.rows:
         raise BadFile(
             f"{file}: expected {text.rows:,} rows, as its quotes and line ends say, but the reader "
-            "found "
-            f"{len(table):,}; write it as Parquet instead."
+            f"found {len(table):,}; write it as Parquet instead."
         )
     return table
 
@@ -184,10 +183,8 @@ def read_joined(
     if (count := int(alone.sum())) > max_bad * len(left):
         raise BadFile(
             f"{statistics}: expected statistics for each payment of {facts}, found none for "
-            f"{count:,} of {len(left):,} "
-            f"(first in row {int(alone.arg_max() or 0) + 1:,}), more than the {100 * max_bad:g} % "
-            "allowed "
-            "(--max-bad; in Python, max_bad)."
+            f"{count:,} of {len(left):,} (first in row {int(alone.arg_max() or 0) + 1:,}), more "
+            f"than the {100 * max_bad:g} % allowed (--max-bad; in Python, max_bad)."
         )
     return joined.filter(~alone) if count else joined
 

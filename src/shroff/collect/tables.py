@@ -176,8 +176,7 @@ class ReferenceTable(
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(
                 "expected a reference table with a name of letters, digits, `_`, `-` and `.`, got "
-                "another: give it one "
-                "with name=…."
+                "another: give it one with name=…."
             )
         require_no_card_number(self.name, "the name of a reference table")
         for name in self.columns:

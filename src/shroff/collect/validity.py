@@ -48,8 +48,7 @@ def moment(text: object, what: str) -> str:
     if found is None:
         raise ConfigurationError(
             f"{what}: expected a date such as 2024-01-31, or an ISO 8601 date and time with its "
-            "zone, from 1970 to "
-            "2099."
+            "zone, from 1970 to 2099."
         )
     return found
 

@@ -345,10 +345,9 @@ class Models:
         if found:
             raise ConfigurationError(
                 "the schema of this model is not that of the one in production: "
-                f"{'; '.join(found)}. "
-                "Pass `--accept-schema` to publish it all the same; services that run then go on "
-                "with the model they "
-                "have where payments get other fields, until they are started again."
+                f"{'; '.join(found)}. Pass `--accept-schema` to publish it all the same; services "
+                "that run then go on with the model they have where payments get other fields, "
+                "until they are started again."
             )
 
     def _point(self, pointers: Pointers) -> None:

@@ -178,9 +178,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             if any(map(is_card_number, values)):
                 raise ConfigurationError(
                     f"expected no card number in the list `{name}`, where anybody can read it, got "
-                    "one: where the "
-                    "column is personal, add it with `shroff lists add … --personal`, which keeps "
-                    "a keyed hash."
+                    "one: where the column is personal, add it with `shroff lists add … "
+                    "--personal`, which keeps a keyed hash."
                 )
 
     def require_readable(self) -> None:

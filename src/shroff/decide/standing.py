@@ -180,9 +180,8 @@ def _require_one_currency(policy: Policy, bundle: Bundle, kinds: Mapping[str, Ki
     if readers:
         raise ConfigurationError(
             f"{readers[0]} reads amounts, and {bundle.name} was trained on payments in several "
-            "currencies: leave "
-            "amounts out, or train with exchange rates (`Schema(rates=…)`) and publish that model "
-            "first."
+            "currencies: leave amounts out, or train with exchange rates (`Schema(rates=…)`) and "
+            "publish that model first."
         )
 
 

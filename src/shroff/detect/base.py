@@ -144,9 +144,8 @@ def training_labels(y: npt.ArrayLike | None, rows: int) -> Labels:
     """
     if y is None:
         raise ConfigurationError(
-            "this detector learns from labels: pass y, true for fraud (it requires y to be passed, "
-            "but the target y is"
-            " None)"
+            "this detector learns from labels: pass y, true for fraud (it requires y to be "
+            "passed, but the target y is None)"
         )
     fraud = as_labels(y, rows)
     if fraud.all() or not fraud.any():

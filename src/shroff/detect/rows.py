@@ -131,8 +131,7 @@ def _objects(values: Array, name: str) -> Matrix:
 def _no_number(what: str, name: str) -> DataError:
     return DataError(
         f"expected X to hold numbers, got {what} in column {name}: cast it to numbers, leave it "
-        "out, or let a "
-        "`Preparation` make codes of it"
+        "out, or let a `Preparation` make codes of it"
     )
 
 

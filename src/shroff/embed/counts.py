@@ -50,8 +50,7 @@ def vocabulary(vectors: Vectors, found: dict[tuple[str, str], int]) -> Vocabular
     if len(often) > MOST_TOKENS:
         raise ConfigurationError(
             f"vectors `{vectors.name}`: expected at most {MOST_TOKENS:,} tokens, got "
-            f"{len(often):,}; raise least=, or "
-            "take a column of fewer values."
+            f"{len(often):,}; raise least=, or take a column of fewer values."
         )
     columns, texts = tuple(column for column, _ in often), tuple(text for _, text in often)
     return Vocabulary(columns, texts, tuple(found[token] for token in often))

@@ -120,6 +120,5 @@ class Vectors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             if column != schema.time and scales[column] not in _TOKENS:
                 raise ConfigurationError(
                     f"vectors `{self.name}`: column `{column}` is {scales[column]}; expected a "
-                    "nominal column, a key, "
-                    "the currency, the amount or the time of the payment."
+                    "nominal column, a key, the currency, the amount or the time of the payment."
                 )

@@ -65,8 +65,7 @@ def learned_of(vectors: Vectors, known: Vocabulary, counted: Ints, read: Read) -
     if not counted.any():
         raise DataError(
             f"vectors `{vectors.name}`: expected payments with tokens near each other that occur "
-            f"{vectors.least} times "
-            "or more, found none; pass more payments, or lower least=."
+            f"{vectors.least} times or more, found none; pass more payments, or lower least=."
         )
     return _kept(
         vectors, known, counted, read, factorise(ppmi(counted, vectors.shift), vectors.dimensions)

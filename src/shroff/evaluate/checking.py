@@ -34,8 +34,7 @@ def check_numbers(name: str, values: Array, n: int) -> Floats:
     if not usable.all():
         raise DataError(
             f"expected finite numbers in `{name}`, got NaN or infinity in {n - usable.sum()} of "
-            f"{n} rows,"
-            f" first in row {usable.argmin()}"
+            f"{n} rows, first in row {usable.argmin()}"
         )
     return values.astype(np.float64)
 

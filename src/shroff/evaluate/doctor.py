@@ -60,8 +60,7 @@ def check_split(split: AnySplit, time: Times, y: Array) -> list[Finding]:
     )
     sentence = (
         f"expected payments of several days to be split in time, got `{split}`, which learns from "
-        "the future and "
-        f"flatters every figure: {advice}"
+        f"the future and flatters every figure: {advice}"
     )
     return [Finding("random_split", sentence)]
 
@@ -81,8 +80,7 @@ def check_frauds(y: Array, rows: Split) -> list[Finding]:
         return []
     sentence = (
         f"expected {FEW_FRAUDS} frauds or more to learn from and to be judged by, got {learned} "
-        f"and {judged}: "
-        f"{state_uncertainty(judged)}, so wait for more before you believe a figure"
+        f"and {judged}: {state_uncertainty(judged)}, so wait for more before you believe a figure"
     )
     return [Finding("few_frauds", sentence, "warning")]
 
@@ -95,10 +93,9 @@ def check_recall(name: str, test: Metrics) -> list[Finding]:
         return []
     sentence = (
         f"expected {name} to catch fraud among {test.n:,} test payments, got none of "
-        f"{test.frauds:,} (recall 0) at a "
-        f"probability of {test.threshold:.3g} or more, which flags {test.fp:,} genuine payments: "
-        "give it more frauds "
-        "to learn from, or features that separate them"
+        f"{test.frauds:,} (recall 0) at a probability of {test.threshold:.3g} or more, which flags "
+        f"{test.fp:,} genuine payments: give it more frauds to learn from, or features that "
+        "separate them"
     )
     return [Finding("no_recall", sentence)]
 
@@ -136,9 +133,8 @@ def check_prevalence(y: Array, time: Times, rows: Split) -> list[Finding]:
                 Finding(
                     "prevalence",
                     f"expected the {part} payments to have the {source.mean():.2%} of fraud that "
-                    "all payments of these "
-                    f"days have, got {fraud[members].mean():.2%}: do not resample, weigh or "
-                    "calibrate instead",
+                    f"all payments of these days have, got {fraud[members].mean():.2%}: do not "
+                    "resample, weigh or calibrate instead",
                 )
             )
     if fraud.mean() > _UNLIKELY_FRAUD_SHARE:
@@ -146,8 +142,7 @@ def check_prevalence(y: Array, time: Times, rows: Split) -> list[Finding]:
             Finding(
                 "prevalence",
                 f"expected a payment log with little fraud, got {fraud.mean():.0%}: probabilities "
-                "will be too high "
-                "unless live payments are like that; train on the whole log",
+                "will be too high unless live payments are like that; train on the whole log",
                 "warning",
             )
         )
@@ -190,8 +185,7 @@ def check_calibration(name: str, y: Array, probability: Floats) -> list[Finding]
     advice = "calibrate on payments as they come" if wrong else "watch it, fraud may drift"
     sentence = (
         f"expected probabilities of {name} to be off by at most {bound:.2%} on held-out payments, "
-        f"got {error:.2%} "
-        f"with {share:.2%} of fraud: {advice}"
+        f"got {error:.2%} with {share:.2%} of fraud: {advice}"
     )
     return [Finding("calibration", sentence, "failure" if wrong else "warning")]
 
@@ -205,8 +199,7 @@ def check_lift(name: str, y: Array, score: Floats, amount: Floats) -> list[Findi
         return []
     sentence = (
         f"expected {name} to rank held-out fraud better than the amount alone, got average "
-        f"precision {precise:.3f} "
-        f"and ROC AUC {area:.3f} against {alone_precise:.3f} and {alone_area:.3f}: give it "
-        "features or drop it"
+        f"precision {precise:.3f} and ROC AUC {area:.3f} against {alone_precise:.3f} and "
+        f"{alone_area:.3f}: give it features or drop it"
     )
     return [Finding("no_lift", sentence)]

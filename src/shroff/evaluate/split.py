@@ -125,8 +125,7 @@ class TemporalSplit:
         if self.train_days < 1 or self.test_days < 1 or self.delay_days < 0:
             raise ConfigurationError(
                 "expected at least one training day, no negative delay and at least one test day, "
-                "got"
-                f" {self.train_days}, {self.delay_days} and {self.test_days}"
+                f"got {self.train_days}, {self.delay_days} and {self.test_days}"
             )
         try:
             self._day(self._days)

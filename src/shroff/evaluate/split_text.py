@@ -97,8 +97,7 @@ def _read_start(text: str) -> date:
 
 def _refuse(text: str) -> ConfigurationError:
     return ConfigurationError(
-        "expected a split such as `time:70/30`, `time:70/30,delay=0`, `time:2018-07-25/7/7/7`,"
-        " `time:2018-07-25/7/7/7,zone=Europe/Zurich,known_cards=drop`, `random:70/30` or "
-        "`random:70/30,seed=3`,"
-        f" got `{text}`"
+        "expected a split such as `time:70/30`, `time:70/30,delay=0`, `time:2018-07-25/7/7/7`, "
+        "`time:2018-07-25/7/7/7,zone=Europe/Zurich,known_cards=drop`, `random:70/30` or "
+        f"`random:70/30,seed=3`, got `{text}`"
     )

@@ -148,10 +148,8 @@ def _candidates(time: Times, fraud: Bools, least: int) -> Iterator[AnySplit]:
 def _refuse_log(time: Times, fraud: Bools, least: int) -> str:
     return (
         f"this log cannot train and judge a detector: expected at least {least} frauds and {least} "
-        "genuine payments to"
-        " learn from, and one of each on a later day to be judged by, got "
-        f"{_describe_log(time, fraud)}: collect"
-        " labelled payments of more days"
+        "genuine payments to learn from, and one of each on a later day to be judged by, got "
+        f"{_describe_log(time, fraud)}: collect labelled payments of more days"
     )
 
 

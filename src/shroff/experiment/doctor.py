@@ -85,8 +85,7 @@ def _describe_limits(detector: Detector) -> str:
     limits = " and ".join(detector.capped_)
     return (
         f"expected {detector.name} to learn from every row until it converged, got {limits}: raise "
-        "that limit if "
-        "you have the time"
+        "that limit if you have the time"
     )
 
 

@@ -49,9 +49,7 @@ def _find_dominant(frame: pl.DataFrame, entity: Entity) -> list[Finding]:
     columns = " and ".join(f"`{name}`" for name in entity.key)
     sentence = (
         f"expected each {entity.name.replace('_', ' ')} ({columns}) to have at most "
-        f"{_DOMINANT_SHARE:.0%} of the "
-        f"payments, got {value} with {share:.1%}: if it stands for a missing value, declare it "
-        "with "
-        "Schema(nulls=[…]); if not, its counts mean little"
+        f"{_DOMINANT_SHARE:.0%} of the payments, got {value} with {share:.1%}: if it stands for a "
+        "missing value, declare it with Schema(nulls=[…]); if not, its counts mean little"
     )
     return [Finding("dominant_key", sentence, "warning")]

@@ -56,8 +56,7 @@ def check_future(frame: pl.DataFrame, schema: Schema, compute: Compute) -> list[
                 Finding(
                     "future_leak",
                     "expected features to stay as they are when later payments are deleted, got "
-                    "another "
-                    f"`{changed[0]}`"
+                    f"another `{changed[0]}`"
                     + (f" and {len(changed) - 1} more" if changed[1:] else "")
                     + ": compute it from "
                     "events that had arrived before each payment",
@@ -186,8 +185,7 @@ def _find_known_with_label(frame: pl.DataFrame, label: str, names: Sequence[str]
         if with_label >= _KNOWN_WITH_LABEL_SHARE and without <= 1.0 - _KNOWN_WITH_LABEL_SHARE:
             sentence = (
                 f"expected `{name}` to be known when a payment arrives, got it only for payments "
-                "with a label: it "
-                "arrives with the label, so leave it out of the inputs"
+                "with a label: it arrives with the label, so leave it out of the inputs"
             )
             found.append(Finding("label_leak", sentence))
     return found

@@ -155,8 +155,7 @@ def _describe_folds(folds: Folds, y: Bools) -> str:
     frauds = sum(int(y[judged].sum()) for _, judged in folds)
     return (
         "Detectors are calibrated, compared and given thresholds on payments held out of the "
-        "training part:"
-        f" {folds.how}, with {count_frauds(frauds)}."
+        f"training part: {folds.how}, with {count_frauds(frauds)}."
     )
 
 

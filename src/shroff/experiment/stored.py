@@ -50,8 +50,7 @@ def read_stored(data: TrainingData, groups: Sequence[FeatureGroup], plan: Plan) 
     for problem in _problems(data, groups, plan):
         raise ConfigurationError(
             f"training dataset {data.label}: {problem}; store the features again with `shroff "
-            "features` and make the "
-            "dataset again."
+            "features` and make the dataset again."
         )
     rows, left_out = _mature(data, plan.schema.time)
     known = [*plan.schema.scales, *plan.names]

@@ -324,8 +324,7 @@ class _Reader:
         if places[0] is None or not all(place is None or _is_place(place) for place in places):
             raise InvalidExpression(
                 "SUBSTR takes a text, the place of the first character (1, 2, …) and a number of "
-                "characters, "
-                f"both written as whole numbers from 1 to {MOST_CHARACTERS:,}; got "
+                f"characters, both written as whole numbers from 1 to {MOST_CHARACTERS:,}; got "
                 f"{quote_node(node)}"
             )
         start, length = (None if place is None else int(place.name) for place in places)
@@ -341,8 +340,7 @@ class _Reader:
         if not (isinstance(unit, exp.Literal) and unit.name.lower() in UNITS) or len(moments) != 2:
             raise InvalidExpression(
                 f"DATE_DIFF takes a unit ({', '.join(map(repr, UNITS))}) and two moments, from and "
-                "to; "
-                f"got {quote_node(node)} in {quote(self.sql)}"
+                f"to; got {quote_node(node)} in {quote(self.sql)}"
             )
         ends = [self.moment(one) for one in moments]
         return FunctionCall("DATE_DIFF", (Constant(unit.name.lower(), "text"), *ends), "number")

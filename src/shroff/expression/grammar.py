@@ -89,8 +89,7 @@ FUNCTION_NAMES: Final = sorted(signature.op for signature in [*FUNCTIONS.values(
 
 ALLOWED: Final = (
     "use columns, numbers, 'text', TRUE, FALSE, NULL, = <> < <= > >=, AND, OR, NOT, IN, BETWEEN, "
-    "IS, LIKE, "
-    f"+ - * / %, ||, CASE WHEN, {', '.join(FUNCTION_NAMES)}"
+    f"IS, LIKE, + - * / %, ||, CASE WHEN, {', '.join(FUNCTION_NAMES)}"
 )
 
 

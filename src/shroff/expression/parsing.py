@@ -40,8 +40,7 @@ def parse_one(sql: str) -> exp.Expression:
     if len(sql) > MOST_CHARACTERS:
         raise InvalidExpression(
             f"expected a condition of at most {MOST_CHARACTERS:,} characters, got one of "
-            f"{len(sql):,}: split it, and "
-            "put values into a named list"
+            f"{len(sql):,}: split it, and put values into a named list"
         )
     try:
         found = _Language().parse_into(exp.Condition, sql)

@@ -178,8 +178,7 @@ class Automaton:
                 if len(self._ones) == MOST_STATES:
                     raise InvalidExpression(
                         f"expected a pattern of at most {MOST_STATES} characters, counted as often "
-                        "as they are "
-                        f"repeated, got {_shown(self._pattern)}"
+                        f"as they are repeated, got {_shown(self._pattern)}"
                     )
                 bit = 1 << len(self._ones)
                 self._ones.append(part)
@@ -414,9 +413,8 @@ class _Reader:
 
     def refused(self, what: str) -> InvalidExpression:
         return InvalidExpression(
-            f"expected a pattern of characters, ., [a-z], \\d \\w \\s, ( ), |, * + ? {{2,5}}, ^ "
-            "and $; "
-            f"got {what} in {_shown(self.pattern)}, character {self.at}"
+            "expected a pattern of characters, ., [a-z], \\d \\w \\s, ( ), |, * + ? {2,5}, ^ "
+            f"and $; got {what} in {_shown(self.pattern)}, character {self.at}"
         )
 
 

@@ -346,8 +346,7 @@ class Plan:
             if column in expression.columns:
                 raise ConfigurationError(
                     f"feature `{name}` reads `{column}`, which says which payment it is or when "
-                    "something "
-                    "became known; a condition reads what a payment says."
+                    "something became known; a condition reads what a payment says."
                 )
         return expression
 
@@ -370,14 +369,12 @@ class Plan:
         if "label" in later and schema.labelled_at is None and feature.delay is None:
             raise ConfigurationError(
                 f"feature `{feature.name}` would see labels before anybody knew them: give it a "
-                "delay, "
-                "or say when labels arrived with Schema(labelled_at=…)."
+                "delay, or say when labels arrived with Schema(labelled_at=…)."
             )
         if later and feature.include_current:
             raise ConfigurationError(
                 f"feature `{feature.name}` counts the current payment, whose "
-                f"{' and '.join(sorted(later))} "
-                "is not known yet; drop include_current."
+                f"{' and '.join(sorted(later))} is not known yet; drop include_current."
             )
         return later
 

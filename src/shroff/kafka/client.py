@@ -385,9 +385,8 @@ def _made(
         )
         raise ConfigurationError(
             "librdkafka does not take "
-            f"{', '.join(f'`{name}`' for name in sorted(named)) or 'an option'} "
-            "in SHROFF_KAFKA: an unknown name (those of Java clients differ), a wrong value, or "
-            "something missing."
+            f"{', '.join(f'`{name}`' for name in sorted(named)) or 'an option'} in SHROFF_KAFKA: "
+            "an unknown name (those of Java clients differ), a wrong value, or something missing."
         ) from None
 
 

@@ -78,8 +78,7 @@ class Doubt:
         held = self._held[topic]
         self.failure = self.failure or NothingAccepted(
             f"the last {len(held):,} messages of `{topic}` are well-formed, and not one is "
-            f"accepted: {held[-1][1]}. "
-            "They are neither committed nor rejected. Check this machine's clock, the times of the "
-            "topic and "
-            "--lateness, and exchange rates where the schema has them; then start again."
+            f"accepted: {held[-1][1]}. They are neither committed nor rejected. Check this "
+            "machine's clock, the times of the topic and --lateness, and exchange rates where the "
+            "schema has them; then start again."
         )

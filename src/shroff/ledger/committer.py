@@ -124,15 +124,13 @@ class Committer:
         if last.seq < self.end.seq or (last.seq == self.end.seq and last != self.end):
             raise LedgerUnavailable(
                 f"record {self.end.seq} was acknowledged and is gone from the ledger: its database "
-                "was "
-                "replaced while in use; restore it, or restart to go on from what is there."
+                "was replaced while in use; restore it, or restart to go on from what is there."
             )
         if self._database.alone and last != self.end:
             # the features of this process miss what another one wrote
             raise LedgerUnavailable(
                 f"another process wrote record {last.seq} of this ledger, and a SQLite ledger has "
-                "one writer: "
-                "stop that process, and restart this one."
+                "one writer: stop that process, and restart this one."
             )
         return last
 

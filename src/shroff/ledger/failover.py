@@ -215,8 +215,7 @@ class Failover:
             if not _same(entry, self._find(entry.payment_id, entry.kind)):
                 _log.error(
                     "the %s of payment `%s` was answered from the spool, but another process had "
-                    "written one before: "
-                    "that one stands.",
+                    "written one before: that one stands.",
                     entry.kind,
                     entry.payment_id,
                     extra={

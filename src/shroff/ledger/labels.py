@@ -132,8 +132,7 @@ def next_label(
     if len(own) >= MAX_SOURCE_LABELS:
         raise BadPayment(
             f"expected at most {MAX_SOURCE_LABELS} labels of one payment from one source, and this "
-            "one has as many: "
-            "find out what changes its mind"
+            "one has as many: find out what changes its mind"
         )
     number = 1 + max((record.event for record in own if isinstance(record.event, int)), default=0)
     return LabelRecord(fraud, at, source, note, number if event is None else event)

@@ -141,8 +141,7 @@ def unreadable(seq: object, how: str) -> UnreadableRecord:
     """The error for a record that nothing can be computed from."""
     return UnreadableRecord(
         f"the ledger was changed: record {seq} {how}. Restore it from a copy of the ledger, or "
-        "begin another ledger "
-        "(SHROFF_LEDGER)."
+        "begin another ledger (SHROFF_LEDGER)."
     )
 
 

@@ -121,8 +121,7 @@ class SQLite:
         if _identity(self._log) != self._opened_log:
             self._lost = (
                 f"the write-ahead log of the ledger {self._path} was removed or replaced while in "
-                "use: "
-                f"{_salvage(writing)}, and restart the service."
+                f"use: {_salvage(writing)}, and restart the service."
             )
             raise LedgerUnavailable(self._lost)
         if folder is not None and time.time_ns() - folder[2] > _CLOCK_STEP_NS:

@@ -42,15 +42,13 @@ def summary(record: RunRecord) -> Html:
     flagged = counts.at(shown.bins, threshold_of(record, best))
     sentences = [
         f"{len(record.evaluation)} detectors learned from {parts['train']['payments']:,} payments "
-        "and were judged by "
-        f"{test['n']:,} others, of which {test['frauds']:,} are frauds.",
+        f"and were judged by {test['n']:,} others, of which {test['frauds']:,} are frauds.",
         f"{_words(best)} was the best on payments held out of the training part. On the test part "
         "its average "
         f"precision is {test['average_precision']:.3f} (95 % interval {low:.3f} to {high:.3f}).",
         f"At its threshold of {threshold_of(record, best):.3g} it flags {shown.alerts_per_day:.1f} "
-        "payments a day: it "
-        f"finds {flagged.tp:,} of {test['frauds']:,} frauds, and {flagged.fp:,} flagged payments "
-        "are genuine."
+        f"payments a day: it finds {flagged.tp:,} of {test['frauds']:,} frauds, and {flagged.fp:,} "
+        "flagged payments are genuine."
         if shown.alerts_per_day
         else "By the policy's costs it would flag no payment.",
     ]
@@ -102,11 +100,9 @@ def comparison(record: RunRecord) -> Html:
         "Detectors compared",
         _prose(
             "On the test part, which no detector learned from. Below each figure: its 95 % "
-            "interval, by resampling "
-            "cards, and the figure on the training part; a large gap is overfitting. Precision, "
-            "recall and F1 are at "
-            "the threshold with the best F1 on held-out payments; value detected and alerts at the "
-            "policy's thresholds."
+            "interval, by resampling cards, and the figure on the training part; a large gap is "
+            "overfitting. Precision, recall and F1 are at the threshold with the best F1 on "
+            "held-out payments; value detected and alerts at the policy's thresholds."
         ),
         _table("Figures on the test part", head, rows),
     )
@@ -188,10 +184,9 @@ def desk(record: RunRecord) -> Html:
         "Move the threshold",
         _prose(
             "Payments whose probability is at or above the threshold are flagged. Money is in the "
-            "currency of the "
-            f"amounts; a review costs {cost['review']:g}, a declined genuine payment "
-            f"{cost['declined']:g}, a missed "
-            f"fraud {'its amount' if cost['missed'] == 'amount' else format(cost['missed'], 'g')}."
+            f"currency of the amounts; a review costs {cost['review']:g}, a declined genuine "
+            f"payment {cost['declined']:g}, a missed fraud "
+            f"{'its amount' if cost['missed'] == 'amount' else format(cost['missed'], 'g')}."
         ),
         tag(
             "div",
@@ -276,10 +271,9 @@ def segments(record: RunRecord) -> Html:
         "Segments",
         _prose(
             f"{_words(best)} at the policy's thresholds, on the test part. Found: frauds reviewed "
-            "or declined. "
-            "Intervals of 95 % resample cards, and of few declines or none end at 3 / n of the "
-            "segment's n cards or above (the rule of three); where they overlap, segments may not "
-            "differ."
+            "or declined. Intervals of 95 % resample cards, and of few declines or none end at 3 "
+            "/ n of the segment's n cards or above (the rule of three); where they overlap, "
+            "segments may not differ."
         ),
         tag("div", *tables, class_="pair"),
     )

@@ -72,8 +72,7 @@ class Check:
         except BrokenChain as broken:
             raise BrokenChain(
                 f"{broken} Find out what changed it; to start all the same, and keep a record of "
-                "that, "
-                "pass --accept-broken-chain."
+                "that, pass --accept-broken-chain."
             ) from None
 
 

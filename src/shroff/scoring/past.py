@@ -48,8 +48,7 @@ def _missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> str
         has = 0 if mark.history is None else mark.history.rows
         return (
             f"an earlier start knew {start.lost.rows:,} payments of history, this one knows "
-            f"{has:,}: features differ; "
-            "pass the same table with --warm."
+            f"{has:,}: features differ; pass the same table with --warm."
         )
     if bundle.history is None or mark.history is not None or mark.newest - mark.oldest >= horizon:
         return None
@@ -61,9 +60,8 @@ def _missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> str
         )
     return (
         f"features look {-(-horizon // _DAY_US):,} days back, but the ledger begins at "
-        f"{format_time(mark.oldest)} with "
-        "no history before it: pass one with --warm, or decisions differ from those the model was "
-        "judged by."
+        f"{format_time(mark.oldest)} with no history before it: pass one with --warm, or decisions "
+        "differ from those the model was judged by."
     )
 
 
@@ -73,10 +71,9 @@ def _future_past(start: Start) -> str | None:
         return None
     return (
         "history and ledger hold payments more than 5 minutes later than this machine's clock "
-        f"({start.future:,}): no "
-        "other payment is late because of them, and those of the history that have not arrived by "
-        "the clock do not "
-        "count. Correct their times in the table of --warm, or the clock, and start again."
+        f"({start.future:,}): no other payment is late because of them, and those of the history "
+        "that have not arrived by the clock do not count. Correct their times in the table of "
+        "--warm, or the clock, and start again."
     )
 
 

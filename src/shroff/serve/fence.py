@@ -54,9 +54,8 @@ def http_protocol() -> type[asyncio.Protocol] | Literal["auto"]:
     if missing is None:
         return Connection
     _log.warning(
-        "uvicorn %s has no %s as this version of Shroff knows it: HTTP is spoken as uvicorn does, "
-        "which costs more; "
-        "install the version of uvicorn that Shroff asks for.",
+        "uvicorn %s has no %s as this version of Shroff knows it: HTTP is spoken as uvicorn "
+        "does, which costs more; install the version of uvicorn that Shroff asks for.",
         uvicorn.__version__,
         missing,
         extra={"event": "plain_http"},

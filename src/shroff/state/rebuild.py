@@ -174,10 +174,8 @@ def _payment(entry: StoredEntry, schema: Schema, currency: str | None) -> Paymen
     if currency is not None and (counted := counted_in(payment, schema)) != currency:
         raise BundleError(
             f"the bundle reads amounts in {currency}, but the payment of record {entry.seq} was "
-            "counted in "
-            f"{counted or 'another currency'}, and features would add them: train it in that one, "
-            "or begin another "
-            "ledger (SHROFF_LEDGER)."
+            f"counted in {counted or 'another currency'}, and features would add them: train it in "
+            "that one, or begin another ledger (SHROFF_LEDGER)."
         )
     return payment
 

@@ -93,9 +93,8 @@ class States:
         self._ledger.renew_identity()
         _log.warning(
             "the state knows record %s, which the ledger does not have: it was restored from a "
-            "copy, or two copies of "
-            "it are in use. The state is left alone, and another one is filled from history and "
-            "ledger.",
+            "copy, or two copies of it are in use. The state is left alone, and another one is "
+            "filled from history and ledger.",
             f"{ahead.seq:,}",
             extra={"event": "state_ahead"},
         )

@@ -85,8 +85,7 @@ def build(wanted: TrainingSet, sources: Mapping[str, Source]) -> Built:
         if twice := sorted(set(kinds) & set(columns)):
             raise ConfigurationError(
                 f"training set `{wanted.name}`: column `{twice[0]}` of `{join.group}` is there "
-                "already; take other "
-                "columns, or name a prefix."
+                "already; take other columns, or name a prefix."
             )
         columns |= kinds
         origin |= dict.fromkeys(kinds, sources[join.group].group.name)

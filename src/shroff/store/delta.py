@@ -255,15 +255,13 @@ class Place:
         except deltalake.exceptions.DeltaProtocolError:
             raise ConfigurationError(
                 f"{self.uri}: expected a table as the store writes it, but another program gave "
-                "the table a feature of "
-                "Delta that Polars or delta-rs cannot read; write its rows to a new version of the "
-                "group."
+                "the table a feature of Delta that Polars or delta-rs cannot read; write its rows "
+                "to a new version of the group."
             ) from None
         except (OSError, deltalake.exceptions.DeltaError, pl.exceptions.ComputeError) as error:
             raise StoreUnavailable(
                 f"{self.uri}: expected a storage that answers, got {type(error).__name__}; whether "
-                "a write is in is "
-                "known when the same batch is written again."
+                "a write is in is known when the same batch is written again."
             ) from error
 
 

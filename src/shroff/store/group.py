@@ -163,8 +163,7 @@ class Group(
         if changes:
             raise ConfigurationError(
                 f"group {self.label} was stored with another definition: {'; '.join(changes)}. A "
-                "column may be added; "
-                f"for anything else raise its version to {self.version + 1}."
+                f"column may be added; for anything else raise its version to {self.version + 1}."
             )
         return [name for name in self.columns if name not in stored.columns]
 

@@ -148,8 +148,7 @@ def to_spark(
     if found := [one for one in _UNREADABLE if one in features]:
         raise ConfigurationError(
             f"{place.uri}: expected plain Parquet files, found a table with {found[0]}, whose "
-            "files alone would give "
-            "deleted rows or other names; read it with Spark's Delta jar."
+            "files alone would give deleted rows or other names; read it with Spark's Delta jar."
         )
     schema = ", ".join(f"`{name}` {_SPARK[column.kind]}" for name, column in columns.items())
     # a column that was added later is not in older files, and null there

@@ -100,8 +100,7 @@ class GroupTable:
         if not batch or len(batch) > _MAX_NAME_CHARACTERS or not batch.isprintable():
             raise ConfigurationError(
                 f"group {self.group.label}: expected the name of a batch, of 1 to "
-                f"{_MAX_NAME_CHARACTERS} "
-                "printable characters."
+                f"{_MAX_NAME_CHARACTERS} printable characters."
             )
         whole, facts = self._checked(rows, batch)
         # of a name, the transaction's number says of which rows it is

@@ -79,8 +79,7 @@ def delete_dataset(groups: Groups, data: TrainingData) -> None:
         if held:
             raise ConfigurationError(
                 f"training dataset {data.label}: the bundle {held[0].document['bundles'][0]} was "
-                "trained on it; "
-                "release it first, with `shroff store release`."
+                "trained on it; release it first, with `shroff store release`."
             )
         return Entry(sort="dataset", name=data.name, version=data.version, document={})
 

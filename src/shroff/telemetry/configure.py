@@ -33,8 +33,7 @@ def tracer(environment: Mapping[str, str]) -> Tracer:
     if exporter not in ("", "otlp") or protocol != _HTTP:
         raise ConfigurationError(
             "traces are sent by OTLP over HTTP: set OTEL_TRACES_EXPORTER to `otlp` or `none`, and "
-            f"{_PROTOCOLS[1]} "
-            f"to `{_HTTP}`."
+            f"{_PROTOCOLS[1]} to `{_HTTP}`."
         )
     try:
         from shroff.telemetry.spans import recorder

@@ -20,17 +20,14 @@ SECRET = "do-not-echo-4111111111111111"
 
 FACTS = (
     "PartitionKey RowKey Timestamp CardId CrmAccountId MCC MerchantId TransactionAmount "
-    "TransactionCreatedTime "
-    "TransactionCurrency TransactionId TransactionResult CardExpirationDate CardholderName "
-    "CrmAccountFullName "
-    "TransactionRequestHost"
+    "TransactionCreatedTime TransactionCurrency TransactionId TransactionResult "
+    "CardExpirationDate CardholderName CrmAccountFullName TransactionRequestHost"
 ).split()
 COUNTS = (
     "CardsCountFromThisCrmAccount1D CardsCountFromThisCrmAccount1H CardsCountFromThisCrmAccount1M "
     "CardsCountFromThisCrmAccount1S CardsCountFromThisHost1D CrmAccountsCountFromThisCard1D "
     "FailedPaymentsCountByThisCard1D SecondsPassedFromPreviousPaymentByThisCard1D "
-    "PaymentsCountByThisCard1D "
-    "HostsCountFromThisCard1D"
+    "PaymentsCountByThisCard1D HostsCountFromThisCard1D"
 ).split()
 NAMES = (
     "HasHumanEmail HasHumanPhone IsCardholderNameIsTheSameAsCrmAccountName "

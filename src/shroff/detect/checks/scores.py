@@ -122,8 +122,7 @@ def _broken(detector: Detector, count: int, where: str) -> Finding:
     return Finding(
         "not_a_number",
         f"expected {detector.name} to score every payment with a number, got NaN or infinity for "
-        f"{count:,} {where}: "
-        "check its learning rate and the columns' values",
+        f"{count:,} {where}: check its learning rate and the columns' values",
     )
 
 
@@ -161,8 +160,7 @@ def _constant(patient: _Patient) -> Iterator[str]:
     elif not rules:
         yield (
             f"expected {patient.name} to separate payments, got nearly the same score for 99 % of "
-            "them: the network "
-            "has collapsed, so lower its learning rate or its regularisation"
+            "them: the network has collapsed, so lower its learning rate or its regularisation"
         )
 
 
@@ -177,8 +175,7 @@ def _direction(patient: _Patient) -> Iterator[str]:
     if area < 0.5 - 3.0 * error:
         yield (
             f"expected {patient.name} to score fraud above genuine payments, got a ROC AUC of "
-            f"{area:.3f} on held-out "
-            "rows: its score points the wrong way, or its labels do"
+            f"{area:.3f} on held-out rows: its score points the wrong way, or its labels do"
         )
 
 
@@ -198,8 +195,7 @@ def _order(patient: _Patient) -> Iterator[str]:
         return
     yield (
         f"expected {patient.name} to score each row independently, got other scores {how}: a score "
-        "must not depend "
-        "on the other rows"
+        "must not depend on the other rows"
     )
 
 

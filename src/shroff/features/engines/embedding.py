@@ -78,7 +78,6 @@ def _learned(table: TokenTable) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
     if table.vectors is None:
         raise ConfigurationError(
             f"a feature reads the vectors `{table.name}`, which are not learned: `shroff embed "
-            "train` writes the file "
-            "that the project names in Project(learned=…)."
+            "train` writes the file that the project names in Project(learned=…)."
         )
     return table.vectors

@@ -44,8 +44,7 @@ def sound(
             engine.ruin()
             raise StateGarbled(
                 "a key of the state held what no process of this service has put there: the state "
-                "was dropped, and is "
-                "filled anew from history and ledger."
+                "was dropped, and is filled anew from history and ledger."
             ) from None
 
     return checked
