@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NamedTuple, get_args
 
 import polars as pl
@@ -156,37 +156,47 @@ class _Profile:
         return len(self.words & frozenset(words))
 
 
+def words_of(name: str) -> list[str]:
+    """The words of a column's name, in lower case.
+
+    >>> words_of("nameOrig"), words_of("TX_AMOUNT")
+    (['name', 'orig'], ['tx', 'amount'])
+    """
+    return [word.lower() for word in _WORD.findall(name)]
+
+
 def _profile(column: pl.Series) -> _Profile:
-    counted = column.dtype.is_numeric()
-    if isinstance(column.dtype, pl.Datetime):
+    dtype = column.dtype
+    if isinstance(dtype, pl.Datetime):
         texts = column.drop_nulls().cast(pl.String)
     else:
         texts = texts_of(column).str.strip_chars(BLANK)
         texts = texts.filter(~(texts.is_in(NULLS) | (texts == "")).fill_null(value=True))
     seen = texts.unique()
-    words = frozenset(word.lower() for word in _WORD.findall(column.name))
-    whole = _Profile(column.name, words, len(column), len(texts), len(seen), "empty")
+    words = frozenset(words_of(column.name))
+    found = _Profile(column.name, words, len(column), len(texts), len(seen), "empty")
     if texts.is_empty():
-        return whole
-    made: dict[str, object] = {"kind": "text"}
+        return found
+    found = replace(found, kind="text", card_numbers=looks_like_card_numbers(texts))
+    if isinstance(dtype, pl.Datetime):
+        return replace(found, kind="time", zoned=dtype.time_zone is not None)
+    if len(seen) <= 2 and all(text.lower() in FLAGS for text in seen):
+        return replace(found, kind="flag")
     style = next((one for one in FORMATS if _mostly(numbers_of(texts, one))), None)
-    moments = texts if isinstance(column.dtype, pl.Datetime) else None
-    if moments is not None:
-        made = {"kind": "time", "zoned": column.dtype.time_zone is not None}  # type: ignore[attr-defined]  # it is a Datetime
-    elif len(seen) <= 2 and all(text.lower() in FLAGS for text in seen):
-        made = {"kind": "flag"}
-    elif style is not None:
+    if style is not None:
         numbers = numbers_of(texts, style)
-        whole_numbers = bool((numbers == numbers.round()).all())
-        made = {"kind": "number", "whole": whole_numbers, "number_format": style}
-        made["rising"] = len(seen) > 2 and numbers.is_sorted()
-        made["epoch"] = _epoch(texts) if whole_numbers else None
-    elif _mostly(parse_times(texts, "UTC")):
-        made = {"kind": "time", "zoned": _mostly(parse_times(texts, None))}
-    elif all(alphabetic(text) for text in seen) and not counted:
-        made = {"kind": "text", "currencies": True}
-    made["card_numbers"] = looks_like_card_numbers(texts)
-    return _Profile(**{**whole.__dict__, **made})
+        whole = bool((numbers == numbers.round()).all())
+        return replace(
+            found,
+            kind="number",
+            number_format=style,
+            whole=whole,
+            rising=len(seen) > 2 and numbers.is_sorted(),
+            epoch=_epoch(texts) if whole else None,
+        )
+    if _mostly(parse_times(texts, "UTC")):
+        return replace(found, kind="time", zoned=_mostly(parse_times(texts, None)))
+    return replace(found, currencies=all(alphabetic(text) for text in seen))
 
 
 def _mostly(values: pl.Series) -> bool:
@@ -211,9 +221,8 @@ class _Guesser:
     def roles(self) -> Roles:
         for role, name in self.known.items():
             self.found[name] = Guess(name, role, "as you said")
-        times = self._times()
         self._choose("label", self._labels(), "two values, and its name")
-        self._choose("time", times, "times, and its name")
+        self._choose("time", self._times(), "times, and its name")
         if not self._has("time"):
             self._choose("time", [one for one in self._free() if one.epoch], "counted times")
         self._choose("id", self._ids(), "a different value in each row")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import keyword
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,7 +14,7 @@ import polars as pl
 from shroff.collect import Cleaned, clean, read
 from shroff.collect.addresses import remote_table
 from shroff.collect.numbers import PLAIN
-from shroff.collect.roles import ROLES, Role, Roles, guess
+from shroff.collect.roles import ROLES, Role, Roles, guess, words_of
 from shroff.collect.sources import scan, written_whole
 from shroff.location import Location
 from shroff.project import Project, load_project
@@ -167,8 +166,7 @@ def _entities(columns: Sequence[str]) -> list[tuple[str, str]]:
     """A name for each column that is a variable of Python, and the column."""
     found: dict[str, str] = {}
     for column in columns:
-        words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", column)
-        name = "_".join(word.lower() for word in words if word.lower() not in _BARE)
+        name = "_".join(word for word in words_of(column) if word not in _BARE)
         if not name.isidentifier() or keyword.iskeyword(name) or name in _RESERVED | found.keys():
             name = f"party_{len(found) + 1}"
         found[name] = column
