@@ -81,6 +81,23 @@ def test_a_log_that_cannot_be_read_leaves_no_project(tmp_path: Path) -> None:
     assert not (tmp_path / "p.py").exists()
 
 
+def test_no_entity_takes_a_name_that_the_project_uses(tmp_path: Path) -> None:
+    rows = range(60)
+    table = pl.DataFrame(
+        {
+            "payment": [f"p{number}" for number in rows],
+            "when": [f"2024-01-01T10:{number:02}:00Z" for number in rows],
+            "amount": [1.5 + number % 9 for number in rows],
+            **{f"{name}_id": [f"c{number % 7}" for number in rows] for name in ("calendar", "sql")},
+        }
+    )
+    log, project = tmp_path / "log.parquet", tmp_path / "project.py"
+    table.write_parquet(log)
+    start = start_project(log, project, key=KEY)
+    assert start.roles.entities == ("calendar_id", "sql_id")
+    assert "hour" in start.project.plan.names
+
+
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -23,7 +23,8 @@ _MAX_ROWS: Final = 200_000
 """The first rows of a log, from which its columns are guessed."""
 _SINGLE: Final[tuple[Role, ...]] = ROLES[: ROLES.index("personal")]
 _MAX_ENTITIES: Final = 4
-_RESERVED: Final = frozenset({"payments", "velocity", "project"})
+_RESERVED: Final = frozenset({"calendar", "sql", "payments", "velocity", "project"})
+"""The names that the text has a meaning for, in lower case as entities are."""
 _BARE: Final = frozenset({"id", "num", "no", "number", "key", "hash", "token", "tx", "trans"})
 
 
