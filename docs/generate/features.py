@@ -16,8 +16,9 @@ import shroff.features.window
 from shroff import Entity, FeatureGroup, Schema
 from shroff.embed import Vectors
 from shroff.features.aggregates import RECIPES
-from shroff.features.define import Aggregate, Options
+from shroff.features.define import Aggregate
 from shroff.features.engines.batch import compute
+from shroff.features.verbs import Options
 
 _SCHEMA = Schema(
     id="id",

@@ -18,7 +18,7 @@ from shroff.features.engines.batch import compute, compute_file
 from shroff.features.engines.online import Observed, OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine, claim
 from shroff.features.engines.replay import replay, replay_with
-from shroff.features.plan import Later
+from shroff.features.streams import Later
 
 Engine = Callable[[Sequence[FeatureGroup], pl.DataFrame, Schema], pl.DataFrame]
 ENGINES = ("batch", "online", "redis")

@@ -258,7 +258,7 @@ def asks(
     function = draw(st.sampled_from(functions))
     recipe = RECIPES[function]
     keys = draw(st.sampled_from([("card",), ("host",), ("card", "host"), ("country",)]))
-    judges = bool(recipe.parts) or "condition" in recipe.options
+    judges = bool(recipe.conditional) or "condition" in recipe.options
     where = draw(
         st.sampled_from(LABELLED)
         if labels and not judges
@@ -269,7 +269,7 @@ def asks(
         if "condition" in recipe.options
         else None
     )
-    judged = FRAUD if recipe.parts and condition is None else condition
+    judged = FRAUD if recipe.conditional and condition is None else condition
     needs = {need for each in (where, judged) if each for need in each.needs}
     delay = draw(st.none() | st.sampled_from(["1m", "5m"]))
     if "label" in needs and schema.labelled_at is None and delay is None:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shroff import Entity, FeatureGroup, Schema
-from shroff.features.aggregates import DECAY, STEPS, term
+from shroff.features.aggregates import DECAY_WEIGHTS, STEPS_PER_HALF_LIFE, term
 from shroff.features.define import Aggregate
 from shroff.features.engines.batch import compute
 
@@ -71,9 +71,9 @@ def test_terms_of_a_hundred_million_payments_fit_64_bits() -> None:
 
 
 def test_decay_halves_every_half_life() -> None:
-    assert DECAY[0] == 1.0
-    assert DECAY[STEPS] == 0.5
-    assert DECAY[10 * STEPS] == 2.0**-10
+    assert DECAY_WEIGHTS[0] == 1.0
+    assert DECAY_WEIGHTS[STEPS_PER_HALF_LIFE] == 0.5
+    assert DECAY_WEIGHTS[10 * STEPS_PER_HALF_LIFE] == 2.0**-10
     assert last(card.decayed_count("1d", half_life="1h"), amount=[100] * 4) == 0.5 + 0.25 + 0.125
     assert (
         last(card.decayed_total("amount", "1d", half_life="1h"), amount=[800, 400, 200, 100])

@@ -160,7 +160,7 @@ def test_in_redis_a_state_that_is_ahead_of_the_clock_waits_to_be_filled_anew(
         one.observe(pay(2, now))
     assert not other.ready()
     with pytest.raises(StateUnavailable):
-        other.answer(b"other", [], clear=True)
+        other.heartbeat(b"other", [], clear=True)
     source = OnlineEngine([COUNTS], SCHEMA)
     for place in range(2):
         source.observe(pay(place, now))

@@ -10,13 +10,20 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from shroff.features.aggregates import NONE
-from shroff.features.engines.batch import bigint_folds, folds, grouping, kernel
+from shroff.features.aggregates import MISSING
+from shroff.features.engines.batch import (
+    bigint_folds,
+    grouping,
+    kernel,
+    order_folds,
+    sum_folds,
+)
 from shroff.features.engines.batch.encoded_table import NO_LIVES, NO_TIMES
+from shroff.features.engines.batch.events import Events, Lives, Queries, settle
 from shroff.features.engines.batch.grouping import Int
-from shroff.features.engines.batch.kernel import Events, Lives, Queries, Span, Trace
+from shroff.features.engines.batch.kernel import Span, Trace
 from shroff.features.engines.batch.spans import Past
-from shroff.features.window import FOREVER, Window, after, upto
+from shroff.features.window import END_OF_TIME_US, Window, after, upto
 
 NUMBERS = st.sampled_from([0, 1, 2**63, 2**64 - 1, 16, 32])
 CODES = st.lists(st.integers(-1, 4), max_size=40).map(lambda codes: np.array(codes, np.int32))
@@ -85,7 +92,7 @@ def walks(draw: st.DrawFn) -> tuple[Queries, Events, Window]:
     )
     known = (rows + lag).astype(np.int64)
     since = draw(st.sampled_from([NO_TIMES, known]))
-    return queries, kernel.settle(queries, keep, known, since, draw(lives(n, known))), bounds
+    return queries, settle(queries, keep, known, since, draw(lives(n, known))), bounds
 
 
 @st.composite
@@ -95,13 +102,14 @@ def lives(draw: st.DrawFn, n: int, known: Int) -> Lives:
         return NO_LIVES
     places = draw(st.lists(st.integers(0, n - 1), max_size=6))
     spans = [
-        draw(st.tuples(st.integers(0, 4), st.sampled_from([1, 2, 5, FOREVER]))) for _ in places
+        draw(st.tuples(st.integers(0, 4), st.sampled_from([1, 2, 5, END_OF_TIME_US])))
+        for _ in places
     ]
     begins = np.array(
         [known[place] + begin for place, (begin, _) in zip(places, spans, strict=True)], np.int64
     )
     ends = [
-        FOREVER if length == FOREVER else at + length
+        END_OF_TIME_US if length == END_OF_TIME_US else at + length
         for at, (_, length) in zip(begins.tolist(), spans, strict=True)
     ]
     return Lives(np.array(places, np.int32), begins, np.array(ends, np.int64), begins)
@@ -112,7 +120,7 @@ def held(queries: Queries, events: Events, bounds: Window, query: int) -> set[in
     key = int(np.searchsorted(queries.starts, query, side="right")) - 1
     time = int(queries.times[query])
     oldest = after(time, bounds.window, bounds.delay, bounds.resolution)
-    newest = upto(time, bounds.delay, bounds.resolution) if bounds.delay else FOREVER
+    newest = upto(time, bounds.delay, bounds.resolution) if bounds.delay else END_OF_TIME_US
     return {
         at
         for at in range(events.starts[key], events.starts[key + 1])
@@ -160,19 +168,21 @@ def test_sums_of_squares_are_exact_in_128_bits(
     walk: tuple[Queries, Events, Window], data: st.DataObject
 ) -> None:
     queries, events, bounds = walk
-    numbers = st.just(NONE) | st.integers(-(10**17), 10**17) | st.integers(-9, 9)
+    numbers = st.just(MISSING) | st.integers(-(10**17), 10**17) | st.integers(-9, 9)
     column = np.array([data.draw(numbers) for _ in events.places], np.int64)
     trace = kernel.trace(queries, events, bounds, span(queries, events, bounds))
-    for inside, found in zip(windows(trace), folds.scatter(trace, column).tolist(), strict=True):
-        there = [int(column[at]) for at in inside if column[at] != NONE]
+    for inside, found in zip(
+        windows(trace), sum_folds.scatter(trace, column).tolist(), strict=True
+    ):
+        there = [int(column[at]) for at in inside if column[at] != MISSING]
         mean, rest = divmod(sum(there), len(there)) if there else (0, 0)
         # the double nearest to the whole number, as Python rounds it
         whole = float(sum((number - mean) ** 2 for number in there))
         assert found == (whole - float(rest) ** 2 / len(there) if there else 0.0)
-    assert bigint_folds.scatter(trace, column).tolist() == folds.scatter(trace, column).tolist()
+    assert bigint_folds.scatter(trace, column).tolist() == sum_folds.scatter(trace, column).tolist()
     assert (
         bigint_folds.total(trace, column).tolist()
-        == folds.total(trace, column).astype(np.float64).tolist()
+        == sum_folds.total(trace, column).astype(np.float64).tolist()
     )
 
 
@@ -181,14 +191,14 @@ def test_sums_of_squares_are_exact_in_128_bits(
 def test_least_is_the_minimum(walk: tuple[Queries, Events, Window], data: st.DataObject) -> None:
     queries, events, bounds = walk
     column = np.array(
-        [data.draw(st.sampled_from([NONE, -3, 0, 2, 7])) for _ in events.places], np.int64
+        [data.draw(st.sampled_from([MISSING, -3, 0, 2, 7])) for _ in events.places], np.int64
     )
     trace = kernel.trace(queries, events, bounds, span(queries, events, bounds))
     expected = [
-        min((int(column[at]) for at in inside if column[at] != NONE), default=NONE)
+        min((int(column[at]) for at in inside if column[at] != MISSING), default=MISSING)
         for inside in windows(trace)
     ]
-    assert folds.least(trace, column, trace.spread).tolist() == expected
+    assert order_folds.least(trace, column, trace.spread).tolist() == expected
 
 
 @settings(max_examples=200)
@@ -200,9 +210,11 @@ def test_the_nth_event_is_found_from_both_ends(
     trace = kernel.trace(queries, events, bounds, span(queries, events, bounds))
     in_order = [sorted(inside, reverse=not forward) for inside in windows(trace)]
     expected = [inside[n - 1] if len(inside) >= n else -1 for inside in in_order]
-    assert folds.nth(trace, len(events.places), n, forward).tolist() == expected
+    assert order_folds.nth(trace, len(events.places), n, forward).tolist() == expected
     if n == 1:
-        assert folds.edges(trace, len(events.places))[0 if forward else 1].tolist() == expected
+        assert (
+            order_folds.edges(trace, len(events.places))[0 if forward else 1].tolist() == expected
+        )
 
 
 @settings(max_examples=200)
@@ -214,13 +226,16 @@ def test_sums_over_a_span_are_those_of_its_window(
     assume(events.ordered.all())
     n = len(events.places)
     column = np.array(
-        data.draw(st.lists(st.sampled_from([NONE, 2**62, -5, 1]), min_size=n, max_size=n)), np.int64
+        data.draw(st.lists(st.sampled_from([MISSING, 2**62, -5, 1]), min_size=n, max_size=n)),
+        np.int64,
     )
     keep = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), np.bool_)
-    found = folds.between(span(queries, events, bounds), folds.running(column, keep, NONE))
+    found = sum_folds.between(
+        span(queries, events, bounds), sum_folds.running(column, keep, MISSING)
+    )
     for query, total in enumerate(found.tolist()):
         inside = [
-            at for at in held(queries, events, bounds, query) if keep[at] and column[at] != NONE
+            at for at in held(queries, events, bounds, query) if keep[at] and column[at] != MISSING
         ]
         # totals over all keys leave 64 bits, their differences come back
         assert (total - sum(int(column[at]) for at in inside)) % 2**64 == 0

@@ -28,19 +28,19 @@ Case = tuple[Log, FeatureGroup, list[Ask]]
 def few(events: int) -> Iterator[None]:
     """So many events are sooner looked through than kept in order for what may be asked of them."""
     with (
-        patch.object(columns, "FEW", events),
-        patch.object(value_columns, "FEW", events),
-        patch.object(codegen, "FEW", events),
-        patch.object(timeline, "FEW", events),
+        patch.object(columns, "MAX_SCANNED_EVENTS", events),
+        patch.object(value_columns, "MAX_CODED_EVENTS", events),
+        patch.object(codegen, "MAX_SCANNED_EVENTS", events),
+        patch.object(timeline, "MAX_SCANNED_EVENTS", events),
     ):
         yield
 
 
-FEW = st.sampled_from([1, 3, columns.FEW])
+FEW_EVENTS = st.sampled_from([1, 3, columns.MAX_SCANNED_EVENTS])
 
 
 @settings(max_examples=200)
-@given(case=cases(), data=st.data(), events=FEW)
+@given(case=cases(), data=st.data(), events=FEW_EVENTS)
 def test_forgetting_a_payment_undoes_it(case: Case, data: st.DataObject, events: int) -> None:
     """Payments that came to nothing, with others observed in between, leave no trace."""
     with few(events):
@@ -218,7 +218,7 @@ def test_payments_that_wait_for_labels_are_forgotten() -> None:
 
 
 @settings(max_examples=200)
-@given(case=cases(), lateness=st.sampled_from(["1s", "1m", "7m", "1h"]), events=FEW)
+@given(case=cases(), lateness=st.sampled_from(["1s", "1m", "7m", "1h"]), events=FEW_EVENTS)
 def test_forgetting_what_nothing_reaches_changes_no_value(
     case: Case, lateness: str, events: int
 ) -> None:
@@ -351,7 +351,7 @@ def test_feeding_a_table_gives_the_features_payment_by_payment(
 
 
 @settings(max_examples=200)
-@given(case=cases(), data=st.data(), events=FEW)
+@given(case=cases(), data=st.data(), events=FEW_EVENTS)
 def test_a_state_is_restored_from_its_snapshot(
     case: Case, data: st.DataObject, events: int
 ) -> None:

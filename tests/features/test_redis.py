@@ -52,7 +52,7 @@ def client(redis_server: str) -> Iterator[redis.Redis]:
 
 
 def keys(client: redis.Redis, engine: RedisEngine, name: bytes) -> list[bytes]:
-    found: list[bytes] = list(client.scan_iter(engine.key(name).replace(b"{", b"[{]") + b"*"))
+    found: list[bytes] = list(client.scan_iter(engine.calls.key(name).replace(b"{", b"[{]") + b"*"))
     return found
 
 

@@ -171,7 +171,7 @@ def at_once(command: list[str]) -> list[tuple[str, int, dict[str, float | None]]
 def result_arrivals(url: str, state: RedisEngine) -> dict[str, int]:
     """When each result arrived, as the state recorded it with the payment."""
     assert state.ready()
-    prefix = state.key(b"p:")
+    prefix = state.calls.key(b"p:")
     with redis.Redis.from_url(url) as client:
         markers = list(client.scan_iter(prefix.replace(b"{", b"[{]") + b"*", count=1_000))
         found = {name: client.hget(name, "result") for name in markers}

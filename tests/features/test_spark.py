@@ -28,11 +28,11 @@ from shroff.embed import Vectors, learn, learn_spark
 from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra
 from shroff.features.define import Aggregate
 from shroff.features.engines.batch import compute
-from shroff.features.engines.parts import payment_columns, split
 from shroff.features.engines.spark import Skew, compute_spark, features_job, read_clean
 from shroff.features.engines.spark.engine import ORDER
 from shroff.features.engines.spark.skew import ARRIVAL, FROM, UPTO, ranges
 from shroff.features.engines.spark.worker import CHUNK
+from shroff.features.engines.subplans import payment_columns, subplans
 from shroff.features.plan import Plan
 from shroff.features.vectors import TokenTable
 from shroff.simulate import RATES, simulate
@@ -406,7 +406,7 @@ def test_without_pyspark_the_error_says_what_to_install(monkeypatch: pytest.Monk
 
 def test_an_entity_ships_only_what_its_features_read() -> None:
     plan = Plan([GROUP], SCHEMA)
-    columns = {part.key: set(part.columns) for part in split(plan)}
+    columns = {subplan.key: set(subplan.columns) for subplan in subplans(plan)}
     needed = {"at", "arrived_at"}
     assert columns == {
         ("card",): needed | {"card", "eur", "currency", "items", "mcc", "shop.id"},
@@ -426,8 +426,8 @@ def hot_chunks(
             for arrived in several
         ]
     )
-    part = split(Plan([FeatureGroup("g", CARD.count("10s"))], SCHEMA))[0]
-    return ranges(sample, part, Skew(rows=rows, overlap=overlap), weight=weight)
+    subplan = subplans(Plan([FeatureGroup("g", CARD.count("10s"))], SCHEMA))[0]
+    return ranges(sample, subplan, Skew(rows=rows, overlap=overlap), weight=weight)
 
 
 def test_chunks_cover_all_time_and_share_the_rows_of_a_hot_key() -> None:

@@ -257,7 +257,7 @@ def test_a_state_that_was_filled_anew_unnoticed_is_told_by_all_first(lasting: Wo
     assert lasting.decide(one, 0) == 0
     assert lasting.decide(other, 1, durable=False) == 1
     stranger = lasting.engine()
-    stranger.renounce()
+    stranger.invalidate()
     lasting.refill(upto=1)
     stranger.close()
     assert lasting.decide(one, 2) is None, "the other knows of a payment that the ledger had not"

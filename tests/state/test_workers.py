@@ -223,7 +223,7 @@ def test_a_bad_value_in_redis_keeps_nobody_waiting(
     assert all(answer["degraded"] for answer in asyncio.run(decide(8)))
     assert scorer.unready is None
     assert "a key of the state held" in (scorer.degraded or "")
-    assert scorer.ruined == 1
+    assert scorer.drops == 1
     scorer.tend()
     assert not any(answer["degraded"] for answer in asyncio.run(decide(16)))
     assert scorer.degraded is None

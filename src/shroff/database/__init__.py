@@ -1,5 +1,4 @@
-"""Database: which URLs name a database, how PostgreSQL is reached, and how long a connection may
-stay silent.
+"""Database: URLs of databases, connections to PostgreSQL, and their timeouts.
 
 Reads URLs such as `sqlite:///ledger.db` and `postgresql://host/name`. Promises that a URL of
 another kind is refused when it is read (ConfigurationError), and that no message repeats its

@@ -1,8 +1,8 @@
 """Timeouts for connections to PostgreSQL.
 
 A suspended server, or a network that drops packets, keeps a connection open and silent, and the
-driver waits as long. Here a thread watches the connections that wait and closes one that has waited
-too long; the driver takes that for a server that is gone.
+driver waits forever. Here a thread watches waiting connections and closes one that has waited too
+long, which the driver reports as a lost server.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from psycopg.rows import TupleRow
 
 T = TypeVar("T")
 _LOOK_SECONDS: Final = 0.25
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 class _Watch:
-    """Shuts down sockets whose time is up."""
+    """Shuts down sockets whose timeout has passed."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -31,7 +31,7 @@ class _Watch:
         self._thread: Thread | None = None
 
     def begin(self, fd: int, seconds: float) -> None:
-        """Somebody waits for this socket, and for so long at most."""
+        """Start the timeout of a socket."""
         with self._lock:
             self._ends[fd] = monotonic() + seconds
             if self._thread is None:
@@ -39,14 +39,14 @@ class _Watch:
                 self._thread.start()
 
     def end(self, fd: int) -> None:
-        """Nobody waits for it any more."""
+        """Stop the timeout of a socket."""
         with self._lock:
             self._ends.pop(fd, None)
 
     def _run(self) -> None:
         while True:
             sleep(_LOOK_SECONDS)
-            # under the lock: a number that is given back may name another socket at once
+            # under the lock: a closed socket's number may be reused at once
             with self._lock:
                 now = monotonic()
                 for fd in [fd for fd, end in self._ends.items() if end < now]:
@@ -55,12 +55,12 @@ class _Watch:
 
 
 class Impatient(Connection[TupleRow]):
-    """A connection of psycopg that breaks when the server says nothing for `patience` seconds."""
+    """A psycopg connection that breaks when the server is silent for `patience` seconds."""
 
     patience = 30.0
 
     def wait(self, gen: PQGen[T], *arguments: Any, **options: Any) -> T:
-        """What psycopg does to wait for an answer."""
+        """Wait for an answer as psycopg does, under the timeout."""
         fd = self.pgconn.socket
         _WATCH.begin(fd, self.patience)
         try:

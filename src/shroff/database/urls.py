@@ -1,6 +1,4 @@
-"""What the databases of the service have in common: which URLs name one, and how PostgreSQL is
-spoken to.
-"""
+"""URLs of databases, and connections to PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,10 +13,10 @@ _DRIVERS: Final = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycop
 
 
 def read_url(url: str, what: str) -> URL:
-    """The parts of a URL that names a SQLite file or a PostgreSQL database.
+    """The components of a URL of a SQLite file or a PostgreSQL database.
 
     Args:
-        what: it is expected to be, in words.
+        what: the expected database, in words, for the message.
 
     Raises:
         ConfigurationError: it names something else.
@@ -27,7 +25,7 @@ def read_url(url: str, what: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        # the text is not repeated: it may hold a password
+        # the text is not repeated: it may contain a password
         raise ConfigurationError(f"{forms}, got a text that is not a URL.") from None
     if parsed.drivername not in _DRIVERS:
         raise ConfigurationError(f"{forms}, got one for `{parsed.drivername}`.")
@@ -35,12 +33,12 @@ def read_url(url: str, what: str) -> URL:
 
 
 def postgres_engine(url: URL, what: str, *, silence: int) -> Engine:
-    """Connections to a PostgreSQL database, made anew each time.
+    """Connections to a PostgreSQL database, without a pool.
 
     Args:
-        what: is kept there, in words.
-        silence: milliseconds after which a server that does not take what it is sent is gone; one
-            that takes it and says nothing is after half a minute, see `Impatient`.
+        what: what is kept there, in words, for the message.
+        silence: milliseconds after which a server that acknowledges no data counts as lost; one
+            that acknowledges but does not answer does so after half a minute, see `Impatient`.
 
     Raises:
         MissingExtra: the driver is not installed.
@@ -52,7 +50,7 @@ def postgres_engine(url: URL, what: str, *, silence: int) -> Engine:
             url.set(drivername="postgresql+psycopg"),
             poolclass=NullPool,
             hide_parameters=True,
-            # a snapshot taken before a lock was had would show what is outdated by then
+            # a snapshot taken before the lock was acquired would be outdated
             isolation_level="READ COMMITTED",
             connect_args={"connect_timeout": 2, "tcp_user_timeout": silence},
         )
@@ -69,10 +67,9 @@ def postgres_engine(url: URL, what: str, *, silence: int) -> Engine:
 
 
 def turn_at(lock: int) -> str:
-    """The statement that lets one transaction at a time go on in a schema of PostgreSQL, of those
-    that take this lock.
+    """The statement that lets only one transaction at a time in a schema hold this lock.
 
     Args:
-        lock: any fixed number, that names it among the advisory locks of a database.
+        lock: a fixed number that identifies it among the advisory locks of a database.
     """
     return f"SELECT pg_advisory_xact_lock({lock}, hashtext(current_schema()))"

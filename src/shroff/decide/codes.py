@@ -13,8 +13,9 @@ from shroff.collect.schema import Schema
 from shroff.features.aggregates import Function
 from shroff.features.define import Aggregate
 from shroff.features.group import FeatureGroup
-from shroff.features.plan import Plan, RowFeature
+from shroff.features.plan import Plan
 from shroff.features.row import Calendar
+from shroff.features.streams import RowFeature
 
 Direction = Literal["above", "below", "differs", "missing", "together", "holds"]
 Kind = Literal["quantity", "truth", "name", "several", "rule", "model"]

@@ -1,8 +1,8 @@
-"""What an Arrow file says that it holds, read before any of it is decoded.
+"""The metadata of an Arrow file, checked before any of its content is decoded.
 
-Whoever made the file chose every byte: a few compressed bytes become gigabytes, and a length that
-nothing stands behind stops the library that believes it. So only the plainest file is decoded: one
-batch, no dictionaries, every length and every buffer within the file.
+A file may be hostile: a few compressed bytes may expand to gigabytes, and a false length crashes a
+library that trusts it. So only the plainest file is decoded: one batch, no dictionaries, every
+length and every buffer within the file.
 
 Source: Arrow columnar format, `File.fbs` and `Message.fbs`; FlatBuffers internals.
 """
@@ -73,14 +73,14 @@ class _Table(NamedTuple):
     at: int
 
     def place(self, field: int) -> int | None:
-        """Where a field is; None where the table has none."""
+        """The place of a field; None if the table lacks it."""
         fields = self.at - self.read("<i", self.at)
         entry = 4 + 2 * field
         offset = self.read("<H", fields + entry) if entry < self.read("<H", fields) else 0
         return self.at + offset if offset else None
 
     def value(self, field: int, form: str) -> int:
-        """A number; 0 where there is none."""
+        """A number; 0 if it is missing."""
         at = self.place(field)
         return 0 if at is None else self.read(form, at)
 
@@ -92,7 +92,7 @@ class _Table(NamedTuple):
         return _Table(self.content, at + self.read("<I", at))
 
     def vector(self, field: int, form: str) -> Iterator[tuple[int, ...]]:
-        """The entries of a list; none where there is no list."""
+        """The entries of a list; none if it is missing."""
         at = self.place(field)
         if at is None:
             return iter(())

@@ -1,6 +1,4 @@
-"""Learning vectors on Spark: it counts, one machine factorises, and the file is that of one machine
-to the byte.
-"""
+"""Learning vectors on Spark, which counts; one machine factorises, to the same file."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 def learn_spark(
     vectors: Vectors, schema: Schema, frame: DataFrame, *, before: int | None = None
 ) -> TokenVectors:
-    """`learn` of a clean table on a cluster, which is read three times.
+    """`learn` over a clean table on a cluster, which reads the table three times.
 
     Raises:
         MissingExtra: PySpark is not installed.

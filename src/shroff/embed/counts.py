@@ -1,6 +1,4 @@
-"""Which tokens stand near each other: whole numbers, so that counts of different cards add up in
-any order.
-"""
+"""Which tokens are near each other: integer counts, which add up over cards in any order."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ class Vocabulary(NamedTuple):
 def occurrences(
     vectors: Vectors, schema: Schema, frame: pl.DataFrame
 ) -> dict[tuple[str, str], int]:
-    """How often each token occurs, by its column and text; counts of parts of a table add up."""
+    """How often each token occurs, by column and text; counts of several tables add up."""
     found: dict[tuple[str, str], int] = {}
     words = frame.select(tokens(vectors.tokens, schema))
     for column in vectors.tokens:
@@ -41,10 +39,10 @@ def occurrences(
 
 
 def vocabulary(vectors: Vectors, found: dict[tuple[str, str], int]) -> Vocabulary:
-    """The tokens that occur often enough, in an order that depends on nothing else.
+    """The tokens that occur often enough, in an order that depends on them alone.
 
     Raises:
-        ConfigurationError: there are too many to compare each with each.
+        ConfigurationError: there are too many to compare all pairs.
     """
     often = sorted(token for token, count in found.items() if count >= vectors.least)
     if len(often) > MOST_TOKENS:
@@ -57,9 +55,7 @@ def vocabulary(vectors: Vectors, found: dict[tuple[str, str], int]) -> Vocabular
 
 
 def pairs(vectors: Vectors, schema: Schema, frame: pl.DataFrame, known: Vocabulary) -> Ints:
-    """How often each token is a context of each other one: a symmetric matrix; those of parts by
-    card add up.
-    """
+    """How often tokens are contexts of each other: a symmetric matrix; matrices of cards add up."""
     keys = list(vectors.entity.key)
     history = frame.drop_nulls(keys).sort(*keys, schema.time, schema.id)
     words = history.select(tokens(vectors.tokens, schema))

@@ -1,4 +1,4 @@
-"""What vectors are learned of: a frozen definition that knows no engine."""
+"""The definition of vectors: a frozen value that knows no engine."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ _TOKENS: Final[tuple[Scale, ...]] = ("nominal", "currency", "key", "amount")
 
 
 class Vectors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Vectors of tokens, learned from which of them stand near each other in the histories of an
-    entity.
+    """Vectors of tokens, learned from which of them are near in the histories of an entity.
 
     Two payments of one card are near when they are at most `reach` places apart in its history and
     less than `window` apart in time. Every token of one is then a context of every token of the
@@ -35,8 +34,8 @@ class Vectors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         tokens: the columns whose values are tokens: nominal ones, keys and the currency by their
             values, the amount by its band (1–2, 2–5, 5–10, 10–20 …), the time of the payment by its
             part of the day.
-        window: how far apart in time near payments are at most, a duration.
-        reach: how many places apart they are at most.
+        window: the longest time between near payments, a duration.
+        reach: the most places between them, in the order of the history.
         dimensions: the length of a vector, 2 to 64.
         least: how often a token must occur; the vector of a rarer one is zero, as of one that was
             never seen.
@@ -102,11 +101,11 @@ class Vectors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def table(self) -> TokenTable:
-        """What features read, not learned yet."""
+        """The table that features read, not learned yet."""
         return TokenTable(name=self.name, columns=tuple(self.tokens), dimensions=self.dimensions)
 
     def require_fit(self, schema: Schema) -> None:
-        """Refuse a schema whose columns these tokens cannot be made of.
+        """Refuse a schema that lacks the columns of these tokens.
 
         Raises:
             UnknownColumn: the schema has no such column.

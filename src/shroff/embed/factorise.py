@@ -2,13 +2,13 @@
 
     PPMI(a, b) = max(0, ln(n(a,b) · n / (n(a) · n(b))) − ln shift)
 
-Levy and Goldberg, Neural Word TokenVectors as Implicit Matrix Factorization, 2014: skip-gram with
+Levy and Goldberg, Neural Word Embedding as Implicit Matrix Factorization, 2014: skip-gram with
 negative sampling factorises this matrix without its floor. A token's vector is its row of U √Σ, of
 the largest singular values.
 
-Logarithms are rounded to whole numbers of 2⁻³² before they are added. Products are summed row by
-row, and lengths by `math.fsum`, which rounds once: no sum depends on the order in which a library
-or its threads would take it.
+Logarithms are rounded to multiples of 2⁻³² before they are added. Products are summed row by row,
+and lengths by `math.fsum`, which rounds once: no sum depends on the order that a library or its
+threads choose.
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ from numpy.typing import NDArray
 
 from shroff.arrays import Floats, Ints
 
-LARGEST: Final = 32_767
-"""What the largest component becomes."""
+MAX_COMPONENT: Final = 32_767
+"""The value of the largest component."""
 
 _ONE: Final = 2**32
 _STEPS: Final = 100
 _VANISHED: Final = 1e-9
-"""The share of a column that is left when it is only what rounding leaves of the columns before it.
-"""
+"""A column with a smaller share left after orthogonalisation is only rounding error."""
 
 
 def ppmi(counts: Ints, shift: float) -> Floats:
-    """The matrix above, of a symmetric matrix of counts.
+    """The PPMI matrix of a symmetric matrix of counts.
 
     >>> ppmi(np.array([[0, 4], [4, 0]]), 1.0).round(4).tolist()
     [[0.0, 0.6931], [0.6931, 0.0]]
@@ -47,11 +46,10 @@ def ppmi(counts: Ints, shift: float) -> Floats:
 
 
 def factorise(matrix: Floats, dimensions: int) -> NDArray[np.int16]:
-    """A vector for each row of a symmetric matrix, by orthogonal iteration, as whole numbers of 16
-    bits.
+    """A vector for each row of a symmetric matrix, by orthogonal iteration, as 16-bit integers.
 
-    A fixed number of steps from a fixed start; of two vectors of opposite sign, the one whose
-    largest component is positive. Components beyond the rank are zero.
+    It makes a fixed number of steps from a fixed start. Signs are chosen so that the largest
+    component is positive. Components beyond the rank are zero.
     """
     columns = _orthonormal(_start(len(matrix), dimensions))
     for _ in range(_STEPS):
@@ -64,10 +62,10 @@ def factorise(matrix: Floats, dimensions: int) -> NDArray[np.int16]:
 
 
 def whole(vectors: NDArray[np.floating]) -> NDArray[np.int16]:
-    """Vectors as whole numbers of 16 bits, of which the largest is `LARGEST`."""
+    """Vectors as 16-bit integers, of which the largest is `MAX_COMPONENT`."""
     largest = float(np.abs(vectors).max(initial=0.0))
     found: NDArray[np.int16] = np.rint(
-        vectors * (LARGEST / largest if largest > 0 else 0.0)
+        vectors * (MAX_COMPONENT / largest if largest > 0 else 0.0)
     ).astype(np.int16)
     return found
 
@@ -84,8 +82,7 @@ def _start(rows: int, columns: int) -> Floats:
     places = np.arange(1, rows + 1, dtype=np.uint64)[:, None] * np.arange(
         1, columns + 1, dtype=np.uint64
     )
-    # any fixed numbers without a pattern do: the fractions of multiples of the golden ratio, of
-    # squares
+    # any fixed numbers without a pattern do: fractional parts of the golden ratio times squares
     return (places * places * np.uint64(2_654_435_769) % np.uint64(_ONE)).astype(
         np.float64
     ) / _ONE - 0.5
@@ -104,7 +101,7 @@ def _orthonormal(columns: Floats) -> Floats:
     for column in columns.T:
         rest, before = column, _length(column)
         for other in done * 2:
-            # twice is enough (Giraud, Langou and Rozložník 2005)
+            # orthogonalising twice is enough (Giraud, Langou and Rozložník 2005)
             rest = rest - other * math.fsum((other * rest).tolist())
         length = _length(rest)
         done.append(rest / length if length > _VANISHED * before else np.zeros_like(rest))

@@ -1,4 +1,4 @@
-"""What was learned: a vector of whole numbers for each token, as one Arrow file."""
+"""Learned vectors: an integer vector for each token, as one Arrow file."""
 
 from __future__ import annotations
 
@@ -30,20 +30,18 @@ _COLUMNS: Final = ("column", "token", "occurrences", "vector", "settings")
 
 
 class Lesson(msgspec.Struct, frozen=True, kw_only=True):
-    """What vectors were learned from: their definition and the payments, times in microseconds."""
+    """What vectors were learned from: their definition and payments, with times in microseconds."""
 
     definition: Vectors
     payments: int
     pairs: int
     latest: int
-    """When the last of them happened or arrived."""
+    """When the last payment happened or arrived."""
     before: int | None = None
 
 
 class Neighbour(NamedTuple):
-    """A token near another: its column and text, how often it occurs, and the cosine of the angle
-    between both.
-    """
+    """A token near another: its column and text, its count, and the cosine of both."""
 
     column: str
     token: str
@@ -64,7 +62,7 @@ class TokenVectors:
 
     @cached_property
     def content(self) -> bytes:
-        """The bytes of its Arrow file; what it was learned from stands beside every token."""
+        """The bytes of the Arrow file, which repeats the lineage in every row."""
         dimensions = self.lesson.definition.dimensions
         frame = pl.DataFrame(
             {
@@ -81,7 +79,7 @@ class TokenVectors:
 
     @cached_property
     def table(self) -> TokenTable:
-        """What features read."""
+        """The table that features read."""
         definition = self.lesson.definition
         rows: dict[str, dict[str, tuple[int, ...]]] = {column: {} for column in definition.tokens}
         for (column, token), vector in zip(self.tokens, self.vectors.tolist(), strict=True):
@@ -92,11 +90,11 @@ class TokenVectors:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of its file."""
+        """SHA-256 of the file."""
         return hashlib.sha256(self.content).hexdigest()
 
     def write(self, path: str | Path) -> None:
-        """Write its file, whole or not at all.
+        """Write the file, whole or not at all.
 
         Raises:
             BadFile: it cannot be written.
@@ -105,14 +103,14 @@ class TokenVectors:
             file.write(self.content)
 
     def vector(self, column: str, token: str | None) -> tuple[int, ...]:
-        """A token's vector; zero for one that was not learned, and for none."""
+        """A token's vector; zero for an unknown token or None."""
         place = None if token is None else self._places.get((column, token))
         return (
             (0,) * self.vectors.shape[1] if place is None else tuple(self.vectors[place].tolist())
         )
 
     def neighbours(self, column: str, token: str, many: int = 5) -> list[Neighbour]:
-        """The tokens of the same column whose vectors point most alike, the nearest first.
+        """The tokens of the same column with the largest cosine, nearest first.
 
         Raises:
             NotFound: the token was not learned.
@@ -137,7 +135,7 @@ class TokenVectors:
         return sorted(found, key=lambda one: (-one.cosine, one.token))[:many]
 
     def cosine(self, one: int, other: int) -> float:
-        """The cosine of the angle between two vectors, by their rows; 0 where one is zero."""
+        """The cosine of two vectors, by their rows; 0 if one is zero."""
         return _cosine(self.vectors[one].astype(np.int64), self.vectors[other].astype(np.int64))
 
     @cached_property
@@ -149,7 +147,7 @@ def read_vectors(path: str | Path) -> TokenVectors:
     """The vectors in a file that `TokenVectors.write` wrote.
 
     Raises:
-        BadFile: there is none, or it holds something else.
+        BadFile: there is no such file, or it holds something else.
     """
     try:
         content = read_plain(Path(path), MOST_BYTES)
@@ -159,7 +157,7 @@ def read_vectors(path: str | Path) -> TokenVectors:
 
 
 def parse_vectors(content: bytes, path: str | Path) -> TokenVectors:
-    """The vectors in the bytes of such a file; `path` is where they are, for messages.
+    """The vectors in the bytes of such a file; `path` names it in messages.
 
     Raises:
         BadFile: they are something else.
@@ -180,7 +178,7 @@ def parse_vectors(content: bytes, path: str | Path) -> TokenVectors:
             pl.Array(pl.Int16, lesson.definition.dimensions),
             pl.String,
         ]
-        # texts of many rows may be the same bytes of the file, but not those that are written here
+        # a hostile file may use the same bytes for many texts; files written here do not
         texts = frame.select(pl.col(pl.String).str.len_bytes().cast(pl.Int64).sum())
         unlike = frame.dtypes != wanted or any(frame.null_count().row(0))
         if unlike or sum(texts.row(0)) > len(content):
@@ -209,7 +207,7 @@ def parse_vectors(content: bytes, path: str | Path) -> TokenVectors:
 
 
 def _require_plain(content: bytes, path: str | Path) -> None:
-    """Raise `BadFile` where decoding the file would take more than it is worth."""
+    """Raise `BadFile` if decoding would need more memory than such a file can."""
     try:
         batch = arrow_batch(content)
     except ValueError:
@@ -224,7 +222,7 @@ def _require_plain(content: bytes, path: str | Path) -> None:
 
 
 def _require_sound(found: TokenVectors, path: str | Path) -> None:
-    """Raise `BadFile` where tokens are not those of the definition, each once."""
+    """Raise `BadFile` unless the tokens are those of the definition, each once."""
     columns = {column for column, _ in found.tokens}
     if not columns <= {*found.lesson.definition.tokens}:
         raise BadFile(f"{path}: expected tokens of the columns of its definition, got others.")

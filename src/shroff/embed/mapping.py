@@ -1,6 +1,4 @@
-"""A map of tokens in the plane, near is alike: as one HTML file without a script, or as PNG
-(`png`).
-"""
+"""A map of tokens in the plane, where near is alike, as HTML without scripts; PNG is in `png`."""
 
 from __future__ import annotations
 
@@ -9,18 +7,18 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from shroff.embed.factorise import LARGEST, factorise
+from shroff.embed.factorise import MAX_COMPONENT, factorise
 from shroff.embed.learned import TokenVectors
 from shroff.errors import ConfigurationError, did_you_mean
 
 SIZE: Final = 900
-"""The width and the height of a map, in pixels."""
+"""Width and height of a map, in pixels."""
 _EDGE: Final = 60
 
 
 class Dot(NamedTuple):
-    """A token in the plane: its place and radius in pixels from the upper left, larger the more
-    often it occurs.
+    """A token in the plane: its place in pixels from the upper left; its radius grows with its
+    count.
     """
 
     text: str
@@ -31,7 +29,7 @@ class Dot(NamedTuple):
 
 
 def title(learned: TokenVectors, column: str) -> str:
-    """What a map shows."""
+    """The content of a map."""
     return (
         f"{learned.lesson.definition.name}: tokens of {column}, learned from "
         f"{learned.lesson.payments:,} payments"
@@ -81,7 +79,7 @@ def _coordinates(learned: TokenVectors, places: list[int]) -> list[tuple[float, 
     middle = cosines.mean(axis=0)
     centred = cosines - middle[:, None] - middle[None, :] + cosines.mean()
     half = (SIZE - 2 * _EDGE) / 2
-    found = factorise(centred, 2).astype(np.float64) / LARGEST * half + SIZE / 2
+    found = factorise(centred, 2).astype(np.float64) / MAX_COMPONENT * half + SIZE / 2
     return [(float(x), float(y)) for x, y in found]
 
 

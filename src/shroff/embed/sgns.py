@@ -1,9 +1,8 @@
-"""Skip-gram with negative sampling, for who wants the original. This is the only file that imports
-gensim.
+"""Skip-gram with negative sampling. This is the only file that imports gensim.
 
 Mikolov, Sutskever, Chen, Corrado and Dean, Distributed Representations of Words and Phrases, 2013.
-What is drawn depends on the order of threads and on the release of gensim, so the file that is
-learned is not reproducible.
+Its random draws depend on the order of threads and on the release of gensim, so the file is not
+reproducible.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ def skip_gram(
 ) -> NDArray[np.int16]:
     """A vector for each known token, from the histories of cards as sentences.
 
-    A sentence ends where the next payment is the window or more away; of each payment it has the
-    tokens in the order of the columns. Words are near that are at most `reach` payments apart.
+    A sentence ends where the next payment is at least the window later. It has the tokens of each
+    payment in the order of the columns. Words are near if they are at most `reach` payments apart.
 
     Raises:
         MissingExtra: gensim is not installed.
@@ -57,7 +56,7 @@ def skip_gram(
     )
     found = np.zeros((len(places), vectors.dimensions))
     for at, word in enumerate(places.values()):
-        # tokens of payments without a card are in no sentence
+        # payments without a card are in no sentence
         if word in model.wv:
             found[at] = model.wv[word]
     return whole(found)

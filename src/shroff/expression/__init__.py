@@ -1,9 +1,8 @@
-r"""Expression: SQL conditions, parsed and checked once, run in Polars, in Spark and per payment
-with equal results.
+r"""Expression: SQL conditions, checked once, with equal results in Polars, Spark and per payment.
 
 Reads SQL text, the kinds of the columns and the names of the lists; gives an `Expression`. Promises
-equal results in all three engines, and that text outside the language is refused
-(InvalidExpression) before any row is read.
+equal results in all three, and that text outside the language is refused (InvalidExpression) before
+any row is read.
 
 The language is one SQL expression over the columns of one row, of at most 50,000 characters and 50
 levels:
@@ -82,7 +81,7 @@ class Expression:
     """A condition with checked names and kinds; made by `parse`.
 
     Attributes:
-        sql: the text as the user wrote it.
+        sql: the user's text.
         columns: the columns it reads.
         lists: the named lists it reads.
         kind: the kind of its result.
@@ -129,7 +128,7 @@ class Expression:
     def closure(
         self, lists: Mapping[str, Collection[str]] = _NO_LISTS
     ) -> Callable[[Mapping[str, Value]], Value]:
-        """The condition for one row at a time, compiled; a key that the row does not have is null.
+        """The condition compiled for one row at a time; a key that the row lacks is null.
 
         The named lists are read now, not at each call. The function is thread-safe. It raises
         BadPayment for a row with anything but a number in a number column.

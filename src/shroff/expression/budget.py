@@ -1,7 +1,7 @@
-"""The budget of regular expressions: what those that one payment meets may take together.
+"""The budget of all regular expressions that one payment is matched against.
 
 An automaton reads a text in linear time, but hundreds of them read it hundreds of times, and each
-remembers what it met.
+caches the steps that it has met.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def require_affordable(what: str, trees: Iterable[Node]) -> None:
     """Refuse trees whose regular expressions take more than the budget.
 
     Args:
-        what: they are, for the message.
+        what: the trees, in words, for the message.
 
     Raises:
         InvalidExpression: their patterns have more than 1,024 states together.
@@ -38,7 +38,7 @@ def require_affordable(what: str, trees: Iterable[Node]) -> None:
 
 
 def _states(tree: Node) -> int:
-    # each engine computes equal parts of a condition once
+    # engines compute equal subexpressions once
     return sum(
         max(automaton(str(pattern.value)).states, _LEAST_STATES) * max(_columns(text), 1)
         for node in set(walk(tree))

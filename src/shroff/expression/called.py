@@ -1,6 +1,4 @@
-"""The functions of the language that every engine calls as one Python function: equal to the bit by
-construction.
-"""
+"""Functions that every engine calls as the same Python function: equal to the bit."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from shroff.expression.tree import Kind
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# each takes values that are not null; None stands for null
+# arguments are never null; a result of None is null
 CALLED: Final[dict[str, Callable[..., float | None]]] = {
     "DATE_DIFF": date_diff,
     "DISTANCE_KM": distance_km,
@@ -29,17 +27,17 @@ CALLED: Final[dict[str, Callable[..., float | None]]] = {
 
 
 def gives(op: str) -> Kind:
-    """The kind of what a function gives."""
+    """The kind of a function's result."""
     return "boolean" if op == "REGEXP_LIKE" else "number"
 
 
 def name_in_spark(op: str) -> str:
-    """What a registered function is called in a Spark session."""
+    """The name of a registered function in a Spark session."""
     return f"shroff_{op.lower()}"
 
 
 def register(spark: SparkSession) -> None:
-    """Make DATE_DIFF, DISTANCE_KM, EXP, POWER, REGEXP_LIKE and SIMILARITY known to a Spark session.
+    """Register DATE_DIFF, DISTANCE_KM, EXP, POWER, REGEXP_LIKE and SIMILARITY in a Spark session.
 
     `Expression.spark_sql` needs it for these.
     Computing features on Spark needs no such call. Workers must be able to import `shroff`.

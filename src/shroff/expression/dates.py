@@ -1,8 +1,8 @@
 """DATE_DIFF: whole units of time between two moments.
 
 Units have a fixed length, so neither time zones nor daylight saving matter: a day is 24 hours, a
-week seven days. A month has none. The number is cut towards zero, as in Trino, so from and to
-changed about change the sign alone.
+week seven days; months have no fixed length and are no unit. The number is truncated towards zero,
+as in Trino, so exchanging from and to only changes the sign.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ UNITS: Final = {
     "day": 86_400 * _SECOND,
     "week": 7 * 86_400 * _SECOND,
 }
-"""Microseconds of each."""
+"""Microseconds of each unit."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -41,10 +41,10 @@ def date_diff(unit: str, since: float, until: float) -> float:
 
 
 def moment(text: str) -> float | None:
-    """A text such as `2024-05-04` or `2024-05-04T10:00:00+02:00` as microseconds since 1970; None
-    for any other.
+    """A text such as `2024-05-04` or `2024-05-04T10:00:00+02:00` in microseconds since 1970, or
+    None.
 
-    Without an offset it is in UTC; a date is its first moment.
+    Without an offset it is in UTC; a date is its midnight.
 
     >>> (
     ...     moment("1970-01-02"),

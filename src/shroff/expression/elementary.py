@@ -14,7 +14,7 @@ from typing import Final
 EARTH_RADIUS_KM: Final = 6371.0088
 
 _LN_2: Final = 0.6931471805599453
-# ln 2 in two parts; a whole number of up to 11 bits times the first is exact
+# ln 2 as a sum of two floats; an integer of up to 11 bits times the first is exact
 _LN_2_HIGH: Final = float.fromhex("0x1.62e42fefa38p-1")
 _LN_2_LOW: Final = 5.497923018708371e-14
 _ROOT_HALF: Final = 0.7071067811865476
@@ -22,7 +22,7 @@ _SPLIT: Final = 134217729.0  # 2**27 + 1 cuts a float64 into two halves (Veltkam
 _LARGEST_LN: Final = 709.782712893384
 _SMALLEST_LN: Final = -745.1332191019412
 _RADIANS: Final = 0.017453292519943295
-# beyond it repeated squaring would lose more digits than a logarithm
+# for larger exponents repeated squaring would lose more digits than a logarithm
 _MOST_SQUARED: Final = 64
 
 # Taylor series, the highest power first
@@ -42,8 +42,7 @@ def exp(x: float) -> float | None:
 
 
 def power(x: float, y: float) -> float | None:
-    """x to the power of y, 1 for y = 0; None if it overflows, for a fraction of a negative, and for
-    0 below 0.
+    """x to the power of y; None if it overflows or is undefined, as 0 to a negative power.
 
     >>> power(3.0, 2.0), power(2.0, 0.5), power(-2.0, 3.0), power(-2.0, 0.5), power(0.0, -1.0)
     (9.0, 1.4142135623730951, -8.0, None, None)
@@ -55,7 +54,7 @@ def power(x: float, y: float) -> float | None:
         return None if y < 0.0 or x < 0.0 else float(y == 0.0)
     if whole and abs(y) <= _MOST_SQUARED:
         squared = _squared(x, int(y))
-        # x^-y may be too large for a float64 where x^y is small and none the less one
+        # x^-y may overflow a float64 although x^y is a small, representable number
         if squared != 0.0:
             return squared
     found = _exp(*_times(y, *_ln(abs(x))))
@@ -103,9 +102,9 @@ def _sine(degrees: float) -> float:
 
 
 def _angle(sine: float, cosine: float) -> float:
-    """The angle from 0 to a right one with this sine and cosine, in radians."""
+    """The angle from 0 to π/2 with this sine and cosine, in radians."""
     tangent = sine / (1.0 + cosine)
-    # the tangent of half an angle, twice: the series needs small ones
+    # halve the angle twice by its tangent: the series needs small arguments
     for _ in range(2):
         tangent /= 1.0 + math.sqrt(1.0 + tangent * tangent)
     square = tangent * tangent
@@ -113,7 +112,7 @@ def _angle(sine: float, cosine: float) -> float:
 
 
 def _exp(x: float, rest: float) -> float | None:
-    """e to the power of x + rest, where the rest is below the last digit of x."""
+    """e to the power of x + rest, where the rest is smaller than the last digit of x."""
     if not _SMALLEST_LN <= x <= _LARGEST_LN:
         return 0.0 if x < 0.0 else None
     twos = math.floor(x / _LN_2 + 0.5)
@@ -168,14 +167,14 @@ def _times(y: float, high: float, low: float) -> tuple[float, float]:
 
 
 def _sum(x: float, y: float) -> tuple[float, float]:
-    """The rounded sum, and exactly what rounding lost (Knuth)."""
+    """The rounded sum and its exact rounding error (Knuth)."""
     total = x + y
     of_y = total - x
     return total, (x - (total - of_y)) + (y - of_y)
 
 
 def _product(x: float, y: float) -> tuple[float, float]:
-    """The rounded product, and exactly what rounding lost (Dekker)."""
+    """The rounded product and its exact rounding error (Dekker)."""
     product = x * y
     x_high, y_high = _SPLIT * x, _SPLIT * y
     x_high, y_high = x_high - (x_high - x), y_high - (y_high - y)

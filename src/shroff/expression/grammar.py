@@ -18,8 +18,7 @@ ANY: Final[tuple[Kind, ...]] = ("number", "text", "boolean", "time")
 
 
 class FunctionSignature(NamedTuple):
-    """An operator or function: its name in our tree, the kinds it takes, the kind it gives, its
-    number of arguments.
+    """An operator or function: its name in our tree, kinds taken and given, number of arguments.
 
     All arguments are of one kind; with `gives=None` the result is of that kind too.
     """
@@ -81,8 +80,8 @@ NAMED: Final[dict[str, FunctionSignature]] = {
 SIGNATURES: Final = OPERATORS | FUNCTIONS
 
 # sqlglot nests `a AND b AND c` to the left; we flatten it to one call with three arguments. Sums
-# may be flattened too: a sum that has left the finite numbers never returns, so checking the final
-# value is enough
+# may be flattened, too: a sum that is infinite or NaN stays so, so checking the final value
+# suffices
 CHAINS: Final = (exp.And, exp.Or, exp.DPipe, exp.Add, exp.Mul)
 
 FUNCTION_NAMES: Final = sorted(signature.op for signature in [*FUNCTIONS.values(), *NAMED.values()])
@@ -94,7 +93,7 @@ ALLOWED: Final = (
 
 
 def advise(takes: tuple[Kind, ...], kinds: set[AnyKind]) -> str:
-    """Advice on kinds that do not fit, as the end of a sentence."""
+    """Advice on kinds that do not fit, which ends a message."""
     if "time" in kinds:
         return ": a time only compares with another time column, or IS NULL"
     if "boolean" in kinds and len(kinds) > 1:

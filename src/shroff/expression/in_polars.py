@@ -47,7 +47,7 @@ def to_polars(node: Node) -> pl.Expr:
             return _CALLS[op]([to_polars(arg) for arg in args])
         case In():
             found = to_polars(node.arg).is_in(list(node.values))
-            # in three-valued logic `found OR unknown` is TRUE or unknown
+            # three-valued logic: `found OR unknown` is TRUE or unknown
             return found | pl.lit(None, dtype=pl.Boolean()) if node.null else found
         case Like():
             return to_polars(node.arg).str.contains(to_rust_regex(node.pattern))
@@ -78,7 +78,7 @@ def _finite(number: pl.Expr) -> pl.Expr:
 
 
 def _once(args: _Args, body: Callable[..., pl.Expr]) -> pl.Expr:
-    """`body` of the arguments, each computed once.
+    """`body` of the arguments, each of which is computed once.
 
     Otherwise nested conditions would grow as 2**depth.
     """
@@ -94,8 +94,8 @@ def _checked(body: Callable[..., pl.Expr]) -> Callable[[_Args], pl.Expr]:
 
 
 def _quotient(x: pl.Expr, y: pl.Expr) -> pl.Expr:
-    """The IEEE quotient; Polars computes a column over a constant as `x * (1 / constant)`, which
-    rounds differently.
+    """The IEEE quotient: Polars divides by a constant as `x * (1 / constant)`, which rounds
+    differently.
 
     Inside a struct both sides are full columns, so Polars divides.
     """
@@ -103,7 +103,7 @@ def _quotient(x: pl.Expr, y: pl.Expr) -> pl.Expr:
 
 
 def _remainder(x: pl.Expr, y: pl.Expr) -> pl.Expr:
-    """C's exact remainder; Polars' `%` rounds intermediate results and takes the divisor's sign."""
+    """C's exact remainder: Polars' `%` rounds intermediate results, and has the divisor's sign."""
     return pl.struct(x=x, y=y).map_batches(_fmod, return_dtype=pl.Float64(), is_elementwise=True)
 
 
@@ -116,7 +116,7 @@ def _fmod(pair: pl.Series) -> pl.Series:
 
 
 def _called(op: str, function: Callable[..., float | None]) -> Callable[[_Args], pl.Expr]:
-    """One Python function over the rows that have all its arguments."""
+    """One Python function over the rows in which no argument is null."""
 
     def batch(rows: pl.Series) -> pl.Series:
         columns = [rows.struct.field(name).to_list() for name in rows.struct.fields]

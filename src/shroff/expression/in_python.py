@@ -1,4 +1,4 @@
-"""A checked tree as one Python function, for one row at a time in the payment path.
+"""A checked tree as one Python function, which judges one row at a time.
 
 The function is generated source, one flat line per operator: twice as fast as nested closures. Only
 the templates below enter the source: the user's column names, texts and numbers are bound as `k0`,
@@ -42,9 +42,7 @@ def to_closure(node: Node) -> Closure:
 
 
 def _number(value: Value, column: str) -> float | None:
-    """The slow path of reading a number: null, an integer, a boolean, or a float that is not
-    finite.
-    """
+    """The slow path of reading a number: null, an integer, a boolean, or a non-finite float."""
     if value is None:
         return None
     if not isinstance(value, SupportsFloat):
@@ -57,7 +55,7 @@ def _number(value: Value, column: str) -> float | None:
 
 
 def _round(number: float) -> float:
-    """To the nearest whole number, a half away from zero."""
+    """To the nearest integer, halves away from zero."""
     whole = math.trunc(number)
     return whole + math.copysign(1.0, number) if abs(number - whole) >= 0.5 else float(whole)
 
@@ -96,7 +94,7 @@ _STRICT: Final[dict[str, str]] = {
     "ABS": "absolute({0})",
     "SQRT": "sqrt({0})",
     "LN": "log({0})",
-    # the sign of a zero is kept, as IEEE 754 wants
+    # the sign of a zero is kept, as IEEE 754 requires
     "FLOOR": "copysign(floor({0}), {0})",
     "CEIL": "copysign(ceil({0}), {0})",
     # a time is its microseconds
@@ -124,9 +122,7 @@ _NEVER_NULL: Final[dict[str, str]] = {
 
 
 class _Writer:
-    """Writes one line per distinct node. Every operator is total, so evaluating all of them is
-    safe.
-    """
+    """Writes one line per distinct node. No operator can raise, so all of them can be evaluated."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -135,7 +131,7 @@ class _Writer:
         self.nullable: set[str] = {"None"}
 
     def finish(self, root: Node) -> None:
-        """Write the root; an argument that decides an AND or OR returns at once."""
+        """Write the root: an AND or OR returns at the first argument that decides it."""
         if isinstance(root, FunctionCall) and root.op in {"AND", "OR"}:
             settled = root.op == "OR"
             for arg in root.args[:-1]:
@@ -166,7 +162,7 @@ class _Writer:
             case Substring():
                 end = "" if node.length is None else node.start - 1 + node.length
                 arg = self.write(node.arg)
-                # Python warns of a subscript of the literal None
+                # Python warns about a subscript of the literal None
                 return (
                     arg if arg == "None" else self.strict(f"{arg}[{node.start - 1}:{end}]", [arg])
                 )

@@ -28,7 +28,7 @@ _TYPES: Final[dict[AnyKind, str]] = {
     "time": "TIMESTAMP",
 }
 
-# a dollar could begin one of Spark's own ${variables}
+# a dollar could begin one of Spark's ${variables}
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "'": "\\'", "$": "\\u0024"})
 
 
@@ -78,9 +78,7 @@ def _finite(number: str) -> str:
 
 
 def _whole(function: str, number: str) -> str:
-    """FLOOR or CEIL, which in Spark give integers: large numbers, all whole, and the sign of a zero
-    would be lost.
-    """
+    """FLOOR or CEIL: Spark's give integers, which lose large numbers and the sign of a zero."""
     found = f"CAST({function}(x) AS DOUBLE)"
     kept = "x = 0D OR ABS(x) >= 9007199254740992D THEN x"
     body = f"CASE WHEN {kept} WHEN x < 0D THEN - ABS({found}) ELSE {found} END"

@@ -16,7 +16,7 @@ def read_pattern(text: str, escape: str | None) -> Pattern:
     """Cut a pattern at its `%`.
 
     Raises:
-        InvalidExpression: the escape character stands before something that needs no escape.
+        InvalidExpression: the escape character precedes a character that needs no escape.
 
     >>> read_pattern("a_%", None)
     (('a', None), ())
@@ -50,12 +50,11 @@ def _add(segment: list[str | None], character: str) -> None:
 
 
 def to_python_regex(pattern: Pattern) -> re.Pattern[str]:
-    """For `fullmatch`; atomic groups bound backtracking on hostile text."""
+    """A pattern for `fullmatch`; atomic groups bound backtracking on hostile text."""
     segments = ["".join(map(_python, segment)) for segment in pattern]
     if len(segments) == 1:
         return re.compile(segments[0], re.DOTALL)
-    # the leftmost match of each middle segment is always right, so backtracking into it is never
-    # needed
+    # the leftmost match of each middle segment is always correct, so it needs no backtracking
     middle = "".join(f"(?>.*?{piece})" for piece in segments[1:-1])
     return re.compile(f"{segments[0]}{middle}.*{segments[-1]}", re.DOTALL)
 
@@ -65,7 +64,7 @@ def _python(piece: str | None) -> str:
 
 
 def to_rust_regex(pattern: Pattern) -> str:
-    """For the regex engine of Polars, which is linear by construction."""
+    """A pattern for Polars, whose regex engine is linear by construction."""
     return r"(?s)\A" + ".*".join("".join(map(_rust, segment)) for segment in pattern) + r"\z"
 
 
@@ -77,7 +76,7 @@ def _rust(piece: str | None) -> str:
 
 
 def to_spark_pattern(pattern: Pattern) -> str:
-    r"""For Spark, whose escape character is the backslash.
+    r"""A pattern for Spark, whose escape character is the backslash.
 
     >>> print(to_spark_pattern(read_pattern("50!%%", "!")))
     50\%%

@@ -13,17 +13,15 @@ from sqlglot.errors import ErrorLevel, ParseError, TokenError
 from shroff.errors import InvalidExpression
 from shroff.expression.grammar import ALLOWED
 
-# deeper than people write, shallow enough for every engine's recursion
+# deeper than anyone writes, shallow enough for every engine's recursion
 MOST_LEVELS: Final = 50
-# longer than people write by hand, and parsed within a second
+# longer than anyone writes by hand, and parsed within a second
 MOST_CHARACTERS: Final = 50_000
 _QUOTED_CHARACTERS: Final = 300
 
 
 class _Language(Dialect):
-    """sqlglot's own dialect, which leaves DATE_DIFF to us: it takes its last argument for a
-    unit.
-    """
+    """sqlglot's dialect without its DATE_DIFF, which takes the last argument for the unit."""
 
     class Parser(parser.Parser):
         FUNCTIONS: ClassVar = {
@@ -35,7 +33,7 @@ def parse_one(sql: str) -> exp.Expression:
     """The parse tree of exactly one expression.
 
     Raises:
-        InvalidExpression: the text is anything else, or too long.
+        InvalidExpression: the text is no single expression, or too long.
     """
     if len(sql) > MOST_CHARACTERS:
         raise InvalidExpression(

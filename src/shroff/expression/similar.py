@@ -1,8 +1,8 @@
-"""SIMILARITY: how alike two texts are, by the pairs of neighbouring characters they share.
+"""SIMILARITY: how alike two texts are, by the character pairs (bigrams) that they share.
 
-The coefficient of Dice and Sørensen over pairs takes time linear in the texts, and a changed order
-of words costs little: `Ada Lovelace` and `Lovelace, Ada` are alike. It compares characters as they
-are: write LOWER to ignore case.
+The Sørensen–Dice coefficient over bigrams takes linear time, and tolerates a changed order of
+words: `Ada Lovelace` and `Lovelace, Ada` are alike. It is case-sensitive: write LOWER to ignore
+case.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import Final
 
-# the characters compared; names, streets and host names fit, and hostile texts cost no more
+# characters compared: enough for names, streets and host names, and a bound for hostile texts
 LONGEST: Final = 128
 _EDGE: Final = "\0"
 

@@ -14,7 +14,7 @@ from shroff.errors import ConfigurationError, did_you_mean
 Kind = Literal["number", "text", "boolean", "time"]
 Value: TypeAlias = float | str | bool | int | None
 
-# NULL fits every kind: it is "null" until the other arguments give it theirs
+# NULL fits every kind: it is "null" until it takes the kind of the other arguments
 AnyKind = Literal["number", "text", "boolean", "time", "null"]
 
 # a LIKE pattern cut at its `%`; inside a segment None stands for `_`
@@ -105,7 +105,7 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def compared_with(node: Node, column: str) -> list[Value | InList]:
-    """The values and named lists that a column is compared with anywhere in a tree."""
+    """The values and named lists that a column is compared with in a tree."""
     found: list[Value | InList] = []
     for one in walk(node):
         match one:

@@ -1,26 +1,32 @@
-"""What each aggregate is: what must be kept over its window, and how its value follows from that.
+"""What each aggregate is: what must be kept over its window, and how its value is computed from it.
 
 A *measure* is what an engine keeps over a window of events: how many there are, the total of a
-column, its different values … Measures are whole numbers, or (`scatter`, `decayed`) sums whose
-order is laid down, so that every engine finds the same ones. A *formula* turns them into the value:
-the same Python function per payment and, compiled, over a whole column. It gives NaN where the
-feature has no value.
+column, its different values … Measures are integers, or (`scatter`, `decayed`) sums in a fixed
+order, so that every engine finds the same ones. A *formula* turns them into the value: the same
+Python function per payment and, compiled, over a whole column. It gives NaN where the feature has
+no value.
 
-    count       events                                time     the payment's own time, microseconds
-    present     events with a value in the column     last     the latest event's time, microseconds
-    total       the column's sum, ten-thousandths     first    the earliest event's time,
-    microseconds scatter     Σ(x − mean)², ten-thousandths²        own      events with the
-    payment's own value min, max    ten-thousandths                       entropy  n ln n − Σ c ln
-    c, in 2**-32 distinct    different values                      top      events with the
-    commonest value decayed     events or total, an older event for less
-    away        one minus the cosine between the payment's own vector and the sum of the events'
-    latest, earliest   the column's value in the nth event from the end, or from the beginning
-    quantile    the value with a share of the others at or below it      mode     the commonest
-    value
+    count       events
+    present     events with a value in the column
+    total       the column's sum, ten-thousandths
+    scatter     Σ(x − mean)², ten-thousandths²
+    min, max    ten-thousandths
+    quantile    the value with a share of the others at or below it
+    distinct    different values
+    own         events with the payment's own value
+    top         events with the most frequent value
+    mode        the most frequent value
+    entropy     n ln n − Σ c ln c, in 2**-32
+    time        the payment's own time, microseconds
+    first       the earliest event's time, microseconds
+    last        the latest event's time, or that of the nth from the end
+    earliest    the column's value in the nth event from the beginning
+    latest      the column's value in the nth event from the end
+    decayed     events or total, an older event for less
+    away        the cosine distance of the payment's own vector from the sum of the events'
 
-`last` may also be that of the nth event from the end. Events are in order of time, those of one
-moment in order of arrival. The value of a column of names is its text; over a table it is the row
-that says it, until the feature is read.
+Events are in order of time, those of one moment in order of arrival. The value of a column of names
+is its text; the batch engine keeps the row that has it until the feature is read.
 
 A new aggregate is a recipe here and a method of `Entity`; a new measure is one fold over a table
 and one reader of a timeline.
@@ -86,27 +92,32 @@ Kind = Literal[
     "mode",
 ]
 
-ORDERED: Final = frozenset[Kind]({"latest", "earliest"})
-"""Measures for which it matters which of two events of one moment came first."""
+ORDERED_KINDS: Final = frozenset[Kind]({"latest", "earliest"})
+"""Measures that depend on the order of events of one moment."""
 
-NONE: Final = -(2**63)
-"""Stands for "no such number" among measures."""
+MISSING: Final = -(2**63)
+"""No value, among measures that are numbers."""
 
-LARGEST: Final = 1e18
-"""Ten-thousandths that a numeric value counts as at most: 10¹⁴."""
+MAX_UNITS: Final = 1e18
+"""The largest numeric value, in ten-thousandths: 10¹⁴; a larger one counts as this."""
 
-ONE: Final = 2**32
-"""The scale of `entropy`: logarithms are summed as integers, so that their order does not matter.
-"""
+UNITS_PER_NAT: Final = 2**32
+"""The scale of `entropy`: logarithms are summed as integers, so their order does not matter."""
 
-MILLION: Final = 1_000_000
+MILLIONTHS: Final = 1_000_000
 
-STEPS: Final = 16
-"""Steps in which an event's weight falls by half."""
+STEPS_PER_HALF_LIFE: Final = 16
+"""Steps of time in which an event's weight halves."""
 
-_HALVINGS: Final = 64
+_MAX_HALF_LIVES: Final = 64
 
-DECAY: Final = (*(2.0 ** (-step / STEPS) for step in range(STEPS * _HALVINGS)), 0.0)
+DECAY_WEIGHTS: Final = (
+    *(
+        2.0 ** (-step / STEPS_PER_HALF_LIFE)
+        for step in range(STEPS_PER_HALF_LIFE * _MAX_HALF_LIVES)
+    ),
+    0.0,
+)
 """The weight of an event by its age in steps; older than sixty-four half-lives it has none."""
 
 
@@ -114,17 +125,17 @@ DECAY: Final = (*(2.0 ** (-step / STEPS) for step in range(STEPS * _HALVINGS)), 
 def term(count: int) -> int:
     """`count · ln(count)` as an integer of 2**-32, what `entropy` is summed from.
 
-    >>> term(1), round(term(2) / ONE, 6)
+    >>> term(1), round(term(2) / UNITS_PER_NAT, 6)
     (0, 1.386294)
     """
-    return round(count * math.log(count) * ONE) if count > 1 else 0
+    return round(count * math.log(count) * UNITS_PER_NAT) if count > 1 else 0
 
 
 def scatter(squares: int, total: int, count: int) -> float:
     """The measure of that name, from Σx², Σx and how many values there are.
 
-    It is Σ(x − m)² − r²/n with m = ⌊Σx/n⌋ and r = Σx mod n: the first is a whole number, so nothing
-    cancels.
+    It is Σ(x − m)² − r²/n with m = ⌊Σx/n⌋ and r = Σx mod n: the first term is an integer, so
+    nothing cancels.
 
     >>> scatter(1 + 4 + 16, 1 + 2 + 4, 3) == (4 / 3) ** 2 + (1 / 3) ** 2 + (5 / 3) ** 2
     True
@@ -153,13 +164,13 @@ def away(own: Sequence[int], totals: Sequence[int]) -> float:
 
 
 def rank(share: int, count: int) -> int:
-    """Which of so many values in order is a quantile, from 1: the first with that share (in
-    millionths) up to it.
+    """The rank of a quantile among sorted values, from 1: the first with that share (in millionths)
+    up to it.
 
     >>> rank(500_000, 4), rank(500_000, 5), rank(0, 5), rank(70_000, 100)
     (2, 3, 1, 7)
     """
-    return max(1, (share * count + MILLION - 1) // MILLION)
+    return max(1, (share * count + MILLIONTHS - 1) // MILLIONTHS)
 
 
 def _plain(number: float) -> float:
@@ -179,29 +190,29 @@ def _std(scatter: float, count: int) -> float:
 
 
 def _extreme(units: int) -> float:
-    return float(units) / UNITS if units != NONE else math.nan
+    return float(units) / UNITS if units != MISSING else math.nan
 
 
 def _row(row: int) -> float:
-    return float(row) if row != NONE else math.nan
+    return float(row) if row != MISSING else math.nan
 
 
 def _seconds(time: int, then: int) -> float:
-    return float(time - then) / 1e6 if then != NONE else math.nan
+    return float(time - then) / 1e6 if then != MISSING else math.nan
 
 
 def _new(seen: int) -> float:
-    if seen == NONE:
+    if seen == MISSING:
         return math.nan
     return 1.0 if seen == 0 else 0.0
 
 
-def _share(part: int, whole: int) -> float:
-    return float(part) / whole if whole > 0 else math.nan
+def _share(matching: int, events: int) -> float:
+    return float(matching) / events if events > 0 else math.nan
 
 
 def _entropy(surprise: int, count: int) -> float:
-    return float(surprise) / count / ONE if count > 0 else math.nan
+    return float(surprise) / count / UNITS_PER_NAT if count > 0 else math.nan
 
 
 def _risk(frauds: int, payments: int, prior: float, weight: float) -> float:
@@ -211,61 +222,60 @@ def _risk(frauds: int, payments: int, prior: float, weight: float) -> float:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recipe:
-    """How an aggregate is made.
+    """How an aggregate is computed.
 
     Attributes:
         measures: what is kept over its window.
-        formula: its value from the measures, in this order, and then so many constants.
+        formula: its value from the measures, in this order, and then the constants.
         column: the scales that its column may have; empty: it takes none.
-        parts: how many of the measures, from the first, are over those events only that also meet
-            the aggregate's condition.
-        options: what it can be told besides what all can: these must be given, those with a default
-            may.
+        conditional: how many of the measures, from the first, count only events that also meet the
+            aggregate's condition.
+        options: keywords besides those of all aggregates; those without a default must be given.
         not_current: why its window cannot hold the payment itself; empty: it can.
-        picks: whether it gives one of the column's values, and so a text of a column of names.
+        picks: whether it gives one of the column's values, which is a text for a column of names.
     """
 
     measures: tuple[Kind, ...]
     formula: Callable[..., float]
     column: tuple[Scale | VectorScale, ...] = ()
     constants: int = 0
-    parts: int = 0
+    conditional: int = 0
     options: frozenset[str] = field(default_factory=frozenset)
     not_current: str = ""
     picks: bool = False
 
 
-_NUMBERS: Final[tuple[Scale, ...]] = ("amount", "numeric")
-NAMES: Final[tuple[Scale, ...]] = ("key", "nominal", "personal", "currency")
-"""Scales that tell things apart."""
+_NUMBER_SCALES: Final[tuple[Scale, ...]] = ("amount", "numeric")
+NAME_SCALES: Final[tuple[Scale, ...]] = ("key", "nominal", "personal", "currency")
+"""Scales of columns whose values are names: compared and counted, never summed."""
 
 RECIPES: Final[dict[Function, Recipe]] = {
     "count": Recipe(measures=("count",), formula=_plain),
     "share": Recipe(
-        measures=("count", "count"), parts=1, formula=_share, options=frozenset({"condition"})
+        measures=("count", "count"), conditional=1, formula=_share, options=frozenset({"condition"})
     ),
-    "frauds": Recipe(measures=("count",), parts=1, formula=_plain),
+    "frauds": Recipe(measures=("count",), conditional=1, formula=_plain),
     "risk": Recipe(
         measures=("count", "count"),
-        parts=1,
+        conditional=1,
         formula=_risk,
         constants=2,
         options=frozenset({"prior", "weight"}),
     ),
-    "total": Recipe(measures=("total",), formula=_scaled, column=_NUMBERS),
-    "mean": Recipe(measures=("total", "present"), formula=_mean, column=_NUMBERS),
-    "std": Recipe(measures=("scatter", "present"), formula=_std, column=_NUMBERS),
-    "min": Recipe(measures=("min",), formula=_extreme, column=_NUMBERS),
-    "max": Recipe(measures=("max",), formula=_extreme, column=_NUMBERS),
-    "distinct": Recipe(measures=("distinct",), formula=_plain, column=NAMES),
+    "total": Recipe(measures=("total",), formula=_scaled, column=_NUMBER_SCALES),
+    "mean": Recipe(measures=("total", "present"), formula=_mean, column=_NUMBER_SCALES),
+    "std": Recipe(measures=("scatter", "present"), formula=_std, column=_NUMBER_SCALES),
+    "min": Recipe(measures=("min",), formula=_extreme, column=_NUMBER_SCALES),
+    "max": Recipe(measures=("max",), formula=_extreme, column=_NUMBER_SCALES),
+    "distinct": Recipe(measures=("distinct",), formula=_plain, column=NAME_SCALES),
     "is_new": Recipe(
         measures=("own",),
         formula=_new,
-        column=NAMES,
+        column=NAME_SCALES,
         not_current="its own value would never be new to it",
     ),
-    "entropy": Recipe(measures=("entropy", "present"), formula=_entropy, column=NAMES),
-    "top_share": Recipe(measures=("top", "present"), formula=_share, column=NAMES),
+    "entropy": Recipe(measures=("entropy", "present"), formula=_entropy, column=NAME_SCALES),
+    "top_share": Recipe(measures=("top", "present"), formula=_share, column=NAME_SCALES),
     "seconds_since_first": Recipe(measures=("time", "first"), formula=_seconds),
     "seconds_since_last": Recipe(
         measures=("time", "last"),
@@ -277,12 +287,15 @@ RECIPES: Final[dict[Function, Recipe]] = {
         measures=("decayed",), formula=_plain, options=frozenset({"half_life"})
     ),
     "decayed_total": Recipe(
-        measures=("decayed",), formula=_scaled, column=_NUMBERS, options=frozenset({"half_life"})
+        measures=("decayed",),
+        formula=_scaled,
+        column=_NUMBER_SCALES,
+        options=frozenset({"half_life"}),
     ),
     "last": Recipe(
         measures=("latest",),
         formula=_extreme,
-        column=_NUMBERS + NAMES,
+        column=_NUMBER_SCALES + NAME_SCALES,
         options=frozenset({"n"}),
         not_current="the last payment would be the payment itself",
         picks=True,
@@ -290,7 +303,7 @@ RECIPES: Final[dict[Function, Recipe]] = {
     "first": Recipe(
         measures=("earliest",),
         formula=_extreme,
-        column=_NUMBERS + NAMES,
+        column=_NUMBER_SCALES + NAME_SCALES,
         options=frozenset({"n"}),
         picks=True,
     ),
@@ -302,16 +315,16 @@ RECIPES: Final[dict[Function, Recipe]] = {
         not_current="it would be compared with itself",
     ),
     "quantile": Recipe(
-        measures=("quantile",), formula=_extreme, column=_NUMBERS, options=frozenset({"q"})
+        measures=("quantile",), formula=_extreme, column=_NUMBER_SCALES, options=frozenset({"q"})
     ),
-    "median": Recipe(measures=("quantile",), formula=_extreme, column=_NUMBERS),
-    "mode": Recipe(measures=("mode",), formula=_extreme, column=_NUMBERS + NAMES, picks=True),
+    "median": Recipe(measures=("quantile",), formula=_extreme, column=_NUMBER_SCALES),
+    "mode": Recipe(
+        measures=("mode",), formula=_extreme, column=_NUMBER_SCALES + NAME_SCALES, picks=True
+    ),
 }
 
 
 @cache
 def recipe(function: Function, *, text: bool) -> Recipe:
-    """The recipe of an aggregate; of one that picks a text, whose formula gives the row of a table
-    that says it.
-    """
+    """The recipe of an aggregate; for a text, its formula gives the row that has it."""
     return replace(RECIPES[function], formula=_row) if text else RECIPES[function]

@@ -1,6 +1,4 @@
-"""What a condition of a feature, a rule or a model may ask of clean payments, beyond its grammar
-and kinds.
-"""
+"""Checks of conditions over clean payments, beyond grammar and kinds."""
 
 from __future__ import annotations
 
@@ -19,8 +17,8 @@ _NO_LISTS: Final[Mapping[str, Collection[str]]] = MappingProxyType({})
 def require_alphabetic(
     condition: Expression, schema: Schema, lists: Mapping[str, Collection[str]] = _NO_LISTS
 ) -> None:
-    """Raise `InvalidExpression` where a condition asks for a currency by its numeric code, which no
-    clean payment has.
+    """Raise `InvalidExpression` where a condition compares a currency with a numeric code: clean
+    payments have none.
 
     >>> from shroff.expression import parse
     >>> schema = Schema(id="id", time="t", amount="amount", currency="currency")

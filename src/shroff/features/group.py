@@ -9,7 +9,7 @@ from msgspec.structs import force_setattr
 
 from shroff.collect import Schema
 from shroff.errors import ConfigurationError
-from shroff.features.aggregates import NAMES, RECIPES
+from shroff.features.aggregates import NAME_SCALES, RECIPES
 from shroff.features.define import Aggregate
 from shroff.features.row import Calendar, Sql
 from shroff.features.vectors import TokenTable
@@ -67,16 +67,14 @@ class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def key_columns(self) -> tuple[str, ...]:
-        """Columns that features of this group identify things by: entity keys and counted
-        values.
-        """
+        """The columns that are keys of entities or hold names that features compare."""
         names: list[str] = []
         for feature in self.definitions:
             if isinstance(feature, Aggregate):
                 names += feature.entity.key
                 names += (
                     [feature.column]
-                    if feature.column and RECIPES[feature.function].column == NAMES
+                    if feature.column and RECIPES[feature.function].column == NAME_SCALES
                     else []
                 )
         return tuple(dict.fromkeys(names))

@@ -1,17 +1,9 @@
-"""The plan: what every engine computes for a list of features, checked against the schema once.
-
-Features that count the same events share a `Stream` (one entity, one condition, one resolution),
-and those over the same window of it share a `Slot`, so that each event is added once per stream and
-expires once per slot. An `Output` says which measures of which slots a feature's value follows
-from.
-"""
+"""The plan: streams, slots and outputs of a list of features, checked against the schema once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -22,105 +14,14 @@ from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import Expression, parse
 from shroff.expression.budget import require_affordable
 from shroff.features import aggregates
-from shroff.features.aggregates import NAMES, ORDERED, RECIPES
+from shroff.features.aggregates import NAME_SCALES, RECIPES
 from shroff.features.conditions import require_alphabetic
 from shroff.features.define import Aggregate
 from shroff.features.group import Feature, FeatureGroup
-from shroff.features.row import Calendar, Sql
+from shroff.features.row import Sql
+from shroff.features.streams import Input, Later, Measure, Output, RowFeature, Slot, Stream
 from shroff.features.vectors import TokenTable, VectorScale
 from shroff.features.window import Window, micros
-
-Later = Literal["result", "label"]
-
-
-class Measure(NamedTuple):
-    """What is kept over a window: its kind, and the column it is of, if any.
-
-    `at`: which event it is of, 1 for the outermost; of a quantile, the share in millionths.
-    """
-
-    kind: aggregates.Kind
-    column: str | None = None
-    at: int = 1
-
-
-@dataclass(eq=False)
-class Slot:
-    """One window of one stream and what is kept over it."""
-
-    window: Window
-    measures: list[Measure] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class Stream:
-    """The events of one entity that meet one condition.
-
-    `later` are the events that must have arrived, besides the payment, before it counts.
-    `resolution` is that of all its windows. `reads` are the columns of a payment that its measures
-    are made of.
-    """
-
-    columns: tuple[str, ...]
-    where: Expression | None
-    later: frozenset[Later]
-    resolution: int
-    slots: dict[Window, Slot] = field(default_factory=dict)
-    reads: set[str] = field(default_factory=set)
-
-    @property
-    def horizon(self) -> int:
-        """How far back any slot looks, in microseconds."""
-        return max(window.window + window.delay + window.resolution for window in self.slots)
-
-    @property
-    def measures(self) -> frozenset[Measure]:
-        """What is kept over any of its windows."""
-        return frozenset(measure for slot in self.slots.values() for measure in slot.measures)
-
-    @property
-    def revised(self) -> bool:
-        """Whether events of it may leave again, because their label changed, and their order
-        matters.
-        """
-        return self.ordered and "label" in self.later
-
-    @property
-    def ordered(self) -> bool:
-        """Whether it matters which of two events of one moment came first."""
-        return any(measure.kind in ORDERED for measure in self.measures)
-
-
-class Input(NamedTuple):
-    """One measure of one slot, as a formula reads it."""
-
-    stream: Stream
-    slot: Slot
-    measure: Measure
-
-
-@dataclass(frozen=True)
-class Output:
-    """How an aggregate follows from what slots hold: its recipe's formula over these inputs and
-    constants.
-
-    `text`: the column of names that it is a text of; None for a number.
-    """
-
-    name: str
-    recipe: aggregates.Recipe
-    inputs: tuple[Input, ...]
-    constants: tuple[float, ...]
-    text: str | None = None
-
-
-@dataclass(frozen=True)
-class RowFeature:
-    """A feature of the payment alone and of earlier features: an expression or a calendar part."""
-
-    name: str
-    source: Expression | Calendar
-    kind: Kind
 
 
 class Plan:
@@ -158,9 +59,7 @@ class Plan:
         return tuple(self.kinds)
 
     def columns_of(self, names: Iterable[str]) -> set[str]:
-        """The columns of a payment that these are, or are made of where they are vectors or
-        components of them.
-        """
+        """The columns behind these names: themselves, or those of a vector or component."""
         made_of = self._made_of
         return {
             column
@@ -199,8 +98,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """What state depends on, as 16 hexadecimal digits: two plans with the same one can share
-        it.
+        """A digest, 16 hexadecimal digits: plans with equal ones can share a state.
 
         >>> from shroff import Entity
         >>> schema, card = Schema(id="id", time="at", amount="eur"), Entity("card", "card_id")
@@ -220,7 +118,7 @@ class Plan:
             )
             for stream in self.streams
             for slots in [
-                [(*slot.window, *map(_told, slot.measures)) for slot in stream.slots.values()]
+                [(*slot.window, *map(_digested, slot.measures)) for slot in stream.slots.values()]
             ]
         ]
         schema = self.schema
@@ -234,9 +132,7 @@ class Plan:
         return sha256(msgspec.json.encode((roles, streams, *vectors))).hexdigest()[:16]
 
     def require_one_currency(self, codes: Callable[[], Iterable[str]]) -> None:
-        """Raise `MixedCurrencies` when a feature reads amounts of payments with different ones of
-        these codes.
-        """
+        """Raise `MixedCurrencies` if a feature reads amounts of several currencies."""
         reader = self.reader_of_amounts
         require_one_currency(
             codes, self.schema, None if reader is None else f"the feature `{reader}`"
@@ -276,28 +172,30 @@ class Plan:
     def _output(self, feature: Aggregate) -> Output:
         recipe = RECIPES[feature.function]
         for column in feature.entity.key:
-            self._check(feature, column, NAMES)
+            self._check(feature, column, NAME_SCALES)
         if feature.column is not None:
             self._check(feature, feature.column, recipe.column)
         inputs = [
             self._input(
-                feature, Measure(kind, feature.column, feature.place(kind)), part=at < recipe.parts
+                feature,
+                Measure(kind, feature.column, feature.place(kind)),
+                conditional=at < recipe.conditional,
             )
             for at, kind in enumerate(recipe.measures)
         ]
         text = (
             feature.column
-            if recipe.picks and self.schema.scales[str(feature.column)] in NAMES
+            if recipe.picks and self.schema.scales[str(feature.column)] in NAME_SCALES
             else None
         )
         recipe = aggregates.recipe(feature.function, text=text is not None)
         return Output(feature.name, recipe, tuple(inputs), feature.constants, text)
 
-    def _input(self, feature: Aggregate, measure: Measure, *, part: bool) -> Input:
+    def _input(self, feature: Aggregate, measure: Measure, *, conditional: bool) -> Input:
         if measure.kind == "present" and (
             measure.column == self.schema.amount or measure.column in self._made_of
         ):
-            # a payment has an amount, and a vector
+            # every payment has an amount, and every payment has a vector
             measure = Measure("count")
         window = Window(
             window=micros(feature.window),
@@ -305,7 +203,7 @@ class Plan:
             resolution=feature.grain,
             include_current=feature.include_current,
         )
-        stream = self._stream(feature, self._where(feature, part=part))
+        stream = self._stream(feature, self._where(feature, conditional=conditional))
         if measure.column is not None:
             stream.reads |= self.columns_of([measure.column])
             self._read_vectors([measure.column])
@@ -314,9 +212,9 @@ class Plan:
             slot.measures.append(measure)
         return Input(stream, slot, measure)
 
-    def _where(self, feature: Aggregate, *, part: bool) -> Expression | None:
+    def _where(self, feature: Aggregate, *, conditional: bool) -> Expression | None:
         conditions = [] if feature.where is None else [feature.where]
-        if part:
+        if conditional:
             conditions.append(feature.condition or self._fraud(feature))
         for text in conditions:
             kind = self._parse(feature.name, text, self.schema.kinds).kind
@@ -383,7 +281,7 @@ class Plan:
         return {name: "number" for name, table in self._made_of.items() if name != table.name}
 
     def _read_vectors(self, names: Iterable[str]) -> None:
-        """Note the vectors among these names as read."""
+        """Add the vectors among these names to those that are read."""
         for table in [self._made_of[name] for name in names if name in self._made_of]:
             for column in table.columns:
                 if column not in self.schema.scales:
@@ -417,6 +315,6 @@ class Plan:
             )
 
 
-def _told(measure: Measure) -> Sequence[str | int | None]:
-    """A measure as a digest tells it: as ever where it is of the outermost event."""
+def _digested(measure: Measure) -> Sequence[str | int | None]:
+    """A measure as the digest has it: without `at` where that is 1, as older digests are."""
     return measure if measure.at != 1 else measure[:2]

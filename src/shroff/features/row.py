@@ -1,6 +1,4 @@
-"""Definitions of features of one payment alone: a SQL expression over it, or a part of its local
-time.
-"""
+"""Definitions of features of one payment alone: a SQL expression, or a field of its local time."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ class Sql(msgspec.Struct, frozen=True, tag="sql", forbid_unknown_fields=True):
 
 
 class Calendar(msgspec.Struct, frozen=True, tag="calendar", forbid_unknown_fields=True):
-    """A part of the payment's local time, in the schema's time zone; see `calendar`."""
+    """A field of the payment's local time, in the schema's time zone; see `calendar`."""
 
     part: CalendarPart
     name: str = ""
@@ -49,8 +47,7 @@ class Calendar(msgspec.Struct, frozen=True, tag="calendar", forbid_unknown_field
 
 
 def sql(name: str, expression: str) -> Sql:
-    """A feature from a SQL expression: a number, a text, or a condition (1.0 true, 0.0 false, null
-    unknown).
+    """A feature from a SQL expression: a number, a text, or a condition as 1.0, 0.0 or null.
 
     It is checked against the schema where the project is defined: an expression that does not parse
     or fit raises InvalidExpression there, a name that is no column or earlier feature
@@ -74,10 +71,10 @@ def calendar(part: CalendarPart, *, name: str = "") -> Calendar:
         part: `hour` is 0–23; `weekday` Monday … Sunday; `part_of_day` Night (0–5), Morning (6–11),
             Afternoon (12–17), Evening (18–23); `weekend` 1 on Saturday and Sunday, else 0; `night`
             1 from 0 to 5 o'clock, else 0.
-        name: the feature's name; by default that of the part.
+        name: the feature's name; by default that of the field.
 
     Raises:
-        ConfigurationError: a part that there is not.
+        ConfigurationError: there is no such field.
 
     >>> calendar("weekday").name
     'weekday'

@@ -22,9 +22,7 @@ _EDGES: Final = tuple(step * 10**power for power in range(8) for step in (1, 2, 
 _EDGES_IN_UNITS: Final = tuple(edge * money.UNITS for edge in _EDGES)
 
 TokenReader = Callable[[int, int, Mapping[str, Value]], Value]
-"""The token of a payment, or None, from its amount in units, its time in microseconds and its
-values.
-"""
+"""The token of a payment, if any, from its amount in units, time in microseconds and values."""
 
 
 def band(edge: int) -> str:

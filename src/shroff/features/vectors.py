@@ -1,9 +1,7 @@
-"""Vectors of tokens as features read them: the vector of a payment is the sum of those of its
-tokens.
+"""Vectors of tokens for features: a payment's vector is the sum of those of its tokens.
 
-Its components are columns of whole numbers, called after the vectors and counted from one, such as
-`purchases[1]`. They count like amounts in ten-thousandths, so that what sums amounts exactly in
-every engine sums them too.
+Its components are integer columns, named after the vectors and numbered from one, such as
+`purchases[1]`. They are in ten-thousandths as amounts are, so every engine sums them exactly, too.
 """
 
 from __future__ import annotations
@@ -14,9 +12,7 @@ from typing import Literal, Protocol, runtime_checkable
 import msgspec
 
 VectorScale = Literal["component", "vector"]
-"""What a component of a payment's vector is, beside the scales of columns, and the vector as a
-whole.
-"""
+"""The scale of a component of a payment's vector, and of the vector as a whole."""
 
 
 @runtime_checkable
@@ -39,11 +35,11 @@ class TokenTable(msgspec.Struct, frozen=True, kw_only=True):
         name: what they are called.
         columns: those of a payment whose tokens have vectors.
         dimensions: the length of a vector.
-        vectors: by column and token; None while they are not learned: definitions are checked,
-            nothing is computed.
+        vectors: by column and token; None while they are not learned, when definitions can be
+            checked but not computed.
         digest: SHA-256 of the file that they were learned into.
-        latest: when the last payment that they were learned from happened or arrived, in
-            microseconds since 1970.
+        latest: when the last payment that they were learned from happened or arrived, microseconds
+            since 1970.
     """
 
     name: str

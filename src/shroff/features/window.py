@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from shroff.errors import ConfigurationError
 
 _UNITS: Final = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
-FOREVER: Final = 2**63 - 1
+END_OF_TIME_US: Final = 2**63 - 1
 """Later than any time."""
 
 _DURATION: Final = re.compile(r"([1-9]\d{0,5})([smhd])", re.ASCII)

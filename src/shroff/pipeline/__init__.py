@@ -1,10 +1,9 @@
 """Pipeline: the whole path from a raw table to a bundle, as the command line and the demo walk it.
 
-Reads a project's table or a training dataset, and joins the stages before it: payments, their
-features, trained detectors, a bundle. A step that takes long says what it does through `progress`.
+Reads a project's table or a training dataset, and runs the stages in order: payments, their
+features, trained detectors, a bundle. Long steps report through `progress`.
 
-Promises to decide nothing that a stage decides: what each does, and what it refuses, is written
-there.
+Promises to add no rule of its own: each stage defines what it does and refuses.
 """
 
 from shroff.pipeline.features import features_by_disk, is_large, store_features

@@ -1,6 +1,4 @@
-"""Features of a project over a table: into the feature store, or by disk where memory does not
-suffice.
-"""
+"""A project's features over a table: into the feature store, or on disk if memory is short."""
 
 from __future__ import annotations
 
@@ -26,16 +24,15 @@ def store_features(
     *,
     batch: str | None = None,
 ) -> list[str]:
-    """Write clean payments and their features to a feature store: a group each, keyed by the
-    payment's id.
+    """Write clean payments and their features to a feature store, as groups keyed by payment id.
 
     Args:
         frame: the clean payments, and `table` their features in the same order.
-        batch: appends them under this name, once however often it is called; without it they take
-            the place of what the groups have, and where they are the same nothing is written.
+        batch: appends them under this name, once, however often it is called; without it they
+            replace the groups' rows, and equal rows are not written again.
 
     Returns:
-        What was written, in words.
+        A sentence about what was written.
 
     Raises:
         BadFile: some of the payments to append are in the store already.
@@ -61,9 +58,7 @@ def store_features(
 
 
 def is_large(project: Project, data: str | os.PathLike[str], *, memory: int) -> bool:
-    """Whether a Parquet file's features need more than so many bytes when they are computed at
-    once.
-    """
+    """Whether a Parquet file's features need more than so many bytes of memory at once."""
     return os.fspath(data).lower().endswith(".parquet") and not fits(
         project.plan, parquet_rows(data), memory
     )
@@ -79,15 +74,14 @@ def features_by_disk(
     max_bad: float = 0.01,
     progress: Progress = silent,
 ) -> CleanFiles:
-    """Clean a raw Parquet file and compute its features within so many bytes, into one Parquet
-    file.
+    """Clean a raw Parquet file and write its features as Parquet, within so many bytes.
 
-    What it writes is what `collect_table`, `compute_plan` and `write_parquet` write. What is in
-    between goes to a folder beside the target, which needs room for about the clean table and the
-    features together, uncompressed.
+    The result equals that of `collect_table`, `compute_plan` and `write_parquet`. Intermediate
+    files go to a folder beside the target, which needs room for about the clean table and the
+    features, uncompressed.
 
     Returns:
-        What cleaning found and how many payments it kept; the clean files are gone.
+        What cleaning found and how many payments it kept; the clean files are deleted.
 
     Raises:
         ConfigurationError: the project joins a second table.

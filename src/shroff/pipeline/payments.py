@@ -1,4 +1,4 @@
-"""Payments of a project: from a raw log, or from a training dataset of the store."""
+"""Payments of a project, from a raw log or a training dataset of the store."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _labelled(cleaned: Cleaned, labels: Location, schema: Schema) -> Cleaned:
 
 @dataclass(frozen=True)
 class Payments:
-    """Payments to learn from, and what is to be said of them.
+    """Payments to learn from, and what is reported about them.
 
     Attributes:
         frame: the clean table; `features` of it in its order, where they need not be computed.

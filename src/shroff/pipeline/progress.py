@@ -1,4 +1,4 @@
-"""What a step of the pipeline says of itself while it runs."""
+"""Progress that a step of the pipeline reports."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ Progress = Callable[[str], None]
 
 
 def silent(step: str) -> None:
-    """Progress that nobody watches."""
+    """Progress that is not shown."""

@@ -1,4 +1,4 @@
-"""A first project for a log whose columns are guessed, for a person to go on with."""
+"""A first project for a log, with guessed columns, for a person to continue."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _MAX_ROWS: Final = 200_000
 _SINGLE: Final[tuple[Role, ...]] = ROLES[: ROLES.index("personal")]
 _MAX_ENTITIES: Final = 4
 _RESERVED: Final = frozenset({"calendar", "sql", "payments", "velocity", "project"})
-"""The names that the text has a meaning for, in lower case as entities are."""
+"""Names that the text uses itself, in lower case as entities are."""
 _BARE: Final = frozenset({"id", "num", "no", "number", "key", "hash", "token", "tx", "trans"})
 
 
 class FirstProject(NamedTuple):
-    """A project that was written, the guesses in it, and how well the first rows can be read."""
+    """A written project, its guesses, and how well it reads the first rows."""
 
     project: Project
     roles: Roles
@@ -48,7 +48,7 @@ def start_project(
 
     Args:
         data: a file, or the URL of a table.
-        file: where the project is written; it must not be there.
+        file: where the project is written; it must not exist.
         key: the key of personal values' hashes.
         given: columns whose role is known, by role.
         currency: the currency of amounts that name none.
@@ -80,12 +80,12 @@ def project_text(roles: Roles, log: str, *, currency: str = "EUR") -> str:
     """A `project.py`: the schema with the reason of each guess, velocity features, two detectors.
 
     Args:
-        log: the name of the file that was looked at, for the commands in the text.
+        log: the name of the file that was read, for the commands in the text.
         currency: the ISO 4217 code of amounts that name none.
     """
     labelled = bool(roles.of("label"))
     entities = _entities(roles.entities[:_MAX_ENTITIES])
-    # amounts of several currencies are not added up
+    # amounts of several currencies must not be added
     amounts = [] if roles.mixed else roles.of("amount")
     named = log if log.isprintable() and not set(log) & set('"\\ ') else "LOG"
     lines = [
@@ -150,7 +150,7 @@ def _schema(roles: Roles, currency: str) -> Iterator[str]:
     for role in ROLES[len(_SINGLE) :]:
         columns = [one for one in roles.guesses if one.role == role]
         if columns and role == "ignored":
-            # a column that is not named is left out, and one without a name cannot be named
+            # a column without a name cannot be listed, and is left out anyway
             yield from (f"    # left out: {_quoted(one.column)}, {one.why}" for one in columns)
         elif columns:
             yield f"    {role}=["
@@ -159,7 +159,7 @@ def _schema(roles: Roles, currency: str) -> Iterator[str]:
 
 
 def _quoted(text: str) -> str:
-    """A text as Python's source has it, in double quotes."""
+    """A text as a Python literal in double quotes."""
     return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
@@ -186,7 +186,7 @@ def _features(
             if amount[1:-1].isidentifier():
                 yield f'sql("amount_to_{name}_mean", "{amount[1:-1]} / {name}_mean_30d")'
         if labelled:
-            # a fraud becomes known days later
+            # frauds become known days later
             yield f'{name}.risk("30d", delay="7d", name="{name}_risk_30d")'
     for (name, column), (other, _) in zip(entities[1:], entities, strict=False):
         yield f'{other}.distinct({_quoted(column)}, "1d", name="{other}_distinct_{name}_1d")'

@@ -49,15 +49,15 @@ def train_models(
         features: of the table in its order, where they are stored already.
         left_out: payments, and frauds where known, that the table lacks, by reason.
         tune: parameters to try per detector, on validation folds inside the training part.
-        storage: SQLite file in which a search goes on where it stopped.
+        storage: SQLite file from which a stopped search resumes.
         thorough: whether the doctor also fits each detector with another seed.
-        fits: where finished fits are kept; those that are there already are not made again.
-        say: called before the first fit with a sentence about what the log and its split allow.
+        fits: where finished fits are kept; existing ones are not repeated.
+        say: called before the first fit with a sentence about the log and its split.
 
     Raises:
         ConfigurationError: no detectors, or no label.
-        UnsuitableSplit: a split that the log does not allow; it names one that the log allows, if
-            there is one.
+        UnsuitableSplit: the log does not allow the split; the message names one that it allows, if
+            any.
         MixedCurrencies: something reads amounts that are in several currencies.
     """
     asked = split or project.split
@@ -95,7 +95,7 @@ def train_models(
 
 
 def _in_force(trained: Trained, policy: Policy) -> Thresholds:
-    """The thresholds that a detector would be served with: the policy's own where it gives them."""
+    """The thresholds that a detector would be served with; the policy's own come first."""
     found = policy.with_thresholds(trained.thresholds.review_at, trained.thresholds.decline_at)
     if found.review_at is None or found.decline_at is None:
         return trained.thresholds
@@ -103,7 +103,7 @@ def _in_force(trained: Trained, policy: Policy) -> Thresholds:
 
 
 def _reader_of_amounts(project: Project) -> str | None:
-    """What reads amounts besides features and inputs, in words."""
+    """What reads amounts besides features and inputs, for the message."""
     amount, policy = project.schema.amount, project.policy
     for rule in policy.rules:
         if amount in project.columns_of(rule.condition):
@@ -139,8 +139,8 @@ def package(
 
     Args:
         stored: the training dataset of the store that the run learned from; the bundle names it.
-        accept: the doctor's checks by name whose failures are known and accepted.
-        overwrite: whether a bundle that is there already is replaced.
+        accept: names of the doctor's checks whose failures are accepted.
+        overwrite: whether an existing bundle is replaced.
 
     Raises:
         CheckFailed: the doctor found a failure that is not accepted.
@@ -197,7 +197,7 @@ def package(
 
 
 def stored_dataset(stored: TrainingData) -> dict[str, Any]:
-    """A training dataset of the store by its name, version, content and what it was made of."""
+    """A training dataset of the store: its name, version, content hash and lineage."""
     lineage = [msgspec.to_builtins(one) for one in stored.manifest.lineage]
     return {
         "name": stored.name,
@@ -208,14 +208,14 @@ def stored_dataset(stored: TrainingData) -> dict[str, Any]:
 
 
 def _open_columns(schema: Schema) -> list[str]:
-    """The columns of a live payment whose texts anybody can read."""
+    """The columns of a live payment whose texts are not hashed."""
     return [
         name for name, scale in live_scales(schema).items() if scale in ("id", "nominal", "key")
     ]
 
 
 def summary(run: Run) -> dict[str, Any]:
-    """A run as plain JSON: the split, its sizes, and every detector's figures."""
+    """A run as plain JSON: the split, its sizes, and the figures of every detector."""
     return {
         "split": run.split,
         "outlook": run.outlook,

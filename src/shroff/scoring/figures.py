@@ -123,7 +123,7 @@ def _payments(scorer: Scorer, deployments: Deployments | None) -> Iterator[Figur
     yield FAILURES.of(
         {
             ("model",): meter.failures["model"],
-            ("state",): scorer.ruined,
+            ("state",): scorer.drops,
             ("publish",): published,
             ("unexpected",): meter.failures["unexpected"],
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from shroff.collect import Payment
-from shroff.features.plan import Later
+from shroff.features.streams import Later
 from shroff.ledger.answer import LaterRecord
 from shroff.ledger.durable import Waiters
 from shroff.telemetry.meter import Journey

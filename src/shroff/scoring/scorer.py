@@ -163,11 +163,11 @@ class Scorer(Intake):
         return self.state.engine.census()
 
     @property
-    def ruined(self) -> int:
+    def drops(self) -> int:
         """How often a state was dropped because one of its keys held what none of our processes
         wrote.
         """
-        return self._switchover.ruined
+        return self._switchover.drops
 
     @property
     def unready(self) -> str | None:
@@ -220,7 +220,7 @@ class Scorer(Intake):
             self._require_open()
             try:
                 self.ledger.open()
-                self._states.part(self.bundle)
+                self._states.detach_restored(self.bundle)
                 # of the ledger's own name
                 self._switchover.empty()
                 self._rebuild()

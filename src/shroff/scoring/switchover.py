@@ -67,14 +67,14 @@ class Switchover:
         self._require_open = require_open
         self._one_at_a_time = asyncio.Lock()
         self._failed_refill: str | None = None
-        self._ruined = 0
+        self._drops = 0
 
     @property
-    def ruined(self) -> int:
+    def drops(self) -> int:
         """How often a state was dropped because one of its keys held what none of our processes
         wrote.
         """
-        return self._ruined + self._active.state.ruined
+        return self._drops + self._active.state.drops
 
     @property
     def _active(self) -> Active:
@@ -239,7 +239,7 @@ class Switchover:
         before = self._active.state
         if state is not before:
             before.leave()
-            self._ruined += before.ruined
+            self._drops += before.drops
         active = Active.of(bundle, self._listing(decider), state, key=self._key)
         self._sequencer.use(replace(active, reader=self._looking(self._converting(active), bundle)))
 

@@ -1,9 +1,8 @@
-"""State: what payments are counted in, so that the next payment sees them; in this process or
-shared in Redis.
+"""State: what payments are counted in, in this process or shared in Redis.
 
 Reads payments, results and labels in the order of the ledger, and history to start from; times are
-microseconds since the epoch. Promises the features of the online engine, whichever `State` is used,
-and after a restart the state that the ledger's order gives.
+microseconds since 1970. Promises the features of the online engine with every kind of `State`, and
+after a restart the state that follows from the ledger.
 """
 
 from shroff.state.base import LocalState, News, State

@@ -1,4 +1,4 @@
-"""Arrivals: when something reached the service, as a number that only grows."""
+"""Arrivals: when events reached the service, as strictly increasing numbers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from shroff.clock import Clock
 
 
 class Arrivals:
-    """Gives each event an arrival of its own, later than every one before, also when the clock is
-    set back.
+    """Gives each event an arrival later than all before it, even if the clock is set back.
 
     >>> arrivals = Arrivals(lambda: 1_000)
     >>> arrivals.next(), arrivals.next()
@@ -24,5 +23,5 @@ class Arrivals:
         return self._last
 
     def after(self, arrived: int) -> None:
-        """Let everything from now on arrive after this."""
+        """Let all later events arrive after this."""
         self._last = max(self._last, arrived)

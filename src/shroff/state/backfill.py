@@ -1,4 +1,4 @@
-"""Backfill: history and ledger, as a new state is to know them."""
+"""Backfill: feeds a new state with history and ledger."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from shroff.state import rebuild
 from shroff.state.rebuild import Mark
 
 Tick = Callable[[], None]
-"""Called for each payment of history and each record that is read; may raise, to break the reading
-off.
+"""Called for each payment of history and each record that is read; may raise to abort the reading.
 """
 
 
 class Backfill:
-    """Fills states of the same features from history, if there is any, and then from the ledger.
+    """Fills states of the same features from history, if there is one, and then from the ledger.
 
     Args:
         currency: the only one that payments may be counted in; None takes any.
         lateness: that of the states.
-        history: makes a clean table to start from; payments that the ledger has too are not counted
-            twice.
-        proof: proves the ledger's records while they are read.
+        history: makes a clean table to start from; payments that are also in the ledger count once.
+        proof: verifies the ledger's records while they are read.
     """
 
     def __init__(
@@ -60,9 +58,7 @@ class Backfill:
         return OnlineEngine(self._groups, self._schema, lateness=self._lateness, clock=self._clock)
 
     def fill(self, engine: OnlineEngine, tick: Tick | None = None) -> Mark:
-        """Let an empty engine see history and ledger; this `tick` is called too, where there is
-        one.
-        """
+        """Feed an empty engine with history and ledger; this `tick` is called too, if given."""
 
         def both() -> None:
             self._tick()
@@ -86,10 +82,10 @@ class Backfill:
         )
 
     def recent(self, after: int) -> Iterator[StoredEntry]:
-        """The records after one that may still count in a state that knew the ledger up to it."""
+        """The records after a number that may still count in a state that was filled up to it."""
         if self._proof is not None:
             self._proof.finish(self._tick)
-        # an older one would be refused as late, had another process not told the state of it
+        # older payments would be refused as late, unless another process has added them already
         since = self._clock() - micros(self._lateness)
         return ticking(self._ledger.entries(after=after, since=since), self._tick)
 
@@ -98,7 +94,7 @@ class Backfill:
 
 
 def ticking(entries: Iterable[StoredEntry], tick: Tick) -> Iterator[StoredEntry]:
-    """The same records, with a call before each is given."""
+    """The same records, with a call of `tick` before each."""
     for entry in entries:
         tick()
         yield entry

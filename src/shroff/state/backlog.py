@@ -1,6 +1,4 @@
-"""The backlog of a shared state: the updates that it missed while it was away, in order, sent as
-soon as it is back.
-"""
+"""The backlog of a shared state: the updates that it missed, in order, sent once it is back."""
 
 from __future__ import annotations
 
@@ -17,11 +15,11 @@ from shroff.errors import StateUnavailable
 from shroff.features.engines.online.redis import RedisEngine
 
 Numbers = Callable[[Sequence[str]], Mapping[str, int]]
-"""The numbers of payments' records in the ledger, of those that it has."""
+"""The numbers of payments' records in the ledger, for the payments that it has."""
 
 _MAX_UPDATES: Final = 100_000
 _MAX_SENT_UPDATES: Final = 10_000
-"""Updates that are remembered after they were sent: no more can wait for the ledger at once."""
+"""Sent updates that are remembered: no more can wait for the ledger at once."""
 _FLUSH_UPDATES: Final = 200
 """Updates sent by one `flush`, before new payments have their turn."""
 _BATCH_PAYMENTS: Final = 100
@@ -31,9 +29,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Update:
-    """Something of the payment with this id that the state must get; with `payment`: that it
-    counts.
-    """
+    """An update that the state must get about this payment; with `payment`, that it counts."""
 
     id: str
     send: Callable[[], object]
@@ -41,8 +37,7 @@ class _Update:
 
 
 class Backlog:
-    """Updates that a state must get, at most 100,000; after more of them the state has to be filled
-    anew.
+    """Updates that a state must get, at most 100,000; beyond that the state is filled anew.
 
     Args:
         numbers: of payments' records in the ledger.
@@ -54,8 +49,7 @@ class Backlog:
         self._epoch = b""
         self._waiting: deque[_Update] = deque(maxlen=_MAX_UPDATES)
         self._overflowed = False
-        # another state must get these too: the ledger may not have had them yet when that state was
-        # filled
+        # another state must get these, too: it may have been filled before the ledger had them
         self._sent: OrderedDict[tuple[str, str], _Update] = OrderedDict()
 
     def __len__(self) -> int:
@@ -64,7 +58,7 @@ class Backlog:
 
     @property
     def settled(self) -> bool:
-        """Whether no update waits, and the state is the one that got them."""
+        """Whether no update waits, and this state got them all."""
         return not self._waiting and self._engine.epoch == self._epoch
 
     def add(self, payment_id: str, send: Callable[[], object]) -> None:
@@ -84,29 +78,29 @@ class Backlog:
         self._remember("", self._counting(payment))
 
     def withdraw_payment(self, payment: Payment) -> None:
-        """Note that a payment is not to count."""
+        """Note that a payment does not count."""
         self._sent.pop((payment.id, ""), None)
 
     def flush(self) -> None:
-        """Send the updates that wait, or the first of them where they are many.
+        """Send the waiting updates, or the first of them if they are many.
 
         Raises:
             StateUnavailable: it is away.
-            LedgerUnavailable: the state is another one, and the ledger cannot say what it was
-                filled with.
+            LedgerUnavailable: the state was replaced, and the ledger cannot say with what it was
+                filled.
         """
         self._engine.require_ready()
         if self._engine.epoch != self._epoch:
             self._turn_to_another()
         if self._overflowed:
-            self._engine.renounce()
+            self._engine.invalidate()
             raise StateUnavailable("the state was away for too long: it has to be filled anew.")
         left = _FLUSH_UPDATES
         while self._waiting and left > 0:
             left -= self._send_first()
 
     def _send_first(self) -> int:
-        """Send the first update, or a batch of payments; how many updates that were."""
+        """Send the first update, or a batch of payments; returns how many updates that were."""
         first = takewhile(
             lambda update: update.payment is not None, islice(self._waiting, _BATCH_PAYMENTS)
         )
@@ -121,9 +115,7 @@ class Backlog:
         return count
 
     def _turn_to_another(self) -> None:
-        """Let wait for another state what is known here and was not in the ledger when that state
-        was filled.
-        """
+        """Queue the updates that the ledger did not have when another state was filled from it."""
         mark = self._engine.mark()
         known = [*self._sent.values(), *self._waiting]
         numbers = self._numbers([update.id for update in known if update.payment is not None])
@@ -149,6 +141,6 @@ class Backlog:
                 _log.warning(
                     "the state has been away for long: it will be filled anew from the ledger."
                 )
-            # the ledger has what is dropped
+            # the ledger has the updates that are dropped
             self._overflowed = True
         self._waiting.append(update)

@@ -1,6 +1,4 @@
-"""The state that payments are judged by and extend: what is asked of it, and the one of this
-process alone.
-"""
+"""The state that payments are judged by and extend: the protocol, and the state of one process."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.errors import OutOfBounds
 from shroff.features.engines.online import OnlineEngine, StateEngine
-from shroff.features.plan import Later
+from shroff.features.streams import Later
 from shroff.ledger import Head, Ledger
 from shroff.state.arrivals import Arrivals
 from shroff.state.backfill import Backfill
@@ -22,16 +20,13 @@ CLOCK_BACK: Final = "the clock was set back, and the state is filled anew"
 _log = logging.getLogger(__name__)
 
 Seen = dict[str, Value] | Exception | None
-"""What became of a payment: its features, why it is refused, or None while there is no state to
-ask.
-"""
+"""A payment's features, why it is refused, or None while the state is unavailable."""
 
 
 class News(NamedTuple):
-    """A payment's result or label: what it says, how much its source is trusted, when it arrived
-    (0: not known yet).
+    """A payment's result or label, the rank of its source, and its arrival (0: not known yet).
 
-    `token` tells it from all others of the payment.
+    `token` identifies it among those of the payment.
     """
 
     kind: Later
@@ -42,76 +37,61 @@ class News(NamedTuple):
 
 
 class State(Protocol):
-    """What the sequencer asks of a state."""
+    """A state, as the sequencer uses it."""
 
     @property
     def engine(self) -> StateEngine:
-        """What computes features."""
+        """The engine that computes features."""
 
     @property
     def failure(self) -> str | None:
-        """Why payments are decided without features now; None while they are not."""
+        """Why payments are decided without features now; None while they have them."""
 
     @property
-    def ruined(self) -> int:
-        """How often this process has dropped it, because it held what no process of ours has put
-        there.
-        """
+    def drops(self) -> int:
+        """How often this process has dropped it because it could not be read."""
 
     @property
     def away(self) -> bool:
-        """Whether a server has lost the state, so that this process may have to fill it anew
-        there.
-        """
+        """Whether the server has lost the state, so that this process may have to refill it."""
 
     @property
     def overtaken(self) -> bool:
-        """Whether the clock was set back behind a state that only this process can fill anew."""
+        """Whether the clock was set back too far for a state that only this process can refill."""
 
     @property
     def sharers(self) -> frozenset[bytes]:
         """The other processes that share it."""
 
     def ahead_of(self, ledger: Ledger) -> Head | None:
-        """The record that it knows and the ledger does not have; None where the ledger has all that
-        it knows.
-        """
+        """A record that it knows and the ledger lacks; None if the ledger has all of them."""
 
     def prepare(self, backfill: Backfill, *, only_empty: bool = False) -> Mark:
-        """Come to know history and ledger; with `only_empty` only where the state is shared, and
-        there is none.
-        """
+        """Load history and ledger; with `only_empty` only into a shared state that is missing."""
 
     def join(self, tick: Callable[[], None]) -> None:
-        """Wait, calling `tick`, until it knows what all processes that share it know; before the
-        first `observe`.
-        """
+        """Wait until all who share it have sent their backlogs, calling `tick` meanwhile."""
 
     def assembled(self, before: State) -> bool:
-        """Whether all who share the state before are about to change over to this one, which nobody
-        has used yet.
-        """
+        """Whether all who share the state `before` are about to switch to this unused one."""
 
     def entered(self) -> bool:
-        """Whether all of them have let it know what they decided by the state before."""
+        """Whether all of them have sent it what they decided with the state before."""
 
     def observe(self, payments: Sequence[Payment]) -> list[Seen]:
-        """What payments that wait together see, and their arrivals set; from now on later payments
-        see them.
+        """The features of payments that wait together; sets arrivals, and adds the payments.
 
-        Either all are None, or none is.
+        Either all results are None, or none is.
         """
 
     def announce(self, payment_id: str, news: News) -> int:
-        """A payment's result or label is about to be recorded: its arrival, 0 where the state gives
-        none.
-        """
+        """Announce a result or label before it is recorded; returns its arrival, or 0 for none."""
 
     def later(self, payment_id: str, news: News) -> None:
         """A payment's result or label is durable."""
 
     def forget(self, payment: Payment) -> None:
-        """A payment came to nothing."""
+        """A payment was not accepted."""
 
     def concede(self, payment: Payment) -> None:
         """A payment was decided by another process first."""
@@ -120,60 +100,60 @@ class State(Protocol):
         """A payment that was to be forgotten is durable after all."""
 
     def late(self, now: int) -> bool:
-        """Whether a payment that the lateness excludes is late indeed, by a clock that reads `now`.
+        """Whether a payment that the lateness excludes is late by a clock that reads `now`.
 
-        It is not where the clock was set back: then the state is the one that is wrong, and
-        payments go on without it.
+        It is not if the clock was set back: then the state is wrong, and payments are decided
+        without it.
         """
 
     def beat(self) -> None:
-        """To be called twice a second, between payments."""
+        """Called twice a second, between payments."""
 
     def leave(self) -> None:
-        """This process observes no more."""
+        """This process stops observing."""
 
 
 class LocalState:
-    """State in the memory of this process: there, unless the clock was set back behind what it has
-    forgotten.
+    """State in the memory of this process, unusable once the clock was set back too far.
 
-    Then payments are decided without features, until a state that was filled anew takes its place.
+    Windows would then reach events that it has forgotten. Payments are decided without features,
+    until a state that was filled anew replaces it.
     """
 
     def __init__(self, engine: OnlineEngine, arrivals: Arrivals) -> None:
         self.engine = engine
         self.failure: str | None = None
-        self.ruined = 0
+        self.drops = 0
         self.away = False
         self.sharers: frozenset[bytes] = frozenset()
         self._arrivals = arrivals
 
     @property
     def overtaken(self) -> bool:
-        """Whether the clock was set back behind what it has forgotten."""
+        """Whether the clock was set back so far that windows reach events it has forgotten."""
         return self.engine.overtaken
 
     def ahead_of(self, ledger: Ledger) -> Head | None:
-        """None: it was filled from that ledger."""
+        """None: it was filled from this ledger."""
         return None
 
     def prepare(self, backfill: Backfill, *, only_empty: bool = False) -> Mark:
-        """Come to know history and ledger."""
+        """Load history and ledger."""
         return backfill.fill(self.engine)
 
     def join(self, tick: Callable[[], None]) -> None:
-        """Nothing: nobody shares it."""
+        """Nothing to wait for: no other process shares it."""
 
     def assembled(self, before: State) -> bool:
-        """Yes: there is nobody else."""
+        """True: no other process shares it."""
         return True
 
     def entered(self) -> bool:
-        """Yes: there is nobody else."""
+        """True: no other process shares it."""
         return True
 
     def observe(self, payments: Sequence[Payment]) -> list[Seen]:
-        """What payments see, each with the arrival that comes next."""
+        """The features of payments; each gets the next arrival."""
         if self.failure is not None:
             for payment in payments:
                 payment.arrived = self._arrivals.next()
@@ -184,15 +164,15 @@ class LocalState:
         payment.arrived = self._arrivals.next()
         engine = self.engine
         if payment.time < engine.timelines.watermark and engine.plan.streams:
-            # one that came together with it was newer than all when both were let in
+            # a newer payment of the same batch has moved the watermark
             return OutOfBounds(engine.too_late)
         try:
             return engine.observe(payment)
-        except Exception as error:  # noqa: BLE001  # one payment must not take its neighbours with it
+        except Exception as error:  # noqa: BLE001  # one payment's error must not fail its batch
             return error
 
     def announce(self, payment_id: str, news: News) -> int:
-        """Nothing yet: a result or label counts when it is durable."""
+        """0: a result or label counts once it is durable."""
         return 0
 
     def later(self, payment_id: str, news: News) -> None:
@@ -200,7 +180,7 @@ class LocalState:
         self.engine.later(payment_id, news.kind, news.value, rank=news.rank, arrived=news.arrived)
 
     def forget(self, payment: Payment) -> None:
-        """A payment came to nothing."""
+        """A payment was not accepted."""
         if self.failure is None:
             self.engine.forget(payment)
 
@@ -209,14 +189,12 @@ class LocalState:
         self.forget(payment)
 
     def recount(self, payment: Payment) -> None:
-        """A payment that was to be forgotten is durable after all: it counts with the arrival it
-        had.
-        """
+        """A payment that was to be forgotten is durable after all; it keeps its arrival."""
         if self.failure is None:
             self.engine.observe(payment)
 
     def late(self, now: int) -> bool:
-        """Whether it is late indeed; where it is not, there are no features from now on."""
+        """Whether it is late; if not, there are no features from now on."""
         if not self.engine.overtaken:
             return True
         if self.failure is None:
@@ -229,7 +207,7 @@ class LocalState:
         return False
 
     def beat(self) -> None:
-        """Nothing: nobody waits for this process."""
+        """Nothing to do: no process waits for this one."""
 
     def leave(self) -> None:
-        """Nothing: nobody waits for this process."""
+        """Nothing to do: no process waits for this one."""

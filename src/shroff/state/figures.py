@@ -1,6 +1,4 @@
-"""The state's figures: how much history is held, and how many payments still wait for their result
-or label.
-"""
+"""The state's metrics: timelines, their events, and payments that wait for later events."""
 
 from __future__ import annotations
 
@@ -21,28 +19,28 @@ PENDING: Final = GaugeFamily(
 
 
 class Census:
-    """Counts the events of a state, in steps: payments must not wait for all of it.
+    """Counts the events of a state in batches, so that payments need not wait for the whole count.
 
     Args:
-        parts: counts the events of the state in use, part by part.
+        batches: counts the events of the state in use, in batches.
     """
 
-    def __init__(self, parts: Callable[[], Iterator[int]]) -> None:
-        self._parts = parts
+    def __init__(self, batches: Callable[[], Iterator[int]]) -> None:
+        self._batches = batches
         self.events = 0
         """Events at the last census."""
 
     async def take(self) -> None:
-        """Count anew."""
+        """Count the events."""
         events = 0
-        for part in self._parts():
-            events += part
+        for batch in self._batches():
+            events += batch
             await asyncio.sleep(0)
         self.events = events
 
 
 def figures(state: State, census: Census) -> Iterator[Figure]:
-    """The figures of a state as they are now; its events as they were at the last census."""
+    """The figures of a state; its events are those of the last census."""
     yield KEYS.single(state.engine.keys)
     yield EVENTS.single(census.events)
     yield PENDING.single(state.engine.pending)

@@ -1,4 +1,4 @@
-"""State after a start: what history says, then what the ledger says, as if it all came again."""
+"""State after a start: history and then the ledger are fed to an engine, as if all came again."""
 
 from __future__ import annotations
 
@@ -26,26 +26,24 @@ Read = Callable[[int], Iterable[StoredEntry]]
 """The records of the ledger after one, by its number."""
 
 _MAX_DISORDER_US: Final = 60_000_000
-"""By how much the records of several processes are out of the order of their arrivals at most, in
-microseconds.
-"""
+"""The most that records of several processes are out of the order of their arrivals."""
 
 _LOOK_SECONDS: Final = 0.2
-"""Seconds between two looks at a state that another process fills."""
+"""Seconds between two checks of a state that another process fills."""
 _BATCH_PAYMENTS: Final = 100
-"""Payments that an engine sees in one go: with Redis in one round trip."""
+"""Payments that an engine observes in one call, with Redis in one round trip."""
 _CLAIM_RECORDS: Final = 10_000
 """Records after which a claim is renewed."""
 _log = logging.getLogger(__name__)
 
 
 class Mark(NamedTuple):
-    """How far the ledger was read: the number of the last record, and the latest arrival there was.
+    """How far the ledger was read: the number of the last record, and the latest arrival.
 
-    `history` is the extent of the table that was read before it, `oldest` and `newest` the event
-    times of the first and the last payment of both that is not in the future (0: there is none);
-    `shared` says that the state was there already. `known` is the moment up to which history had
-    arrived for it, and `future` how many payments lay later.
+    `history` is the extent of the table that was read before it. `oldest` and `newest` are the
+    event times of the first and last payment of both, not in the future (0: none). `shared` says
+    that the state existed already. `known` is the moment up to which history counts as arrived, and
+    `future` is how many payments lay later.
     """
 
     seq: int
@@ -69,16 +67,16 @@ def fill(
     now: int,
     tick: Callable[[], None],
 ) -> Mark:
-    """Let an empty engine see history, and then the ledger.
+    """Feed an empty engine with history, and then with the ledger.
 
     Args:
-        history: a clean table to start from; payments that the ledger has too are not counted
-            twice, and those that by their own account arrive in the future not at all.
-        ledger: where the payments are looked for; `read` gives those that windows still reach.
+        history: a clean table to start from; payments that are also in the ledger count once, those
+            with an arrival in the future not at all.
+        ledger: has the payments; `read` gives those that windows still reach.
         currency: the only one that payments may be counted in; None takes any.
         lateness: of payments, in microseconds.
-        now: what the clock reads; results and labels of history count that arrived up to then.
-        tick: called for each payment of history; may raise, to break it off.
+        now: the clock's time; results and labels of history count if they arrived up to then.
+        tick: called for each payment of history; may raise to abort.
     """
     schema, known = engine.plan.schema, now + MAX_AHEAD_US
     there: Mapping[str, int] = {}
@@ -91,9 +89,9 @@ def fill(
             tick()
     first, last = ledger.payment_times()
     newest = max((time for time in last if time <= known), default=0)
-    # how much older than the newest payment one can be that features still see
+    # no feature sees a payment of an earlier time
     since = min(newest, now) - lateness - engine.plan.horizon
-    # and no payment arrives long before its own time: what arrived before that is not even read
+    # no payment arrives long before its own time, so earlier arrivals need not be read
     after = ledger.before(since - MAX_AHEAD_US)
     mark = replay(engine, by_arrival(read(after)), since=since, known=known, currency=currency)
     recorded = _Span(mark.oldest, mark.newest, mark.future).join(
@@ -109,16 +107,14 @@ def fill(
 
 
 class _Span(NamedTuple):
-    """The first and the last time that is not in the future (0: there is none), and how many
-    are.
-    """
+    """The first and last time not in the future (0: none), and how many are in the future."""
 
     oldest: int = 0
     newest: int = 0
     future: int = 0
 
     def join(self, other: _Span) -> _Span:
-        """That of both."""
+        """The span of both."""
         oldest = min(filter(None, (self.oldest, other.oldest)), default=0)
         return _Span(oldest, max(self.newest, other.newest), self.future + other.future)
 
@@ -138,10 +134,10 @@ def replay(
     known: int | None = None,
     currency: str | None = None,
 ) -> Mark:
-    """Let the engine see the ledger's records again, in their order.
+    """Feed an engine with the ledger's records, in their order.
 
-    Payments of an event time before `since` are passed over: no window reaches them any more.
-    `known` is where the future begins, for what is said of their times.
+    Payments with an event time before `since` are skipped: no window reaches them. `known` is where
+    the future begins; payments later than that are only counted.
 
     Raises:
         BundleError: a payment is counted in another currency than this one.
@@ -181,15 +177,14 @@ def _payment(entry: StoredEntry, schema: Schema, currency: str | None) -> Paymen
 
 
 def _observe(engine: StateEngine, payments: Sequence[Payment]) -> None:
-    # Redis would rebuild what a payment saw that it knows already, which costs more than asking
-    # first
+    # for a payment that it knows, Redis would rebuild what it saw; asking first is cheaper
     new = engine.lacking(payments)
     if new:
         engine.observe_all(new)
 
 
 def by_arrival(entries: Iterable[StoredEntry]) -> Iterator[StoredEntry]:
-    """The same in the order of their arrivals: processes that share a ledger write in turns."""
+    """The same in order of arrival: processes that share a ledger write in turns."""
     waiting: list[tuple[int, int, StoredEntry]] = []
     latest = 0
     for entry in entries:
@@ -202,19 +197,16 @@ def by_arrival(entries: Iterable[StoredEntry]) -> Iterator[StoredEntry]:
 
 
 Fill = Callable[[Callable[[], None]], tuple[OnlineEngine, Mark]]
-"""Makes an engine in memory that knows history and ledger; is given what it should call all the
-while.
-"""
+"""Makes an engine in memory from history and ledger; gets what it should call meanwhile."""
 
 
 def ensure_filled(
     engine: RedisEngine, fill: Fill, read: Read, *, currency: str | None = None
 ) -> int:
-    """Let there be a state: fill it, or wait until another process has; how far it knows the
-    ledger.
+    """Fill the state, or wait until another process has; returns the last record that it knows.
 
     Args:
-        engine: used by nobody else meanwhile.
+        engine: not used by others meanwhile.
 
     Raises:
         StateUnavailable: the server cannot be reached.
@@ -229,11 +221,11 @@ def ensure_filled(
             if filling.open(mark=mark.seq):
                 _log.warning("the state was filled from the ledger up to record %d.", mark.seq)
     known = engine.mark()
-    # what came while it was filled; what is there already counts once
+    # what came while it was filled; payments that the state has already count once
     return max(known, replay(engine, read(known), currency=currency).seq)
 
 
 def _every(times: int, call: Callable[[], None]) -> Callable[[], None]:
-    """A function that calls another every so many times."""
+    """A function that calls another one every so many times."""
     turns = count(1)
     return lambda: call() if next(turns) % times == 0 else None

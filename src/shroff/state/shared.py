@@ -1,6 +1,4 @@
-"""A state in Redis that several processes share, while it is there, while it is away, and when it
-comes back.
-"""
+"""A state in Redis that several processes share: in use, during an outage, and after it."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from shroff.clock import overtaken
 from shroff.collect import Payment
 from shroff.errors import OutOfBounds, StateGarbled, Unavailable
 from shroff.features.engines.online import OnlineEngine
-from shroff.features.engines.online.redis import RedisEngine, Roll
+from shroff.features.engines.online.redis import Membership, RedisEngine
 from shroff.ledger import Head, Ledger
 from shroff.state.arrivals import Arrivals
 from shroff.state.backfill import Backfill, Tick
@@ -24,20 +22,20 @@ from shroff.state.base import News, Seen, State
 from shroff.state.rebuild import Mark, ensure_filled
 
 _LOOK_SECONDS: Final = 0.1
-"""Seconds between two looks whether the other processes have sent their backlog."""
+"""Seconds between two checks whether the other processes have sent their backlogs."""
 _START_PATIENCE_SECONDS: Final = 3.0
-"""Seconds without an answer after which a starting process takes another for dead, as its
+"""Seconds without a heartbeat after which a starting process takes another for dead, as its
 predecessors mostly are.
 """
 _log = logging.getLogger(__name__)
 
 
 class SharedState:
-    """State in Redis, whose order of arrivals is everybody's.
+    """State in Redis, whose order of arrivals all processes share.
 
-    While Redis is away, payments are decided without features, and what the state misses waits in a
-    backlog. When Redis is back, each process sends its backlog; payments have features again once
-    all processes have. If another state has been filled meanwhile, it knows the payments that the
+    During an outage of Redis, payments are decided without features, and updates of the state wait
+    in a backlog. When Redis is back, each process sends its backlog; payments have features again
+    once all processes have. If another state was filled meanwhile, it knows the payments that the
     ledger had at that time.
 
     Args:
@@ -59,10 +57,10 @@ class SharedState:
         self.failure: str | None = None
         self.overtaken = False
         self._arrivals = arrivals
-        self._roll = Roll(engine, member=member)
+        self._members = Membership(engine, member=member)
         self._backlog = Backlog(engine, numbers)
         self._durable = durable
-        self._vouched: tuple[bytes, Head] | None = None
+        self._ledger_head: tuple[bytes, Head] | None = None
 
     @property
     def away(self) -> bool:
@@ -75,7 +73,7 @@ class SharedState:
         Raises:
             StateUnavailable, LedgerUnavailable: the server or the database does not answer.
         """
-        vouched = Head(*self.engine.voucher.vouched())
+        vouched = Head(*self.engine.ledger_head.kept())
         held = self.engine.mark() <= ledger.head().seq and ledger.holds(vouched)
         return None if held else vouched
 
@@ -86,7 +84,7 @@ class SharedState:
             StateUnavailable, LedgerUnavailable: the server or the database does not answer.
             BrokenChain: the ledger was changed.
         """
-        # what is known of a state that another process fills
+        # the mark of a state that another process fills
         mark = Mark(0, 0, shared=True)
         if only_empty and self.engine.ready():
             return mark
@@ -100,7 +98,7 @@ class SharedState:
         known = ensure_filled(self.engine, fill, backfill.recent, currency=backfill.currency)
         mark = mark._replace(seq=known, arrived=0)
         newest = self.engine.newest
-        # one that has seen nothing is as new as its lateness
+        # a state without payments is as new as its lateness
         return (
             mark._replace(newest=newest) if mark.shared and newest > self.engine.lateness else mark
         )
@@ -109,57 +107,53 @@ class SharedState:
         """Wait until all who share the state have sent it their backlogs.
 
         Args:
-            tick: called meanwhile; may raise, to break it off.
+            tick: called meanwhile; may raise to abort.
 
         Raises:
             Unavailable: the server cannot be reached, or the ledger.
         """
         while True:
             self._backlog.flush()
-            if self._roll.answer(clear=not self._backlog, patience=_START_PATIENCE_SECONDS):
+            if self._members.heartbeat(clear=not self._backlog, patience=_START_PATIENCE_SECONDS):
                 return
             tick()
             time.sleep(_LOOK_SECONDS)
 
     def assembled(self, before: State) -> bool:
-        """Whether all who share the state before are about to change over to this one, as this
-        process is from now on.
+        """Whether all who share the state `before` are about to switch to this one.
 
         Raises:
             Unavailable: the server cannot be reached, or the ledger.
         """
         before.beat()
         self._backlog.flush()
-        self._roll.answer(clear=False)
+        self._members.heartbeat(clear=False)
         return before.sharers <= self.sharers
 
     def entered(self) -> bool:
-        """Whether all who are about to use this state have sent it what they decided before, as
-        this process has.
+        """Whether all who are about to use this state have sent it their backlogs.
 
         Raises:
             StateUnavailable: the server cannot be reached.
         """
-        return self._roll.answer(clear=not self._backlog, times=1)
+        return self._members.heartbeat(clear=not self._backlog, times=1)
 
     @property
-    def ruined(self) -> int:
-        """How often this process has dropped it, because a key held what no process of ours has put
-        there.
-        """
-        return self.engine.ruined
+    def drops(self) -> int:
+        """How often this process has dropped it because a key could not be read."""
+        return self.engine.drops
 
     @property
     def sharers(self) -> frozenset[bytes]:
-        """The others that share it."""
-        return self._roll.others
+        """The other processes that share it."""
+        return self._members.others
 
     def observe(self, payments: Sequence[Payment]) -> list[Seen]:
-        """What payments see, with the arrivals that the state gave them."""
+        """The features of payments, with arrivals from the state."""
         try:
             complete = self._complete()
             observed = self.engine.observe_all(payments)
-            # over a new connection: others may have noticed more of what happened
+            # over a new connection: other processes may know more about the outage
             complete = self._steady or (self._complete() and complete)
         except Unavailable as error:
             self._lost(error)
@@ -179,11 +173,10 @@ class SharedState:
         return seen
 
     def announce(self, payment_id: str, news: News) -> int:
-        """Let payments see a result or label, and say when it arrived in the order that all
-        processes share.
+        """Let payments see a result or label; returns its arrival in the order of all processes.
 
-        It counts before it is durable, because only the state can say what came before it. Should
-        the ledger refuse it, whoever sent it sends it again, and it counts once.
+        It counts before it is durable, because only the state knows what arrived before it. If the
+        ledger refuses it, the client sends it again, and it counts once.
         """
         kind, value, rank, _, token = news
         send = partial(self.engine.later, payment_id, kind, value, rank=rank)
@@ -199,22 +192,22 @@ class SharedState:
                 return arrived
         except Unavailable as error:
             self._lost(error)
-        # perhaps the state does not know the payment yet
+        # the state may not know the payment yet
         arrived = self._arrivals.next()
         self._backlog.add(payment_id, partial(send, arrived=arrived))
         return arrived
 
     def later(self, payment_id: str, news: News) -> None:
-        """Nothing: `announce` has sent it."""
+        """Nothing to do: `announce` has sent it."""
 
     def forget(self, payment: Payment) -> None:
-        """A payment came to nothing."""
+        """A payment was not accepted."""
         self._backlog.withdraw_payment(payment)
         self._backlog.add(payment.id, partial(self.engine.forget, payment))
         self._flush()
 
     def concede(self, payment: Payment) -> None:
-        """Nothing: it counts once in the state they share, whoever sent it first."""
+        """Nothing to do: it counts once in the shared state, whichever process sent it first."""
 
     def recount(self, payment: Payment) -> None:
         """A payment that was to be forgotten is durable after all."""
@@ -222,18 +215,16 @@ class SharedState:
         self._flush()
 
     def late(self, now: int) -> bool:
-        """Whether it is late indeed, as far as this process knows; the server knows it for all, by
-        its own clock.
-        """
+        """Whether it is late, as far as this process knows; the server decides by its own clock."""
         engine = self.engine
         return not overtaken(engine.newest - engine.lateness, now, engine.lateness)
 
     def beat(self) -> None:
-        """Send the backlog, and let the others see that this process is there."""
+        """Send the backlog and a heartbeat."""
         try:
             if self._steady:
-                self._roll.answer(clear=True)
-                self._vouch()
+                self._members.heartbeat(clear=True)
+                self._keep_ledger_head()
             else:
                 self._complete()
         except Unavailable as error:
@@ -242,33 +233,31 @@ class SharedState:
     def leave(self) -> None:
         """Leave the shared state so that other processes stop waiting for this one."""
         with suppress(Unavailable):
-            self._vouch()
-            self._roll.leave()
+            self._keep_ledger_head()
+            self._members.leave()
 
-    def _vouch(self) -> None:
-        """Keep with the state how far the ledger is known to reach: one that does not is not the
-        state's.
-        """
+    def _keep_ledger_head(self) -> None:
+        """Keep the ledger's last known record with the state: a ledger without it is another."""
         record = self.engine.epoch, self._durable()
-        if record != self._vouched:
-            self.engine.voucher.vouch(*record[1])
-            self._vouched = record
+        if record != self._ledger_head:
+            self.engine.ledger_head.keep(*record[1])
+            self._ledger_head = record
 
     @property
     def _steady(self) -> bool:
-        """Whether everything was sent, over this connection and to this state."""
-        return self.failure is None and self._roll.current and self._backlog.settled
+        """Whether all updates were sent, over this connection and to this state."""
+        return self.failure is None and self._members.current and self._backlog.settled
 
     def _complete(self) -> bool:
-        """Whether the state knows all that was decided by now; sends the backlog first.
+        """Whether the state knows all decisions by now; sends the backlog first.
 
         Raises:
-            Unavailable: it is away, or the ledger is, which says what a new one knows.
+            Unavailable: the state is away, or the ledger that says what a new state knows.
         """
         if self._steady:
             return True
         self._backlog.flush()
-        if not self._roll.answer(clear=not self._backlog):
+        if not self._members.heartbeat(clear=not self._backlog):
             self.failure = "the state has not got everything yet that was decided while it was away"
             return False
         if self.failure is not None:
@@ -277,7 +266,7 @@ class SharedState:
         return True
 
     def _flush(self) -> None:
-        """Send the backlog at once, unless the state is away."""
+        """Send the backlog, unless the state is away."""
         if self.failure is None:
             try:
                 self._backlog.flush()
@@ -292,4 +281,4 @@ class SharedState:
                 "payments are decided without features: %s", error, extra={"event": "state_lost"}
             )
         self.failure = str(error)
-        self._roll.lost()
+        self._members.lost()

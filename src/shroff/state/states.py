@@ -1,4 +1,4 @@
-"""Making states: empty ones, and what lets them know history and ledger."""
+"""Making states: empty ones, filled from history and ledger."""
 
 from __future__ import annotations
 
@@ -24,15 +24,13 @@ _log = logging.getLogger(__name__)
 
 
 class States:
-    """The states of a scorer: the one it uses, and those it makes for other bundles or when one was
-    lost.
+    """The states of a scorer: the one in use, and those for other bundles or after a loss.
 
     Args:
         where: `memory`, or the URL of a Redis server.
-        member: the name of this process among those that share states; by default one of its own.
-        history: makes a clean table to start from; payments that the ledger has too are not counted
-            twice.
-        tick: called all the while something is read; may raise, to break it off.
+        member: the name of this process among those that share states; by default a random one.
+        history: makes a clean table to start from; payments that are also in the ledger count once.
+        tick: called while something is read; may raise to abort.
     """
 
     def __init__(
@@ -57,7 +55,7 @@ class States:
         self._tick = tick
 
     def new(self, bundle: Bundle) -> State:
-        """A state for a bundle: an empty one, or the one there is in Redis.
+        """A state for a bundle: an empty one, or the existing one in Redis.
 
         Raises:
             ConfigurationError: there is no such place.
@@ -66,7 +64,7 @@ class States:
         if not is_shared(self._where):
             return LocalState(self._backfill(bundle).engine(), self._arrivals)
         ledger = self._ledger
-        # a state of another ledger is never seen
+        # states of other ledgers have other names
         space = f"shroff:{ledger.identity}"
         engine = RedisEngine(
             bundle.groups, bundle.schema, url=self._where, lateness=self._lateness, space=space
@@ -75,10 +73,10 @@ class States:
             engine, self._arrivals, ledger.numbers, lambda: ledger.durable, member=self._member
         )
 
-    def part(self, bundle: Bundle) -> None:
-        """Let the ledger take another name where the states of its name know what it does not have.
+    def detach_restored(self, bundle: Bundle) -> None:
+        """Give the ledger another name if states of its name know records that it lacks.
 
-        It was restored from a copy that is older than they are, or another copy of it is in use.
+        Then it was restored from a copy older than the states, or another copy of it is in use.
 
         Raises:
             StateUnavailable, LedgerUnavailable: the server or the database does not answer.
@@ -102,10 +100,10 @@ class States:
     def prepare(
         self, bundle: Bundle, state: State, *, only_empty: bool = False, proof: Proof | None = None
     ) -> Mark:
-        """Let a state know history and ledger; with `only_empty` only a Redis that has none.
+        """Fill a state from history and ledger; with `only_empty` only if it is missing in Redis.
 
         Args:
-            proof: proves the ledger's records while they are read.
+            proof: verifies the ledger's records while they are read.
 
         Raises:
             StateUnavailable, LedgerUnavailable: the server or the database does not answer.
@@ -114,7 +112,7 @@ class States:
         return state.prepare(self._backfill(bundle, proof), only_empty=only_empty)
 
     def catch_up(self, state: State, last: int) -> int:
-        """Add what came since a record; the number of the last one."""
+        """Add what came after a record; returns the number of the last one."""
         return max(
             last,
             rebuild.replay(state.engine, ticking(self._ledger.entries(after=last), self._tick)).seq,

@@ -1,10 +1,9 @@
-"""Store: groups of features at rest, versioned, on Delta Lake: local disk by default, object
-storage by its URL.
+"""Store: groups of features at rest, versioned, on Delta Lake, on local disk or object storage.
 
-Reads tables of features, of payments, or of anything else that becomes known at a time. Promises
-that a batch is in once or not at all, however often it is written; every write is a version that
-stays readable; a table says by which definition it was written, so that it is never read as
-something it is not. Times are UTC in microseconds, a missing value is null.
+Reads tables of features, payments, or anything else that becomes known at a time. Promises that a
+batch is written once or not at all, however often it is tried; that every write is a version that
+stays readable; and that a table holds the definition by which it was written, so it is never read
+by another. Times are UTC in microseconds, a missing value is null.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""A training dataset from given versions of its groups: the same versions give the same rows, to
-the bit.
-"""
+"""A training dataset from versions of its groups: equal versions give equal rows, to the bit."""
 
 from __future__ import annotations
 
@@ -43,10 +41,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Built:
-    """The rows of a training dataset, and what was left out of it.
+    """The rows of a training dataset, and what it leaves out.
 
     Attributes:
-        group: the definition of its columns, with the group each comes from in its description.
+        group: the definition of its columns; descriptions name the group that each comes from.
         origin: of each column that was joined, the group's name.
         left_out: how many payments, by reason.
     """
@@ -61,7 +59,7 @@ def build(wanted: TrainingSet, sources: Mapping[str, Source]) -> Built:
     """The rows of a training dataset.
 
     Args:
-        sources: the table and version of each group by how the definition names it.
+        sources: the table and version of each group, by its name in the definition.
 
     Raises:
         ConfigurationError: columns that do not fit each other.
@@ -138,7 +136,7 @@ def _payments(wanted: TrainingSet, base: Source) -> tuple[pl.DataFrame, dict[str
             dict.fromkeys([*columns, *(name for name in join.on or () if name not in group.order)])
         )
     rows = base.table.read(columns, times=wanted.times, as_of=base.version.number)
-    # a correction came when the payment had been judged
+    # a correction that came after the payment was judged
     first = rows.sort(group.known_at, maintain_order=True).unique(
         group.key, keep="first", maintain_order=True
     )
@@ -153,7 +151,7 @@ def _labelled(
     sources: Mapping[str, Source],
     left_out: dict[str, int],
 ) -> pl.DataFrame:
-    """The payments whose label was known, with it; the others are counted."""
+    """The payments whose label was known, with the label; the others are counted."""
     known_by, mature_until = pl.lit(labels.known_by), pl.lit(labels.mature_until)
     if labels.group is None:
         column = payments[labels.column]
@@ -169,7 +167,7 @@ def _labelled(
         .then(pl.lit(LATER_PAYMENT))
         .when(pl.col(_LABEL).is_null())
         .then(pl.lit(NO_LABEL))
-        # without an arrival of its own, a label was known with its payment
+        # a label without an arrival was known with its payment
         .when(pl.col(_LABELLED) > known_by)
         .then(pl.lit(LATER_LABEL))
         .when(~pl.col(_LABEL) & (pl.col(group.time) > mature_until))
@@ -184,9 +182,7 @@ def _labelled(
 def _labels_of(
     payments: pl.DataFrame, labels: Labels, group: Group, source: Source
 ) -> tuple[pl.Series, pl.Series]:
-    """Of each payment the label that stood at the moment, and when it arrived; the first that comes
-    where none had.
-    """
+    """By payment, the label at the moment and its arrival; else the first that came later."""
     theirs = source.group
     theirs.require([labels.column])
     if theirs.key != group.key:
@@ -200,7 +196,7 @@ def _labels_of(
     found = match(asked, rows, on=group.key, key=theirs.key, time=times, known=times, own=True)
     values = found.values([labels.column, theirs.known_at])
     later = (found.status == "not_yet_known").to_frame("later")
-    # whose first label comes later has one, and it came after the day
+    # a payment whose first label came later counts as labelled after the moment
     told = values.hstack(later).select(
         pl.when("later").then(False).otherwise(labels.column).alias(labels.column),
         pl.when("later")
@@ -251,7 +247,7 @@ def _join(
 
 
 def _split(payments: pl.DataFrame, split: Split, group: Group) -> pl.DataFrame:
-    """The payments with their parts; those in a gap are in none."""
+    """The payments with their part; those in a gap have none."""
     if PART in payments.columns:
         raise ConfigurationError(
             f"Split: the column `{PART}` is there already; take other columns."
@@ -267,7 +263,7 @@ def _split(payments: pl.DataFrame, split: Split, group: Group) -> pl.DataFrame:
     time = payments[group.time].dt.epoch("us").to_numpy()
     if not len(time):
         return payments.with_columns(pl.lit(None, pl.String).alias(PART))
-    # payments of one moment stay together
+    # payments of one moment stay in one part
     starts = [time[min(round(end * len(time)), len(time) - 1)] for end in split.ends]
     part = np.searchsorted(np.array(starts, dtype=np.int64), time, side="right")
     gap = micros(split.gap) if split.gap else 0

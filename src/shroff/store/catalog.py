@@ -1,7 +1,7 @@
 """The catalog of a store: which groups and datasets there are.
 
-It is a Delta table, so every change stays in its history. An entry says what something is from then
-on; the latest of a kind, name and version stands. It holds no value of any row.
+It is a Delta table, so every change stays in its history. An entry defines something from then on;
+the latest of a kind, name and version is valid. It holds no value of any row.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _COLUMNS: Final = {
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What the catalog says of one thing; a `document` of nothing says that it is gone."""
+    """An entry of the catalog; an empty `document` means that the thing was deleted."""
 
     sort: Sort
     name: str
@@ -48,20 +48,18 @@ class Catalog:
         self._place = Place(f"{root}/_catalog", options)
 
     def entries(self, sort: Sort | None = None) -> list[Entry]:
-        """What stands, in the order in which it came; of one sort, or all."""
+        """The valid entries in their order; of one kind, or all."""
         return [one for one in standing(self.changes()) if sort in (None, one.sort)]
 
     def changes(self) -> list[Entry]:
-        """Every entry there ever was, oldest first."""
+        """All entries ever made, oldest first."""
         try:
             return self._all(self._place.open())
         except NotFound:
             return []
 
     def change(self, decide: Callable[[list[Entry]], Entry | None]) -> Entry | None:
-        """Add the entry that is decided from all there were; nothing comes between. No entry
-        changes nothing.
-        """
+        """Add the entry that `decide` makes of all entries, if any, with no writer between."""
 
         def attempt() -> Entry | None:
             try:
@@ -89,7 +87,7 @@ class Catalog:
 
 
 def standing(entries: list[Entry]) -> list[Entry]:
-    """Of all entries those that stand: the latest of each thing, if it is not gone."""
+    """The valid ones of all entries: the latest of each thing, unless deleted."""
     latest = {(one.sort, one.name, one.version): one for one in entries}
     return [one for one in latest.values() if one.document]
 

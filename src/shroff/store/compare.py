@@ -28,7 +28,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def difference(before: pl.DataFrame, after: pl.DataFrame, order: Sequence[str]) -> Difference:
-    """What changed between two tables of which no two rows are equal in these columns.
+    """The changes between two tables; no two rows of either are equal in these columns.
 
     >>> before, after = (
     ...     pl.DataFrame({"id": [1, 2], "x": [5, 6]}),

@@ -1,6 +1,4 @@
-"""The content of a table as bytes: rows checked against a group's columns, and a digest that no
-library decides.
-"""
+"""The content of a table: rows checked against a group's columns, and a digest of their values."""
 
 from __future__ import annotations
 
@@ -24,8 +22,7 @@ TYPES: Final[dict[Kind, pl.DataType]] = {
 
 
 def conform(frame: pl.DataFrame, group: Group) -> pl.DataFrame:
-    """A table as the group stores it: its columns in their order and types, rows in order of key,
-    time and arrival.
+    """The table as the group stores it: typed columns in order, rows by key, time and arrival.
 
     Raises:
         BadFile: columns are missing or unknown, a value is of another kind, a key or a time is
@@ -97,11 +94,9 @@ def _fits(dtype: pl.DataType, kind: Kind) -> bool:
 
 
 def digest(frame: pl.DataFrame, order: Sequence[str] = ()) -> str:
-    """SHA-256 of a table's names, types and values, in the order of these columns if any, else of
-    its rows.
+    """SHA-256 of a table's names, types and values, sorted by these columns if any are given.
 
-    It is made of little-endian numbers and UTF-8, so that another release of a library gives the
-    same.
+    It hashes little-endian numbers and UTF-8, so it is the same with every release of a library.
 
     >>> digest(pl.DataFrame({"a": [1, None], "b": ["x", "é"]}))[:12]
     '848526adb967'

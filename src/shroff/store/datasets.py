@@ -1,6 +1,4 @@
-"""Training datasets that were made: immutable versions with their content's hash and the exact
-versions they read.
-"""
+"""Training datasets: immutable versions, with a content hash and the exact versions they read."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ from shroff.store.training_set import PART, TrainingSet
 
 @dataclass(frozen=True)
 class Verified:
-    """Whether a dataset's rows are as they were made, and whether its groups still give the
-    same.
-    """
+    """Whether a dataset's rows are unchanged, and whether its groups still give the same rows."""
 
     kept: bool
     rebuilt: bool
@@ -40,14 +36,14 @@ class Datasets:
         self._groups = groups
 
     def create(self, wanted: TrainingSet, *, as_of: datetime | None = None) -> TrainingData:
-        """Make a dataset, or give the one that was made of the same."""
+        """Make a dataset, or return the one that was made of the same versions."""
         sources = {name: self._source(name, as_of) for name in _named(wanted)}
         lineage = [_lineage(asked, source) for asked, source in sources.items()]
         for known in self.all():
             if known.manifest.definition == wanted and known.manifest.lineage == lineage:
                 return known
         folder = self.reserve(wanted.name)
-        # read after that: of whom is forgotten meanwhile nothing is kept
+        # read afterwards: nothing is kept of a person who is forgotten meanwhile
         sources = {name: self._source(name, as_of) for name in sources}
         lineage = [_lineage(asked, source) for asked, source in sources.items()]
         manifest = self.keep(build(wanted, sources), wanted, lineage, folder)
@@ -81,7 +77,7 @@ class Datasets:
     def keep(
         self, built: Built, wanted: TrainingSet, lineage: list[Lineage], folder: str
     ) -> Manifest:
-        """Write the rows of a dataset to its folder, and say what they are."""
+        """Write the rows of a dataset to its folder; returns its manifest."""
         table = GroupTable(built.group, self._groups.place(folder))
         table.create()
         return Manifest(
@@ -97,7 +93,7 @@ class Datasets:
         )
 
     def get(self, name: str, version: int | None = None) -> TrainingData:
-        """A dataset that was made, the latest by default."""
+        """A dataset by name and version, by default the latest."""
         every = self.all()
         found = [one for one in every if one.name == name and version in (None, one.version)]
         if not found:
@@ -114,9 +110,7 @@ class Datasets:
         return sorted(made, key=lambda one: (one.name, one.version))
 
     def verify(self, data: TrainingData) -> Verified:
-        """Whether a dataset is what was made, and is made again from the versions of its
-        lineage.
-        """
+        """Whether a dataset is unchanged, and is reproduced from the versions of its lineage."""
         manifest = data.manifest
         kept = digest(conform(data.read(), manifest.group)) == manifest.content
         again = build(manifest.definition, self.sources(manifest))
@@ -128,7 +122,7 @@ class Datasets:
         return Source(*self._groups.table(*split_name(name)).at(as_of))
 
     def sources(self, manifest: Manifest) -> dict[str, Source]:
-        """The groups that a dataset was made of, as they were."""
+        """The groups that a dataset was made of, at those versions."""
         tables = ((one, self._groups.table(one.group, one.version)) for one in manifest.lineage)
         return {one.asked: Source(*table.at(one.number)) for one, table in tables}
 
@@ -173,7 +167,7 @@ def _parts(built: Built, wanted: TrainingSet) -> dict[str, dict[str, int]]:
 
 
 def pinned(datasets: Sequence[TrainingData], group: Group) -> Mapping[int, list[str]]:
-    """The versions of a group that datasets were made of, and by which."""
+    """The versions of a group that datasets were made of, with those datasets."""
     found: dict[int, list[str]] = {}
     for data in datasets:
         for one in data.manifest.lineage:

@@ -1,10 +1,8 @@
-"""Delta tables as the store uses them: one commit at a time, each under a mark, none lost and none
-twice.
+"""Delta tables: one commit at a time, each with a mark, none lost and none twice.
 
-Writers take turns by a count that every commit raises: of two that start from the same version one
-wins, and the other starts again from what is then there. The mark of a commit (a name and a number)
-is in the same commit as its rows, so whoever asks for the mark knows whether the rows are in, also
-after a lost answer or a kill.
+Every commit raises a count: of two writers that start from the same version one wins, and the other
+starts again from the new version. A commit's mark (a name and a number) is in the same commit as
+its rows, so the mark tells whether the rows were written, also after a lost answer or a kill.
 """
 
 from __future__ import annotations
@@ -32,9 +30,9 @@ T = TypeVar("T")
 TURN: Final = "shroff"
 """The application whose transactions count the commits of all writers."""
 NUMBER: Final = "shroff.version"
-"""What a commit of ours says of itself: the number of the turn, from 1 on."""
+"""The key, in a commit's metadata, of its number, from 1 on."""
 DELTA: Final = "shroff.delta"
-"""And of which Delta version it is: what `history` counts is wrong while others commit."""
+"""The key of its Delta version: `history` counts wrongly while others commit."""
 MAX_COMMIT_ATTEMPTS: Final = 40
 
 _TYPES: Final[dict[Kind, str]] = {
@@ -45,22 +43,20 @@ _TYPES: Final[dict[Kind, str]] = {
     "time": "timestamp",
 }
 _KEPT: Final = {
-    # a version is readable as long as its log is there: nobody but `vacuum` takes one away
+    # a version is readable as long as its log exists: only `vacuum` removes files
     "delta.enableExpiredLogCleanup": "false",
 }
 
 
 class Place:
-    """Where one Delta table is, or will be: a folder or a URL, with the options of its object
-    storage.
-    """
+    """The place of a Delta table: a folder or a URL, with the options of its object storage."""
 
     def __init__(self, uri: str, options: Mapping[str, str]) -> None:
         self.uri = uri
         self.options = dict(options)
 
     def open(self, version: int | None = None) -> DeltaTable:
-        """The table as it is now, or as a version has it.
+        """The table as it is now, or at a version.
 
         Raises:
             NotFound: there is no such table, or no such version of it.
@@ -81,7 +77,7 @@ class Place:
         return table
 
     def exists(self) -> bool:
-        """Whether there is a table."""
+        """Whether the table exists."""
         try:
             self.open()
         except NotFound:
@@ -91,11 +87,12 @@ class Place:
     def create(
         self, columns: Mapping[str, Column], facts: Mapping[str, str], *, indexed: list[str]
     ) -> DeltaTable:
-        """Make the table unless it is there.
+        """Make the table unless it exists.
 
         Args:
-            facts: what its metadata says of it.
-            indexed: columns whose extremes the log keeps, by file; it keeps no value of any other.
+            facts: keys and values of its metadata.
+            indexed: columns whose extremes the log keeps by file; it keeps no value of any other
+                column.
         """
         deltalake = _deltalake()
         settings = {**_KEPT, "delta.dataSkippingStatsColumns": ",".join(indexed), **facts}
@@ -110,7 +107,7 @@ class Place:
                     raise_if_key_not_exists=False,
                 )
             except deltalake.exceptions.DeltaError:
-                # another writer was first; if it was not that, opening it says what it was
+                # another writer was first; any other cause is raised when the table is opened
                 return self.open()
         return table
 
@@ -124,10 +121,10 @@ class Place:
         mode: Literal["append", "overwrite"] = "append",
         number: int | None = None,
     ) -> None:
-        """Commit rows, their mark and what is said of them at once.
+        """Commit rows, their mark and their description at once.
 
         Args:
-            number: of the turn; by default the next.
+            number: that of the commit; by default the next.
 
         Raises:
             Overtaken: another writer committed since the table was opened.
@@ -150,7 +147,7 @@ class Place:
     def extend(
         self, table: DeltaTable, columns: Mapping[str, Column], facts: Mapping[str, str]
     ) -> None:
-        """Add columns that the table has not, and say other facts in its metadata."""
+        """Add missing columns to the table, and replace facts in its metadata."""
         there = {one.name for one in table.schema().fields}
         new = [field(name, column) for name, column in columns.items() if name not in there]
         with self._answering():
@@ -162,7 +159,7 @@ class Place:
                 self.describe(table, facts)
 
     def describe(self, table: DeltaTable, facts: Mapping[str, str]) -> None:
-        """Say facts in the metadata of a table; its rows stay as they are.
+        """Replace facts in the metadata of a table; its rows stay as they are.
 
         Raises:
             Overtaken: another writer committed since the table was opened.
@@ -171,11 +168,11 @@ class Place:
             table.alter.set_table_properties(dict(facts), raise_if_not_exists=False)
 
     def scan(self, table: DeltaTable) -> pl.LazyFrame:
-        """The rows of a table, to be read when asked for."""
+        """The rows of a table, read lazily."""
         return pl.scan_delta(table, storage_options=self.options or None)
 
     def collect(self, rows: pl.LazyFrame) -> pl.DataFrame:
-        """Rows of this table, read.
+        """Collect rows of this table.
 
         Raises:
             NotFound: files of this version are gone.
@@ -190,9 +187,7 @@ class Place:
                 ) from None
 
     def added(self, number: int) -> pl.DataFrame | None:
-        """The rows that a Delta version brought, from its files alone; None where one of them is
-        gone.
-        """
+        """The rows that a Delta version added, from its files alone; None if a file is gone."""
         now, before = (set(self.open(one).file_uris()) for one in (number, number - 1))
         if not now - before:
             return pl.DataFrame()
@@ -204,14 +199,12 @@ class Place:
             return None
 
     def history(self, table: DeltaTable) -> list[dict[str, Any]]:
-        """What the log says of each commit, newest first."""
+        """The log's entry for each commit, newest first."""
         with self._answering():
             return table.history()
 
     def vacuum(self, keep: list[int], *, hours: int, dry_run: bool) -> list[str]:
-        """Remove files that only versions need which are older than so many hours and not among
-        these.
-        """
+        """Remove files that only older versions need, except those of the versions given."""
         table = self.open()
         with self._answering():
             return table.vacuum(
@@ -266,22 +259,20 @@ class Place:
 
 
 class Overtaken(Exception):
-    """Another writer committed first: what was decided from the earlier version is to be decided
-    again.
-    """
+    """Another writer committed first: decide again from the new version."""
 
 
 def in_turn(attempt: Callable[[], T], what: str) -> T:
-    """Do something until no other writer comes between.
+    """Repeat an action until no other writer comes between.
 
     Raises:
-        StoreUnavailable: others came first every time.
+        StoreUnavailable: another writer was first every time.
     """
     for number in range(MAX_COMMIT_ATTEMPTS):
         try:
             return attempt()
         except Overtaken:
-            # of several that wait each for another time, one is alone
+            # random pauses, so that of several writers one comes alone
             time.sleep(random.uniform(0, min(0.01 * 2**number, 1.0)))
     raise StoreUnavailable(
         f"{what}: other writers came first {MAX_COMMIT_ATTEMPTS} times; try again."
@@ -301,5 +292,5 @@ def written_at(entry: Mapping[str, Any]) -> datetime:
 
 
 def _deltalake() -> Any:
-    # 60 MB of Rust: loaded by those who open a store, not by those who import the module
+    # 60 MB of Rust: loaded when a store is opened, not when the module is imported
     return import_module("deltalake")

@@ -1,11 +1,11 @@
-"""Somebody is forgotten: gone from all versions of all groups, from datasets, statistics and logs.
+"""Erasure: a person is removed from all versions of all groups, datasets, statistics and logs.
 
-Rows are theirs that have one of their values in the column that is named, and in groups keyed as
-such a row is keyed, the rows of the same key: of somebody's payments also the features, keyed by
-the payment. What remains is a record in the catalog that says what was done and when, not of whom.
+A person's rows have one of their values in the named column. Rows of the same key in other groups
+with that key are theirs, too: the features of their payments, keyed by the payment. What remains is
+a record in the catalog of what was removed and when; it does not name the person.
 
-Stopped at any moment, it is done by doing it again: each table is replaced by one entry of the
-catalog, and folders that nothing stands for are removed at the end.
+If it is interrupted at any moment, run it again: one entry of the catalog replaces each table, and
+folders without an entry are removed at the end.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from shroff.store.training_data import Lineage, TrainingData
 from shroff.store.upkeep import pins
 
 Marks = dict[tuple[str, ...], pl.DataFrame]
-"""The values by which rows are theirs, by the columns that hold them."""
+"""The values that mark the person's rows, by column."""
 
 
 class Erasure(msgspec.Struct, frozen=True, kw_only=True):
-    """What was, or would be, forgotten. It names nobody.
+    """What was, or would be, erased. It does not name the person.
 
     Attributes:
-        column: in which the person was looked for.
-        groups: rows that went, by `name@version`, each counted once though it was in many versions.
-        datasets: payments that went, by `name@version`.
-        bundles: trained on one of these datasets; what they learned does not go.
+        column: the column in which the person was searched.
+        groups: removed rows by `name@version`, each counted once, in however many versions it was.
+        datasets: removed payments by `name@version`.
+        bundles: those trained on one of these datasets; what they learned stays.
     """
 
     column: str
@@ -53,7 +53,7 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
 def forget(
     groups: Groups, datasets: Datasets, column: str, values: Sequence[str], *, dry_run: bool = False
 ) -> Erasure:
-    """Forget the person who has one of these values in a column.
+    """Erase the person who has one of these values in a column.
 
     Raises:
         NotFound: no group has the column.
@@ -93,16 +93,14 @@ def forget(
 
 
 def erasures(groups: Groups) -> list[Erasure]:
-    """Everything that was forgotten, oldest first."""
+    """The records of all erasures, oldest first."""
     return [msgspec.convert(one.document, Erasure) for one in groups.catalog.entries("erasure")]
 
 
 def _looked_for(
     tables: Iterable[GroupTable], column: str, values: Sequence[str]
 ) -> tuple[Marks, dict[str, int]]:
-    """What marks their rows, and how many there are by group; looked for until nothing new is
-    found.
-    """
+    """The marks of their rows, and the rows by group; searched until no new mark is found."""
     tables = list(tables)
     marks: Marks = {(column,): pl.DataFrame({column: list(values)}, schema={column: pl.String})}
     found: dict[str, int] = {}
@@ -122,9 +120,7 @@ def _looked_for(
 
 
 def _all_rows(table: GroupTable) -> Iterable[pl.DataFrame]:
-    """The rows of every version that can be read: of the newest, and of those that a replacement
-    ended.
-    """
+    """The rows of all readable versions: the newest, and the last before each replacement."""
     versions = table.versions()
     for number, version in enumerate(versions):
         if number == 0 or versions[number - 1].replaces:
@@ -136,9 +132,7 @@ def _all_rows(table: GroupTable) -> Iterable[pl.DataFrame]:
 
 
 def _may_name(table: GroupTable, marks: Marks) -> bool:
-    """Whether the log of a table may say something of them in a version that cannot be read any
-    more.
-    """
+    """Whether the log may hold something of them for a version that can no longer be read."""
     named = next(iter(marks))[0] in table.group.columns or tuple(table.group.key) in marks
     return named and any(
         not one.gone and table.place.added(one.delta) is None for one in table.versions()
@@ -158,9 +152,7 @@ def _theirs(rows: pl.DataFrame, marks: Marks, table: GroupTable) -> pl.DataFrame
 
 
 def _is_theirs(rows: pl.DataFrame, marks: Marks, key: str | Sequence[str]) -> pl.Series:
-    """Whether a row has a marked value: the first mark in any column of its name, a key's mark in
-    that key alone.
-    """
+    """Whether a row has a marked value: the first mark in any such column, others in keys."""
     theirs = pl.repeat(False, len(rows), eager=True)
     for number, (columns, values) in enumerate(marks.items()):
         if set(columns) <= set(rows.columns) and (number == 0 or columns == tuple(key)):
@@ -186,7 +178,7 @@ def _closed(table: GroupTable) -> bool:
 def _rewrite(
     groups: Groups, table: GroupTable, marks: Mapping[tuple[str, ...], pl.DataFrame]
 ) -> None:
-    """Put a table without their rows in the place of a group's; writers wait meanwhile."""
+    """Replace a group's table by one without their rows; writers wait meanwhile."""
     if not _closed(table):
         in_turn(
             lambda: table.place.describe(table.place.open(), {CLOSED: "true"}),
@@ -203,7 +195,7 @@ def _rewrite(
 
 
 def _remake(groups: Groups, datasets: Datasets, data: TrainingData) -> None:
-    """Make a dataset again of the groups without their rows; where nothing is left, it goes."""
+    """Rebuild a dataset from the groups without their rows; delete it if nothing is left."""
     sources = datasets.sources(data.manifest)
     lineage = [_moved(one, sources[one.asked].version.delta) for one in data.manifest.lineage]
     try:

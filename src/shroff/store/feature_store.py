@@ -20,7 +20,7 @@ from shroff.store.training_set import TrainingSet
 from shroff.store.upkeep import WEEK_HOURS, delete_dataset, delete_group, pin, pins, vacuum
 
 _CONDITIONAL: Final = {"aws_conditional_put": "etag"}
-"""What makes one of two writers to S3 lose: a file is put only where none is."""
+"""Lets one of two writers to S3 lose: a file is created only if it does not exist."""
 
 
 class FeatureStore:
@@ -70,7 +70,7 @@ class FeatureStore:
         self._datasets = Datasets(self._groups)
 
     def group(self, group: Group) -> GroupTable:
-        """The table of a group; made where there is none, and given the columns that it lacks.
+        """The table of a group, made if it is missing, with columns added that it lacks.
 
         Raises:
             ConfigurationError: the store has the group's version with another definition.
@@ -78,13 +78,11 @@ class FeatureStore:
         return self._groups.put(group)
 
     def fitting(self, group: Group) -> Group:
-        """A group that has no version of its own, under the highest that it fits, or the one
-        after.
-        """
+        """A group without a version, under the highest version that it fits, or the next one."""
         return self._groups.fitting(group)
 
     def table(self, name: str, version: int | None = None) -> GroupTable:
-        """The table of a group that the store has, by its name; its highest version by default.
+        """The table of an existing group by name; by default its highest version.
 
         Raises:
             NotFound: there is no such group.
@@ -96,10 +94,9 @@ class FeatureStore:
         return self._groups.all()
 
     def create(self, wanted: TrainingSet, *, as_of: datetime | None = None) -> TrainingData:
-        """Make a training dataset of what the groups have now, or had at a moment, and keep it as
-        the next version.
+        """Make the next version of a training dataset of the groups, as of now or of a moment.
 
-        Where that was made already of the same versions of the groups, it is given again.
+        A dataset that was already made of the same versions is returned again.
 
         Raises:
             ConfigurationError: the definition does not fit the groups, or a group has its name.
@@ -109,7 +106,7 @@ class FeatureStore:
         return self._datasets.create(wanted, as_of=as_of)
 
     def dataset(self, name: str, version: int | None = None) -> TrainingData:
-        """A training dataset that was made; the latest version by default.
+        """A training dataset; by default its latest version.
 
         Raises:
             NotFound: there is none.
@@ -129,13 +126,11 @@ class FeatureStore:
         return self._datasets.all()
 
     def verify(self, name: str, version: int | None = None) -> Verified:
-        """Whether a training dataset's rows are those that were made, and whether its groups give
-        them again.
-        """
+        """Whether a dataset's rows are unchanged, and whether its groups reproduce them."""
         return self._datasets.verify(self.dataset(name, version))
 
     def diff(self, name: str, before: int, after: int, *, version: int | None = None) -> Difference:
-        """How the rows of a group, or of a training dataset, differ between two of its versions.
+        """How the rows of a group or training dataset differ between two versions.
 
         Args:
             before, after: of a group the numbers of writes, of a dataset its versions.
@@ -155,16 +150,15 @@ class FeatureStore:
         hours: int = WEEK_HOURS,
         dry_run: bool = False,
     ) -> list[str]:
-        """Remove files of a group that no version needs which is the newest, of the last hours, or
-        a dataset's.
+        """Remove a group's files, except those of the newest version, the last hours, or a dataset.
 
         Returns:
-            The files that went, or would go.
+            The files that were, or would be, removed.
         """
         return vacuum(self._datasets, self.table(name, version), hours=hours, dry_run=dry_run)
 
     def delete(self, name: str, version: int) -> None:
-        """Take a version of a group or of a training dataset away, with all its rows.
+        """Delete a version of a group or of a training dataset, with all its rows.
 
         Raises:
             ConfigurationError: a dataset was made of the group, or a bundle was trained on the
@@ -177,11 +171,10 @@ class FeatureStore:
             delete_group(self._groups, self._datasets, self.table(name, version))
 
     def forget(self, column: str, values: str | Sequence[str], *, dry_run: bool = False) -> Erasure:
-        """Forget the person who has one of these values in a column: in all versions, datasets and
-        statistics.
+        """Erase the person who has one of these values in a column, in all versions and datasets.
 
-        Versions keep their numbers; datasets are made again of what is left, under another content
-        hash. Groups are written anew, and take no writes meanwhile.
+        Versions keep their numbers. Datasets are rebuilt from what is left, with another content
+        hash. Groups are rewritten, and take no writes meanwhile.
 
         Args:
             dry_run: only counts.
@@ -193,26 +186,24 @@ class FeatureStore:
         return forget(self._groups, self._datasets, column, theirs, dry_run=dry_run)
 
     def erasures(self) -> list[Erasure]:
-        """The records of everybody who was forgotten; they name nobody."""
+        """The records of all erasures; they name nobody."""
         return erasures(self._groups)
 
     def pin(self, data: TrainingData, bundle: str) -> None:
-        """Hold a dataset for a bundle, by the bundle's version: it cannot be deleted until
-        `release`.
-        """
+        """Pin a dataset for a version of a bundle: it cannot be deleted until `release`."""
         pin(self._groups, data, bundle)
 
     def release(self, data: TrainingData, bundle: str) -> None:
-        """Hold a dataset no more for a bundle."""
+        """Remove the pin of a bundle from a dataset."""
         pin(self._groups, data, bundle, held=False)
 
     def pins(self, data: TrainingData) -> list[str]:
-        """The versions of the bundles that hold a dataset."""
+        """The versions of the bundles that pin a dataset."""
         return pins(self._groups, data)
 
 
 def open_store(root: str | Path | None = None) -> FeatureStore:
-    """The store of a root; by default of `SHROFF_STORE`."""
+    """The store under a root; by default `SHROFF_STORE`."""
     from shroff.settings import Settings
 
     return FeatureStore(root or Settings.read().store)

@@ -1,6 +1,4 @@
-"""What a project computes, as groups of the store: its features, and the payments that they are
-of.
-"""
+"""A project's features, and its payments, as groups of the store."""
 
 from __future__ import annotations
 
@@ -77,9 +75,7 @@ def feature_table(features: FeatureGroup, plan: Plan) -> Group:
 
 
 def payment_table(frame: pl.DataFrame, schema: Schema) -> Group:
-    """The group of the store that holds clean payments; amounts are in minor units, as they are at
-    rest.
-    """
+    """The group of clean payments, with amounts in minor units."""
     return Group(
         name=PAYMENTS,
         description="The clean payments that features are computed of.",
@@ -99,11 +95,10 @@ def project_set(
     maturity: str = "30d",
     split: Split | None = None,
 ) -> TrainingSet:
-    """The training dataset of a project: its payments with all of its features, as
-    `shroff features` stores them.
+    """The training dataset of a project: its payments with all features of `shroff features`.
 
     Args:
-        known_by: the moment by which labels are known; by default they are what the log says.
+        known_by: the moment by which labels are known; by default those of the log count.
 
     Raises:
         ConfigurationError: a moment for labels, and the schema names no label.

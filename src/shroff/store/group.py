@@ -1,4 +1,4 @@
-"""What a group of the store is: its columns, the key of its rows, and when they were known."""
+"""A group of the store: its columns, the key of its rows, and when they became known."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         kind: `integer`, `number`, `text`, `boolean` or `time` (UTC, microseconds).
         unit: what a value counts, such as `EUR`, `payments` or `seconds`.
         description: for people.
-        definition: what computes it, where something does; it is part of the group's fingerprint.
+        definition: what computes it, if anything; it is included in the group's fingerprint.
     """
 
     kind: Kind
@@ -41,19 +41,18 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 class Group(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """A versioned table of the store: rows of an entity, true from their event time and known from
-    their arrival on.
+    """A versioned table of an entity's rows, valid from event time, known from arrival.
 
     No two rows are equal in key, event time and arrival: a correction of a row is the same key and
     event time with a later arrival.
 
     Args:
         name: letters, digits, `_` and `-`.
-        key: the column, or columns, that say whose row it is.
-        time: the column that says when it happened.
+        key: the column or columns that identify the entity.
+        time: the column of event times.
         columns: every other column; key, time and arrival may stand here too, with a unit or a
             description.
-        arrival: the column that says when the row reached the system; by default when it happened.
+        arrival: the column of arrivals, when rows reached the system; by default the event time.
         version: 1 or more; raise it when a column changes its meaning.
         description, owner: for people.
         tags: words to find it by.
@@ -123,7 +122,7 @@ class Group(
 
     @property
     def known_at(self) -> str:
-        """The column that says from when on a row is known."""
+        """The column of arrivals."""
         return self.arrival or self.time
 
     @property
@@ -143,9 +142,7 @@ class Group(
                 raise UnknownColumn(f"group {self.label}: unknown column `{name}`{hint}")
 
     def fingerprint(self) -> str:
-        """SHA-256 of what the group's values mean: equal exactly for equal definitions; no
-        description is in it.
-        """
+        """SHA-256 of the group's definition without descriptions; equal for equal definitions."""
         meaning = {
             name: (one.kind, one.unit, one.definition) for name, one in sorted(self.columns.items())
         }
@@ -157,7 +154,7 @@ class Group(
         """The columns that this definition adds to a stored one of the same name and version.
 
         Raises:
-            ConfigurationError: anything else differs in meaning; the sentence says what.
+            ConfigurationError: something else differs in meaning.
         """
         changes = list(_changes(stored, self))
         if changes:

@@ -1,4 +1,4 @@
-"""The groups of a store, by what its catalog says of them."""
+"""The groups of a store, by its catalog."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Groups:
         self.catalog = Catalog(root, options)
 
     def put(self, group: Group) -> GroupTable:
-        """The table of a group; made where there is none, and given the columns that it lacks.
+        """The table of a group, made if it is missing, with columns added that it lacks.
 
         Raises:
             ConfigurationError: the store has the group's version with another definition, or a
@@ -58,9 +58,7 @@ class Groups:
         return table
 
     def fitting(self, group: Group) -> Group:
-        """A group that has no version of its own, under the highest that it fits, or the one
-        after.
-        """
+        """A group without a version, under the highest version that it fits, or the next one."""
         known = [one for one in self.all() if one.name == group.name]
         if not known:
             return group
@@ -73,7 +71,7 @@ class Groups:
         return now
 
     def table(self, name: str, version: int | None = None) -> GroupTable:
-        """The table of a group that the store has, by its name; its highest version by default.
+        """The table of an existing group by name; by default its highest version.
 
         Raises:
             NotFound: there is no such group.
@@ -96,7 +94,7 @@ class Groups:
         )
 
     def move(self, group: Group, folder: str) -> None:
-        """Say that a group's rows are in another folder from now on."""
+        """Record that a group's rows are in another folder from now on."""
 
         def decide(every: list[Entry]) -> Entry:
             known = [
@@ -111,9 +109,7 @@ class Groups:
         self.catalog.change(decide)
 
     def reserve(self, beginning: str) -> str:
-        """A new folder under the root, known to the catalog, so that what is left in it can be
-        found and removed.
-        """
+        """A new folder under the root, known to the catalog so that leftovers can be removed."""
         folder = f"{beginning}{secrets.token_hex(8)}"
         self.catalog.change(
             lambda _: Entry(sort="folder", name=folder, version=0, document={"reserved": True})
@@ -121,16 +117,15 @@ class Groups:
         return folder
 
     def sweep(self) -> None:
-        """Remove folders that nothing stands for: what somebody did not finish, or did not finish
-        removing.
+        """Remove folders without a valid entry: unfinished writes, and unfinished removals.
 
-        Whoever is still writing to one of them is refused in the end, and begins again.
+        A writer that still uses one of them is refused at the end, and starts again.
         """
         every = self.catalog.changes()
         for folder in sorted(folders(every) | _reserved(every)):
 
             def revoke(every: list[Entry], folder: str = folder) -> Entry | None:
-                # decided anew: meanwhile something may stand there
+                # decided anew: meanwhile the folder may have got an entry
                 stands = folder in folders(standing(every))
                 held = folder in _reserved(standing(every))
                 return (
@@ -149,14 +144,12 @@ class Groups:
 
 
 def _unused(every: list[Entry], folder: str) -> str:
-    """A folder that nothing was ever in: what is removed from one that is used again could be the
-    wrong.
-    """
+    """A folder that was never used: in a reused one, a removal could hit new files."""
     return f"{folder}-{secrets.token_hex(4)}" if folder in folders(every) else folder
 
 
 def folders(entries: Iterable[Entry]) -> set[str]:
-    """The folders in which entries keep rows."""
+    """The folders of entries."""
     return {one.document["folder"] for one in entries if "folder" in one.document}
 
 
@@ -165,10 +158,10 @@ def _reserved(entries: Iterable[Entry]) -> set[str]:
 
 
 def require_reserved(entries: Iterable[Entry], folder: str) -> None:
-    """Check that nobody swept a folder while it was written.
+    """Check that no process removed a folder while it was written.
 
     Raises:
-        StoreUnavailable: somebody did.
+        StoreUnavailable: one did.
     """
     if folder not in _reserved(entries):
         raise StoreUnavailable(
@@ -177,7 +170,7 @@ def require_reserved(entries: Iterable[Entry], folder: str) -> None:
 
 
 def require_free(entries: Iterable[Entry], sort: str, name: str) -> None:
-    """Check that no group, or no dataset, has this name: a name is one thing.
+    """Check that no group, or no dataset, has this name: a name is unique among both.
 
     Raises:
         ConfigurationError: one has.
@@ -189,7 +182,7 @@ def require_free(entries: Iterable[Entry], sort: str, name: str) -> None:
 
 
 def definition(entry: Entry) -> Group:
-    """The group that an entry of the catalog is of."""
+    """The group of an entry of the catalog."""
     return msgspec.convert(entry.document["group"], Group)
 
 

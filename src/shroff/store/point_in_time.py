@@ -1,14 +1,13 @@
-"""Point in time: of an entity's rows, the one that stood for somebody who looked at a moment.
+"""Point in time: the row of an entity that was valid, and known, at a payment's moment.
 
-For a payment of time `t` that arrived at `a` it is the row with the latest event time, and of
-several the latest arrival, among those with `time(j) ≤ t` and `arrival(j) < a`: the window law. Of
-the payment's own rows, keyed by what the payment itself is keyed by, those with `arrival(j) = a`
-count too: its features are known with it.
+For a payment of time `t` that arrived at `a`, it is the row with the latest event time, and among
+those the latest arrival, of the rows with `time(j) ≤ t` and `arrival(j) < a`: the window law. Of
+the payment's own rows, which have the same key as the payment, those with `arrival(j) = a` count
+too: its features are known with it.
 
-Mostly rows arrive in the order of their times, and then it is one as-of join. Where the row that it
-finds had not arrived, a second one, over the earliest arrival of a row and all after it, finds the
-last that had; only where rows arrived in another order than they happened are they looked at one by
-one.
+If rows arrive in the order of their times, which is usual, one as-of join finds it. If the row
+found had not arrived, a second as-of join, over the earliest arrival of each row and all later
+ones, finds the last that had. Only rows that arrived out of order are checked one by one.
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ class Matches:
     """Which row each payment sees.
 
     Attributes:
-        rows: the rows that were looked at.
-        index: which of them stood, null where there was none.
-        status: `present`; `not_yet_known`, where all rows of the entity came later; `never`, where
-            it has none.
+        rows: the rows that were searched.
+        index: which of them was valid, null for none.
+        status: `present`; `not_yet_known`, if all rows of the entity came later; `never`, if it has
+            none.
     """
 
     rows: pl.DataFrame
@@ -50,7 +49,7 @@ class Matches:
     status: pl.Series
 
     def values(self, names: Sequence[str]) -> pl.DataFrame:
-        """These columns of the rows that stood, null where there was none."""
+        """These columns of the valid rows, null for none."""
         return self.rows.select(pl.col(name).gather(self.index) for name in names)
 
 
@@ -64,7 +63,7 @@ def match(
     known: tuple[str, str],
     own: bool = False,
 ) -> Matches:
-    """The row that stood for each payment.
+    """The valid row for each payment.
 
     Args:
         payments: in order of event time.
@@ -112,7 +111,7 @@ def match(
 def _as_of(
     left: pl.DataFrame, right: pl.DataFrame, by: list[str], left_on: str, right_on: str
 ) -> pl.DataFrame:
-    # both are sorted within each key, which is all that it needs
+    # both are sorted within each key, which suffices
     return left.join_asof(
         right,
         left_on=left_on,
@@ -125,8 +124,8 @@ def _as_of(
 
 
 def _arrived(late: pl.DataFrame, right: pl.DataFrame, by: list[str]) -> pl.Series:
-    """The same for payments of which the row found first had not arrived."""
-    # mostly they are of few keys
+    """The same for payments whose first row found had not arrived."""
+    # these are usually payments of few keys
     mine = right.join(late.select(by), on=by, how="semi", maintain_order="left")
     place = mine[_ROW].to_numpy()
     mine = mine.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(_ROW))
@@ -137,7 +136,7 @@ def _arrived(late: pl.DataFrame, right: pl.DataFrame, by: list[str]) -> pl.Serie
     )
     before = mine.select(pl.col(_ROW).shift(1, fill_value=-1).over(by)).to_series().to_numpy()
     found = np.searchsorted(place, late[_ROW].to_numpy())
-    # of what is before `bound` some may have arrived, of what is after it nothing
+    # rows before `bound` may have arrived, later ones have not
     index = np.where(bound < 0, -1, np.minimum(found, bound))
     back = _walk_back(index, before, mine[_KNOWN].to_numpy(), late[_SEES].to_numpy())
     return pl.Series(np.where(back < 0, -1, place[back])).replace(-1, None)

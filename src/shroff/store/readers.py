@@ -1,6 +1,7 @@
-"""What a training dataset holds, for other libraries: pandas, PyArrow, NumPy, TensorFlow, Spark.
+"""Readers of a training dataset for pandas, PyArrow, NumPy, TensorFlow and Spark.
 
-Each is loaded when it is asked for. Polars needs none of them: `TrainingData.read` and `scan`.
+Each library is imported when its reader is called. Polars needs none: `TrainingData.read` and
+`scan`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 UNDEFINED: Final = "undefined"
-"""What a missing text is where a library knows no missing one; as for detectors."""
+"""A missing text for libraries that have none; the same as for detectors."""
 
 _SPARK: Final[dict[Kind, str]] = {
     "integer": "bigint",
@@ -39,7 +40,7 @@ _UNREADABLE: Final = ("deletionVectors", "columnMapping")
 
 
 def to_pandas(rows: pl.DataFrame) -> pd.DataFrame:
-    """A pandas table; a missing value is what pandas has for it.
+    """A pandas table, with missing values as pandas has them.
 
     Raises:
         MissingExtra: pandas or pyarrow is not installed.
@@ -81,8 +82,7 @@ def to_tensorflow(
     label: str | None,
     batch: int,
 ) -> tf.data.Dataset:
-    """Batches read from the store one after the other: a dictionary of columns, and the label
-    beside it if named.
+    """Batches read from the store in turn: a dictionary of columns, and the label if named.
 
     Numbers and integers are float64 with NaN for a missing value, texts have `undefined` for it,
     times are microseconds since 1970.
@@ -98,7 +98,7 @@ def to_tensorflow(
     types = {name: _tensor_type(tensorflow, kinds[name].kind) for name in columns}
 
     def batches() -> Iterator[Any]:
-        # as many rows as a file holds are in memory, not the table
+        # only the rows of one file are in memory
         for part in rows.select(columns).collect_batches(
             maintain_order=True, chunk_size=max(batch, _BATCH_ROWS)
         ):
@@ -151,7 +151,7 @@ def to_spark(
             "files alone would give deleted rows or other names; read it with Spark's Delta jar."
         )
     schema = ", ".join(f"`{name}` {_SPARK[column.kind]}" for name, column in columns.items())
-    # a column that was added later is not in older files, and null there
+    # older files lack a column that was added later: it is null there
     return session.read.schema(schema).parquet(*map(_spark_path, table.file_uris()))
 
 

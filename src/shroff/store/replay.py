@@ -1,7 +1,7 @@
-"""A group's table written again under the same version numbers, without some of its rows.
+"""Rewriting a group's table under the same version numbers, without some of its rows.
 
-Delta keeps every version for good, and so do its files, its log and the statistics in it. To take
-somebody out of all of them the table is written anew, commit by commit, and the old one is removed.
+Delta keeps every version, in its files, its log and the statistics in it. To remove a person from
+all of them, the table is rewritten commit by commit, and the old one is deleted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NOTHING: Final = {ROWS: "0", STATISTICS: "{}", GONE: "true"}
 
 
 def replay(old: GroupTable, new: Place, keep: Keep) -> None:
-    """Write all versions of a table to a place where nothing is, with the rows that are to be kept.
+    """Write all versions of a table to an empty place, with the rows to keep.
 
     A version whose files were vacuumed keeps its number and the name of its batch, and cannot be
     read.
@@ -51,7 +51,7 @@ def replay(old: GroupTable, new: Place, keep: Keep) -> None:
         group = definition_of(old.place.open(version.delta))
         new.extend(new.open(), group.columns, metadata(group))
         brought = None if version.gone else old.place.added(version.delta)
-        # what is appended to rows that are gone cannot be read either
+        # rows appended to vacuumed ones cannot be read either
         lost = brought is None or (lost and not version.replaces)
         _commit(
             new, version, group, None if lost or brought is None else keep(_whole(brought, group))
@@ -60,14 +60,14 @@ def replay(old: GroupTable, new: Place, keep: Keep) -> None:
 
 
 def _whole(rows: pl.DataFrame, group: Group) -> pl.DataFrame:
-    """Rows of a file under the definition that they were written by."""
+    """Rows of a file under the definition by which they were written."""
     if rows.width == 0:
         rows = pl.DataFrame(schema=dict.fromkeys(group.columns, pl.Null))
     return conform(rows, group)
 
 
 def _commit(new: Place, version: Version, group: Group, rows: pl.DataFrame | None) -> None:
-    # of which rows a batch was stays known, so that it is not written again
+    # the batch keeps its mark, so that it is not written again
     mark = (f"batch:{version.batch}", int(version.content[:15], 16)) if version.batch else None
     if rows is None:
         facts = {BATCH: version.batch, CONTENT: version.content, **_NOTHING}

@@ -1,6 +1,4 @@
-"""Statistics of what a write brought: counts, nulls, extremes, quantiles and the commonest values,
-by column.
-"""
+"""Statistics of a write by column: counts, nulls, extremes, quantiles, most frequent values."""
 
 from __future__ import annotations
 
@@ -20,14 +18,14 @@ Value = int | float | str | bool | None
 
 
 class ColumnStatistics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one column holds. Of a key there are counts only: its values name somebody.
+    """Statistics of one column; of a key only counts, because its values identify people.
 
     Attributes:
         rows, nulls, distinct: counts; `distinct` counts values, not nulls.
-        not_finite: how many numbers are NaN or infinite; extremes and quantiles are of the others.
+        not_finite: how many numbers are NaN or infinite; extremes and quantiles leave them out.
         min, max: the extremes of numbers and times; times in ISO 8601.
         quantiles: of numbers, by their share such as `0.5`.
-        top: the commonest values of texts and booleans, with how often each occurs.
+        top: the most frequent values of texts and booleans, with their counts.
     """
 
     rows: int

@@ -1,6 +1,4 @@
-"""One group's table: batches written once each, versions that stay readable, what each write
-brought.
-"""
+"""One group's table: batches written once, readable versions, statistics of each write."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 AsOf = int | datetime | None
-"""A version by its number, or the one that stood at a moment; None is the newest."""
+"""A version by its number, or the one that was valid at a moment; None is the newest."""
 
 BATCH: Final = "shroff.batch"
 ROWS: Final = "shroff.rows"
@@ -46,11 +44,11 @@ class Version:
 
     Attributes:
         number: from 1 on; `delta` is the Delta version that it made.
-        batch: the name that whoever wrote it gave; a replacement of all rows has none.
-        rows: how many rows it brought; `content` is their SHA-256.
-        replaces: whether its rows took the place of all before.
-        gone: whether its files had been vacuumed when somebody was forgotten.
-        statistics: of the rows it brought, by column.
+        batch: the name that its writer gave; a replacement of all rows has none.
+        rows: how many rows it added; `content` is their SHA-256.
+        replaces: whether its rows replaced all earlier ones.
+        gone: whether its files had been vacuumed before an erasure.
+        statistics: those of the rows it added, by column.
     """
 
     number: int
@@ -88,11 +86,11 @@ class GroupTable:
 
         Args:
             rows: the group's columns, in any order.
-            batch: a name, such as the day that the rows are of. Whoever does not know whether a
-                write is in writes the same batch again.
+            batch: a name, such as the day of the rows. After a write whose outcome is unknown,
+                write the same batch again.
 
         Raises:
-            BadFile: rows that do not fit the group, or that it has already by key, event time and
+            BadFile: rows that do not fit the group, or that it already has by key, event time and
                 arrival.
             BatchConflict: a batch of this name was written with other rows.
             StoreUnavailable: the storage does not answer, or others wrote first every time.
@@ -103,7 +101,7 @@ class GroupTable:
                 f"{_MAX_NAME_CHARACTERS} printable characters."
             )
         whole, facts = self._checked(rows, batch)
-        # of a name, the transaction's number says of which rows it is
+        # the number of the batch's transaction identifies its rows
         mark = (f"batch:{batch}", int(facts[CONTENT][:15], 16))
 
         def attempt() -> Version:
@@ -122,8 +120,7 @@ class GroupTable:
         return in_turn(attempt, f"group {self.group.label}")
 
     def replace(self, rows: pl.DataFrame) -> Version:
-        """Put rows in the place of all there are; the versions before stay readable. The same rows
-        change nothing.
+        """Replace all rows; earlier versions stay readable. The same rows again change nothing.
 
         Raises:
             BadFile: rows that do not fit the group.
@@ -142,7 +139,7 @@ class GroupTable:
         return in_turn(attempt, f"group {self.group.label}")
 
     def _checked(self, rows: pl.DataFrame, batch: str) -> tuple[pl.DataFrame, dict[str, str]]:
-        """Rows as they are stored, and what the commit says of them."""
+        """Rows as they are stored, and their commit's description."""
         whole = conform(rows, self.group)
         return whole, facts_of(whole, self.group, batch)
 
@@ -153,14 +150,15 @@ class GroupTable:
         times: tuple[datetime | None, datetime | None] = (None, None),
         as_of: AsOf = None,
     ) -> pl.DataFrame:
-        """Rows in order of event time, key and arrival; with these columns besides, or all.
+        """Rows in order of event time, key and arrival, with these other columns or all.
 
         Args:
             times: the first event time, and the one before which to stop.
-            as_of: the version by number, or by the moment at which it stood; by default the newest.
+            as_of: the version by number, or by a moment at which it was valid; by default the
+                newest.
 
         Raises:
-            UnknownColumn: a column that the group has not.
+            UnknownColumn: a column that the group does not have.
             NotFound: no such version, or it was vacuumed.
         """
         rows = self.scan(columns, times=times, as_of=as_of)
@@ -174,7 +172,7 @@ class GroupTable:
         times: tuple[datetime | None, datetime | None] = (None, None),
         as_of: AsOf = None,
     ) -> pl.LazyFrame:
-        """What `read` reads, in no order, when it is collected."""
+        """The rows of `read`, lazily, in no particular order."""
         self.group.require(columns or ())
         table = self.place.open(self._readable(as_of).delta)
         there = {one.name for one in table.schema().fields}
@@ -206,7 +204,7 @@ class GroupTable:
             return []
 
     def version(self, as_of: AsOf = None) -> Version:
-        """One write: the newest, the one of a number, or the one that stood at a moment.
+        """One write: the newest, by number, or the one that was valid at a moment.
 
         Raises:
             NotFound: there was none.
@@ -240,7 +238,7 @@ class GroupTable:
         return version
 
     def create(self) -> None:
-        """Make the table, or add to it the columns and descriptions that the group has by now."""
+        """Make the table, or add columns and descriptions that the group has got since."""
         in_turn(lambda: self._ready(make=True), f"group {self.group.label}")
 
     def stored(self) -> Group | None:
@@ -282,7 +280,7 @@ class GroupTable:
         return table
 
     def _found(self, table: DeltaTable, batch: str) -> Version:
-        """The newest version of a batch that was just written."""
+        """The newest version of the batch just written."""
         for version in self._versions(table):
             if version.batch == batch:
                 return version
@@ -291,7 +289,7 @@ class GroupTable:
         )
 
     def _require_new(self, table: DeltaTable, rows: pl.DataFrame) -> None:
-        """Check that the table has none of the rows, reading only what lies within their times."""
+        """Check that the table has none of the rows; reads only rows within their times."""
         if rows.is_empty():
             return
         time = pl.col(self.group.time)
@@ -329,17 +327,17 @@ def _version(entry: Mapping[str, Any]) -> Version:
 
 
 def metadata(group: Group) -> dict[str, str]:
-    """What the metadata of a table say of its group."""
+    """The metadata of a table for its group."""
     return {_DEFINITION: msgspec.json.encode(group).decode(), _FINGERPRINT: group.fingerprint()}
 
 
 def indexed(group: Group) -> list[str]:
-    """The columns whose extremes the log may keep: times, which name nobody."""
+    """The columns whose extremes the log may keep: times, which identify nobody."""
     return group.order[len(group.key) :]
 
 
 def facts_of(rows: pl.DataFrame, group: Group, batch: str) -> dict[str, str]:
-    """What a commit says of rows that conform to a group."""
+    """A commit's description of rows that conform to a group."""
     return {
         BATCH: batch,
         ROWS: str(len(rows)),

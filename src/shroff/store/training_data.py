@@ -1,6 +1,4 @@
-"""A training dataset as it was made: what it is, what it was made of, and its rows to learn
-from.
-"""
+"""A training dataset: its manifest, its lineage, and its rows to learn from."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ if TYPE_CHECKING:
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
-    """One group that a dataset was made of: `asked` is how the definition names it, `number` the
-    write, `delta` the Delta version that it made.
-    """
+    """A group that a dataset was made of: its name as `asked`, the write and the version."""
 
     asked: str
     group: str
@@ -41,16 +37,16 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a training dataset is; it holds no value of a row.
+    """The manifest of a training dataset; it holds no value of a row.
 
     Attributes:
-        definition: how it was asked for.
+        definition: that of the dataset.
         group: its columns, key and times.
         origin: of each joined column, the group it comes from.
         rows: how many payments; `content` is the SHA-256 of their values.
-        lineage: the exact versions of the groups it was made of.
+        lineage: the exact versions of the groups that it was made of.
         left_out: how many payments of the group are not in it, by reason.
-        parts: payments by part, and how many of them are fraud where there are labels.
+        parts: payments by part, and frauds among them where there are labels.
         folder: where its rows are, under the root.
     """
 
@@ -78,13 +74,13 @@ class TrainingData:
     def read(
         self, columns: Sequence[str] | None = None, *, part: str | None = None
     ) -> pl.DataFrame:
-        """The payments in order of event time and key: key and times, and these columns or all.
+        """The payments in order of event time and key: key, times, and these columns or all.
 
         Args:
-            part: those of one part.
+            part: only the payments of this part.
 
         Raises:
-            UnknownColumn: a column that the dataset has not.
+            UnknownColumn: a column that the dataset does not have.
             NotFound: there is no such part.
         """
         first = [self.manifest.group.time, *self.manifest.group.key]
@@ -93,7 +89,7 @@ class TrainingData:
     def scan(
         self, columns: Sequence[str] | None = None, *, part: str | None = None
     ) -> pl.LazyFrame:
-        """What `read` reads, in order of the key, when it is collected."""
+        """The rows of `read`, lazily, in order of the key."""
         if part is None:
             return self.table.scan(columns)
         chosen = None if columns is None else list(columns)
@@ -105,11 +101,11 @@ class TrainingData:
     def pandas(
         self, columns: Sequence[str] | None = None, *, part: str | None = None
     ) -> pd.DataFrame:
-        """What `read` gives, as a pandas table."""
+        """The rows of `read` as a pandas table."""
         return readers.to_pandas(self.read(columns, part=part))
 
     def arrow(self, columns: Sequence[str] | None = None, *, part: str | None = None) -> pa.Table:
-        """What `read` gives, as a PyArrow table."""
+        """The rows of `read` as a PyArrow table."""
         return readers.to_arrow(self.read(columns, part=part))
 
     def numpy(self, columns: Sequence[str], *, part: str | None = None) -> Floats:
@@ -128,11 +124,10 @@ class TrainingData:
         part: str | None = None,
         batch: int = 1_024,
     ) -> tf.data.Dataset:
-        """Batches as `tf.data` takes them, read one after the other: the dataset may be larger than
-        memory.
+        """Batches for `tf.data`, read in turn: the dataset may be larger than memory.
 
         Args:
-            label: the column that comes beside the dictionary of the others.
+            label: the column that is given beside the dictionary of the others.
         """
         every = list(dict.fromkeys([*columns, *([label] if label else [])]))
         rows = self.scan(every, part=part)
@@ -150,7 +145,7 @@ class TrainingData:
         return whole if part is None else whole.where(whole[PART] == self._part(part))
 
     def status(self, column: str) -> pl.DataFrame:
-        """Of each payment whether it has a value of a joined column, in the order of `read`.
+        """Whether each payment has a value of a joined column, in the order of `read`.
 
         Returns:
             The key, and `status`: `present`; `null`, where the row that stood has none;
@@ -174,16 +169,14 @@ class TrainingData:
         )
 
     def status_of(self, column: str) -> str:
-        """The column that says whether a row stood for a payment, of the group that a column comes
-        from.
-        """
+        """The status column of the group that a column comes from."""
         mine = [
             name
             for name, origin in self.manifest.origin.items()
             if origin == self.manifest.origin[column]
         ]
         ends = [name for name in mine if name.endswith(self.manifest.origin[column] + STATUS)]
-        # with two prefixes a group is joined twice: the nearest prefix is its own
+        # a group joined twice has two prefixes: the longest that fits is the column's
         return max(ends, key=lambda name: len(_common(name, column)))
 
     def _part(self, part: str) -> str:

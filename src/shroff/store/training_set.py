@@ -1,6 +1,4 @@
-"""What a training dataset is made of: payments, what is joined to them, labels known by a day, and
-parts.
-"""
+"""The definition of a training dataset: payments, joined groups, labels by a day, and parts."""
 
 from __future__ import annotations
 
@@ -16,11 +14,9 @@ from shroff.features.window import micros
 from shroff.store.group import NAME
 
 PART: Final = "part"
-"""The column that says to which part a payment belongs, where there is a split."""
+"""The column of a payment's part, where there is a split."""
 STATUS: Final = "_status"
-"""Behind the name of a group: the column that says for each payment whether a row of the group
-stood for it.
-"""
+"""The suffix of a group's status column: whether a row of the group was valid for the payment."""
 
 
 class Joined(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -28,10 +24,10 @@ class Joined(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 
     Args:
         group: its name, or `name@version`; by default the highest version.
-        columns: those that are taken; by default all but key and times.
+        columns: the columns to join; by default all but key and times.
         on: the columns of the payments that hold the group's key, in its order; by default those of
             the same names.
-        prefix: before the names of its columns, where another has them too.
+        prefix: put before the names of its columns, where another group has equal ones.
     """
 
     group: str
@@ -51,7 +47,7 @@ class Joined(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 class Labels(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """Which payments have a label, as it was known by a moment.
+    """Which payments have a label, by what was known at a moment.
 
     A payment is left out, and counted by the reason, if its label is missing or came later, or if
     it counts as genuine but is younger than the maturity: a fraud may still be reported.
@@ -85,9 +81,7 @@ class Labels(
 
     @property
     def mature_until(self) -> datetime:
-        """The latest time of a payment that counts as genuine; of younger ones only frauds are
-        left.
-        """
+        """The latest time of a payment that counts as genuine; later ones are frauds only."""
         return self.known_by - timedelta(microseconds=micros(self.maturity))
 
 
@@ -99,9 +93,9 @@ class Split(
 
     Args:
         by: `time`, the earliest payments in the first part; or `random`.
-        gap: by time, how much before each later part belongs to no part, so that labels of the part
-            before could be known.
-        seed: of the random parts: the same payments and seed, the same parts.
+        gap: by time, how long before each later part payments belong to no part, so that labels of
+            the earlier part could be known.
+        seed: the same payments and seed give the same random parts.
     """
 
     parts: Mapping[str, float]
@@ -132,13 +126,13 @@ class Split(
 class TrainingSet(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """A training dataset: each payment of a group, with what was known of it when it arrived.
+    """A training dataset: each payment of a group, with what was known of it at its arrival.
 
     Args:
-        name: letters, digits, `_` and `-`; each creation from other data is a version of it.
+        name: letters, digits, `_` and `-`; each creation from other data is a new version.
         of: the group whose rows are the payments, or `name@version`.
-        columns: its columns that are taken; by default all.
-        joined: groups that are joined, by names or as `Joined`.
+        columns: its columns to take; by default all.
+        joined: the groups to join, by name or as `Joined`.
         times: the first event time, and the one before which to stop.
         description, owner: for people; `tags` are words to find it by.
 
@@ -167,5 +161,5 @@ class TrainingSet(
 
     @property
     def joins(self) -> tuple[Joined, ...]:
-        """What is joined."""
+        """The groups to join, as `Joined`."""
         return self.joined  # type: ignore[return-value]  # as __post_init__ left it

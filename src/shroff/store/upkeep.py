@@ -1,4 +1,4 @@
-"""Upkeep: old files go, what datasets and bundles were made of stays."""
+"""Upkeep: old files are removed; versions of datasets and bundles stay."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ WEEK_HOURS: Final = 168
 def vacuum(
     datasets: Datasets, table: GroupTable, *, hours: int = WEEK_HOURS, dry_run: bool = False
 ) -> list[str]:
-    """Remove the files that no version needs: not the newest, none that a dataset was made of, none
-    of the last hours.
+    """Remove files, except those of the newest version, of datasets' versions, or the last hours.
 
     Args:
-        hours: no less than a writer or a reader may take.
+        hours: at least as long as a writer or a reader may take.
 
     Returns:
-        The files that went, or would go.
+        The files that were, or would be, removed.
     """
     if hours < 0:
         raise ConfigurationError(f"expected a number of hours from 0 on, got {hours}.")
@@ -35,7 +34,7 @@ def vacuum(
 
 
 def pins(groups: Groups, data: TrainingData) -> list[str]:
-    """The bundles that hold a dataset."""
+    """The bundles that pin a dataset."""
     found = [
         one
         for one in groups.catalog.entries("pin")
@@ -45,9 +44,7 @@ def pins(groups: Groups, data: TrainingData) -> list[str]:
 
 
 def pin(groups: Groups, data: TrainingData, bundle: str, *, held: bool = True) -> None:
-    """Hold a dataset for a bundle, by the bundle's version, so that it cannot be deleted; or hold
-    it no more.
-    """
+    """Pin a dataset for a bundle, so that it cannot be deleted, or remove the pin."""
 
     def decide(every: list[Entry]) -> Entry:
         mine = [
@@ -64,10 +61,10 @@ def pin(groups: Groups, data: TrainingData, bundle: str, *, held: bool = True) -
 
 
 def delete_dataset(groups: Groups, data: TrainingData) -> None:
-    """Take a dataset away: its rows, and its entry in the catalog.
+    """Delete a dataset: its rows, and its entry in the catalog.
 
     Raises:
-        ConfigurationError: a bundle holds it.
+        ConfigurationError: a bundle pins it.
     """
 
     def decide(every: list[Entry]) -> Entry:
@@ -88,8 +85,7 @@ def delete_dataset(groups: Groups, data: TrainingData) -> None:
 
 
 def delete_group(groups: Groups, datasets: Datasets, table: GroupTable) -> None:
-    """Take a version of a group away: its rows with all their history, and its entry in the
-    catalog.
+    """Delete a version of a group: its rows with their history, and its entry in the catalog.
 
     Raises:
         ConfigurationError: a training dataset was made of it.
@@ -97,7 +93,7 @@ def delete_group(groups: Groups, datasets: Datasets, table: GroupTable) -> None:
     group = table.group
 
     def decide(every: list[Entry]) -> Entry:
-        # asked while nothing comes between
+        # checked in the same turn, so no writer comes between
         held = sorted({name for names in pinned(datasets.all(), group).values() for name in names})
         if held:
             raise ConfigurationError(

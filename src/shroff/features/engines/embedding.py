@@ -1,6 +1,4 @@
-"""The vectors of payments from those of their tokens: of a table, and of one payment, equal whole
-numbers.
-"""
+"""Vectors of payments, summed from those of their tokens: equal by table and by payment."""
 
 from __future__ import annotations
 
@@ -21,8 +19,8 @@ from shroff.features.vectors import TokenTable
 VectorReader = Callable[[int, int, Mapping[str, Value]], tuple[int, ...]]
 """The vector of a payment from its amount in units, its time in microseconds and its values."""
 
-SCALE: Final = money.UNITS
-"""Whole numbers of a vector in one, as of an amount."""
+UNITS_PER_COMPONENT: Final = money.UNITS
+"""Integer units in 1.0 of a component, as in 1.00 of an amount."""
 
 
 def vectors_of(table: TokenTable, schema: Schema, frame: pl.DataFrame) -> NDArray[np.int64]:
@@ -46,7 +44,7 @@ def vectors_of(table: TokenTable, schema: Schema, frame: pl.DataFrame) -> NDArra
 
 
 def vector_reader(table: TokenTable, schema: Schema) -> VectorReader:
-    """The same of one payment.
+    """The same for one payment.
 
     Raises:
         ConfigurationError: they are not learned.
@@ -63,13 +61,11 @@ def vector_reader(table: TokenTable, schema: Schema) -> VectorReader:
 
 
 def component_columns(plan: Plan, frame: pl.DataFrame, read: Collection[str]) -> list[pl.Series]:
-    """The components of vectors that are among the names `read`, as features of the payment alone
-    read them.
-    """
+    """The components among the names `read`, as columns for features of the payment alone."""
     columns: list[pl.Series] = []
     for table in plan.vectors.values():
         if set(read) & set(table.components):
-            found = vectors_of(table, plan.schema, frame) / SCALE
+            found = vectors_of(table, plan.schema, frame) / UNITS_PER_COMPONENT
             columns += [pl.Series(name, found[:, at]) for at, name in enumerate(table.components)]
     return columns
 

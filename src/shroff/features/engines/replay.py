@@ -1,6 +1,4 @@
-"""Replay: drive the online engine over a table as if its payments, results and labels came one by
-one.
-"""
+"""Replay: feed an online engine with a table's payments, results and labels, one by one."""
 
 from __future__ import annotations
 
@@ -15,8 +13,8 @@ from shroff.collect.labels import HISTORY, said_of
 from shroff.collect.payment import Value, payments
 from shroff.features.engines.online import Engine, OnlineEngine
 from shroff.features.group import FeatureGroup
-from shroff.features.plan import Later
-from shroff.features.window import FOREVER
+from shroff.features.streams import Later
+from shroff.features.window import END_OF_TIME_US
 
 
 def replay(
@@ -27,7 +25,7 @@ def replay(
 
 
 def replay_with(engine: Engine, frame: pl.DataFrame) -> pl.DataFrame:
-    """The features an engine gives for a clean table, whatever its state is and holds already."""
+    """The features that an engine gives for a clean table, in whatever state it is."""
     schema = engine.plan.schema
     rows = [features for features in feed(engine, frame) if features is not None]
     order = _arrival_order(frame, schema)
@@ -46,8 +44,8 @@ def warmed(
 ) -> OnlineEngine:
     """An engine that has seen a clean table, with the results and labels it has.
 
-    With it new features begin as if they had always been there: build it while the old ones serve,
-    let it see what came since, and swap it in; or pour it into a state in Redis.
+    It lets new features start with their full history: build it while the old ones serve, let it
+    see what came since, and swap it in; or pour it into a state in Redis.
     """
     engine = OnlineEngine(groups, schema, lateness=lateness)
     for _ in feed(engine, history):
@@ -56,10 +54,9 @@ def warmed(
 
 
 def feed(
-    engine: Engine, frame: pl.DataFrame, *, known: int = FOREVER
+    engine: Engine, frame: pl.DataFrame, *, known: int = END_OF_TIME_US
 ) -> Iterator[dict[str, Value] | None]:
-    """Observe a table's payments in order of arrival, with results and labels in between when they
-    arrived.
+    """Observe a table's payments in order of arrival, and results and labels as they arrived.
 
     Results and labels that arrived after the last payment come after it, up to `known`
     (microseconds since the epoch). Yields the features of each payment, in order of arrival.
@@ -111,9 +108,7 @@ def _kinds(schema: Schema) -> tuple[tuple[Later, str | None, str | None], ...]:
 
 
 def _later_events(ordered: pl.DataFrame, engine: Engine, schema: Schema) -> Iterator[_Event]:
-    """Results and labels with an arrival of their own, in its order; never before their
-    payment's.
-    """
+    """Results and labels that have an arrival, in its order; never before their payment."""
     events: list[_Event] = []
     arrival = schema.arrived_at or schema.time
     for kind, column, moment in _kinds(schema):
@@ -134,7 +129,7 @@ def _later_events(ordered: pl.DataFrame, engine: Engine, schema: Schema) -> Iter
             "\0row", when.alias("\0at"), schema.id, column
         ).iter_rows():
             events.append(_Event(at, row, identifier, kind, value))
-    # of one payment, what was said first comes first
+    # the sort is stable: events of one arrival and row stay in order
     events.sort(key=lambda event: event[:2])
     return iter(events)
 

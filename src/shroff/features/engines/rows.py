@@ -1,6 +1,6 @@
-"""Features of one payment alone, as both engines need them: expressions and calendar parts.
+"""Features of one payment alone, over a table and by payment: expressions and calendar fields.
 
-`column` gives the Polars expression, `reader` the function over one payment's values; equal
+`column` gives the Polars expression, `reader` the function over one payment's values, with equal
 results.
 """
 
@@ -16,8 +16,8 @@ import polars as pl
 from shroff.collect.payment import Value
 from shroff.collect.times import EPOCH
 from shroff.expression import Expression
-from shroff.features.plan import RowFeature
 from shroff.features.row import Calendar, CalendarPart
+from shroff.features.streams import RowFeature
 
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 PARTS_OF_DAY: Final = ("Night", "Morning", "Afternoon", "Evening")
@@ -29,8 +29,8 @@ _FIRST_WEEKDAY: Final = 3
 def with_rows(
     frame: pl.DataFrame, features: Iterable[RowFeature], time: str, zone: str | None
 ) -> pl.DataFrame:
-    """A table with these features as further columns, those that do not read each other at once."""
-    # what several of them need is found once
+    """The table with these features as columns; those independent of each other in one pass."""
+    # the lazy plan computes shared expressions once
     table, together = frame.lazy(), dict[str, pl.Expr]()
     for feature in features:
         if isinstance(feature.source, Expression) and feature.source.columns & together.keys():
@@ -69,7 +69,7 @@ def _calendar_column(part: CalendarPart, time: pl.Expr, zone: str | None) -> pl.
         local = time.dt.convert_time_zone(zone)
         hour, weekday = local.dt.hour().cast(pl.Int64), local.dt.weekday().cast(pl.Int64) - 1
     else:
-        # hours fit into half the bits, which halves the work
+        # hours fit into 32 bits, which halves the work
         hours = (time.to_physical() // _HOUR).cast(pl.Int32, wrap_numerical=True)
         hour, weekday = hours % 24, (hours // 24 + _FIRST_WEEKDAY) % 7
     if part == "hour":

@@ -1,5 +1,4 @@
-"""The batch engine: features of a whole table on one machine, with compiled loops over Polars
-columns.
+"""The batch engine: features of a whole table on one machine, in compiled loops over columns.
 
 `compute` takes a table in memory, `compute_file` one on disk that may be larger than memory. The
 engine groups the rows by each entity in turn and computes partitions of its keys in parallel, each
@@ -10,10 +9,18 @@ measures are differences of running totals, or folds.
     disk            a table larger than memory, bucket by bucket
     encoded_table   columns as integers, rows grouped by key
     partition       some keys of an entity: their windows and measures
-    spans           the events of a partition, and where windows over them begin and end
-    kernel, folds   the compiled loops: windows, and what is kept over them
-    bigint_folds    the same for sums that leave 64 bits
-    grouping        codes of values, and rows grouped by code, compiled
+    spans           where windows over a partition's events begin and end
+
+and the compiled loops:
+
+    grouping        codes of values, and rows grouped by code
+    events          payments and events by key, in order
+    kernel          windows, walked over them
+    moves           how a fold reads what enters and leaves a window
+    sum_folds       counts, totals, scatter
+    code_folds      measures of how often each value occurs
+    order_folds     extremes, first and last event, decay
+    bigint_folds    sums that leave 64 bits, in Python's integers
     string_views    short strings as integers, read in place
 """
 

@@ -1,9 +1,7 @@
-"""Folds over sums that leave 64 bits: the same measures as `folds`, in Python's integers, which
-have no end.
+"""Folds over sums that leave 64 bits, in Python's integers, which are unbounded.
 
-One key whose values add up to so much is rare, so this may be slow; the online engine sums in the
-same integers always. A total is given as the double nearest to it, which is the first thing that
-every formula makes of one.
+Few keys have values that add up to so much, so this may be slow; the online engine always sums in
+Python's integers. A total becomes the nearest double, as every formula would make of it.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ import numpy as np
 
 from shroff.arrays import Floats
 from shroff.features import aggregates
-from shroff.features.aggregates import NONE
+from shroff.features.aggregates import MISSING
 from shroff.features.engines.batch.grouping import Int
 from shroff.features.engines.batch.kernel import Trace
 
@@ -30,7 +28,7 @@ def total(trace: Trace, column: Int) -> Floats:
 
 
 def scatter(trace: Trace, column: Int) -> Floats:
-    """Σ(x − mean)², rounded as `folds.scatter` rounds it."""
+    """Σ(x − mean)², rounded as `sum_folds.scatter` rounds it."""
     count = held = squares = 0
     out = []
     for moves in _values(trace, column):
@@ -43,7 +41,7 @@ def scatter(trace: Trace, column: Int) -> Floats:
 
 
 def decayed(trace: Trace, column: Int, steps: Int, now: Int, weights: Floats) -> Floats:
-    """The sum of a column, each event weighted by how many steps old it is; see `folds.decayed`."""
+    """The sum of a column, weighted by age in steps; see `order_folds.decayed`."""
     step_of, weight, last = steps.tolist(), weights.tolist(), len(weights) - 1
     sums: Counter[int] = Counter()
     out = []
@@ -60,11 +58,9 @@ def decayed(trace: Trace, column: Int, steps: Int, now: Int, weights: Floats) ->
 
 
 def _values(trace: Trace, column: Int) -> Iterator[list[tuple[int, int, int]]]:
-    """Before each payment: the events with a value that enter (1) or leave (-1), and their
-    values.
-    """
+    """By payment, the events with a value that enter (1) or leave (-1) before it, with values."""
     moves, units, at = trace.moves.tolist(), column.tolist(), 0
     for end in trace.ends.tolist():
         signed = [(move, 1) if move >= 0 else (~move, -1) for move in moves[at:end]]
-        yield [(event, sign, units[event]) for event, sign in signed if units[event] != NONE]
+        yield [(event, sign, units[event]) for event, sign in signed if units[event] != MISSING]
         at = end

@@ -24,7 +24,7 @@ from shroff.arrays import Floats
 from shroff.collect import Schema, require_clean
 from shroff.collect.sources import parquet_rows, scan, written_whole
 from shroff.features.engines.batch.engine import aggregates, finished, one_ahead
-from shroff.features.engines.parts import ROW, Part, payment_columns, split
+from shroff.features.engines.subplans import ROW, Subplan, payment_columns, subplans
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 
@@ -118,15 +118,15 @@ def compute_slices(
         written_whole(target) as file,
     ):
         held = [
-            _held(part, plan.schema, slices, Path(folder) / str(part.number), memory, pool)
-            for part in split(plan)
+            _held(subplan, plan.schema, slices, Path(folder) / str(subplan.number), memory, pool)
+            for subplan in subplans(plan)
         ]
 
         def together(number: int) -> pl.DataFrame:
             return _together(
                 plan,
                 slices[number],
-                [found for part in held for found in part.columns(number, slices)],
+                [found for one in held for found in one.columns(number, slices)],
             )
 
         def batches(*_: object) -> Iterator[pl.DataFrame]:
@@ -152,11 +152,10 @@ def _room(memory: int) -> int:
 
 
 class _Held:
-    """One part's aggregates on disk: a file per bucket, in it one block per slice; texts in files
-    of their own.
+    """A subplan's aggregates on disk: a file per bucket, a block per slice, texts apart.
 
-    `blocks`: by slice, the file and place of its rows (their places in the slice) and numbers, and
-    how many.
+    `blocks`: by slice, where its rows (their places in the slice) and numbers begin in which file,
+    and how many rows there are.
     """
 
     def __init__(self, plan: Plan, slices: int) -> None:
@@ -189,7 +188,7 @@ class _Held:
                         )
 
     def columns(self, number: int, slices: Sequence[Slice]) -> list[pl.Series]:
-        """The part's aggregates of one slice."""
+        """The subplan's aggregates of one slice."""
         names = self.numbers
         values: Floats = np.full((len(names), slices[number].rows), np.nan)
         said = np.full(slices[number].rows, -1)
@@ -216,20 +215,25 @@ def _texts_of(path: Path, number: int) -> Path:
 
 
 def _held(
-    part: Part, schema: Schema, slices: Sequence[Slice], folder: Path, memory: int, pool: Executor
+    subplan: Subplan,
+    schema: Schema,
+    slices: Sequence[Slice],
+    folder: Path,
+    memory: int,
+    pool: Executor,
 ) -> _Held:
-    """Compute one part, bucket by bucket."""
+    """Compute one subplan, bucket by bucket."""
     rows = sum(piece.rows for piece in slices)
-    each = bytes_per_row(len(part.columns), len(part.features))
+    each = bytes_per_row(len(subplan.columns), len(subplan.features))
     buckets = min(_MAX_BUCKETS, max(1, -(-rows * each * 2 // _room(memory))))
     folder.mkdir()
 
     def spread(number: int) -> None:
-        _spread(part, slices[number], folder, f"{number:06d}", buckets)
+        _spread(subplan, slices[number], folder, f"{number:06d}", buckets)
 
     for _ in one_ahead(pool, spread, range(len(slices))):
         pass
-    plan, arrival = part.plan(schema), schema.arrived_at or schema.time
+    plan, arrival = subplan.plan(schema), schema.arrived_at or schema.time
     held = _Held(plan, len(slices))
     for bucket in range(buckets):
         files = sorted(folder.glob(f"{bucket:03d}-*"))
@@ -247,12 +251,12 @@ def _held(
     return held
 
 
-def _spread(part: Part, piece: Slice, folder: Path, name: str, buckets: int) -> None:
-    """Write the rows of a slice that have the part's key, each to its bucket."""
-    columns = part.columns_of(piece.table.collect_schema().names())
+def _spread(subplan: Subplan, piece: Slice, folder: Path, name: str, buckets: int) -> None:
+    """Write the rows of a slice that have the subplan's key, each to its bucket."""
+    columns = subplan.columns_of(piece.table.collect_schema().names())
     frame = piece.table.select(columns).collect().with_row_index(ROW, offset=piece.first)
-    frame = frame.cast({ROW: pl.Int64}).drop_nulls(part.key)
-    frame = frame.with_columns((pl.struct(part.key).hash() % buckets).alias(_BUCKET))
+    frame = frame.cast({ROW: pl.Int64}).drop_nulls(subplan.key)
+    frame = frame.with_columns((pl.struct(subplan.key).hash() % buckets).alias(_BUCKET))
     for (place,), rows in frame.partition_by(_BUCKET, as_dict=True, include_key=False).items():
         rows.write_ipc(folder / f"{place:03d}-{name}", compression="lz4")
 

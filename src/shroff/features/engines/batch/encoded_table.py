@@ -1,6 +1,4 @@
-"""A clean table as the sweep wants it: whole numbers by row, in order of arrival, and its rows by
-key.
-"""
+"""A clean table as integer columns in order of arrival, and its rows grouped by key."""
 
 from __future__ import annotations
 
@@ -17,14 +15,15 @@ from numpy.typing import NDArray
 from shroff.collect import Schema, money
 from shroff.collect.currencies import in_major
 from shroff.collect.labels import HISTORY, rows_of, standing
-from shroff.features.aggregates import LARGEST, NONE
-from shroff.features.engines.batch import grouping, kernel, string_views
+from shroff.features.aggregates import MAX_UNITS, MISSING
+from shroff.features.engines.batch import grouping, string_views
+from shroff.features.engines.batch.events import Lives
 from shroff.features.engines.batch.grouping import Flags, Int, Int32
-from shroff.features.engines.batch.kernel import Lives
 from shroff.features.engines.embedding import vectors_of
-from shroff.features.plan import Later, Output, Plan, Stream
+from shroff.features.plan import Plan
+from shroff.features.streams import Later, Output, Stream
 from shroff.features.vectors import TokenTable
-from shroff.features.window import FOREVER
+from shroff.features.window import END_OF_TIME_US
 
 Name = str | tuple[str, str]
 """A column of the schema; or `(KEPT, condition)`, whether a row meets it, `(KNOWN, condition)`,
@@ -35,8 +34,8 @@ that became known, microseconds.
 KEPT: Final = "kept"
 KNOWN: Final = "known"
 SINCE: Final = "since"
-HIGHEST: Final = 2.0**62
-"""What a sum of 64 bits must stay below, as doubles add it up, which round."""
+MAX_INT64_SUM: Final = 2.0**62
+"""Sums of 64 bits must stay below this, estimated in doubles, which round."""
 
 NO_TIMES: Final = np.empty(0, np.int64)
 NO_LIVES: Final = Lives(np.empty(0, np.int32), NO_TIMES, NO_TIMES, NO_TIMES)
@@ -49,7 +48,7 @@ _Role = tuple[str | None, str | None]
 class Keyed(NamedTuple):
     """The rows of each key of an entity: those of key `k` are `rows[starts[k]:starts[k + 1]]`.
 
-    `places`: where each row is among them; rows without a key come after all others, in one place.
+    `places`: where each row is in `rows`; rows without a key share the place after the last.
     """
 
     starts: Int
@@ -61,13 +60,13 @@ class EncodedTable:
     """A table in order of arrival.
 
     Attributes:
-        columns: what measures read: times in microseconds, numbers in ten-thousandths (`NONE` for
-            no value), codes of names (-1 for no value).
+        columns: what measures read: times in microseconds, numbers in ten-thousandths (`MISSING`
+            for no value), codes of names (-1 for none).
         names: how many different codes a column has.
         summable: whether no sum of a column over all rows can leave 64 bits.
         components: the columns that a vector consists of, by its name.
-        lives: by condition, payments that meet it for a while, because their label changed; places
-            are rows.
+        lives: by condition, payments that met it for a while, until their label changed; places are
+            rows.
     """
 
     def __init__(self, plan: Plan, frame: pl.DataFrame) -> None:
@@ -80,9 +79,7 @@ class EncodedTable:
         self.lives: dict[str, Lives] = {}
 
     def prepare(self, plan: Plan, pool: Executor) -> list[Future[None]]:
-        """Make all that the plan's aggregates read; returns the futures still running once names
-        are encoded.
-        """
+        """Encode what aggregates read; returns the futures still running once names are done."""
         read = {name for stream in plan.streams for name in stream.columns}
         read |= {
             measure.column
@@ -96,7 +93,7 @@ class EncodedTable:
         read.difference_update(*((table.name, *table.components) for table in embedded))
         numbers = sorted(name for name in read if self.schema.scales[name] in ("amount", "numeric"))
         names = sorted(read.difference(numbers))
-        # of the streams of one condition, the one that needs most of it
+        # of streams with one condition, the one that also needs an order
         by_need = sorted(plan.streams, key=lambda stream: stream.ordered)
         streams = {stream.where.sql: stream for stream in by_need if stream.where is not None}
         codes = pool.map(self._codes, names)
@@ -152,7 +149,7 @@ class EncodedTable:
         for at in _slices(len(values)):
             part, coded = values[at], codes[at]
             if not (names.gather(coded[coded >= 0]) == part.drop_nulls()).all():
-                # two values share a hash: their codes are no good
+                # two values share a hash: encode the values themselves
                 places = (
                     values.cast(pl.Categorical(pl.Categories.random())).to_physical().fill_null(0)
                 )
@@ -163,13 +160,13 @@ class EncodedTable:
 
     def _measured(self, name: str) -> None:
         column = self.columns[name] = self._units(name)
-        few = len(column) * kernel.largest(column) < HIGHEST
-        self.summable[name] = few or kernel.size(column, NONE) < HIGHEST
+        few = len(column) * grouping.largest(column) < MAX_INT64_SUM
+        self.summable[name] = few or grouping.size(column, MISSING) < MAX_INT64_SUM
 
     def _embed(self, table: TokenTable) -> None:
         found = vectors_of(table, self.schema, self.frame)
         for at, name in enumerate(table.components):
-            # however many payments there are, their vectors of 16 bits add up to less than 62 bits
+            # components have 16 bits, so even 2³² payments add up to less than 62 bits
             self.columns[name], self.summable[name] = np.ascontiguousarray(found[:, at]), True
 
     def _meeting(self, stream: Stream) -> None:
@@ -182,13 +179,13 @@ class EncodedTable:
         else:
             units = (
                 (pl.col(name) * money.UNITS)
-                .clip(-LARGEST, LARGEST)
+                .clip(-MAX_UNITS, MAX_UNITS)
                 .round(mode="half_to_even")
                 .cast(pl.Int64)
             )
         found = np.empty(len(frame), np.int64)
         for at in _slices(len(frame)):
-            found[at] = frame[at].select(units.fill_null(NONE)).to_series().to_numpy()
+            found[at] = frame[at].select(units.fill_null(MISSING)).to_series().to_numpy()
         return found
 
     def _kept(self, stream: Stream) -> dict[Name, NDArray[Any]]:
@@ -215,9 +212,7 @@ class EncodedTable:
     def _lived(
         self, where: str, stream: Stream, later: Sequence[_Role], changes: pl.DataFrame
     ) -> dict[Name, NDArray[Any]]:
-        """The same where labels change: those that did are events from one change up to the
-        next.
-        """
+        """`_kept` where labels change: a payment is an event from one change to the next."""
         label, moment = str(self.schema.label), str(self.schema.labelled_at)
         rows = rows_of(changes).to_numpy()
         read = {
@@ -234,7 +229,7 @@ class EncodedTable:
         )
         passes, moments = self._passes(said, stream, later), self._moments(rows, said, later)
         known = self._known(rows, moments)
-        changed, gone = np.zeros(len(rows), np.bool_), np.full(len(rows), FOREVER)
+        changed, gone = np.zeros(len(rows), np.bool_), np.full(len(rows), END_OF_TIME_US)
         again = np.flatnonzero(rows[1:] == rows[:-1])
         changed[again] = changed[again + 1] = True
         gone[again] = known[again + 1]
@@ -254,7 +249,7 @@ class EncodedTable:
         )
 
     def _passes(self, frame: pl.DataFrame, stream: Stream, later: Sequence[_Role]) -> Flags:
-        """Which rows meet a stream's condition, once what it needs has arrived."""
+        """Which rows meet a stream's condition, with all later events arrived that it needs."""
         if stream.where is None:
             return np.ones(len(frame), np.bool_)
         needed = [pl.col(name).is_not_null() for pair in later for name in pair if name is not None]
@@ -265,9 +260,7 @@ class EncodedTable:
         return (mask if len(mask) == len(frame) else mask.new_from_index(0, len(frame))).to_numpy()
 
     def _moments(self, rows: Int, frame: pl.DataFrame, later: Sequence[_Role]) -> Int:
-        """When all that is to come of payments (their rows, and their columns) had arrived; never
-        before themselves.
-        """
+        """When all later events of payments had arrived; never before the payments themselves."""
         moments = self._arrivals[rows]
         for _, moment in later:
             if moment is not None:
@@ -275,7 +268,7 @@ class EncodedTable:
         return moments
 
     def _known(self, rows: Int, moments: Int) -> Int:
-        """The last row that does not see payments which became known at these moments."""
+        """The last row that does not see the payments known from these moments on."""
         return np.maximum(rows, np.searchsorted(self._arrivals, moments, side="right") - 1)
 
     def _since(self, rows: Int, moments: Int) -> Int:
@@ -289,9 +282,7 @@ class EncodedTable:
 
 
 def within(lives: Lives, keyed: Keyed, start: int, stop: int) -> Lives:
-    """Those of some rows that are among the places `start` … `stop - 1` of an entity, by their
-    place from `start`.
-    """
+    """The lives among an entity's places `start` … `stop - 1`, counted from `start`."""
     places = keyed.places[lives.places].astype(np.int64)
     own = (places >= start) & (places < stop)
     return Lives(
@@ -307,19 +298,17 @@ def _roles(schema: Schema) -> dict[Later, _Role]:
 
 
 def people(frame: pl.DataFrame, schema: Schema, read: Collection[str]) -> pl.DataFrame:
-    """A table as an expression over these columns reads it: amounts in major units, as people write
-    them.
-    """
+    """The table with amounts in major units where an expression over these columns reads them."""
     amounts = in_major(schema, read)
     return frame.with_columns(amounts) if amounts else frame
 
 
 def _slices(rows: int) -> Iterator[slice]:
-    """A table slice by slice, so that what is in between is small and its memory is used again."""
+    """A table slice by slice: intermediate results stay small and reuse their memory."""
     for start in range(0, rows, _SLICE_ROWS):
         yield slice(start, min(start + _SLICE_ROWS, rows))
 
 
 def _epoch(column: pl.Series) -> Int:
     numbers = column.to_physical()
-    return (numbers.fill_null(NONE) if numbers.null_count() else numbers).to_numpy()
+    return (numbers.fill_null(MISSING) if numbers.null_count() else numbers).to_numpy()

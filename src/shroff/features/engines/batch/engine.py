@@ -22,7 +22,8 @@ from shroff.features.engines.batch.partition import Partition, compiled
 from shroff.features.engines.embedding import component_columns
 from shroff.features.engines.rows import with_rows
 from shroff.features.group import FeatureGroup
-from shroff.features.plan import Output, Plan
+from shroff.features.plan import Plan
+from shroff.features.streams import Output
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -48,7 +49,7 @@ def compute(groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema)
 
 
 def compute_plan(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
-    """`compute` for a plan that is there already."""
+    """`compute` for an existing plan."""
     schema = plan.schema
     require_clean(frame.schema, schema)
     plan.require_one_currency(lambda: codes_of(frame, schema))
@@ -115,7 +116,7 @@ def _of_entity(
     )
     _all(pool.map(work, partitions(keyed)))
     for found in values.values():
-        # what rows without a key have
+        # the place that rows without a key share
         found[-1] = np.nan
 
     def by_row(output: Output) -> pl.Series:
@@ -124,7 +125,7 @@ def _of_entity(
         found = pl.Series(output.name, column, nan_to_null=not numbers)
         if output.text is None:
             return found
-        # the row that says it
+        # the values are row numbers: gather the texts
         return table.frame[output.text].gather(found.cast(pl.UInt32)).alias(output.name)
 
     return list(pool.map(by_row, outputs))
@@ -133,7 +134,7 @@ def _of_entity(
 def one_ahead(
     pool: Executor, make: Callable[[Item], Made], items: Iterable[Item]
 ) -> Iterator[Made]:
-    """What is made of each item, the next one in the making."""
+    """What is made of each item, while a thread already makes the next."""
     waiting: deque[Future[Made]] = deque()
     for item in items:
         waiting.append(pool.submit(make, item))
@@ -144,7 +145,7 @@ def one_ahead(
 
 
 def _all(work: Iterable[None]) -> None:
-    """Wait for all of it; what goes wrong in it is raised here."""
+    """Wait for all work; its errors are raised here."""
     for _ in work:
         pass
 
@@ -168,7 +169,7 @@ def finished(plan: Plan, frame: pl.DataFrame, columns: list[pl.Series]) -> pl.Da
         if isinstance(row.source, Expression)
         for name in row.source.columns
     }
-    # columns that nothing reads are left alone: a table that was read in chunks would be copied
+    # only columns that are read: `rechunk` copies a table that was read in chunks
     needed = (
         {schema.id}
         if not plan.rows

@@ -1,4 +1,4 @@
-"""Grouping, compiled: values become codes, and rows are grouped by code."""
+"""Columns, compiled: values become codes, rows are grouped by code, values are moved by place."""
 
 from __future__ import annotations
 
@@ -195,3 +195,31 @@ def with_room(items: Int32, room: int) -> Int32:
     longer = np.empty(max(room, 2 * len(items)), np.int32)
     longer[: len(items)] = items
     return longer
+
+
+@njit(cache=True, nogil=True)
+def size(values: Int, none: int) -> float:
+    """The sum of absolute values, about."""
+    total = 0.0
+    for value in values:
+        if value != none:
+            total += abs(float(value))
+    return total
+
+
+@njit(cache=True, nogil=True)
+def largest(values: Int) -> int:
+    """The largest absolute value, 0 without values; that of -2**63 is negative here."""
+    most = 0
+    for value in values:
+        most = max(most, abs(value))
+    return most
+
+
+@njit(cache=True, nogil=True)
+def take(values: Int, places: Int32) -> Int:
+    """The values at these places."""
+    taken = np.empty(len(places), np.int64)
+    for at in range(len(places)):
+        taken[at] = values[np.uint32(places[at])]
+    return taken

@@ -1,182 +1,36 @@
-"""The compiled ground: the window is walked over the payments of each key.
+"""The window law over a table, compiled: a window is walked over the payments of each key.
 
-Here the window law is applied to a table. Where a key's payments and events came in order, the
-events that a payment sees lie side by side: `edge` finds where they begin and end, in one pass, and
-what is summed over them is a difference of two running totals (`Span`). Otherwise, and for what is
-no sum, `trace` walks the payments in order of arrival and writes down which events enter the window
-before each and which leave it; what is kept over the window is then a fold over those moves
-(`folds`), which knows nothing of time, keys or lateness. An event is switched on when it arrives,
-wherever it lies in time, and the window's edges move both ways; so late and out-of-order events are
-no special case. (A payment that is late by a day moves the edges back by a day and forth again.)
+Where a key's payments and events came in order, the events that a payment sees lie side by side:
+`edges` finds where they begin and end, in one pass, and a sum over them is a difference of two
+running totals (`Span`). For everything else `trace` walks the payments in order of arrival and
+writes down which events enter the window before each payment and which leave it. A measure is then
+a fold over those moves, which knows nothing of time, keys or lateness. An event is switched on when
+it arrives, wherever it lies in time, and the window's edges move both ways; so late and
+out-of-order events are no special case. (A payment that is late by a day moves the edges back by a
+day and forth again.)
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from shroff.features import window
-from shroff.features.engines.batch.grouping import Flags, Int, Int32, with_room
-from shroff.features.window import FOREVER, Window
+from shroff.features.engines.batch.events import Events, Queries
+from shroff.features.engines.batch.grouping import Int, Int32, with_room
+from shroff.features.window import END_OF_TIME_US, Window
 
 _upto = njit(inline="always")(window.upto)
 
 
 @njit(cache=True, nogil=True)
-def size(values: Int, none: int) -> float:
-    """The sum of absolute values, about."""
-    total = 0.0
-    for value in values:
-        if value != none:
-            total += abs(float(value))
-    return total
-
-
-@njit(cache=True, nogil=True)
-def largest(values: Int) -> int:
-    """The largest absolute value, 0 without values; that of -2**63 is negative here."""
-    most = 0
-    for value in values:
-        most = max(most, abs(value))
-    return most
-
-
-@njit(cache=True, nogil=True)
-def take(values: Int, places: Int32) -> Int:
-    """The values at these places."""
-    taken = np.empty(len(places), np.int64)
-    for at in range(len(places)):
-        taken[at] = values[np.uint32(places[at])]
-    return taken
-
-
-class Queries(NamedTuple):
-    """Payments by key, in order of arrival.
-
-    `rows` are their places in the table, which is in order of arrival; `times` are microseconds.
-    """
-
-    starts: Int
-    rows: Int32
-    times: Int
-
-
-class Lives(NamedTuple):
-    """Payments that are events for a while, because their label changed: by payment (its place
-    among the queries).
-
-    `known`: the row of the last payment that does not see it yet; `gone`: that of the last one that
-    still does; `since`: when it became known, microseconds.
-    """
-
-    places: Int32
-    known: Int
-    gone: Int
-    since: Int
-
-
-class Events(NamedTuple):
-    """Events by key, in order of (time, arrival).
-
-    `places`: which of the queries each event is. `known`: the row of the last payment that does not
-    see it. `arrivals`: by key, the positions in order of becoming known. `ordered`, by key: both
-    payments and events came in order of time, and stay. `plain`: all did, every payment is an
-    event, and known to the next one. `gone`: the row of the last payment that still sees it, and
-    `departures`, by key, the positions in order of going; both are empty where every event stays.
-    """
-
-    starts: Int
-    places: Int32
-    times: Int
-    known: Int
-    arrivals: Int32
-    ordered: Flags
-    plain: bool
-    gone: Int
-    departures: Int32
-
-
-@njit(cache=True, nogil=True)
-def settle(queries: Queries, keep: Flags, known: Int, since: Int, lives: Lives) -> Events:
-    """The payments that are events, in order of time.
-
-    Args:
-        keep, known: by query, whether it is an event for good, and the row of the last payment that
-            does not see it.
-        since: by query, when it became known, where that decides which of two events of one moment
-            is first; empty where the order of the payments does, or nothing depends on it.
-        lives: those that are events for a while.
-    """
-    keys = len(queries.starts) - 1
-    ordered = np.empty(keys, np.bool_)
-    for key in range(keys):
-        ordered[key] = _rising(queries.times[queries.starts[key] : queries.starts[key + 1]])
-    everything = np.arange(len(keep), dtype=np.int32)
-    none, stays = np.empty(0, np.int64), np.empty(0, np.int32)
-    if ordered.all() and len(lives.places) == 0 and _plain(queries, keep, known):
-        return Events(
-            queries.starts, everything, queries.times, known, everything, ordered, True, none, stays
-        )
-    places = everything[keep]
-    ranks, gone, departures = take(known, places), none, stays
-    moments = take(since, places) if len(since) > 0 else none
-    if len(lives.places) > 0:
-        gone = np.concatenate((np.full(len(places), FOREVER), lives.gone))
-        moments = np.concatenate((moments, lives.since)) if len(since) > 0 else none
-        places, ranks = np.concatenate((places, lives.places)), np.concatenate((ranks, lives.known))
-        order = np.argsort(places, kind="mergesort")
-        places, ranks, gone = places[order], ranks[order], gone[order]
-        moments = moments[order] if len(since) > 0 else none
-        departures = np.arange(len(places), dtype=np.int32)
-    starts = np.searchsorted(places, queries.starts)
-    times = take(queries.times, places)
-    arrivals = np.arange(len(places), dtype=np.int32)
-    for key in range(keys):
-        low, high = starts[key], starts[key + 1]
-        if not ordered[key] or len(since) > 0:
-            order = np.arange(low, high)
-            if len(since) > 0:
-                order = low + np.argsort(moments[low:high], kind="mergesort")
-            order = order[np.argsort(times[order], kind="mergesort")]
-            places[low:high], ranks[low:high] = places[order], ranks[order]
-            times[low:high] = times[order]
-            if len(gone) > 0:
-                gone[low:high] = gone[order]
-        if not _rising(ranks[low:high]):
-            ordered[key] = False
-            arrivals[low:high] = low + np.argsort(ranks[low:high], kind="mergesort")
-        if len(gone) > 0 and (gone[low:high] < FOREVER).any():
-            ordered[key] = False
-            departures[low:high] = low + np.argsort(gone[low:high], kind="mergesort")
-    return Events(starts, places, times, ranks, arrivals, ordered, False, gone, departures)
-
-
-@njit(inline="always")
-def _plain(queries: Queries, keep: Flags, known: Int) -> bool:
-    plain = True
-    for query in range(len(keep)):
-        plain &= keep[query] & (known[query] == queries.rows[query])
-    return plain
-
-
-@njit(inline="always")
-def _rising(values: NDArray[np.signedinteger[Any]]) -> bool:
-    rising = True
-    for at in range(1, len(values)):
-        rising &= bool(values[at] >= values[at - 1])
-    return rising
-
-
-@njit(cache=True, nogil=True)
 def edges(queries: Queries, events: Events, shifts: Int, resolution: int) -> NDArray[np.int32]:
-    """By shift and payment, how many events happened up to so long before it: the place of the
-    first that is later.
+    """By shift and payment, the place of the first event after the payment's time less the shift.
 
-    Only for keys in order. All shifts are walked at once, so that the processor waits for none of
-    them alone.
+    Only for ordered keys. All shifts are walked together, which hides the latency of memory.
     """
     places = np.empty((len(shifts), len(queries.times)), np.int32)
     at = np.empty(len(shifts), np.uint64)
@@ -194,7 +48,7 @@ def edges(queries: Queries, events: Events, shifts: Int, resolution: int) -> NDA
 
 @njit(cache=True, nogil=True)
 def seen(queries: Queries, events: Events, current: int) -> Int32:
-    """By payment, how many events it may see: those known before it, itself too if `current` is 1.
+    """By payment, how many events it sees: those known before it, and itself if `current` is 1.
 
     Only for keys in order.
     """
@@ -216,8 +70,8 @@ def seen(queries: Queries, events: Events, current: int) -> Int32:
 def _passed(values: Int, at: np.uint64, last: np.uint64, bound: int) -> np.uint64:
     """The first place from `at` on, before `last`, whose rising value is over the bound.
 
-    It is mostly near, so the next three values are compared together, without a branch to
-    mispredict.
+    It is mostly near, so the next three values are compared together, without a branch that could
+    be mispredicted.
     """
     # unsigned places spare the compiler the check for negative indices
     one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
@@ -232,9 +86,7 @@ def _passed(values: Int, at: np.uint64, last: np.uint64, bound: int) -> np.uint6
 
 
 class Span(NamedTuple):
-    """Where the events of a window lie, of keys in order: before each payment those from `low` up
-    to before `high`.
-    """
+    """Where a window's events lie, for ordered keys: by payment, places `low` … `high - 1`."""
 
     low: Int32
     high: Int32
@@ -256,8 +108,7 @@ class Trace(NamedTuple):
 
 
 class _Walk(NamedTuple):
-    """A window's way over the payments: by payment, the times it must lie between, and what is
-    found.
+    """A window on its way over the payments: its bounds in time by payment, and what it finds.
 
     `current`: 1 counts the payment itself.
     """
@@ -273,21 +124,18 @@ class _Walk(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def trace(queries: Queries, events: Events, bounds: Window, span: Span) -> Trace:
-    """Walk a window over the payments of some keys; `span` is where its events lie, of those that
-    are in order.
-    """
+    """Walk a window over the payments of some keys; `span` has the events of ordered keys."""
     payments = len(queries.rows)
     oldest, newest = np.empty(payments, np.int64), np.empty(payments, np.int64)
     for query in range(payments):
         time = queries.times[query]
         oldest[query] = _upto(time, bounds.window + bounds.delay, bounds.resolution)
         newest[query] = (
-            _upto(time, bounds.delay, bounds.resolution) if bounds.delay > 0 else FOREVER
+            _upto(time, bounds.delay, bounds.resolution) if bounds.delay > 0 else END_OF_TIME_US
         )
     ends, held = np.empty(payments, np.int64), np.empty(payments, np.int64)
     walk = _Walk(queries, events, int(bounds.include_current), oldest, newest, ends, held)
-    # in order, each event enters at most once and leaves once; one more for a move that is taken
-    # back
+    # of an ordered key each event enters and leaves once; one more for a move that is overwritten
     moves = np.empty(2 * len(events.places) + 1, np.int32)
     made = spread = 0
     for key in range(len(queries.starts) - 1):
@@ -302,7 +150,7 @@ def trace(queries: Queries, events: Events, bounds: Window, span: Span) -> Trace
 
 @njit(cache=True, nogil=True)
 def _march(walk: _Walk, key: int, span: Span, moves: Int32, made: int) -> tuple[int, int]:
-    """A key whose payments and events came in order: both edges of the window only move forward.
+    """An ordered key: both edges of the window only move forward.
 
     Branch-free, because the branches would be mispredicted: in each step the oldest event leaves,
     or the next one enters, or the walk goes on to the next payment.
@@ -331,9 +179,7 @@ def _march(walk: _Walk, key: int, span: Span, moves: Int32, made: int) -> tuple[
 
 @njit(cache=True, nogil=True)
 def _wander(walk: _Walk, key: int, moves: Int32, made: int, delayed: bool) -> tuple[Int32, int]:
-    """Any key: events are switched on as they arrive, and off as they go; the edges move to and
-    fro.
-    """
+    """Any key: events switch on as they arrive and off as they leave; edges move both ways."""
     events, times = walk.events, walk.events.times
     first, last = events.starts[key], events.starts[key + 1]
     on = np.zeros(last - first, np.bool_)

@@ -1,6 +1,4 @@
-"""A partition of keys: its payments and events side by side, its windows traced, their measures
-folded.
-"""
+"""A partition of keys: its payments and events, its windows, and the measures over them."""
 
 from __future__ import annotations
 
@@ -14,20 +12,34 @@ from numba import vectorize
 
 from shroff.arrays import Floats
 from shroff.features import aggregates
-from shroff.features.aggregates import DECAY, NONE, Recipe, term
-from shroff.features.engines.batch import bigint_folds, folds, grouping, kernel
-from shroff.features.engines.batch.encoded_table import HIGHEST, EncodedTable, Keyed, Name, within
+from shroff.features.aggregates import DECAY_WEIGHTS, MISSING, Recipe, term
+from shroff.features.engines.batch import (
+    bigint_folds,
+    code_folds,
+    grouping,
+    kernel,
+    order_folds,
+    sum_folds,
+)
+from shroff.features.engines.batch.encoded_table import (
+    MAX_INT64_SUM,
+    EncodedTable,
+    Keyed,
+    Name,
+    within,
+)
+from shroff.features.engines.batch.events import Events, Queries
 from shroff.features.engines.batch.grouping import Int, Int32
-from shroff.features.engines.batch.kernel import Events, Queries, Span, Trace
+from shroff.features.engines.batch.kernel import Span, Trace
 from shroff.features.engines.batch.spans import Past, Pasts
-from shroff.features.plan import Input, Measure, Output, Slot, Stream
+from shroff.features.streams import Input, Measure, Output, Slot, Stream
 from shroff.features.window import Window
 
 Numbers = Int | Floats
 
 _MIN_RENUMBERED_CODES: Final = 1 << 18
-"""More codes than this are numbered anew in each partition, for the tables that folds count in."""
-_DECAY: Final = np.array(DECAY)
+"""Each partition renumbers more codes than this, to keep the tables small that folds count in."""
+_DECAY_WEIGHTS: Final = np.array(DECAY_WEIGHTS)
 _FLOATS: Final = frozenset({"scatter", "decayed", "away"})
 _PLACED: Final = frozenset[aggregates.Kind]({"first", "last", "latest", "earliest"})
 """Measures of one event, found by its place in the window."""
@@ -64,17 +76,15 @@ class Partition:
                 self.columns[name] = codes.astype(np.int64)
 
     def write(self, output: Output, out: Floats) -> None:
-        """Compute a feature of the payments of these keys into their places, key by key; NaN for no
-        value.
-        """
+        """Write a feature of these keys' payments into their places, by key; NaN for no value."""
         measures = [self._measure(item) for item in output.inputs]
         constants = [self._column_of(constant) for constant in output.constants]
-        # vectorised code divides before it asks whether it may
+        # vectorised code divides before it checks the divisor
         with np.errstate(divide="ignore", invalid="ignore"):
             compiled(output.recipe)(*measures, *constants, out=out[self.places])
 
     def _column_of(self, constant: float) -> Floats:
-        """A constant as a column, so that the processor takes several payments at a time."""
+        """A constant as a column, so that the formula is vectorised."""
         if constant not in self._constants:
             self._constants[constant] = np.full(len(self.queries.rows), constant)
         return self._constants[constant]
@@ -91,30 +101,31 @@ class Partition:
         name = str(measure.column)
         if measure.kind == "quantile":
             codes, values = _ranked(self, name)
-            return folds.quantile(held.trace, _by_event(codes, held.events), values, measure.at)
+            return code_folds.quantile(
+                held.trace, _by_event(codes, held.events), values, measure.at
+            )
         if measure.kind not in _PLACED:
             return FOLDS[measure.kind](self, held, name)
         places = held.nth(measure.at, forward=measure.kind in ("first", "earliest"))
         if measure.kind in ("first", "last"):
-            return folds.pick(places, held.events.times)
+            return order_folds.pick(places, held.events.times)
         if name in self.table.names:
-            return folds.pick(places, self.queries.rows[held.events.places].astype(np.int64))
-        return folds.pick(places, _column(self, held.events, name))
+            return order_folds.pick(places, self.queries.rows[held.events.places].astype(np.int64))
+        return order_folds.pick(places, _column(self, held.events, name))
 
     def overflows(self, name: str) -> bool:
         """Whether the sum of a column over a key may leave 64 bits."""
         if name not in self._overflows:
             column, starts = self.columns[name], self.queries.starts.tolist()
             self._overflows[name] = not self.table.summable[name] and any(
-                kernel.size(column[start:stop], NONE) >= HIGHEST for start, stop in pairwise(starts)
+                grouping.size(column[start:stop], MISSING) >= MAX_INT64_SUM
+                for start, stop in pairwise(starts)
             )
         return self._overflows[name]
 
 
 class Held:
-    """What one window of a partition holds before each payment, found once and folded for each
-    measure.
-    """
+    """One window of a partition: where its events lie, found once and folded for each measure."""
 
     def __init__(self, pasts: Pasts, stream: Stream, window: Window) -> None:
         self._pasts = pasts
@@ -148,14 +159,14 @@ class Held:
     @cached_property
     def edges(self) -> tuple[Int32, Int32]:
         """The positions of the first and the last event in the window."""
-        return folds.edges(self.trace, len(self.events.places))
+        return order_folds.edges(self.trace, len(self.events.places))
 
     def nth(self, n: int, *, forward: bool) -> Int32:
         """The position of the nth event in the window from its beginning (`forward`) or its end."""
         if n == 1:
             return self.edges[0 if forward else 1]
         if (n, forward) not in self._nth:
-            self._nth[n, forward] = folds.nth(self.trace, len(self.events.places), n, forward)
+            self._nth[n, forward] = order_folds.nth(self.trace, len(self.events.places), n, forward)
         return self._nth[n, forward]
 
 
@@ -165,7 +176,7 @@ def _column(partition: Partition, events: Events, name: str) -> Int:
 
 
 def _by_event(column: Int, events: Events) -> Int:
-    return column if events.plain else kernel.take(column, events.places)
+    return column if events.plain else grouping.take(column, events.places)
 
 
 def _ranked(partition: Partition, name: str) -> tuple[Int, Int]:
@@ -174,7 +185,7 @@ def _ranked(partition: Partition, name: str) -> tuple[Int, Int]:
     """
     column, rows = partition.columns[name], partition.queries.rows
     names = name in partition.table.names
-    there = np.flatnonzero(column != (-1 if names else NONE))
+    there = np.flatnonzero(column != (-1 if names else MISSING))
     values, firsts, inverse = np.unique(column[there], return_index=True, return_inverse=True)
     codes = np.full(len(column), -1)
     if names:
@@ -187,7 +198,9 @@ def _ranked(partition: Partition, name: str) -> tuple[Int, Int]:
 
 def _mode(partition: Partition, held: Held, name: str) -> Int:
     codes, values = _ranked(partition, name)
-    return folds.pick(folds.mode(held.trace, _by_event(codes, held.events), len(values)), values)
+    return order_folds.pick(
+        code_folds.mode(held.trace, _by_event(codes, held.events), len(values)), values
+    )
 
 
 def _codes(partition: Partition, held: Held, name: str) -> tuple[Int, int]:
@@ -200,18 +213,18 @@ def _count(partition: Partition, held: Held, name: str) -> Int:
     if not past.ordered:
         return held.trace.held
     if past.keep.all():
-        return folds.width(held.span)
-    return folds.between(
-        held.span, past.running("count", name, lambda: (np.ones(len(past.keep), np.int64), NONE))
+        return sum_folds.width(held.span)
+    return sum_folds.between(
+        held.span, past.running("count", name, lambda: (np.ones(len(past.keep), np.int64), MISSING))
     )
 
 
 def _present(partition: Partition, held: Held, name: str) -> Int:
-    past, none = held.summed, -1 if name in partition.table.names else NONE
+    past, none = held.summed, -1 if name in partition.table.names else MISSING
     if not past.ordered:
-        return folds.present(held.trace, _column(partition, held.events, name), none)
+        return sum_folds.present(held.trace, _column(partition, held.events, name), none)
     there = lambda: ((_column(partition, past.events, name) != none).astype(np.int64), 0)  # noqa: E731  # inline, the call would be too long
-    return folds.between(held.span, past.running("present", name, there))
+    return sum_folds.between(held.span, past.running("present", name, there))
 
 
 def _total(partition: Partition, held: Held, name: str) -> Numbers:
@@ -219,34 +232,36 @@ def _total(partition: Partition, held: Held, name: str) -> Numbers:
         return bigint_folds.total(held.trace, _column(partition, held.events, name))
     past = held.summed
     if not past.ordered:
-        return folds.total(held.trace, _column(partition, held.events, name))
-    return folds.between(
+        return sum_folds.total(held.trace, _column(partition, held.events, name))
+    return sum_folds.between(
         held.span,
-        past.running("total", name, lambda: (_column(partition, past.events, name), NONE)),
+        past.running("total", name, lambda: (_column(partition, past.events, name), MISSING)),
     )
 
 
 def _scatter(partition: Partition, held: Held, name: str) -> Floats:
-    fold = bigint_folds.scatter if partition.overflows(name) else folds.scatter
+    fold = bigint_folds.scatter if partition.overflows(name) else sum_folds.scatter
     return fold(held.trace, _column(partition, held.events, name))
 
 
 def _smallest(partition: Partition, held: Held, name: str) -> Int:
-    return folds.least(held.trace, _column(partition, held.events, name), held.trace.spread)
+    return order_folds.least(held.trace, _column(partition, held.events, name), held.trace.spread)
 
 
 def _largest(partition: Partition, held: Held, name: str) -> Int:
     return _mirrored(
-        folds.least(held.trace, _mirrored(_column(partition, held.events, name)), held.trace.spread)
+        order_folds.least(
+            held.trace, _mirrored(_column(partition, held.events, name)), held.trace.spread
+        )
     )
 
 
 def _mirrored(units: Int) -> Int:
-    return np.where(units == NONE, NONE, -units)
+    return np.where(units == MISSING, MISSING, -units)
 
 
 def _entropy(partition: Partition, held: Held, name: str) -> Int:
-    return folds.entropy(held.trace, *_codes(partition, held, name), _terms(held.trace.spread))
+    return code_folds.entropy(held.trace, *_codes(partition, held, name), _terms(held.trace.spread))
 
 
 def _decayed(partition: Partition, held: Held, name: str) -> Floats:
@@ -256,8 +271,8 @@ def _decayed(partition: Partition, held: Held, name: str) -> Floats:
     if name in partition.columns:
         column = _column(partition, held.events, name)
         if partition.overflows(name):
-            return bigint_folds.decayed(held.trace, column, steps, now, _DECAY)
-    return folds.decayed(held.trace, column, steps, now, *held.edges, _DECAY)
+            return bigint_folds.decayed(held.trace, column, steps, now, _DECAY_WEIGHTS)
+    return order_folds.decayed(held.trace, column, steps, now, *held.edges, _DECAY_WEIGHTS)
 
 
 def _away(partition: Partition, held: Held, name: str) -> Floats:
@@ -281,14 +296,14 @@ FOLDS: Final[dict[aggregates.Kind, Callable[[Partition, Held, str], Numbers]]] =
     "scatter": _scatter,
     "min": _smallest,
     "max": _largest,
-    "distinct": lambda partition, held, name: folds.distinct(
+    "distinct": lambda partition, held, name: code_folds.distinct(
         held.trace, *_codes(partition, held, name)
     ),
-    "own": lambda partition, held, name: folds.own(
+    "own": lambda partition, held, name: code_folds.own(
         held.trace, *_codes(partition, held, name), partition.columns[name]
     ),
     "entropy": _entropy,
-    "top": lambda partition, held, name: folds.top(
+    "top": lambda partition, held, name: code_folds.top(
         held.trace, *_codes(partition, held, name), held.trace.spread
     ),
     "mode": _mode,
@@ -310,15 +325,13 @@ def _table_of_terms(size: int) -> Int:
 
 @cache
 def compiled(recipe: Recipe) -> Callable[..., Floats]:
-    """A recipe's formula over whole columns; not to be compiled in two threads at once."""
+    """A recipe's formula over whole columns. Two threads must not compile it at once."""
     formula: Callable[..., Floats] = vectorize([*_signatures(recipe)], cache=True)(recipe.formula)  # type: ignore[no-untyped-call]  # Numba has no types
     return formula
 
 
 def _signatures(recipe: Recipe) -> Iterable[str]:
-    """By the kinds of the measures: totals are whole numbers or, where they leave 64 bits,
-    doubles.
-    """
+    """The types of the measures: totals are integers or, where they leave 64 bits, doubles."""
     found: dict[str, None] = {}
     for floats in (_FLOATS, _FLOATS | {"total"}):
         kinds = ["float64" if kind in floats else "int64" for kind in recipe.measures]

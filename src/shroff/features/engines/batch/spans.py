@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import numpy as np
 
 from shroff.features import aggregates
-from shroff.features.engines.batch import folds, kernel
+from shroff.features.engines.batch import kernel, sum_folds
 from shroff.features.engines.batch.encoded_table import KEPT, KNOWN, NO_LIVES, NO_TIMES, SINCE, Name
+from shroff.features.engines.batch.events import Events, Lives, Queries, settle
 from shroff.features.engines.batch.grouping import Flags, Int, Int32
-from shroff.features.engines.batch.kernel import Events, Lives, Queries, Span
-from shroff.features.plan import Stream
+from shroff.features.engines.batch.kernel import Span
+from shroff.features.streams import Stream
 from shroff.features.window import Window
 
 
@@ -37,9 +38,7 @@ class Past:
         return past
 
     def span(self, window: Window, beside: Iterable[Window] = ()) -> Span:
-        """Where the events of a window lie, of keys in order; edges are found for those `beside` it
-        too.
-        """
+        """Where a window's events lie, for ordered keys; finds edges of windows `beside` it too."""
         if any((shift, window.resolution) not in self._edges for shift in _shifts(window)):
             self._find_edges(window.resolution, {window, *beside})
         low = self._edges[window.delay + window.window, window.resolution]
@@ -54,14 +53,14 @@ class Past:
     def running(
         self, kind: aggregates.Kind, name: str, column: Callable[[], tuple[Int, int]]
     ) -> Int:
-        """`folds.running` of a column and its value for none, made once."""
+        """`sum_folds.running` of a column and its value for none, computed once."""
         if (kind, name) not in self._running:
             values, none = column()
-            self._running[kind, name] = folds.running(values, self.keep, none)
+            self._running[kind, name] = sum_folds.running(values, self.keep, none)
         return self._running[kind, name]
 
     def _find_edges(self, resolution: int, windows: Collection[Window]) -> None:
-        # windows over other events may have needed some of them before
+        # windows over other events may have found some of them already
         shifts = set[int]().union(*map(_shifts, windows))
         needed = sorted(shift for shift in shifts if (shift, resolution) not in self._edges)
         found = kernel.edges(self.queries, self.events, np.array(needed), resolution)
@@ -76,9 +75,9 @@ class Past:
 
 
 class Pasts:
-    """The events of a partition by the condition that they meet, found once each.
+    """The events of a partition by the condition that they meet, each found once.
 
-    It knows nothing of the partition itself: what is found must go when the partition goes.
+    It has no reference to the partition, so that both are freed without a cycle.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class Pasts:
             own = self.queries.rows.astype(np.int64)
             known, lives = self._columns.get((KNOWN, where), own), self._lives.get(where, NO_LIVES)
             since = self._columns.get((SINCE, where), NO_TIMES)
-            events = kernel.settle(self.queries, self._kept(where), known, since, lives)
+            events = settle(self.queries, self._kept(where), known, since, lives)
             self._found[where, False] = Past(
                 self.queries, events, np.ones(len(events.places), np.bool_)
             )
@@ -123,5 +122,5 @@ class Pasts:
 
 
 def _shifts(window: Window) -> set[int]:
-    """How far before a payment the window begins and ends, unless it ends with it."""
+    """How far before a payment the window begins, and ends if it is delayed."""
     return {window.delay + window.window, window.delay} - {0}

@@ -7,16 +7,16 @@ from typing import NamedTuple, Protocol
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
-from shroff.features.plan import Later, Plan
+from shroff.features.plan import Plan
+from shroff.features.streams import Later
 
 
 class Observed(NamedTuple):
-    """What became of a payment.
+    """What the engine made of a payment.
 
-    `arrived` is its place in the order of the state, in microseconds since the epoch. `features`
-    are None when it came too late to be seen (later than the lateness after the newest payment): it
-    counts nowhere. `again` says that the state had it already: it counts once, and the features are
-    those of its first arrival.
+    `arrived` is its arrival in the order of the state, microseconds since 1970. `features` are None
+    if it came later than the lateness allows: then it counts nowhere. `again` says that the state
+    had it already: it counts once, and the features are those of its first arrival.
     """
 
     arrived: int
@@ -27,13 +27,13 @@ class Observed(NamedTuple):
 class Engine(Protocol):
     """Features of payments as they come.
 
-    Payments must be observed in order of arrival, each once; `forget` undoes one that came to
-    nothing.
+    Payments must be observed in order of arrival, each once; `forget` undoes one that was not
+    accepted.
     """
 
     @property
     def plan(self) -> Plan:
-        """What is computed."""
+        """What the engine computes."""
 
     @property
     def newest(self) -> int:
@@ -63,17 +63,16 @@ class Engine(Protocol):
     ) -> bool:
         """A payment's result or label has arrived: payments observed from now on see it.
 
-        The first result counts. Of labels that of the lowest rank stands, and of one rank the one
-        that arrived last: a label can be told again, and out of order. Returns whether the payment
-        is one that windows still reach.
+        The first result counts. Of labels the one of the lowest rank stands, within a rank the one
+        that arrived last: a label may come twice, and out of order. Returns whether windows still
+        reach the payment.
 
         Raises:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
         """
 
     def forget(self, payment: Payment) -> None:
-        """Undo `observe` for a payment that was not accepted after all (no later event of it has
-        arrived).
+        """Undo `observe` of a payment that was not accepted, before any later event of it.
 
         Raises:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
@@ -81,13 +80,11 @@ class Engine(Protocol):
 
 
 class StateEngine(Engine, Protocol):
-    """An engine as a state uses it, which is filled from history and ledger and says how much it
-    holds.
-    """
+    """An engine that a state can fill from history and ledger, and that counts what it holds."""
 
     @property
     def too_late(self) -> str:
-        """What a payment is refused with that is older than the lateness allows."""
+        """The message for a payment that is older than the lateness allows."""
 
     @property
     def keys(self) -> int:
@@ -95,21 +92,17 @@ class StateEngine(Engine, Protocol):
 
     @property
     def pending(self) -> int:
-        """How many payments of which this process holds what a result or a label may still
-        change.
-        """
+        """How many payments this process keeps for a result or a label to come."""
 
     def census(self) -> Iterator[int]:
-        """How many events the timelines of this process hold, in parts, so that a caller can pause
-        between them.
-        """
+        """How many events the timelines of this process hold, in batches to pause between."""
 
     def lacking(self, payments: Sequence[Payment]) -> Sequence[Payment]:
-        """Those of the payments that a replay of the ledger must let the engine observe.
+        """Those of the payments that a replay of the ledger must still let the engine observe.
 
         Raises:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
         """
 
     def close(self) -> None:
-        """Let go of what the engine holds outside of this process; it is not used afterwards."""
+        """Release what the engine holds outside of this process; it is not used afterwards."""

@@ -1,9 +1,8 @@
-"""Generates one Python function per plan, which reads all windows of a payment and then adds the
-payment.
+"""Generates one function per plan: it reads all windows of a payment, then adds the payment.
 
-It inlines the expressions of `layout`: calling a function per measure would cost half as much
-again. Names that a user chose enter it as literals, never as code. `OnlineEngine.source` shows it,
-and so do tracebacks.
+It inlines the expressions of `layout` and `readers`: calling a function per measure would cost half
+as much again. Names that a user chose enter it as literals, never as code. `OnlineEngine.source`
+shows it, and so do tracebacks.
 """
 
 from __future__ import annotations
@@ -13,25 +12,21 @@ from collections.abc import Callable, Iterator, Sequence
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
-from shroff.features.engines.online.columns import FEW
-from shroff.features.engines.online.layout import (
-    HELPERS,
-    Code,
-    nothing,
-    value_of,
-    values_in,
-    vector_readers,
-)
+from shroff.features.engines.online.columns import MAX_SCANNED_EVENTS
+from shroff.features.engines.online.layout import Code, value_of, values_in, vector_readers
+from shroff.features.engines.online.readers import nothing
+from shroff.features.engines.online.runtime import GLOBALS
 from shroff.features.engines.online.stream_timelines import StreamTimelines
-from shroff.features.plan import Measure, Output, Plan, Slot
-from shroff.features.window import FOREVER, Window
+from shroff.features.plan import Plan
+from shroff.features.streams import Measure, Output, Slot
+from shroff.features.window import END_OF_TIME_US, Window
 from shroff.generated import define, function
 
 Observe = Callable[[Payment, int], dict[str, Value]]
-"""The aggregates of a payment by name, given the watermark; later payments see it."""
+"""The aggregates of a payment by name, given the watermark; later payments see the payment."""
 
 Cells = dict[tuple[Slot, Measure], Code]
-"""The variable that holds what was read."""
+"""The variable that holds each measure read."""
 
 
 def observe_source(plan: Plan, by_stream: Sequence[StreamTimelines]) -> Code:
@@ -45,7 +40,11 @@ def observe_source(plan: Plan, by_stream: Sequence[StreamTimelines]) -> Code:
 
 def compile_observe(source: Code, plan: Plan, by_stream: Sequence[StreamTimelines]) -> Observe:
     """The function of that source over these timelines."""
-    names = HELPERS | vector_readers(plan) | {"bisect_right": bisect_right, "FOREVER": FOREVER}
+    names = (
+        GLOBALS
+        | vector_readers(plan)
+        | {"bisect_right": bisect_right, "END_OF_TIME_US": END_OF_TIME_US}
+    )
     for place, timelines in enumerate(by_stream):
         names |= {
             f"get{place}": timelines.by_key.get,
@@ -64,16 +63,14 @@ def compile_observe(source: Code, plan: Plan, by_stream: Sequence[StreamTimeline
 def _entity(
     columns: Sequence[str], plan: Plan, by_stream: Sequence[StreamTimelines]
 ) -> Iterator[Code]:
-    """The lines for all timelines of an entity's key, and for the features that follow from
-    them.
-    """
+    """The lines for all timelines of an entity's key, and for the features computed from them."""
     keys = [value_of(column, plan.schema) for column in columns]
     yield f"if {' and '.join(f'{key} is not None' for key in keys)}:"
     yield f" key = {keys[0]}" if len(keys) == 1 else f" key = ({', '.join(keys)})"
     cells: Cells = {}
     for place, timelines in enumerate(by_stream):
         if timelines.columns == columns:
-            cells |= {read: f"m{place}_{at}" for at, read in enumerate(timelines.layout.reads)}
+            cells |= {read: f"m{place}_{at}" for at, read in enumerate(timelines.reads)}
             yield (
                 f" # timelines {place}: of "
                 f"payments{''.join(f' and their {event}s' for event in timelines.later)}"
@@ -99,7 +96,7 @@ def _feature(place: int, output: Output, cells: Cells) -> Code:
 
 def _timeline(place: int, timelines: StreamTimelines, cells: Cells) -> Iterator[Code]:
     """The lines that read the windows over a timeline, and add the payment to it."""
-    slots = dict.fromkeys(slot for slot, _ in timelines.layout.reads)
+    slots = dict.fromkeys(slot for slot, _ in timelines.reads)
     before = [slot for slot in slots if not slot.window.include_current]
     yield from _windows(place, timelines, cells, before)
     if not timelines.later:
@@ -115,23 +112,22 @@ def _extend(place: int, timelines: StreamTimelines) -> Code:
 
 
 def _extension(place: int, timelines: StreamTimelines) -> Iterator[Code]:
-    """The lines that add the payment: at once where it is the first or the latest of a timeline
-    that was just read.
-    """
+    """The lines that add the payment; inlined where it is the first or latest of its timeline."""
     layout = timelines.layout
     yield f"  at, limit = {layout.time}, watermark - {timelines.horizon}"
-    latest = f"last {'<' if layout.grain else '<='} at and (size < {FEW} or limit < line.kept)"
+    whole = f"(size < {MAX_SCANNED_EVENTS} or limit < line.kept)"
+    latest = f"last {'<' if layout.grain else '<='} at and {whole}"
     yield f"  if {latest} if size else at > limit:"
     yield f"   if size: touch{place}(key)"
     yield "   else:"
     yield f"    line = begin{place}(key, limit)"
-    yield from (f"   {code}" for code in _parts(timelines))
+    yield from (f"   {code}" for code in _columns(timelines))
     yield "   times.append(at)"
-    for column, (part, cell) in enumerate(zip(layout.parts, layout.cells, strict=True)):
-        if part in ("min", "max", "names", "said"):
+    for column, (kind, cell) in enumerate(zip(layout.kinds, layout.cells, strict=True)):
+        if kind in ("min", "max", "names", "said"):
             yield f"   c{column}.push(at, {cell})"
         else:
-            # `Running.push`, inlined: the call would double its cost
+            # `RunningSums.push`, inlined: the call would double its cost
             yield f"   try: (sums := c{column}.sums).append(sums[-1] + {cell})"
             yield f"   except OverflowError: c{column}.push(at, {cell})"
     if layout.grain:
@@ -150,7 +146,7 @@ def _windows(
     if not slots:
         return
     yield f" line = get{place}(key, unseen{place})"
-    yield from _parts(timelines)
+    yield from _columns(timelines)
     yield " size = len(times)"
     yield " if size:"
     yield "  last = times[-1]"
@@ -162,7 +158,7 @@ def _windows(
         yield from _bounds(slot.window, before)
         yield "  if low < high:"
         yield from (
-            f"   {cells[slot, measure]} = {timelines.layout.reads[slot, measure]}"
+            f"   {cells[slot, measure]} = {timelines.reads[slot, measure]}"
             for measure in slot.measures
         )
         yield f"  else: {'; '.join(empty)}"
@@ -171,27 +167,25 @@ def _windows(
     yield f" else: {'; '.join(every)}"
 
 
-def _parts(timelines: StreamTimelines) -> Iterator[Code]:
-    """The lines that give the times and columns of a timeline names."""
+def _columns(timelines: StreamTimelines) -> Iterator[Code]:
+    """The lines that name the times and columns of a timeline."""
     yield " times = line.times"
-    if timelines.layout.parts:
+    if timelines.layout.kinds:
         yield (
-            f" {''.join(f'c{column}, ' for column in range(len(timelines.layout.parts)))} = "
+            f" {''.join(f'c{column}, ' for column in range(len(timelines.layout.kinds)))} = "
             "line.columns"
         )
 
 
 def _bounds(window: Window, before: Window | None) -> Iterator[Code]:
-    """The lines that find where a window begins and ends, in time and among the events, after the
-    one `before` it.
-    """
+    """The lines that find a window's bounds in time and among events, after the one `before`."""
     duration, delay, resolution, _ = window
     within = "high"
     if before is None or (delay, resolution * bool(delay)) != (
         before.delay,
         before.resolution * bool(delay),
     ):
-        yield f"  upto = {_bound(delay, resolution) if delay else 'FOREVER'}"
+        yield f"  upto = {_bound(delay, resolution) if delay else 'END_OF_TIME_US'}"
         upto = "size if last <= upto else bisect_right(times, upto)" if delay else "size"
         yield f"  high = {upto}"
     elif duration - resolution >= before.window:

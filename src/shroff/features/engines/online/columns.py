@@ -1,7 +1,7 @@
-"""Columns of a timeline: running sums and falling records; `value_columns` has those of names.
+"""Columns of a timeline: running sums and minima; `value_columns` has those of names.
 
-A timeline tells each column where events are added and removed, and asks it for spans of them: by
-place, `low` … `high - 1`, or by time, later than `after` and not later than `upto`.
+A timeline tells each column where events are added and removed. Generated code reads spans of
+events: by place, `low` … `high - 1`, or by time, later than `after` and not later than `upto`.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 Name = str | float | int | bool
 Cell = Name | None
-"""What one event gives a column: a number, or a name (None for none)."""
+"""What an event adds to a column: a number, or a name (None for no value)."""
 
 Packed = bytes | Sequence[Any] | Mapping[Any, bytes]
-"""A column as bytes (numbers of 64 bits in the machine's order), or made of what else MessagePack
-knows.
+"""A column as bytes (64-bit numbers in the machine's byte order), or as other MessagePack values.
 """
 
-FEW: Final = 32
-"""Up to so many events a column is scanned: an index would cost more than it saves."""
+MAX_SCANNED_EVENTS: Final = 32
+"""Short histories are scanned; an index would cost more than it saves."""
 
-NOTHING: Final = 2**63 - 1
-"""The record of no events, and the cell of an event without a value: larger than any number."""
+NO_MINIMUM: Final = 2**63 - 1
+"""The minimum of no events, and the cell of an event without a value: larger than any number."""
 
 _MAX_STORED_SUM: Final = 2**62
 _ZERO: Final = array("q", (0,))
@@ -33,45 +32,42 @@ Given = TypeVar("Given", contravariant=True)
 
 
 class Column(Protocol[Given]):
-    """What is kept of one column beside a timeline's times."""
+    """A column that a timeline keeps beside its times."""
 
     def push(self, time: int, cell: Given) -> None:
-        """An event has come behind all others."""
+        """Add an event that is later than all others."""
 
     def insert(self, at: int, time: int, cell: Given) -> None:
-        """An event has come to place `at`."""
+        """Add an event at place `at`."""
 
     def remove(self, at: int, time: int, cell: Given) -> None:
-        """Undo `insert`: an event has gone that was the first of its time, or one of those that
-        follow it.
-        """
+        """Undo `insert` of an event; `at` is the place of the first event of its time."""
 
     def cut(self, events: int, limit: int) -> None:
-        """The first so many events are forgotten, all those until `limit`."""
+        """Forget the first so many events, all those until `limit`."""
 
     def pack(self) -> Packed:
-        """All of it as what MessagePack knows."""
+        """The column as MessagePack values."""
 
     def unpack(self, packed: Packed) -> None:
-        """Become what was packed, beside the same times."""
+        """Restore what was packed, beside the same times."""
 
 
 class JoiningColumn(Column[Given], Protocol[Given]):
     """A column of a timeline that keeps events of one time as one."""
 
     def join(self, at: int, time: int, cell: Given) -> None:
-        """An event has joined those in place `at`."""
+        """Add an event to those at place `at`."""
 
-    def part(self, at: int, time: int, cell: Given) -> None:
+    def unjoin(self, at: int, time: int, cell: Given) -> None:
         """Undo `join`."""
 
 
-class Running:
-    """Running sums of a whole number: `sums[i]` is the sum of the events before place `i`, from
-    where they begin.
+class RunningSums:
+    """Running sums of whole numbers: `sums[i]` is the sum over the kept events before place `i`.
 
-    Among events of one time only the last sum means anything. The sums take 8 bytes each, until one
-    outgrows 64 bits.
+    Of events of one time only the last sum is meaningful. A sum takes 8 bytes, until one outgrows
+    64 bits.
     """
 
     __slots__ = ("sums",)
@@ -103,7 +99,7 @@ class Running:
         except OverflowError:
             self._continue(at + 1, [sums[-1] + cell])
 
-    def part(self, at: int, time: int, cell: int) -> None:
+    def unjoin(self, at: int, time: int, cell: int) -> None:
         self.join(at, time, -cell)
 
     def cut(self, events: int, limit: int) -> None:
@@ -127,9 +123,7 @@ class Running:
         )
 
     def _continue(self, place: int, rest: list[int]) -> None:
-        """Replace the sums from a place on, by Python integers where they no longer fit into 64
-        bits.
-        """
+        """Replace the sums from a place on, with Python integers once they outgrow 64 bits."""
         if isinstance(self.sums, list):
             self.sums[place:] = rest
             return
@@ -139,12 +133,12 @@ class Running:
             self.sums = [*self.sums[:place], *rest]
 
 
-class Records:
+class Minima:
     """The smallest number of any span; the largest too, if the column holds negated numbers.
 
-    With more than `FEW` events it keeps a monotonic queue: `records` are the numbers that no later
-    one undercuts, and `times` are their times. So the first record of a span that ends now is its
-    smallest number, found by bisection.
+    With more than `MAX_SCANNED_EVENTS` events it keeps a monotonic queue: `records` are the numbers
+    that no later one undercuts, and `times` are their times. So the first record of a span that
+    ends now is its smallest number, found by bisection.
     """
 
     __slots__ = ("_all", "numbers", "records", "times")
@@ -159,10 +153,10 @@ class Records:
         self.numbers.append(cell)
         times, records = self.times, self.records
         if times is None:
-            if len(self.numbers) > FEW:
+            if len(self.numbers) > MAX_SCANNED_EVENTS:
                 self._keep_records()
             return
-        if cell == NOTHING:
+        if cell == NO_MINIMUM:
             return
         while records and records[-1] >= cell:
             records.pop()
@@ -177,7 +171,7 @@ class Records:
             self._keep_records()
             return
         at = bisect_right(times, time)
-        if cell == NOTHING or (at < len(times) and records[at] <= cell):
+        if cell == NO_MINIMUM or (at < len(times) and records[at] <= cell):
             return
         first = at
         while first and records[first - 1] >= cell:
@@ -196,11 +190,11 @@ class Records:
             del self.times[:old], self.records[:old]
 
     def smallest(self, low: int, high: int, after: int) -> int:
-        """The smallest number of a span; `NOTHING` when there is none."""
+        """The smallest number of a span; `NO_MINIMUM` when there is none."""
         if self.times is None or high < len(self.numbers):
-            return min(self.numbers[low:high]) if low < high else NOTHING
+            return min(self.numbers[low:high]) if low < high else NO_MINIMUM
         at = bisect_right(self.times, after)
-        return self.records[at] if at < len(self.records) else NOTHING
+        return self.records[at] if at < len(self.records) else NO_MINIMUM
 
     def pack(self) -> Packed:
         return self.numbers.tobytes()
@@ -210,15 +204,13 @@ class Records:
         self._keep_records()
 
     def _keep_records(self) -> None:
-        """Rebuild the queue from the last event to the first; up to `FEW` events are scanned
-        instead.
-        """
-        if len(self.numbers) <= FEW:
+        """Rebuild the queue from the last event to the first; drop it for few events."""
+        if len(self.numbers) <= MAX_SCANNED_EVENTS:
             self.times = None
             return
         times, records = array("q"), array("q")
         for time, number in zip(reversed(self._all), reversed(self.numbers), strict=True):
-            if number != NOTHING and (not records or number < records[-1]):
+            if number != NO_MINIMUM and (not records or number < records[-1]):
                 times.append(time)
                 records.append(number)
         times.reverse()

@@ -1,6 +1,4 @@
-"""The engine with its state in memory: one payment after the other, with their results and labels
-in between.
-"""
+"""The engine with its state in memory: payments one by one, results and labels in between."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.errors import BadFile
 from shroff.features.engines.online.base import Observed
-from shroff.features.engines.online.pending import Pending, Pendings, Word
+from shroff.features.engines.online.pending import Notice, Pending, PendingPayments
 from shroff.features.engines.online.plan_timelines import (
     PlanTimelines,
     columns_awaited,
@@ -20,20 +18,21 @@ from shroff.features.engines.online.plan_timelines import (
 )
 from shroff.features.engines.online.snapshot import Snapshot
 from shroff.features.group import FeatureGroup
-from shroff.features.plan import Later, Plan
+from shroff.features.plan import Plan
+from shroff.features.streams import Later
 
 
 class OnlineEngine:
     """Features of payments as they come.
 
     Args:
-        lateness: how much later than its event time a payment may arrive and still see all it
+        lateness: how much later than its event time a payment may arrive and still see all that it
             should; state is kept that much longer than the longest window.
         clock: microseconds since the epoch. A payment that lies in its future makes no other one
             late.
 
-    Payments must be observed in order of arrival, each once; `forget` undoes one that came to
-    nothing.
+    Payments must be observed in order of arrival, each once; `forget` undoes one that was not
+    accepted.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class OnlineEngine:
         self.plan = Plan(groups, schema)
         self.timelines = PlanTimelines(self.plan, lateness=lateness)
         self._horizon = max((timelines.horizon for timelines in self.timelines.later), default=0)
-        self._pending = Pendings(sorted(columns_awaited(self.plan)))
+        self._pending = PendingPayments(sorted(columns_awaited(self.plan)))
 
     def observe(self, payment: Payment) -> dict[str, Value]:
         """The payment's features, by name; from now on later payments see it.
@@ -74,15 +73,15 @@ class OnlineEngine:
     ) -> bool:
         """A payment's result or label has arrived: payments observed from now on see it.
 
-        The first result counts; of labels that of the lowest rank, and of one rank the one that
-        arrived last. Returns whether the payment is one that windows still reach.
+        The first result counts; of labels the one of the lowest rank, within a rank the one that
+        arrived last. Returns whether windows still reach the payment.
         """
         if payment_id not in self._pending:
             return False
         change = (
             None
             if value is None
-            else self._pending.tell(payment_id, event, Word(value, rank, arrived))
+            else self._pending.tell(payment_id, event, Notice(value, rank, arrived))
         )
         if change is not None:
             self.timelines.learn(
@@ -91,18 +90,16 @@ class OnlineEngine:
         return True
 
     def lacking(self, payments: Sequence[Payment]) -> Sequence[Payment]:
-        """All of them: no other process has let this engine observe one."""
+        """All of them: no other process feeds this engine."""
         return payments
 
     def forget(self, payment: Payment) -> None:
-        """Undo `observe` for a payment that was not accepted after all (no later event of it has
-        arrived).
-        """
+        """Undo `observe` of a payment that was not accepted, before any later event of it."""
         self.timelines.forget(payment)
         self._pending.drop(payment.id)
 
     def close(self) -> None:
-        """Nothing: all of it is in this process."""
+        """Nothing to do: the state is in this process."""
 
     def snapshot(self) -> bytes:
         """The whole state, for `restore` in another process."""
@@ -119,7 +116,7 @@ class OnlineEngine:
         ).encode()
 
     def restore(self, data: bytes) -> None:
-        """Become what `snapshot` was taken of.
+        """Take over the state that `snapshot` was taken of.
 
         Raises:
             BadFile: it is no snapshot, one of other features or another lateness, or one ahead of
@@ -155,9 +152,7 @@ class OnlineEngine:
 
     @property
     def overtaken(self) -> bool:
-        """Whether it is ahead of the clock, which was set back: it forgot what windows reach
-        again.
-        """
+        """Whether the clock was set back so far that windows reach events already forgotten."""
         return overtaken(self.timelines.watermark, self._clock(), self.timelines.lateness)
 
     @property
@@ -167,20 +162,18 @@ class OnlineEngine:
 
     @property
     def events(self) -> int:
-        """How many events the timelines hold; those that a resolution has made one count once."""
+        """How many events the timelines hold; events that a resolution has merged count once."""
         return sum(self.census())
 
     def census(self) -> Iterator[int]:
-        """`events` in pieces, so that a caller can pause between them for other work."""
+        """`events` in batches, between which a caller can pause."""
         return self.timelines.census()
 
     @property
     def pending(self) -> int:
-        """How many payments may still get a result or a label that some window reaches."""
+        """How many payments wait for a result or a label that some window reaches."""
         return len(self._pending)
 
     def pendings(self) -> Iterator[Pending]:
-        """The payments that may still get a result or a label, oldest first, as far as that
-        concerns them.
-        """
+        """The payments that wait for a result or a label, oldest first, as far as they are kept."""
         return iter(self._pending)

@@ -1,4 +1,4 @@
-"""The column of a timeline that keeps what each of its events says, by its place."""
+"""The column of a timeline that keeps the values of each event, by place."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from typing import cast
 
 from shroff.features.engines.online.columns import Name, Packed
 
-Said = tuple[Name | None, ...]
-"""What an event says in each of the columns that are kept."""
+Values = tuple[Name | None, ...]
+"""The values of an event in the columns that are kept."""
 
 
-class Sayings:
-    """What each event says in several columns of the log, so that all of them are found by one
-    place.
+class EventValues:
+    """The values of each event in several columns of the log, all found by one place.
 
-    A column of numbers takes 8 bytes an event, one of names too, and each different name once.
+    A value takes 8 bytes per event; each different name is stored once.
     """
 
     __slots__ = ("_all", "columns")
@@ -29,21 +28,19 @@ class Sayings:
         self._all = all_times
         self.columns = columns
 
-    def push(self, time: int, cell: Said) -> None:
-        """An event has come behind all others."""
+    def push(self, time: int, cell: Values) -> None:
+        """Add an event that is later than all others."""
         for column, value in zip(self.columns, cell, strict=True):
             column.append(intern(value) if isinstance(value, str) else value)  # type: ignore[arg-type]  # its kind
 
-    def insert(self, at: int, time: int, cell: Said) -> None:
-        """An event has come to place `at`."""
+    def insert(self, at: int, time: int, cell: Values) -> None:
+        """Add an event at place `at`."""
         for column, value in zip(self.columns, cell, strict=True):
             column.insert(at, intern(value) if isinstance(value, str) else value)  # type: ignore[arg-type]  # its kind
 
-    def remove(self, at: int, time: int, cell: Said) -> None:
-        """Undo `insert`: of the events of this time, the first at place `at`, the last that says
-        the same has gone.
-        """
-        # the times have lost it already
+    def remove(self, at: int, time: int, cell: Values) -> None:
+        """Undo `insert`: remove the last event of this time with these values, from `at` on."""
+        # the times have lost the event already
         place = bisect_right(self._all, time, at)
         while place > at and any(
             column[place] != value for column, value in zip(self.columns, cell, strict=True)
@@ -53,18 +50,18 @@ class Sayings:
             del column[place]
 
     def cut(self, events: int, limit: int) -> None:
-        """The first so many events are forgotten, all those until `limit`."""
+        """Forget the first so many events, all those until `limit`."""
         for column in self.columns:
             del column[:events]
 
     def pack(self) -> Packed:
-        """All of it as what MessagePack knows."""
+        """The column as MessagePack values."""
         return [
             column.tobytes() if isinstance(column, array) else column for column in self.columns
         ]
 
     def unpack(self, packed: Packed) -> None:
-        """Become what was packed, beside the same times."""
+        """Restore what was packed, beside the same times."""
         for column, kept in zip(
             self.columns, cast(Sequence[bytes | list[str | None]], packed), strict=True
         ):

@@ -8,33 +8,33 @@ from typing import NamedTuple
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
-from shroff.features.plan import Later
+from shroff.features.streams import Later
 
 Held = tuple[int, int, *tuple[Value, ...]]
-"""What is kept of a payment: its time, its amount in units, and what it says in some columns."""
+"""What is kept of a payment: its time, its amount in units, and its values in some columns."""
 
 
-class Word(NamedTuple):
-    """What a result or a label says.
+class Notice(NamedTuple):
+    """A result or a label, as it was reported.
 
-    Of several labels that of the lowest `rank` stands, and of one rank the one that `arrived` last,
-    in whatever order they are told: so what is told again changes nothing.
+    Of several labels the one of the lowest `rank` stands, within a rank the one that `arrived`
+    last, in whatever order they come: so a repeated label changes nothing.
     """
 
     value: Value
     rank: int = 0
     arrived: int = 0
 
-    def outdoes(self, other: Word) -> bool:
-        """Whether this stands, of two."""
+    def supersedes(self, other: Notice) -> bool:
+        """Whether this one stands, of two."""
         return (self.rank, -self.arrived) <= (other.rank, -other.arrived)
 
 
 class Pending(NamedTuple):
-    """A payment, as far as it is kept, and what the later events of it say that have come."""
+    """A payment, as far as it is kept, and its later events so far."""
 
     payment: Payment
-    known: Mapping[Later, Word]
+    known: Mapping[Later, Notice]
 
 
 class Change(NamedTuple):
@@ -45,13 +45,13 @@ class Change(NamedTuple):
     before: Mapping[Later, Value]
 
 
-class Pendings:
-    """Payments by their id, oldest first, each with what it says in these columns."""
+class PendingPayments:
+    """Payments by id, oldest first, each with its values in these columns."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns = columns
         self._held: OrderedDict[str, Held] = OrderedDict()
-        self._known: dict[str, dict[Later, Word]] = {}
+        self._known: dict[str, dict[Later, Notice]] = {}
 
     def __len__(self) -> int:
         return len(self._held)
@@ -63,9 +63,7 @@ class Pendings:
         )
 
     def put(self, payment: Payment, limit: int, newest: int) -> None:
-        """Keep a payment, and let those go that are not later than `limit`; none waits for one
-        later than `newest`.
-        """
+        """Keep a payment, and drop those up to `limit`; one after `newest` blocks no others."""
         held = self._held
         held[payment.id] = (payment.time, payment.units, *map(payment.values.get, self._columns))
         while (oldest := next(iter(held.values()))[0]) <= limit:
@@ -76,18 +74,18 @@ class Pendings:
             held.move_to_end(next(iter(held)))
 
     def drop(self, payment_id: str) -> None:
-        """Let a payment go."""
+        """Drop a payment."""
         self._held.pop(payment_id, None)
         self._known.pop(payment_id, None)
 
-    def tell(self, payment_id: str, event: Later, word: Word) -> Change | None:
-        """Keep what a payment's result or label is, where it stands; what that changes.
+    def tell(self, payment_id: str, event: Later, word: Notice) -> Change | None:
+        """Keep a payment's result or label where it stands; returns what that changes, if anything.
 
-        The first result stands; of labels see `Word`.
+        The first result stands; of labels see `Notice`.
         """
         known = self._known.setdefault(payment_id, {})
         before = known.get(event)
-        if before is not None and (event == "result" or not word.outdoes(before)):
+        if before is not None and (event == "result" or not word.supersedes(before)):
             return None
         said = _values(known)
         known[event] = word
@@ -98,12 +96,12 @@ class Pendings:
     def __contains__(self, payment_id: str) -> bool:
         return payment_id in self._held
 
-    def pack(self) -> list[tuple[str, Held, dict[Later, Word]]]:
-        """All of them as what MessagePack knows."""
+    def pack(self) -> list[tuple[str, Held, dict[Later, Notice]]]:
+        """All of them as MessagePack values."""
         return [(name, held, self._known.get(name, {})) for name, held in self._held.items()]
 
-    def unpack(self, packed: Sequence[tuple[str, Sequence[Value], dict[Later, Word]]]) -> None:
-        """Become what was packed."""
+    def unpack(self, packed: Sequence[tuple[str, Sequence[Value], dict[Later, Notice]]]) -> None:
+        """Restore what was packed."""
         self._held = OrderedDict((name, tuple(held)) for name, held, _ in packed)  # type: ignore[misc]  # it was one
         self._known = {name: known for name, _, known in packed if known}
 
@@ -112,5 +110,5 @@ class Pendings:
         return Payment(payment_id, time, 0, 0, units, dict(zip(self._columns, values, strict=True)))
 
 
-def _values(known: Mapping[Later, Word]) -> dict[Later, Value]:
+def _values(known: Mapping[Later, Notice]) -> dict[Later, Value]:
     return {event: word.value for event, word in known.items()}

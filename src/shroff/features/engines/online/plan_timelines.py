@@ -1,6 +1,4 @@
-"""The timelines of a plan, by stream and key: what a payment's features follow from, and what
-events add.
-"""
+"""The timelines of a plan by stream and key: events extend them, features are read from them."""
 
 from __future__ import annotations
 
@@ -10,26 +8,27 @@ from typing import Final
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.expression import Expression
-from shroff.features.engines.embedding import SCALE, vector_reader
+from shroff.features.engines.embedding import UNITS_PER_COMPONENT, vector_reader
 from shroff.features.engines.online.codegen import compile_observe, observe_source
 from shroff.features.engines.online.columns import Packed
 from shroff.features.engines.online.stream_timelines import Key, StreamTimelines, together
 from shroff.features.engines.rows import reader
-from shroff.features.plan import Later, Plan, Stream
+from shroff.features.plan import Plan
+from shroff.features.streams import Later, Stream
 from shroff.features.window import micros
 
 _BATCH_TIMELINES: Final = 4_096
-Line = list[Packed] | None
+PackedTimeline = list[Packed] | None
 """A packed timeline; None where a key has none."""
 
 
 class PlanTimelines:
     """Timelines that payments, results and labels extend, and the features that follow from them.
 
-    `watermark` is the event time that windows are kept whole from, microseconds: `lateness` before
-    the newest. No payment moves it past `lateness` before the clock: those of now stay in time
-    whatever came from the future. `source` is the Python that was generated for the plan: it reads
-    every window of a payment and adds it.
+    `watermark` is the event time from which windows are complete, microseconds: `lateness` before
+    the newest. No payment moves it past `lateness` before the clock, so one from the future makes
+    none of the present late. `source` is the Python that was generated for the plan: it reads every
+    window of a payment and adds it.
     """
 
     def __init__(self, plan: Plan, *, lateness: str) -> None:
@@ -67,9 +66,7 @@ class PlanTimelines:
         return sum(len(timelines.by_key) for timelines in self.by_stream)
 
     def census(self) -> Iterator[int]:
-        """How many events they hold, in batches of timelines: a caller with other work can pause
-        between two.
-        """
+        """How many events they hold, in batches of timelines, between which a caller can pause."""
         for timelines in self.by_stream:
             lines = list(timelines.by_key.values())
             for start in range(0, len(lines), _BATCH_TIMELINES):
@@ -84,7 +81,7 @@ class PlanTimelines:
         """The payment's features by name; from now on later payments see it.
 
         Args:
-            now: what the clock reads that the watermark is not to pass.
+            now: the clock's time, microseconds; the watermark stays `lateness` before it.
         """
         time = payment.time
         watermark = (time if time < now else now) - self.lateness
@@ -96,7 +93,10 @@ class PlanTimelines:
             for names, vector in self._vectors:
                 seen |= zip(
                     names,
-                    (number / SCALE for number in vector(payment.units, time, payment.values)),
+                    (
+                        number / UNITS_PER_COMPONENT
+                        for number in vector(payment.units, time, payment.values)
+                    ),
                     strict=True,
                 )
             for name, read in self._rows:
@@ -118,8 +118,7 @@ class PlanTimelines:
         *,
         before: Mapping[Later, Value],
     ) -> None:
-        """A payment's result or label has come, or another label stands: let these timelines see
-        it.
+        """Let these timelines see a payment's new result or label, or another label that stands.
 
         Args:
             known: what is known of the payment now.
@@ -136,9 +135,9 @@ class PlanTimelines:
         return payment.values | {self._columns[kind]: value for kind, value in known.items()}
 
 
-def pack(by_stream: Sequence[StreamTimelines], key: Key, watermark: int) -> list[Line]:
-    """The timelines of one key as what MessagePack knows, without what nothing reaches any more."""
-    packed: list[Line] = []
+def pack(by_stream: Sequence[StreamTimelines], key: Key, watermark: int) -> list[PackedTimeline]:
+    """The timelines of one key as MessagePack values, without events that no window reaches."""
+    packed: list[PackedTimeline] = []
     for timelines in by_stream:
         line = timelines.by_key.get(key)
         packed.append(None if line is None else line.pack(watermark - timelines.horizon))
@@ -147,8 +146,10 @@ def pack(by_stream: Sequence[StreamTimelines], key: Key, watermark: int) -> list
     return packed
 
 
-def unpack(by_stream: Sequence[StreamTimelines], key: Key, packed: Sequence[Line]) -> None:
-    """Let one key's timelines become what was packed."""
+def unpack(
+    by_stream: Sequence[StreamTimelines], key: Key, packed: Sequence[PackedTimeline]
+) -> None:
+    """Replace one key's timelines by packed ones."""
     for timelines, line in zip(by_stream, packed, strict=True):
         timelines.by_key.pop(key, None)
         if line is not None and line[0]:
@@ -156,8 +157,8 @@ def unpack(by_stream: Sequence[StreamTimelines], key: Key, packed: Sequence[Line
 
 
 def columns_read(streams: Sequence[Stream], schema: Schema) -> set[str]:
-    """The columns of a payment that its timelines are found and extended by; amounts are summed
-    from its units.
+    """The columns of a payment that its timelines need: keys, conditions and what is counted,
+    except amounts, which are summed from its units.
     """
     keys = {name for stream in streams for name in stream.columns}
     conditions = {name for stream in streams if stream.where for name in stream.where.columns}
@@ -166,5 +167,5 @@ def columns_read(streams: Sequence[Stream], schema: Schema) -> set[str]:
 
 
 def columns_awaited(plan: Plan) -> set[str]:
-    """The same of timelines that wait for its result or label."""
+    """The same for timelines that wait for a payment's result or label."""
     return columns_read([stream for stream in plan.streams if stream.later], plan.schema)

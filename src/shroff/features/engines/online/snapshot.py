@@ -1,6 +1,4 @@
-"""The state of an engine as bytes: MessagePack, with the definitions that it belongs to. Nothing in
-it is code.
-"""
+"""The state of an engine as MessagePack, with the digest of its definitions; it holds no code."""
 
 from __future__ import annotations
 
@@ -9,23 +7,21 @@ from typing import Any, Final
 import msgspec
 
 from shroff.errors import BadFile
-from shroff.features.engines.online.pending import Word
-from shroff.features.engines.online.plan_timelines import Line
-from shroff.features.plan import Later
+from shroff.features.engines.online.pending import Notice
+from shroff.features.engines.online.plan_timelines import PackedTimeline
+from shroff.features.streams import Later
 
 _FORMAT_VERSION: Final = 3
 
 
 class Snapshot(msgspec.Struct, array_like=True, kw_only=True):
-    """All an engine in memory holds: `by_stream` in the order of the plan's streams, by key;
-    longest idle first.
-    """
+    """An engine's state in memory: `by_stream` follows the plan, keys idle longest come first."""
 
     definitions: str
     lateness: int
     watermark: int
-    by_stream: list[list[tuple[Any, Line]]]
-    pending: list[tuple[str, Any, dict[Later, Word]]]
+    by_stream: list[list[tuple[Any, PackedTimeline]]]
+    pending: list[tuple[str, Any, dict[Later, Notice]]]
     format: int = _FORMAT_VERSION
 
     def encode(self) -> bytes:

@@ -1,4 +1,4 @@
-"""A stream's timelines by key, and what extends them."""
+"""The timelines of streams by key, and how events extend them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.features.engines.online.columns import Cell, Packed
 from shroff.features.engines.online.layout import Layout, compile_event, compile_timeline, grain_of
+from shroff.features.engines.online.readers import reads
 from shroff.features.engines.online.timeline import Timeline
-from shroff.features.plan import Plan, Stream
+from shroff.features.plan import Plan
+from shroff.features.streams import Stream
 
 Key = Value | tuple[Value, ...]
 
@@ -18,8 +20,8 @@ Key = Value | tuple[Value, ...]
 def together(streams: Sequence[Stream]) -> list[list[Stream]]:
     """Which streams share their timelines.
 
-    One whose timelines keep every event on its own has all that others of the same events need, if
-    they look no further back: to them, a step of time is only where a window begins.
+    A stream whose timelines keep unmerged events serves others of the same events that look no
+    further back: their steps of time only decide where a window begins.
     """
     shared: list[list[Stream]] = []
     for stream in sorted(streams, key=lambda stream: (grain_of([stream]) > 0, -stream.horizon)):
@@ -40,13 +42,14 @@ def _events(stream: Stream) -> tuple[tuple[str, ...], str | None]:
 
 
 class StreamTimelines:
-    """The timelines of some streams of the same events, the longest idle first.
+    """The timelines of streams that count the same events, keys idle longest first.
 
     Attributes:
-        columns: those that the key is made of.
+        columns: the key columns.
         later: the events that must arrive, besides the payment, before it counts.
         horizon: how far back any window reaches, microseconds.
-        layout: when an event is kept, what it gives the columns and how they are read, as code.
+        layout: the time of an event and what it adds to the columns, as code.
+        reads: how each measure of each window is read, as code.
         unseen: the timeline of a key without events.
     """
 
@@ -58,19 +61,21 @@ class StreamTimelines:
         self.by_key: OrderedDict[Key, Timeline] = OrderedDict()
         self.where = streams[0].where.closure() if streams[0].where else None
         self.layout = layout = Layout(streams, plan)
+        # reading decides which columns there are, so it comes before timelines are made
+        self.reads = reads(layout, streams)
         self._joins = layout.grain > 0
         self._empty = compile_timeline(layout)
         self.unseen = self._empty()
         self._event = compile_event(layout)
 
     def timeline(self, packed: Sequence[Packed]) -> Timeline:
-        """The timeline that was packed."""
+        """A timeline from its packed form."""
         line = self._empty()
         line.unpack(packed)
         return line
 
     def extend(self, key: Key, time: int, cells: Sequence[Cell], watermark: int) -> None:
-        """Add an event to a key's timeline, and forget what lies beyond reach.
+        """Add an event to a key's timeline, and forget events that no window reaches.
 
         No window reaches further back from `watermark` than the horizon.
         """
@@ -99,24 +104,20 @@ class StreamTimelines:
             elif last <= limit + self._reach:
                 break
             else:
-                # its last event lies in the future: move it, so that it does not shield the idle
-                # keys behind it
+                # its last event lies in the future: move it, or no idle key behind it would be
+                # removed
                 by_key.move_to_end(idle)
         line = by_key[key] = self._empty()
         return line
 
     def add(self, payment: Payment, values: Mapping[str, Value], watermark: int) -> None:
-        """Add a payment, if it meets the condition; `values` are its own with what is known of it
-        by now.
-        """
+        """Add a payment if it meets the condition; `values` are its own and its later events'."""
         key = self._key(values)
         if key is not None:
             self.extend(key, *self._event(payment, values, payment.time), watermark)
 
     def remove(self, payment: Payment, values: Mapping[str, Value], watermark: int) -> None:
-        """Undo `add`, unless the payment is beyond reach by now: then it may never have been
-        added.
-        """
+        """Undo `add`, unless no window reaches the payment: it may never have been added."""
         key = self._key(values)
         line = self.by_key.get(key)
         time, cells = self._event(payment, values, payment.time)
@@ -127,12 +128,10 @@ class StreamTimelines:
             del self.by_key[key]
 
     def _key(self, values: Mapping[str, Value]) -> Key:
-        """The key of an event; None when one of its columns is null, or the condition is not
-        met.
-        """
+        """The key of an event; None if a key column is null or the condition is not met."""
         if self.where is not None and self.where(values) is not True:
             return None
         if len(self.columns) == 1:
             return values.get(self.columns[0])
-        parts = tuple([values.get(name) for name in self.columns])
-        return None if None in parts else parts
+        key = tuple([values.get(name) for name in self.columns])
+        return None if None in key else key

@@ -11,13 +11,19 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from shroff.features.engines.online.columns import FEW, Cell, Column, JoiningColumn, Packed
+from shroff.features.engines.online.columns import (
+    MAX_SCANNED_EVENTS,
+    Cell,
+    Column,
+    JoiningColumn,
+    Packed,
+)
 
 
 class Timeline:
     """Events in order of time (ties in order of arrival), with columns beside them.
 
-    A timeline that `joins` keeps events of one time as one. `forget` does nothing before the limit
+    A timeline that `joins` merges events of one time. `forget` does nothing before the limit
     reaches `kept`.
     """
 
@@ -32,7 +38,7 @@ class Timeline:
         self.kept = 0
 
     def add(self, time: int, cells: Sequence[Cell], *, joins: bool) -> None:
-        """Put an event in its place in time."""
+        """Add an event at its place in time."""
         times = self.times
         if not times or times[-1] < time or (times[-1] == time and not joins):
             times.append(time)
@@ -49,14 +55,14 @@ class Timeline:
             column.insert(at, time, cell)
 
     def remove(self, time: int, cells: Sequence[Cell], *, joins: bool) -> None:
-        """Undo `add`: take out one event that is equal to this one, unless it is forgotten."""
+        """Undo `add`: remove one equal event, unless it is forgotten."""
         times = self.times
         at = bisect_left(times, time)
         if at == len(times) or times[at] != time:
             return
         if joins:
             for column, cell in zip(self.columns, cells, strict=True):
-                column.part(at, time, cell)
+                column.unjoin(at, time, cell)
             return
         del times[at]
         for column, cell in zip(self.columns, cells, strict=True):
@@ -65,24 +71,24 @@ class Timeline:
     def forget(self, limit: int) -> None:
         """Drop events at or before `limit`, once they are half of what is kept."""
         times = self.times
-        if len(times) < FEW or limit < self.kept:
+        if len(times) < MAX_SCANNED_EVENTS or limit < self.kept:
             return
         old = bisect_right(times, limit)
         if 2 * old >= len(times):
             self._cut(old, limit)
         if times:
-            # before this time is forgotten, less than half of the events are
+            # while the limit is before this time, it covers less than half of the events
             self.kept = times[(len(times) - 1) // 2]
 
     def pack(self, limit: int) -> list[Packed]:
-        """The events after `limit` as what MessagePack knows; those before are dropped."""
+        """The events after `limit` as MessagePack values; earlier ones are dropped."""
         old = bisect_right(self.times, limit)
         if old:
             self._cut(old, limit)
         return [self.times.tobytes(), *[column.pack() for column in self.columns]]
 
     def unpack(self, packed: Sequence[Packed]) -> None:
-        """Become what was packed, by a timeline with the same columns."""
+        """Restore what a timeline with the same columns packed."""
         times, *columns = packed
         # in place: the columns share this array
         self.times[:] = array("q", bytes(times))

@@ -9,9 +9,8 @@ from typing import Any, Final, cast
 
 from shroff.features.engines.online.columns import Cell, Name, Packed
 
-FEW: Final = 128
-"""Up to so many events the names are scanned: timestamps per name would cost more than they save.
-"""
+MAX_CODED_EVENTS: Final = 128
+"""Up to so many events, names are scanned; timestamps per name would cost more than they save."""
 
 _NAMELESS: Final = 255
 """The code of an event that has no name."""
@@ -55,7 +54,7 @@ class Times(array):  # type: ignore[type-arg]  # `array[int]` is a name for type
 
 
 class Tally(dict[int, int]):
-    """How often a name was seen at each time: bounded by the number of times, not of sightings."""
+    """How often a name was seen at each time: its size is bounded by the number of times."""
 
     __slots__ = ()
 
@@ -86,10 +85,10 @@ class Tally(dict[int, int]):
         return cls(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-class Sightings:
-    """When each name was seen, and `newest`: the latest time of each, in order.
+class NameTimes:
+    """When each name was seen; `newest` has the latest time of each, in order.
 
-    One that `joins` is bounded by the steps of time and the names, whatever the events.
+    If it `joins`, its size is bounded by steps of time and names, not by events.
     """
 
     __slots__ = ("_joins", "newest", "seen")
@@ -140,7 +139,7 @@ class Sightings:
             self._forget_newest(before)
             insort(self.newest, seen.last())
 
-    part = remove
+    unjoin = remove
 
     def cut(self, events: int, limit: int) -> None:
         del self.newest[: bisect_right(self.newest, limit)]
@@ -184,9 +183,7 @@ class Sightings:
 
 
 def _commonest(counted: Iterable[tuple[Any, int]]) -> Name | None:
-    """The name with the largest count, of several the smallest; None when no count is above
-    zero.
-    """
+    """The most frequent name, of several the smallest; None if no count is above zero."""
     best, most = None, 0
     for name, count in counted:
         if count > most or (count == most > 0 and name < best):
@@ -194,11 +191,10 @@ def _commonest(counted: Iterable[tuple[Any, int]]) -> Name | None:
     return best
 
 
-class Names:
-    """The name of each event as a one-byte code, up to `FEW` events; timestamps per name
-    (`Sightings`) beyond that.
+class CodedNames:
+    """The name of each event as a one-byte code; `NameTimes` beyond `MAX_CODED_EVENTS` events.
 
-    Each name is kept once, because every payment brings its names as new strings.
+    Each name is stored once: every payment brings its names as new strings.
     """
 
     __slots__ = ("_all", "cells", "names", "seen")
@@ -207,11 +203,11 @@ class Names:
         self._all = all_times
         self.names: dict[Cell, int] = {}
         self.cells = bytearray()
-        self.seen: Sightings | None = None
+        self.seen: NameTimes | None = None
 
     def push(self, time: int, cell: Cell) -> None:
         place, cells = self.names.get(cell), self.cells
-        if place is not None and len(cells) < FEW:
+        if place is not None and len(cells) < MAX_CODED_EVENTS:
             cells.append(place)
         elif self.seen is not None:
             self.seen.push(time, cell)
@@ -224,7 +220,7 @@ class Names:
             return
         place = _NAMELESS if cell is None else self.names.setdefault(cell, len(self.names))
         self.cells.insert(at, place)
-        if len(self.cells) > FEW or len(self.names) == _NAMELESS:
+        if len(self.cells) > MAX_CODED_EVENTS or len(self.names) == _NAMELESS:
             self._see()
 
     def remove(self, at: int, time: int, cell: Cell) -> None:
@@ -279,7 +275,7 @@ class Names:
 
     def unpack(self, packed: Packed) -> None:
         if isinstance(packed, Mapping):
-            self.seen = Sightings(joins=False)
+            self.seen = NameTimes(joins=False)
             self.seen.unpack(packed)
         else:
             names, cells = cast(tuple[list[Name], bytes], packed)
@@ -291,7 +287,7 @@ class Names:
 
     def _see(self) -> None:
         names: dict[int, Cell] = {place: name for name, place in self.names.items()}
-        self.seen = Sightings(joins=False)
+        self.seen = NameTimes(joins=False)
         for time, place in zip(self._all, self.cells, strict=True):
             self.seen.push(time, names.get(place))
         self.names, self.cells = {}, bytearray()

@@ -1,5 +1,4 @@
-"""The Spark engine: features of a table on a cluster. Spark moves rows, the batch engine's sweep
-computes.
+"""The Spark engine: features on a cluster. Spark moves rows, the batch engine computes.
 
 `compute_spark` takes and gives Spark tables, `features_job` reads and writes Parquet. PySpark is
 imported when one of them runs; `pip install 'shroff[spark]'` brings it.

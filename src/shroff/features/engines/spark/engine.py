@@ -15,11 +15,11 @@ import polars as pl
 from shroff.collect import Schema
 from shroff.collect.schema import Scale
 from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra, did_you_mean
-from shroff.features.engines import parts
-from shroff.features.engines.parts import ROW, TEXT, Part
+from shroff.features.engines import subplans
 from shroff.features.engines.spark import worker
 from shroff.features.engines.spark.skew import ARRIVAL, FROM, UPTO, USUAL, Skew, ranges
-from shroff.features.engines.spark.worker import CHUNK, OWNED, PART, Compute
+from shroff.features.engines.spark.worker import CHUNK, OWNED, SUBPLAN, Compute
+from shroff.features.engines.subplans import ROW, TEXT, Subplan
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 
@@ -32,7 +32,7 @@ ORDER: Final = "shroff order"
 
 _SINCE: Final = "shroff since"
 _KEY: Final = "shroff key "
-_FILE_BITS: Final = 40
+_ROW_INDEX_BITS: Final = 40
 _BATCH_ROWS: Final = 50_000
 _TYPES: Final[dict[Scale, str]] = {
     "time": "timestamp",
@@ -51,20 +51,19 @@ def compute_spark(
     order: str | None = None,
     skew: Skew | None = USUAL,
 ) -> DataFrame:
-    """The features of a clean table on a cluster: what `batch.compute` gives, in no particular row
-    order.
+    """The features of a clean table on a cluster: the values of `batch.compute`, in any row order.
 
     Args:
         frame: a table as `shroff.collect.clean` leaves it (amounts in minor units). It is read once
-            per entity and once more: cache it if it is dear to compute.
-        order: a column, different in every row, that tells the order of payments which arrived at
-            the same moment; without it that is the order of their ids.
+            per entity and once more: cache it if it is costly to compute.
+        order: a column of unique values that orders payments which arrived at the same moment;
+            without it their ids do.
         skew: when hot keys are split; None does not look for them.
 
     Returns:
-        The id column and one column per feature (double or string, nullable). Nothing but what
-        finds hot keys (a count, a sample, how early their payments are) and several currencies is
-        computed until it is used.
+        The id column and one column per feature (double or string, nullable). Only the search for
+        hot keys (a count, a sample, the earliest payments) and for several currencies runs at once;
+        all else is lazy.
 
     Raises:
         MissingExtra: PySpark is not installed.
@@ -75,9 +74,9 @@ def compute_spark(
     plan = Plan(groups, schema)
     _check(frame, plan.schema, order)
     plan.require_one_currency(partial(_codes, frame, plan.schema))
-    found = parts.split(plan)
+    found = subplans.subplans(plan)
     result = _types(plan)
-    columns = parts.payment_columns(plan)
+    columns = subplans.payment_columns(plan)
     if not found:
         return _map(
             frame.select(*map(_col, columns)),
@@ -86,7 +85,9 @@ def compute_spark(
         )
     row = order or plan.schema.id
     chunks = {} if skew is None else _hot_chunks(frame, found, plan.schema, skew)
-    held = [_held(frame, part, plan.schema, row, chunks.get(part.number)) for part in found]
+    held = [
+        _held(frame, subplan, plan.schema, row, chunks.get(subplan.number)) for subplan in found
+    ]
     together = _together(frame.select(_col(row).alias(ROW), *map(_col, columns)), held)
     assemble = partial(worker.assemble, groups=tuple(groups), schema=schema)
     return _map(together.repartition(_col(ROW)), assemble, result)
@@ -112,7 +113,7 @@ def read_clean(spark: SparkSession, path: str) -> DataFrame:
     if len(files) < 2:
         return frame.withColumn(ORDER, place)
     numbers = spark.createDataFrame(
-        [(name, number << _FILE_BITS) for number, name in enumerate(files)], [_KEY, ORDER]
+        [(name, number << _ROW_INDEX_BITS) for number, name in enumerate(files)], [_KEY, ORDER]
     )
     placed = frame.select("*", file.alias(_KEY), place.alias(_SINCE))
     return (
@@ -130,8 +131,7 @@ def features_job(
     master: str | None = None,
     skew: Skew | None = USUAL,
 ) -> int:
-    """Compute a project's features over a clean Parquet table and write them as a folder of Parquet
-    files.
+    """Compute a project's features over a clean Parquet table into a folder of Parquet files.
 
     Args:
         source: a file, folder or URL that every machine of the cluster can read (`shroff collect`
@@ -196,8 +196,7 @@ def session(name: str, master: str | None = None) -> Iterator[SparkSession]:
 def payments_before(
     frame: DataFrame, schema: Schema, before: int | None
 ) -> tuple[DataFrame, int, int]:
-    """The payments of a clean table that happened and arrived before a moment, in microseconds
-    since 1970.
+    """The payments that happened and arrived before a moment, microseconds since 1970.
 
     Returns:
         The payments, how many there are, and when the last of them happened or arrived.
@@ -225,14 +224,13 @@ def summed(
     *,
     by: Sequence[str] = (),
 ) -> pl.DataFrame:
-    """What is counted in each partition of a table, added up by all columns of the result but the
-    last, the count.
+    """Counts from each partition, summed by all columns of the result but the last.
 
     Args:
         columns: those that `compute` reads.
-        result: the columns that it yields, as Spark's DDL.
-        by: rows with the same values of these columns come to one partition, and those that lack
-            one to none.
+        result: the columns that it yields, as Spark's DDL; the last is the count.
+        by: rows with equal values of these columns share a partition; rows with a null among them
+            are left out.
     """
     keys = list(map(_col, by))
     narrow = frame.select(*map(_col, columns))
@@ -281,9 +279,7 @@ def _types(plan: Plan) -> str:
 
 
 def _together(payments: DataFrame, held: Sequence[DataFrame]) -> DataFrame:
-    """Payments and their aggregates below each other, in flat columns: nested ones are dear to hand
-    to Python.
-    """
+    """The union of payments and aggregates, in flat columns, which are cheap to hand to Python."""
     functions = _functions()
     kinds = {name: kind for frame in held for name, kind in frame.dtypes[2:]}
     none = {
@@ -292,7 +288,7 @@ def _together(payments: DataFrame, held: Sequence[DataFrame]) -> DataFrame:
     }
     row, *own = payments.columns
     first = payments.select(
-        _col(row), functions.lit(0).alias(PART), *(none[name] for name in kinds), *map(_col, own)
+        _col(row), functions.lit(0).alias(SUBPLAN), *(none[name] for name in kinds), *map(_col, own)
     )
     others = [
         frame.select(
@@ -307,34 +303,34 @@ def _together(payments: DataFrame, held: Sequence[DataFrame]) -> DataFrame:
 
 
 def _held(
-    frame: DataFrame, part: Part, schema: Schema, row: str, chunks: pl.DataFrame | None
+    frame: DataFrame, subplan: Subplan, schema: Schema, row: str, chunks: pl.DataFrame | None
 ) -> DataFrame:
-    """One part's aggregates of all payments that have its key."""
-    # payments without the key have no value: shipping them would make one hot key of nothing
-    keyed = frame.where(reduce(lambda a, b: a & b, (_col(name).isNotNull() for name in part.key)))
-    narrow = keyed.select(
-        _col(row).alias(ROW), *(_col(name) for name in part.columns_of(frame.columns))
+    """A subplan's aggregates of all payments that have its key."""
+    # payments without the key have no value: moving them would make null a hot key
+    keyed = frame.where(
+        reduce(lambda a, b: a & b, (_col(name).isNotNull() for name in subplan.key))
     )
-    keys = [_col(name) for name in part.key]
+    narrow = keyed.select(
+        _col(row).alias(ROW), *(_col(name) for name in subplan.columns_of(frame.columns))
+    )
+    keys = [_col(name) for name in subplan.key]
     chunked = chunks is not None
     if chunks is not None:
-        narrow = _in_chunks(narrow, part, schema, chunks)
+        narrow = _in_chunks(narrow, subplan, schema, chunks)
         keys.append(_col(CHUNK))
     kind = dict(narrow.dtypes)[ROW]
-    compute = partial(worker.aggregates, part=part, schema=schema, chunked=chunked)
+    compute = partial(worker.aggregates, subplan=subplan, schema=schema, chunked=chunked)
     columns = [
         f"{_quoted(name)} {'string' if name.startswith(TEXT) else 'double'}"
-        for name in part.held.values()
+        for name in subplan.held.values()
     ]
-    held = ", ".join([f"{_quoted(ROW)} {kind}", f"{_quoted(PART)} int", *columns])
+    held = ", ".join([f"{_quoted(ROW)} {kind}", f"{_quoted(SUBPLAN)} int", *columns])
     return _map(narrow.repartition(*keys), compute, held)
 
 
 def _map(frame: DataFrame, compute: Compute, result: str) -> DataFrame:
-    """A function over the record batches of each partition; `result` is the DDL of what it
-    yields.
-    """
-    # PySpark looks the columns up by names that it does not quote
+    """Map the record batches of each partition; `result` is the DDL of what `compute` yields."""
+    # PySpark does not quote the names by which it looks columns up
     plain = frame.toDF(*(f"c{place}" for place in range(len(frame.columns))))
     return plain.mapInArrow(
         partial(worker.named, names=tuple(frame.columns), compute=compute), result
@@ -342,31 +338,36 @@ def _map(frame: DataFrame, compute: Compute, result: str) -> DataFrame:
 
 
 def _hot_chunks(
-    frame: DataFrame, found: Sequence[Part], schema: Schema, skew: Skew
+    frame: DataFrame, found: Sequence[Subplan], schema: Schema, skew: Skew
 ) -> dict[int, pl.DataFrame]:
-    """The chunks of hot keys by part; parts without hot keys are left out."""
+    """The chunks of hot keys by subplan; subplans without hot keys are left out."""
     rows = frame.count()
     if rows <= skew.rows:
         return {}
-    keys = dict.fromkeys(name for part in found for name in part.key)
+    keys = dict.fromkeys(name for subplan in found for name in subplan.key)
     share = min(1.0, skew.sample / rows)
     looked_at = frame.select(
         *(_col(name) for name in keys), _micros(schema.arrived_at or schema.time).alias(ARRIVAL)
     )
     sample = pl.DataFrame(pl.from_arrow(looked_at.sample(fraction=share, seed=1).toArrow()))
-    chunks = {part.number: ranges(sample, part, skew, weight=1.0 / share) for part in found}
+    chunks = {
+        subplan.number: ranges(sample, subplan, skew, weight=1.0 / share) for subplan in found
+    }
     return {number: found for number, found in chunks.items() if len(found)}
 
 
-def _in_chunks(narrow: DataFrame, part: Part, schema: Schema, chunks: pl.DataFrame) -> DataFrame:
-    """Rows with their chunk: those of hot keys once for each chunk that owns or sees them."""
+def _in_chunks(
+    narrow: DataFrame, subplan: Subplan, schema: Schema, chunks: pl.DataFrame
+) -> DataFrame:
+    """Rows with their chunk; rows of hot keys once for each chunk that owns or sees them."""
     functions = _functions()
     spark = narrow.sparkSession
-    named = chunks.rename({name: f"{_KEY}{place}" for place, name in enumerate(part.key)})
+    named = chunks.rename({name: f"{_KEY}{place}" for place, name in enumerate(subplan.key)})
     spans = spark.createDataFrame(named.to_arrow(compat_level=pl.CompatLevel.oldest()))
     arrival, time = _micros(schema.arrived_at or schema.time), _micros(schema.time)
     same = reduce(
-        lambda a, b: a & b, (_col(name) == _col(f"{_KEY}{at}") for at, name in enumerate(part.key))
+        lambda a, b: a & b,
+        (_col(name) == _col(f"{_KEY}{at}") for at, name in enumerate(subplan.key)),
     )
     owned = (arrival >= _col(FROM)) & (arrival < _col(UPTO))
     earliest = (
@@ -375,7 +376,7 @@ def _in_chunks(narrow: DataFrame, part: Part, schema: Schema, chunks: pl.DataFra
         .agg(functions.min(time).alias(_SINCE))
     )
     spans = spark.createDataFrame(spans.join(earliest, CHUNK).toArrow())
-    seen = (arrival < _col(UPTO)) & (time > _col(_SINCE) - functions.lit(part.horizon))
+    seen = (arrival < _col(UPTO)) & (time > _col(_SINCE) - functions.lit(subplan.horizon))
     joined = narrow.join(functions.broadcast(spans), same & (owned | seen), "left")
     return joined.select(
         *(_col(name) for name in narrow.columns),
@@ -395,7 +396,7 @@ def _col(name: str) -> Column:
 
 
 def _quoted(name: str) -> str:
-    # names may hold dots, which Spark reads as fields
+    # names may contain dots, which Spark reads as fields
     return "`" + name.replace("`", "``") + "`"
 
 

@@ -1,11 +1,9 @@
-"""Hot keys: a key with more rows than one worker should hold is split into chunks by time of
-arrival.
+"""Hot keys: keys with more rows than one worker should hold, split into chunks by arrival.
 
-A chunk owns the payments that arrived in its range and sees every event of the key that one of them
-can see: what had arrived by its end, and happened later than its earliest payment less the longest
-window. So a chunk gives the values that the whole key gives. Which keys are hot, and where their
-chunks begin, is judged by a sample: that decides how the work is shared out, never what comes out
-of it.
+A chunk owns the payments that arrived in its range, and sees every event of the key that one of
+them can see: those that had arrived by its end and happened later than its earliest payment less
+the longest window. So a chunk gives the values that the whole key gives. A sample decides which
+keys are hot and where their chunks begin: that affects how work is spread, never its result.
 """
 
 from __future__ import annotations
@@ -16,8 +14,8 @@ from typing import Final
 import polars as pl
 
 from shroff.errors import ConfigurationError
-from shroff.features.engines.parts import Part
 from shroff.features.engines.spark.worker import CHUNK
+from shroff.features.engines.subplans import Subplan
 
 ARRIVAL: Final = "shroff arrival"
 FROM: Final = "shroff from"
@@ -29,13 +27,13 @@ _END_OF_TIME_US: Final = 1 << 62
 
 @dataclass(frozen=True, kw_only=True)
 class Skew:
-    """When and how far hot keys are split.
+    """When hot keys are split, and into how many chunks.
 
     Args:
-        rows: a key with more rows than this is hot, and its chunks are to own no more than this.
-        overlap: how many rows a chunk may hold to be seen for each that it owns, about; it bounds
-            the chunks that a long window allows.
-        sample: rows that are looked at to find hot keys.
+        rows: a key with more rows than this is hot, and its chunks own no more than this.
+        overlap: about how many rows a chunk may see for each that it owns; it bounds the number of
+            chunks where windows are long.
+        sample: rows that are read to find hot keys.
 
     Raises:
         ConfigurationError: a bound that is not positive.
@@ -53,8 +51,8 @@ class Skew:
 USUAL: Final = Skew()
 
 
-def ranges(sample: pl.DataFrame, part: Part, skew: Skew, *, weight: float) -> pl.DataFrame:
-    """The chunks of a part's hot keys.
+def ranges(sample: pl.DataFrame, subplan: Subplan, skew: Skew, *, weight: float) -> pl.DataFrame:
+    """The chunks of a subplan's hot keys.
 
     Args:
         sample: key columns and `ARRIVAL` (microseconds) of some rows.
@@ -63,24 +61,24 @@ def ranges(sample: pl.DataFrame, part: Part, skew: Skew, *, weight: float) -> pl
     Returns:
         The key columns, `CHUNK` (1, 2, …), `FROM` and `UPTO`; no rows when no key is hot.
     """
-    known = sample.select(*part.key, ARRIVAL).drop_nulls()
+    known = sample.select(*subplan.key, ARRIVAL).drop_nulls()
     hot = (
-        known.group_by(part.key)
+        known.group_by(subplan.key)
         .agg(
             pl.col(ARRIVAL).sort(),
             pl.len().alias("n"),
             pl.col(ARRIVAL).max().sub(pl.col(ARRIVAL).min()).alias("span"),
         )
         .filter(pl.col("n") * weight > skew.rows)
-        .sort(part.key)
+        .sort(subplan.key)
     )
     wanted = (hot["n"] * (weight / skew.rows)).ceil()
     span = hot[ARRIVAL].list.max() - hot[ARRIVAL].list.min()
-    allowed = (span * (skew.overlap / part.horizon)).floor().clip(lower_bound=1)
+    allowed = (span * (skew.overlap / subplan.horizon)).floor().clip(lower_bound=1)
     chunks = pl.select(pl.min_horizontal(wanted, allowed).cast(pl.Int64)).to_series()
     bounds = [_bounds(arrivals, n) for arrivals, n in zip(hot[ARRIVAL], chunks, strict=True)]
     return (
-        hot.select(part.key)
+        hot.select(subplan.key)
         .with_columns(
             pl.Series(
                 FROM, [[-_END_OF_TIME_US, *inner] for inner in bounds], dtype=pl.List(pl.Int64)
@@ -97,9 +95,7 @@ def ranges(sample: pl.DataFrame, part: Part, skew: Skew, *, weight: float) -> pl
 
 
 def _bounds(arrivals: pl.Series, chunks: int) -> list[int]:
-    """Where chunks of about as many rows begin, after the first; payments that arrived together
-    stay together.
-    """
+    """Where chunks of about equal size begin, after the first; equal arrivals stay in one chunk."""
     places = [len(arrivals) * chunk // chunks for chunk in range(1, chunks)]
     first = arrivals[0]
     return [bound for bound in arrivals.gather(places).unique().sort() if bound > first]

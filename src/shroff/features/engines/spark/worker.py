@@ -1,7 +1,4 @@
-"""What runs inside Spark's Python workers, by table and without Spark: the aggregates of one entity
-over the rows of some of its keys, and the features of payments once all their aggregates are there;
-see `engines.parts`.
-"""
+"""What runs inside Spark's Python workers, without Spark."""
 
 from __future__ import annotations
 
@@ -17,27 +14,27 @@ from shroff.expression import Expression
 from shroff.features.engines.batch import compute_plan
 from shroff.features.engines.batch.encoded_table import people
 from shroff.features.engines.embedding import component_columns
-from shroff.features.engines.parts import ROW, Part, payment_columns, split
 from shroff.features.engines.rows import with_rows
+from shroff.features.engines.subplans import ROW, Subplan, payment_columns, subplans
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PART: Final = "shroff part"
-"""Which part a row holds the aggregates of; 0 for the payment itself."""
+SUBPLAN: Final = "shroff subplan"
+"""The number of the subplan whose aggregates a row holds; 0 for the payment itself."""
 CHUNK: Final = "shroff chunk"
-"""Which chunk of a hot key's history a row is in; 0 for keys that are not hot."""
+"""The chunk of a hot key's history that a row is in; 0 for other keys."""
 OWNED: Final = "shroff owned"
-"""False for rows of a chunk that are there to be seen by others."""
+"""False for rows that a chunk only sees."""
 
 _SLICE_ROWS: Final = 1 << 16
 """Rows of a record batch that goes back to Spark."""
 
 
 Compute = Callable[["Iterable[pa.RecordBatch]"], "Iterator[pa.RecordBatch]"]
-"""From the record batches of one partition to those that take their place."""
+"""From the record batches of one partition to those of the result."""
 
 
 def named(
@@ -48,31 +45,31 @@ def named(
 
 
 def aggregates(
-    batches: Iterable[pa.RecordBatch], part: Part, schema: Schema, *, chunked: bool
+    batches: Iterable[pa.RecordBatch], subplan: Subplan, schema: Schema, *, chunked: bool
 ) -> Iterator[pa.RecordBatch]:
-    """One part's aggregates of all rows of some keys.
+    """A subplan's aggregates of all rows of some keys.
 
     Args:
-        batches: `ROW` and the part's columns; with `chunked` also `CHUNK` and `OWNED`.
+        batches: `ROW` and the subplan's columns; with `chunked` also `CHUNK` and `OWNED`.
 
     Yields:
-        `ROW`, `PART` and the part's aggregates (`Part.held`), for the rows that are owned.
+        `ROW`, `SUBPLAN` and the subplan's aggregates (`Subplan.held`), for the rows that are owned.
     """
     frame = table_of(batches)
     if frame is None:
         return
-    # every row passes through these columns, also where nothing reads them
+    # the engine expects these columns even where no feature reads them
     filler = {schema.amount: pl.Int64, str(schema.currency): pl.String}
     missing = [
         pl.lit(None, kind).alias(name) for name, kind in filler.items() if name not in frame.columns
     ]
     arrival = schema.arrived_at or schema.time
     frame = frame.sort(arrival, ROW).with_columns(*missing, pl.col(ROW).alias(schema.id))
-    features = compute_plan(part.plan(schema, *([CHUNK] if chunked else [])), frame)
+    features = compute_plan(subplan.plan(schema, *([CHUNK] if chunked else [])), frame)
     held = features.select(
         frame[ROW],
-        pl.lit(part.number, pl.Int32).alias(PART),
-        *(pl.col(name).alias(held) for name, held in part.held.items()),
+        pl.lit(subplan.number, pl.Int32).alias(SUBPLAN),
+        *(pl.col(name).alias(held) for name, held in subplan.held.items()),
     )
     yield from batches_of(held.filter(frame[OWNED]) if chunked else held)
 
@@ -80,11 +77,11 @@ def aggregates(
 def assemble(
     batches: Iterable[pa.RecordBatch], groups: Sequence[FeatureGroup], schema: Schema
 ) -> Iterator[pa.RecordBatch]:
-    """The features of payments from what was computed of them apart.
+    """The features of payments from the aggregates of all subplans.
 
     Args:
-        batches: `ROW`, `PART`, the aggregates by place and the payment's columns: one row per
-            payment (part 0), and one per payment and part that it has the key of.
+        batches: `ROW`, `SUBPLAN`, the aggregates by place and the payment's columns: one row per
+            payment (subplan 0), and one per payment and subplan that it has the key of.
 
     Yields:
         The id and the features in the order of the plan.
@@ -96,14 +93,14 @@ def assemble(
     if table is None:
         return
     plan = Plan(groups, schema)
-    values = table.filter(pl.col(PART) == 0).select(ROW, *payment_columns(plan))
+    values = table.filter(pl.col(SUBPLAN) == 0).select(ROW, *payment_columns(plan))
     if values[ROW].is_duplicated().any():
         raise DataError(
             "expected another id (or order) in every row of the table, got some twice: clean it "
             "first."
         )
-    for part in split(plan):
-        held = table.filter(pl.col(PART) == part.number).select(ROW, **part.held)
+    for subplan in subplans(plan):
+        held = table.filter(pl.col(SUBPLAN) == subplan.number).select(ROW, **subplan.held)
         values = values.join(held, on=ROW, how="left", maintain_order="left")
     yield from batches_of(_with_rows(values, plan))
 
@@ -120,7 +117,7 @@ def alone(
 
 
 def _with_rows(values: pl.DataFrame, plan: Plan) -> pl.DataFrame:
-    """Payments and their aggregates with the features that follow from them: id and features."""
+    """The id and the features of payments, from their columns and aggregates."""
     schema = plan.schema
     read = {
         name
@@ -138,10 +135,10 @@ def table_of(batches: Iterable[pa.RecordBatch]) -> pl.DataFrame | None:
     frames = [pl.DataFrame(pl.from_arrow(batch)) for batch in batches if batch.num_rows]
     if not frames:
         return None
-    # Spark hands out times in the zone of its session
+    # Spark gives times in the zone of its session
     return pl.concat(frames).with_columns(cs.datetime(time_zone="*").dt.convert_time_zone("UTC"))
 
 
 def batches_of(frame: pl.DataFrame) -> Iterator[pa.RecordBatch]:
-    for part in frame.iter_slices(_SLICE_ROWS):
-        yield from part.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+    for piece in frame.iter_slices(_SLICE_ROWS):
+        yield from piece.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()

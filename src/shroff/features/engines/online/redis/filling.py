@@ -1,14 +1,13 @@
-"""Filling a state in Redis from an engine in memory, while others serve from the state before it,
-or from none.
+"""Filling a state in Redis from an engine in memory, while others serve from the state before it.
 
-    filling = claim(state)              # None: somebody else is at it
+    filling = claim(state)      # None: another process fills it
     if filling is not None:
-        filling.pour(warmed)            # an `OnlineEngine` that has seen history, and then the
-        ledger filling.open()                  # from now on this is the state
+        filling.pour(warmed)    # an `OnlineEngine` that has seen history, and then the ledger
+        filling.open()          # from now on this is the state
 
-What is filled has keys of its own until it is opened, so payments can be served meanwhile, from the
-state there was. Results and labels of the payments that are poured find them. What came after the
-source had seen its last has to be observed afterwards.
+A filling has keys of its own until it is opened, so payments can meanwhile be served from the state
+before it, or without one. Results and labels of the payments that are poured find them. What came
+after the source had seen its last event must be observed afterwards.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from typing import Final
 
 from shroff.errors import StateUnavailable
 from shroff.features.engines.online.engine import OnlineEngine
-from shroff.features.engines.online.pending import Word
+from shroff.features.engines.online.pending import Notice
 from shroff.features.engines.online.redis import scripts
 from shroff.features.engines.online.redis.engine import RedisEngine
 from shroff.features.engines.online.redis.link import Command
-from shroff.features.engines.online.redis.log import PREFIX, pack_value
+from shroff.features.engines.online.redis.log import ARRIVAL_BYTES, pack_value
 
 _BATCH_KEYS: Final = 500
 """Keys written in one round trip."""
@@ -33,7 +32,7 @@ _BATCH_KEYS: Final = 500
 def claim(state: RedisEngine, *, seconds: int = 60) -> Filling | None:
     """The right to fill a state; None when another process has it.
 
-    It ends by itself so many seconds after the last key was written, for a process that died.
+    It expires so many seconds after the last key was written, in case the process died.
 
     Raises:
         StateUnavailable: the server cannot be reached.
@@ -45,14 +44,14 @@ def claim(state: RedisEngine, *, seconds: int = 60) -> Filling | None:
 
 
 class Filling:
-    """A state that is being filled. Made by `claim`."""
+    """A state that is being filled, made by `claim`."""
 
     def __init__(self, state: RedisEngine, epoch: bytes, arrival: int, held: int) -> None:
         self._state, self._epoch, self._arrival, self._held = state, epoch, arrival, held
         self._newest = 0
 
     def pour(self, source: OnlineEngine) -> None:
-        """Write all that an engine of the same definitions and lateness knows.
+        """Write the whole state of an engine of the same definitions and lateness.
 
         Raises:
             StateUnavailable: the server cannot be reached, or another process has claimed the state
@@ -79,10 +78,10 @@ class Filling:
         self._write([])
 
     def open(self, *, mark: int = 0) -> bool:
-        """Let this be the state; False when another process has claimed it since.
+        """Make this the state; False if another process has claimed it since.
 
         Args:
-            mark: kept with it for whoever goes on from there, such as how far a ledger was read.
+            mark: a number that is kept with the state, such as how far the ledger was read into it.
 
         Raises:
             StateUnavailable: the server cannot be reached.
@@ -107,7 +106,7 @@ class Filling:
             )
 
     def _commands(self, source: OnlineEngine) -> Iterator[Command]:
-        for log in self._state.logs:
+        for log in self._state.calls.logs:
             for key in dict.fromkeys(
                 key
                 for timelines in log.timelines(source.timelines)
@@ -117,20 +116,20 @@ class Filling:
                 entry = log.snapshot(source.timelines, key, self._arrival)
                 yield "DEL", name
                 yield "RPUSH", name, entry
-                yield "PEXPIRE", name, self._state.kept(log)
+                yield "PEXPIRE", name, self._state.calls.log_ms(log)
         for pending in source.pendings():
             name = self._key(b"p:" + pending.payment.id.encode())
             fields: dict[str, object] = {
                 "a": self._arrival,
-                "e": self._state.marked.pack(pending.payment),
+                "e": self._state.calls.marked.pack(pending.payment),
             }
             fields |= {kind: self._said(word) for kind, word in pending.known.items()}
             yield "HSET", name, *[word for field in fields.items() for word in field]
-            yield "PEXPIRE", name, self._state.marker_kept
+            yield "PEXPIRE", name, self._state.calls.marker_ms
 
-    def _said(self, word: Word) -> bytes:
+    def _said(self, word: Notice) -> bytes:
         return (
-            (word.arrived or self._arrival).to_bytes(PREFIX)
+            (word.arrived or self._arrival).to_bytes(ARRIVAL_BYTES)
             + word.rank.to_bytes()
             + pack_value(word.value)
         )

@@ -1,6 +1,4 @@
-"""The connection to Redis: pipelined calls of scripts in one round trip, and quick failure while it
-is away.
-"""
+"""The connection to Redis: pipelined scripts in one round trip, quick failure during an outage."""
 
 from __future__ import annotations
 
@@ -20,25 +18,23 @@ Call = tuple[str, Sequence[object], Sequence[object]]
 """A script, its keys and its arguments."""
 
 _PAUSE_SECONDS: Final = 1.0
-"""Seconds after a failure in which nothing is tried."""
+"""Seconds without another attempt after a failure."""
 
 _GARBLED: Final = re.compile("WRONGTYPE|user_script|Error running script|is not an integer")
-"""What the server says of a value that is not of the kind that a command or script of ours reads.
-"""
+"""Errors for a value of another kind than our commands and scripts read."""
 _UNABLE: Final = re.compile(
     "OOM|READONLY|MASTERDOWN|MISCONF|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|BUSY|LOADING|NOPERM"
 )
-"""What it says also within a script, whatever the values are."""
+"""Errors of the server itself, which scripts report too."""
 
 _CONNECT_TIMEOUT_SECONDS: Final = 0.5
 _ANSWER_TIMEOUT_SECONDS: Final = 2.0
 
 
 class Link:
-    """Speaks to one Redis server, or to the one of a Redis Cluster that has our slot.
+    """A connection to one Redis server, or to the server of a Redis Cluster that has our slot.
 
-    `lives` counts connections: what was learnt over an older one may be about a server that forgot
-    it since.
+    `lives` counts connections: a server may have lost what it reported over an older one.
 
     Raises:
         MissingExtra: the client library is not installed.
@@ -68,7 +64,7 @@ class Link:
                 "another URL."
             ) from None
         self._errors = redis.exceptions
-        # the client gives its connections no types
+        # the client's connections have no types
         self._connection: Any = None
         self._closed_until = 0.0
         self.lives = 0
@@ -108,17 +104,17 @@ class Link:
         )
 
     def close(self) -> None:
-        """Hang up; the next call connects again."""
+        """Close the connection; the next call connects again."""
         if self._connection is not None:
             self._connection.disconnect()
             self._connection = None
 
     def _refused(self, reply: Exception) -> StateUnavailable:
-        # the client has classes of their own for most of what ails the server itself
+        # for most failures of the server itself the client has classes of their own
         text = str(reply) if type(reply) is self._errors.ResponseError else ""
         if _GARBLED.search(text) and not _UNABLE.search(text):
             return StateGarbled("a key of the state holds what none of our commands has put there.")
-        # one that is out of memory, or a replica by now, is no state either
+        # a server that is out of memory, or has become a replica, cannot be used either
         return StateUnavailable(f"the state server refused a command: {type(reply).__name__}.")
 
     def _again(self, commands: Sequence[Command]) -> list[Any]:
@@ -133,7 +129,7 @@ class Link:
             return self._follow(commands)
 
     def _follow(self, commands: Sequence[Command]) -> list[Any]:
-        """The replies, from the server that has the slot, which has the scripts."""
+        """The replies, from the server of the slot, once it has the scripts."""
         replies = self._send(commands)
         moved = next(
             (reply for reply in replies if isinstance(reply, self._errors.MovedError)), None
@@ -155,13 +151,13 @@ class Link:
 
     def _send(self, commands: Sequence[Command]) -> list[Any]:
         if self._connection is None:
-            # by itself: the pool counts what it makes, and makes no more after a hundred outages of
-            # a second
+            # not through the pool, which counts its connections and makes no more after a hundred
+            # outages
             self._connection = self._pool.connection_class(**self._pool.connection_kwargs)
             self._connection.connect()
             self.lives += 1
         connection = self._connection
-        # the client would send them by parts
+        # in one write: the client would send several
         connection.send_packed_command([b"".join(connection.pack_commands(commands))])
         replies = []
         for _ in commands:

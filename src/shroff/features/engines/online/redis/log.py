@@ -1,6 +1,4 @@
-"""One entity's logs: what happened to each of its keys, in bytes, and how the timelines of a
-replica take it in.
-"""
+"""One entity's logs: the events of each key in bytes, and how a replica applies them."""
 
 from __future__ import annotations
 
@@ -13,9 +11,10 @@ from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.features.engines.online.plan_timelines import PlanTimelines, columns_read, pack, unpack
 from shroff.features.engines.online.stream_timelines import Key, StreamTimelines, together
-from shroff.features.plan import Later, Plan, Stream
+from shroff.features.plan import Plan
+from shroff.features.streams import Later, Stream
 
-PREFIX: Final = 8
+ARRIVAL_BYTES: Final = 8
 """Bytes of the arrival that every entry begins with."""
 
 PAYMENT: Final = b"p"
@@ -32,11 +31,10 @@ unpack_value: Final = msgspec.msgpack.Decoder().decode
 
 
 class Event:
-    """What is kept of a payment for some streams, as MessagePack: its time, its units if need be,
-    what they read.
+    """What some streams need of a payment: time, units if summed, and values, as MessagePack.
 
     Args:
-        known: columns that are known without.
+        known: columns that need not be kept, such as the key.
         identified: whether the payment's id is kept too.
     """
 
@@ -67,7 +65,7 @@ class Event:
         )
 
     def payment(self, held: Sequence[Value | bytes]) -> Payment:
-        """The payment, as far as it is kept, from what is in the bytes."""
+        """The payment, as far as it was kept, from its unpacked fields."""
         time, units, *values = held if self._amount else (held[0], 0, *held[1:])
         identifier = str(values.pop()) if self._identified else ""
         told = {
@@ -83,7 +81,7 @@ def _known(result: Value, label: Value) -> dict[Later, Value]:
 
 
 def _halved(token: Value | bytes) -> Value | bytes:
-    """A token as the bytes that its digits stand for; anything else as it is."""
+    """A hexadecimal token as bytes, half as long; anything else unchanged."""
     try:
         digits = bytes.fromhex(str(token))
     except ValueError:
@@ -95,7 +93,7 @@ class Log:
     """The logs of one entity.
 
     Args:
-        number: what tells its keys from those of other entities.
+        number: distinguishes its keys from those of other entities.
         streams: those of this entity, by the place of their timelines in a replica.
     """
 
@@ -112,14 +110,14 @@ class Log:
         self._places = tuple(streams)
 
     def key(self, payment: Payment) -> Key:
-        """The key of a payment; None when it has none."""
-        parts = tuple([payment.values.get(name) for name in self.columns])
-        if len(parts) == 1:
-            return parts[0]
-        return None if None in parts else parts
+        """The key of a payment; None if it has none."""
+        values = tuple([payment.values.get(name) for name in self.columns])
+        if len(values) == 1:
+            return values[0]
+        return None if None in values else values
 
     def name(self, key: Key) -> bytes:
-        """How a key's log is called, behind what is common to the state's keys."""
+        """The name of a key's log, after the prefix of the state's keys."""
         return self._number + (key.encode() if isinstance(key, str) else pack_value(key))
 
     def timelines(self, replica: PlanTimelines) -> list[StreamTimelines]:
@@ -127,8 +125,11 @@ class Log:
         return [replica.by_stream[place] for place in self._places]
 
     def apply(self, replica: PlanTimelines, key: Key, entry: bytes) -> None:
-        """Let a replica know an entry of a key's log."""
-        kind, held = entry[PREFIX : PREFIX + 1], unpack_value(entry[PREFIX + 1 :])
+        """Apply an entry of a key's log to a replica."""
+        kind, held = (
+            entry[ARRIVAL_BYTES : ARRIVAL_BYTES + 1],
+            unpack_value(entry[ARRIVAL_BYTES + 1 :]),
+        )
         by_stream = self.timelines(replica)
         if kind == SNAPSHOT:
             unpack(by_stream, key, held)
@@ -158,9 +159,9 @@ class Log:
                     timelines.remove(payment, payment.values, replica.watermark)
 
     def snapshot(self, replica: PlanTimelines, key: Key, upto: int) -> bytes:
-        """The entry that stands for all those up to an arrival, by what a replica knows."""
+        """The entry that replaces all entries up to an arrival, from a replica's timelines."""
         lines = pack(self.timelines(replica), key, replica.watermark)
-        return upto.to_bytes(PREFIX) + SNAPSHOT + pack_value(lines)
+        return upto.to_bytes(ARRIVAL_BYTES) + SNAPSHOT + pack_value(lines)
 
     def drop(self, replica: PlanTimelines, key: Key) -> None:
         """Let a replica forget a key."""

@@ -1,5 +1,5 @@
-"""What one process knows of the shared state: timelines of the keys it touches, each as of a place
-in its log.
+"""One process's copy of the shared state: timelines of the keys that it touches, each up to a
+position in its log.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Final, NamedTuple
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.features.engines.online.plan_timelines import PlanTimelines
-from shroff.features.engines.online.redis.log import PREFIX, SNAPSHOT, Log
+from shroff.features.engines.online.redis.log import ARRIVAL_BYTES, SNAPSHOT, Log
 from shroff.features.engines.online.stream_timelines import Key
 from shroff.features.plan import Plan
 
-NOTHING: Final = -1
-"""Before every arrival."""
+NO_ARRIVAL: Final = -1
+"""A position before every arrival."""
 
 _MIN_LOG_ENTRIES: Final = 128
-"""Entries of a log that are never too many."""
+"""A log of so many entries is never trimmed."""
 
 
 class Place(NamedTuple):
@@ -34,8 +34,7 @@ class Replica:
     """Timelines that follow the logs.
 
     Args:
-        most: keys that are kept; those that were not touched for longest are dropped, and read
-            again when needed.
+        most: keys that are kept; the least recently used are dropped, and read again when needed.
     """
 
     def __init__(self, plan: Plan, *, lateness: str, most: int) -> None:
@@ -43,20 +42,20 @@ class Replica:
         self.clear()
 
     def clear(self) -> None:
-        """Know nothing."""
+        """Drop all timelines."""
         self.timelines = PlanTimelines(self._plan, lateness=self._lateness)
         self._known: OrderedDict[bytes, tuple[int, Place]] = OrderedDict()
 
     def position(self, place: Place) -> int:
-        """The arrival of the last entry of a log that is known."""
+        """The arrival of the last known entry of a log."""
         known = self._known.get(place.name)
-        return NOTHING if known is None else known[0]
+        return NO_ARRIVAL if known is None else known[0]
 
     def take(self, place: Place, entries: Sequence[bytes]) -> None:
-        """Follow a log by these entries, some of which may be known already."""
+        """Apply entries of a log, some of which may be known already."""
         position = self.position(place)
-        if position == NOTHING:
-            # timelines may have outlived their place
+        if position == NO_ARRIVAL:
+            # timelines may have outlived their position
             place.log.drop(self.timelines, place.key)
         for arrival, entry in _ordered(entries):
             if arrival > position:
@@ -67,9 +66,7 @@ class Replica:
     def observe(
         self, payment: Payment, places: Sequence[Place], arrival: int, newest: int
     ) -> dict[str, Value]:
-        """The features of a payment that arrives next, from now on known; `newest` is that of the
-        state.
-        """
+        """The features of the payment that arrives next, and add it; `newest` is the state's."""
         features = self.timelines.observe(payment, newest)
         for place in places:
             self._reach(place, arrival)
@@ -83,10 +80,10 @@ class Replica:
         arrival: int,
         newest: int,
     ) -> dict[str, Value]:
-        """The features of a payment that is in the logs since an arrival, given all of them.
+        """The features of a payment that is in the logs already, from the whole logs.
 
-        They are as of then. Where a snapshot has replaced what was before, they are as of now but
-        for the payment.
+        They are as of its arrival. If a snapshot has replaced earlier entries, they are as of now,
+        without the payment itself.
         """
         if all(_reaches(entries, arrival) for entries in logs):
             then = PlanTimelines(self._plan, lateness=self._lateness)
@@ -101,8 +98,8 @@ class Replica:
         return self.timelines.observe(payment, newest)
 
     def snapshot(self, place: Place, length: int) -> tuple[int, bytes] | None:
-        """What can replace a log up to an arrival; None while the log, of this length, is short
-        beside it.
+        """A snapshot that can replace a log up to an arrival; None while the log is shorter than
+        its snapshot is worth.
         """
         if length <= _MIN_LOG_ENTRIES:
             return None
@@ -115,7 +112,7 @@ class Replica:
         return upto, place.log.snapshot(self.timelines, place.key, upto)
 
     def shrink(self) -> None:
-        """Drop the keys that are too many."""
+        """Drop the keys beyond the limit."""
         while len(self._known) > self._most:
             _, (_, place) = self._known.popitem(last=False)
             place.log.drop(self.timelines, place.key)
@@ -129,20 +126,21 @@ def _ordered(entries: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
     """Entries of a log with their arrivals.
 
     Raises:
-        ValueError: one of them was not put there by us, which would hide those before it.
+        ValueError: a foreign entry, which would hide those before it.
     """
-    last = NOTHING
+    last = NO_ARRIVAL
     for entry in entries:
-        arrival = int.from_bytes(entry[:PREFIX])
-        if arrival <= last or len(entry) <= PREFIX:
+        arrival = int.from_bytes(entry[:ARRIVAL_BYTES])
+        if arrival <= last or len(entry) <= ARRIVAL_BYTES:
             raise ValueError("expected the entries of a log in order of arrival, got another one.")
         last = arrival
         yield arrival, entry
 
 
 def _reaches(entries: Sequence[bytes], arrival: int) -> bool:
-    """Whether a log still says what was before an arrival."""
+    """Whether a log still has all entries before an arrival."""
     return not any(
-        entry[PREFIX : PREFIX + 1] == SNAPSHOT and int.from_bytes(entry[:PREFIX]) >= arrival
+        entry[ARRIVAL_BYTES : ARRIVAL_BYTES + 1] == SNAPSHOT
+        and int.from_bytes(entry[:ARRIVAL_BYTES]) >= arrival
         for entry in entries[:1]
     )

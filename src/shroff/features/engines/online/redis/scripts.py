@@ -1,16 +1,15 @@
 """What Redis does atomically, in Lua. One call is one script; all keys of one share a slot.
 
-Those that touch the state are given the epoch that their caller believes in: `NOSTATE` says that
-there is none, `EPOCH` that it is another. All can be run again: the second time they find their own
-trace.
+Scripts that use the state get the epoch that their caller follows: the error `NOSTATE` means that
+there is none, `EPOCH` that it is another. All scripts are idempotent.
 
 The *head* holds `epoch`, `newest` (event time), `last` (arrival), the `mark` with which the epoch
-was opened, and a checksum of epoch and mark (`sum`). A *marker*, one per payment and so in short,
-holds when it arrived (`a`), who put it there (`o`), its event (`e`), and the result and label that
-stand: when it arrived (8 bytes), its rank (1 byte), and what it says; and when each label arrived,
-by its token (`l:TOKEN`). A *log*, one per key, lists what happened to it in order of arrival, with
-which each entry begins (8 bytes, big-endian). The *roll* holds the number with which each process
-answered last, and under the empty name the highest.
+was opened, and a checksum of epoch and mark (`sum`). A *marker*, one per payment and so compact,
+holds when it arrived (`a`), its owner (`o`), its event (`e`), and the result and label that stand:
+when it arrived (8 bytes), its rank (1 byte), and what it says; and when each label arrived, by its
+token (`l:TOKEN`). A *log*, one per key, lists its events in order of arrival, with which each entry
+begins (8 bytes, big-endian). The *roll* holds the number of each process's last heartbeat, and
+under the empty name the highest.
 """
 
 from __future__ import annotations
@@ -167,7 +166,7 @@ return 1
 """
 )
 
-ANSWER: Final = (
+HEARTBEAT: Final = (
     _WHOLE
     + """
 -- KEYS: head, roll; ARGV: epoch, seen, lateness, member, clear, kept, others
@@ -227,7 +226,7 @@ return 1
 """
 )
 
-RUIN: Final = """
+DROP: Final = """
 -- KEYS: head, claim, roll; ARGV: epoch
 local kind = redis.call('TYPE', KEYS[1]).ok
 -- dropped already, and perhaps being filled
@@ -240,5 +239,5 @@ return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 SCRIPTS: Final = {
     # Redis names a script by this hash; nothing is secured by it
     script: sha1(script.encode(), usedforsecurity=False).hexdigest()
-    for script in (OBSERVE, RECALL, LATER, FORGET, ANSWER, TRIM, CLAIM, HOLD, OPEN, RUIN)
+    for script in (OBSERVE, RECALL, LATER, FORGET, HEARTBEAT, TRIM, CLAIM, HOLD, OPEN, DROP)
 }

@@ -1,6 +1,4 @@
-"""How far the ledger of a space's states is known to reach: a ledger that does not is not
-theirs.
-"""
+"""The last known record of the ledger, kept with the states: a ledger without it is another one."""
 
 from __future__ import annotations
 
@@ -14,26 +12,23 @@ _FORM: Final = re.compile(rb"(\d{1,18}) ((?:[0-9a-f]{2})*)")
 _UNKNOWN_RECORD: Final = (-1, b"")
 
 
-class Voucher:
-    """What the processes of a space keep beside their states: the number of a record and its chain
-    value.
-    """
+class LedgerHead:
+    """The number and chain value of the last known record of the ledger, kept beside the states."""
 
     def __init__(self, link: Link, space: bytes) -> None:
         self._link = link
         self._key = space + b"ledger"
 
-    def vouch(self, record: int, chain: bytes) -> None:
-        """The ledger has this record.
+    def keep(self, record: int, chain: bytes) -> None:
+        """Keep a record that the ledger has.
 
         Raises:
             StateUnavailable: the server cannot be reached.
         """
         self._link.call([("SET", self._key, b"%d %s" % (record, chain.hex().encode()))])
 
-    def vouched(self) -> tuple[int, bytes]:
-        """What was vouched for last: (0, nothing) where nothing was, and -1 where the key holds
-        something else.
+    def kept(self) -> tuple[int, bytes]:
+        """The record kept last: (0, empty) if there is none, -1 if the key holds something else.
 
         Raises:
             StateUnavailable: the server cannot be reached.

@@ -1,6 +1,4 @@
-"""What is not ours in Redis: whatever reading it gives rise to, the state is dropped, to be filled
-anew.
-"""
+"""Keys with foreign contents in Redis: the state is dropped, and filled anew."""
 
 from __future__ import annotations
 
@@ -15,23 +13,23 @@ Words = ParamSpec("Words")
 Reply = TypeVar("Reply")
 
 
-class Ruinable(Protocol):
+class Droppable(Protocol):
     """A state that can be dropped."""
 
-    def ruin(self) -> None:
+    def drop_garbled(self) -> None:
         """Drop it."""
 
 
-Engine = TypeVar("Engine", bound=Ruinable)
+Engine = TypeVar("Engine", bound=Droppable)
 
 
-def sound(
+def drop_if_garbled(
     method: Callable[Concatenate[Engine, Words], Reply],
 ) -> Callable[Concatenate[Engine, Words], Reply]:
-    """Let a method drop the state where that holds what no process of ours has put there.
+    """Let a method drop the state if a key holds what no process of ours has written.
 
-    A key may hold anything by mistake, and reading it may raise any error. What a script did before
-    it met such a key nobody knows, so the whole state is filled anew.
+    A key may hold anything by mistake, and reading it may raise any error. A script may have run in
+    part before it met such a key, so the whole state is filled anew.
     """
 
     @wraps(method)
@@ -41,7 +39,7 @@ def sound(
         except Exception as error:
             if isinstance(error, ShroffError) and not isinstance(error, StateGarbled):
                 raise
-            engine.ruin()
+            engine.drop_garbled()
             raise StateGarbled(
                 "a key of the state held what no process of this service has put there: the state "
                 "was dropped, and is filled anew from history and ledger."
@@ -51,7 +49,7 @@ def sound(
 
 
 def checksum(epoch: bytes, mark: bytes) -> bytes:
-    """What the head of a state holds beside its epoch and mark.
+    """The checksum that the head of a state holds beside its epoch and mark.
 
     >>> checksum(b"a1b2c3d4", b"7").decode()
     'c17dbf7b4b121b3702bbbb8c403c86d9edc69a93'

@@ -1,9 +1,8 @@
-"""The parts of a plan: the aggregates of one key each, for engines that move rows to where all of a
-key's are.
+"""The subplans of a plan, for engines that move all rows of a key together.
 
-Only events and payments of one key interact, and they do so through their order of arrival alone.
-So the batch engine over all rows of some keys gives those rows the values it gives them in the
-whole table.
+A subplan has the aggregates of one key. Only events and payments of one key interact, and only
+through their order of arrival. So the batch engine, given all rows of some keys, computes the
+values that it computes for these rows in the whole table.
 """
 
 from __future__ import annotations
@@ -26,16 +25,15 @@ ROW: Final = "shroff row"
 """The column that says which payment a row is, and which of two that arrived together was first."""
 NUMBER: Final = "shroff number "
 TEXT: Final = "shroff text "
-"""Before a place: the number, or the text, that has this place in its part."""
+"""Before a place: the number, or the text, that has this place in its subplan."""
 
 
 @dataclass(frozen=True)
-class Part:
+class Subplan:
     """The aggregates of one key: what they read and how far back.
 
-    `columns` are the table's columns they need, and `labels` says whether they need its histories
-    of labels, where it has them; `horizon` is in microseconds; `texts` are the aggregates that are
-    texts.
+    `columns` are the table's columns that they read; `labels` says whether they also read its label
+    histories. `horizon` is in microseconds; `texts` are the aggregates that give texts.
     """
 
     number: int
@@ -49,9 +47,7 @@ class Part:
 
     @property
     def held(self) -> dict[str, str]:
-        """The column that holds each aggregate while it is moved about: numbers and texts are
-        counted apart.
-        """
+        """The column that carries each aggregate; numbers and texts are numbered separately."""
         found: dict[str, str] = {}
         for feature in self.features:
             kind = TEXT if feature.name in self.texts else NUMBER
@@ -59,20 +55,20 @@ class Part:
         return found
 
     def columns_of(self, names: Collection[str]) -> tuple[str, ...]:
-        """The columns they need of a table with these."""
+        """The columns to read of a table that has these."""
         return (*self.columns, HISTORY) if self.labels and HISTORY in names else self.columns
 
     def plan(self, schema: Schema, *more: str) -> Plan:
-        """The plan of these aggregates alone, of a key that has these columns more."""
+        """The plan of these aggregates alone, with more key columns where given."""
         entity = (*self.key, *more)
         features = (
             msgspec.structs.replace(feature, entity=Entity(feature.entity.name, entity))
             for feature in self.features
         )
-        return Plan([FeatureGroup("part", tuple(features), vectors=self.vectors)], schema)
+        return Plan([FeatureGroup("subplan", tuple(features), vectors=self.vectors)], schema)
 
 
-def split(plan: Plan) -> list[Part]:
+def subplans(plan: Plan) -> list[Subplan]:
     """The aggregates of a plan by the columns of their key."""
     by_key: dict[tuple[str, ...], list[Aggregate]] = {}
     for group in plan.groups:
@@ -80,14 +76,16 @@ def split(plan: Plan) -> list[Part]:
             if isinstance(feature, Aggregate):
                 by_key.setdefault(feature.entity.key, []).append(feature)
     return [
-        _part(number, key, tuple(found), plan)
+        _subplan(number, key, tuple(found), plan)
         for number, (key, found) in enumerate(by_key.items(), 1)
     ]
 
 
-def _part(number: int, key: tuple[str, ...], features: tuple[Aggregate, ...], whole: Plan) -> Part:
+def _subplan(
+    number: int, key: tuple[str, ...], features: tuple[Aggregate, ...], whole: Plan
+) -> Subplan:
     schema, vectors = whole.schema, tuple(whole.vectors.values())
-    plan = Plan([FeatureGroup("part", features, vectors=vectors)], schema)
+    plan = Plan([FeatureGroup("subplan", features, vectors=vectors)], schema)
     # any text of a definition that names a column is a column it may read
     reads = {
         text
@@ -109,7 +107,9 @@ def _part(number: int, key: tuple[str, ...], features: tuple[Aggregate, ...], wh
     columns = tuple(name for name in schema.scales if name in reads)
     texts = frozenset(name for name, kind in plan.kinds.items() if kind == "text")
     tables = tuple(plan.vectors.values())
-    return Part(number, key, features, columns, plan.horizon, "label" in plan.later, texts, tables)
+    return Subplan(
+        number, key, features, columns, plan.horizon, "label" in plan.later, texts, tables
+    )
 
 
 def payment_columns(plan: Plan) -> tuple[str, ...]:
