@@ -23,10 +23,10 @@ from shroff.collect import Payment
 from shroff.ledger import Entry, Ledger, Outcome
 from shroff.ledger.answer import encode, fingerprint
 from shroff.package import load
+from shroff.scoring.history import history_of
 from shroff.scoring.in_flight import PendingPayment
 from shroff.scoring.scorer import Scorer
 from shroff.scoring.sequencer import entry_of
-from shroff.serve.server import history_of
 
 TOGETHER = 22
 _KEY = bytes(32)

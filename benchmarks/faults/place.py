@@ -13,7 +13,7 @@ from benchmarks.faults.service import Service
 from benchmarks.faults.verdict import Verdict, judge
 from serve.service import KEY
 from shroff.package import load as load_bundle
-from shroff.serve.server import history_of
+from shroff.scoring.history import history_of
 
 _MORE = 300
 """Payments that are answered before the fault, and again after it."""

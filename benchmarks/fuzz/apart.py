@@ -27,8 +27,8 @@ from shroff.control.models import Models
 from shroff.errors import ShroffError
 from shroff.ledger import Ledger
 from shroff.package import Bundle, load
+from shroff.scoring.history import History, history_of
 from shroff.scoring.scorer import Scorer
-from shroff.serve.server import History, history_of
 
 PATIENCE: Final = 300.0
 """Seconds that one case may take: a model on trial may take two hundred on a busy machine."""

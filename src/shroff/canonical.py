@@ -8,15 +8,13 @@ from typing import Final
 
 BLANK: Final = " \t\n\v\f\r"
 """A text of only these is a missing value."""
-NO_BLANK: Final = "!"
+AFTER_BLANKS: Final = "!"
 """A text that sorts at or after this one does not begin with a blank, so it is a value."""
 AFTER_DIGITS: Final = ":"
-"""A text that sorts at or after this one begins with no digit, sign or blank, so it is no number
-and not blank.
-"""
-FLAGS: Final = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
+"""Text sorted at or after it begins with no digit, sign or blank: no number, not blank."""
+FLAG_TEXTS: Final = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
 """Booleans as Python, R and spreadsheets write them, by their one text."""
-ODD: Final = r"^-?[0-9.]+(?:\.0+|e\+[0-9]+)$|^(?:True|TRUE|False|FALSE)$"
+NON_CANONICAL: Final = r"^-?[0-9.]+(?:\.0+|e\+[0-9]+)$|^(?:True|TRUE|False|FALSE)$"
 """What every text looks like that is not its own canonical text."""
 
 _ENDS: Final = (".0", "00")
@@ -37,7 +35,7 @@ def canonical(text: str) -> str:
     ['007.0', '+5.0', ' 5.0', '1e3', '1.50', '10.0.0.0']
     """
     if text >= AFTER_DIGITS:
-        return FLAGS.get(text, text)
+        return FLAG_TEXTS.get(text, text)
     # asked first what is cheap: in the payment path most of these are digits, addresses and UUIDs
     if text[-2:] in _ENDS and (whole := _WHOLE.fullmatch(text)):
         return "0" if whole[1] == "-0" else whole[1]
@@ -63,7 +61,7 @@ def text_of(value: str | int | float | bool) -> str | None:
     ('32', '32', '0.5', 'true', '007', None)
     """
     if isinstance(value, str):
-        return canonical(value) if value >= NO_BLANK or value.strip(BLANK) else None
+        return canonical(value) if value >= AFTER_BLANKS or value.strip(BLANK) else None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

@@ -10,9 +10,7 @@ Clock = Callable[[], int]
 """Microseconds since the epoch."""
 
 MAX_AHEAD_US: Final = 300_000_000
-"""How far in the future a payment's own time may lie, in microseconds: five minutes of clocks that
-differ.
-"""
+"""How far in the future a payment's time may lie, in microseconds: clocks differ."""
 
 
 def system_time() -> int:

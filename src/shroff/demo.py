@@ -38,9 +38,7 @@ SENT_PAYMENTS = 500
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo found: parts to print, the same as one JSON document, and the service that
-    still runs.
-    """
+    """What the demo found: parts to print, the same as JSON, and the running service."""
 
     parts: Sequence[RenderableType]
     document: dict[str, Any]
@@ -131,9 +129,7 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> D
 
 
 def _busiest(log: pl.DataFrame, first_day: int) -> slice:
-    """The stretch of `SENT_PAYMENTS` payments from `first_day` on that has most frauds: other
-    stretches have few.
-    """
+    """The `SENT_PAYMENTS` payments in a row, from `first_day` on, with most frauds."""
     frauds = np.concatenate([[0], np.cumsum(log["is_fraud"].to_numpy())])
     days = (log["created_at"] - log["created_at"][0]).dt.total_days().to_numpy()
     begin = int(np.searchsorted(days, first_day))

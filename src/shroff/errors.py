@@ -100,9 +100,7 @@ class BadPayment(DataError):
 
 
 class OutOfBounds(BadPayment):
-    """One payment or event is well-formed, but its time, or its currency without a rate, excludes
-    it now.
-    """
+    """One well-formed payment or event is excluded by its time, or its currency without a rate."""
 
 
 class NothingAccepted(DataError):
@@ -118,15 +116,11 @@ class BatchConflict(DataError):
 
 
 class BrokenChain(DataError):
-    """Records of the ledger do not follow from each other: one was changed, removed, added or
-    moved.
-    """
+    """Records of the ledger do not follow from each other: it was changed after the fact."""
 
 
 class UnreadableRecord(BrokenChain):
-    """A record of the ledger holds what the ledger never writes, so nothing can be computed from
-    it.
-    """
+    """A record of the ledger holds what the ledger never writes, so nothing follows from it."""
 
 
 class NotFound(ShroffError, KeyError):
@@ -170,9 +164,7 @@ class StateUnavailable(Unavailable):
 
 
 class StateGarbled(StateUnavailable):
-    """The online state held what no process of ours has put there, so it was dropped and is being
-    rebuilt.
-    """
+    """The online state held what no process of ours wrote, so it was dropped and is rebuilt."""
 
 
 class ControlUnavailable(Unavailable):
@@ -199,7 +191,7 @@ class MissingExtra(ShroffError, ImportError):
     """An optional library is not installed; the message gives the pip command."""
 
 
-_LONGEST_NAME: Final = 200
+_MAX_NAME_CHARACTERS: Final = 200
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
@@ -211,7 +203,9 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     ''
     """
     # comparing takes time by the length of both, and no name of ours is long
-    close = get_close_matches(name, list(candidates), n=1) if len(name) <= _LONGEST_NAME else []
+    close = (
+        get_close_matches(name, list(candidates), n=1) if len(name) <= _MAX_NAME_CHARACTERS else []
+    )
     return f": did you mean `{close[0]}`?" if close else ""
 
 

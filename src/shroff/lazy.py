@@ -1,6 +1,4 @@
-"""Imports that cost little: public names loaded when first used, many modules without garbage
-collection.
-"""
+"""Cheap imports: public names loaded on first use, many modules without garbage collection."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ def loading(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Import many modules: they keep what they allocate, so garbage collection finds nothing, and
-    takes a fifth.
-    """
+    """Import many modules without garbage collection, which would find nothing: 20 % faster."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -15,9 +15,7 @@ from shroff.project import Project, project_file
 
 
 def parameters(project: Project, options: Mapping[str, object]) -> dict[str, Any]:
-    """The options of the command, the detectors with their parameters, and the policy, its lists as
-    digests.
-    """
+    """The command's options, the detectors' parameters, and the policy with list digests."""
     policy = msgspec.to_builtins(msgspec.structs.replace(project.policy, lists={}))
     lists = {name: sorted(values) for name, values in project.policy.lists.items()}
     return {

@@ -36,7 +36,7 @@ from shroff.location import Location, address
 from shroff.simulate import simulate
 
 _PATH: Final = "/v1/decisions"
-_KEYLESS: Final = {
+_KEY_ADVICE: Final = {
     401: "the service asks for an API key that it knows: set SHROFF_API_KEY to one with the scope "
     "`decide`, as "
     "`shroff keys create` prints it.",
@@ -67,9 +67,7 @@ class LoadReport:
         return sum(self.failures.values())
 
     def summary(self) -> dict[str, float | int | dict[str, int] | dict[str, str] | None]:
-        """The figures by name: milliseconds (None where nothing was answered), requests a second,
-        failures and why.
-        """
+        """The figures by name: milliseconds (None without answers), requests a second, failures."""
         names = ("min_ms", "average_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms")
         ms = self.milliseconds
         times = (ms.min(), ms.mean(), *np.percentile(ms, [50, 95, 99]), ms.max()) if len(ms) else ()
@@ -280,8 +278,8 @@ class _Load:
                 self._failures["connection"] += 1
                 connection.close()
             else:
-                if status in _KEYLESS and not self._milliseconds:
-                    raise ConfigurationError(_KEYLESS[status])
+                if status in _KEY_ADVICE and not self._milliseconds:
+                    raise ConfigurationError(_KEY_ADVICE[status])
                 if status == 200:
                     self._milliseconds.append((time.perf_counter() - due) * 1000)
                 else:
@@ -293,9 +291,7 @@ class _Load:
 
 
 class _Connection:
-    """One kept-alive HTTP/1.1 connection: the little of the protocol that costs the client
-    least.
-    """
+    """One kept-alive HTTP/1.1 connection: as little of the protocol as costs the client least."""
 
     def __init__(self, host: str, port: int, key: str | None, trust: SSLContext | None) -> None:
         self._address = host, port

@@ -53,8 +53,8 @@ _CLEAN: Final = {
 """A URL in which nothing but the password can be one, by its scheme."""
 _SHOWS_USER: Final = re.compile(r"postgresql:|delta:(?:abfss?|wasbs?|adl):")
 """Where a user is no secret; in object storage of Azure it is a container."""
-_LOCAL: Final = ("iso20022", "iso8583")
-_SHOWN: Final = ("table", "key", "version", "since")
+_LOCAL_SCHEMES: Final = ("iso20022", "iso8583")
+_SHOWN_OPTIONS: Final = ("table", "key", "version", "since")
 """What is shown of a URL's query: any other option may be a secret, such as `password`."""
 
 
@@ -141,7 +141,7 @@ postgresql://user@host/database?table=payments, got `postgres:`: did you mean `p
         >>> str(Location.of("iso8583:/log/cards.bin?since=2024-12-30").messages)
         '/log/cards.bin'
         """
-        if self.scheme not in _LOCAL:
+        if self.scheme not in _LOCAL_SCHEMES:
             return None
         start = f"{self.scheme}:"
         inside = self.text.startswith(start)
@@ -203,7 +203,7 @@ def _place(found: re.Match[str]) -> str:
 def _shown(text: str, scheme: str) -> str:
     found = _parts(text, scheme)
     options = [] if found is None else (found["query"] or "").split("&")
-    shown = [one for one in options if one.partition("=")[0] in _SHOWN]
+    shown = [one for one in options if one.partition("=")[0] in _SHOWN_OPTIONS]
     if found is None or any(set("=;") & {*one.partition("=")[2]} for one in shown):
         # the text is not repeated: it may hold a password
         raise ConfigurationError(

@@ -1,6 +1,4 @@
-"""HTML that is safe by construction: text is escaped wherever it enters, only `Html` passes as it
-is.
-"""
+"""HTML that is safe by construction: text is escaped on entry, only `Html` passes unchanged."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Files and folders that hold what customers did, or keys: for their owner only, whatever the
-umask.
-"""
+"""Files and folders with customers' data or keys: for their owner only, whatever the umask."""
 
 from __future__ import annotations
 

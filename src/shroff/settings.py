@@ -45,45 +45,29 @@ SHROFF_STORE.
     ledger: str = field(default="", repr=False)
     """Ledger database: `sqlite:///file` or `postgresql+psycopg://…`; default: a file in `home`."""
     kafka: str = "localhost:9092"
-    """Kafka's servers, `host:port,host:port`, or a file of librdkafka options, `option=value` a
-    line.
-    """
+    """Kafka's servers, `host:port,host:port`, or a file of librdkafka's `option=value` lines."""
     control: str = field(default="", repr=False)
-    """Database of API keys and lists, a URL as for `ledger`; default: a file in `home`, or the
-    ledger's PostgreSQL.
-    """
+    """URL of the database of keys and lists; default: in `home`, or the ledger's PostgreSQL."""
     api_key: str = field(default="", repr=False)
     """The API key with which commands ask a service."""
     memory: str = ""
-    """What computing features may take, such as `8GB`; default: half of the machine's memory. More
-    goes by disk.
-    """
+    """Memory for features, as `8GB`; default: half of the machine's. Larger tables go by disk."""
     models: Path = Path()
     """Folder of published models; default: a folder in `home`."""
     personal_key: str = field(default="", repr=False)
-    """Key of the HMAC over personal columns, at least 32 hexadecimal digits; default: made once in
-    `home`.
-    """
+    """HMAC key over personal columns, at least 32 hexadecimal digits; default: made in `home`."""
     spool: Path = Path()
-    """Folder on local disk for what is decided while a ledger in PostgreSQL is away; default: a
-    folder in `home`.
-    """
+    """Local folder of the spool while a PostgreSQL ledger is away; default: in `home`."""
     spool_size: str = "64MB"
     """How much the spool of a process may take, such as `64MB`; `0MB` is no spool."""
     state: str = field(default="memory", repr=False)
-    """Where the online engine's state is: `memory` (of each process), or `redis://host:6379/0` for
-    all together.
-    """
+    """The online engine's state: `memory` of each process, or `redis://host:6379/0` for all."""
     store: str = ""
-    """Root of the feature store: a folder, or `s3://…`, `abfss://…`, `gs://…`; default: a folder in
-    `home`.
-    """
+    """Root of the feature store: a folder, `s3://…`, `abfss://…`, `gs://…`; default: in `home`."""
     azureml_result: str = ""
     """Name of the table in Azure ML answers; default: from the name of the input."""
     azureml_echo: str = ""
-    """Columns that Azure ML answers repeat, with commas between; default: those up to the payment's
-    id.
-    """
+    """Columns that Azure ML answers repeat, as `a,b`; default: those up to the payment's id."""
     azureml_probability_of: str = ""
     """Whether `Scored Probabilities` are of `fraud` (the default) or of `success`."""
 

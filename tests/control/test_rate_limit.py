@@ -93,7 +93,9 @@ def test_several_answer_as_one_across_the_turn_of_logs(
     rate: float,
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_END", module._HEAD.size + size * module._REQUEST.size)
+        patch.setattr(
+            module, "_MAX_LOG_BYTES", module._HEAD_FORMAT.size + size * module._REQUEST_FORMAT.size
+        )
         folder = tmp_path_factory.mktemp("shared") / "bucket"
         several = [Bucket(rate, 0, folder=folder) for _ in range(3)]
         alone, now = Bucket(rate, 0), 0

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shroff.detect.spread import TAILS, Spread
+from shroff.detect.spread import TAIL_SHARES, Spread
 
 few = st.lists(st.floats(-1e9, 1e9) | st.integers(-3, 3).map(float), min_size=1, max_size=60)
 many = st.tuples(st.integers(0, 10_000), st.integers(1, 4_000)).map(
@@ -64,4 +64,4 @@ def test_thousandths_are_told_apart() -> None:
     outside = (9_500, 9_960.5, 9_995, 9_999.5)
     assert [spread.above(value) for value in outside] == [0.05, 0.004, 0.0005, 0.0]
     assert spread.above(9_400) == 1.0
-    assert {0.05, 0.01, 0.009, 0.001} <= set(TAILS)
+    assert {0.05, 0.01, 0.009, 0.001} <= set(TAIL_SHARES)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shroff.errors import DataError
 from shroff.evaluate import RandomSplit, TemporalSplit
-from shroff.experiment.folds import FEWEST_FRAUDS_IN_TIME, Folds, choose_folds, grouped
+from shroff.experiment.folds import MIN_TIME_FOLD_FRAUDS, Folds, choose_folds, grouped
 
 START = np.datetime64("2024-01-01T00:00:00", "us")
 DAY = np.timedelta64(1, "D")
@@ -36,7 +36,7 @@ def test_folds_in_time_judge_what_is_later_by_the_delay() -> None:
         assert time[learn].min() == START
 
 
-@pytest.mark.parametrize("frauds", [2, FEWEST_FRAUDS_IN_TIME - 1])
+@pytest.mark.parametrize("frauds", [2, MIN_TIME_FOLD_FRAUDS - 1])
 def test_too_few_frauds_later_on_are_dealt_at_random_and_said_so(frauds: int) -> None:
     time, y = spread(6_000, 60), np.zeros(6_000, dtype=np.bool_)
     y[np.linspace(0, 5_999, frauds).astype(int)] = True

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from shroff.errors import ConfigurationError
-from shroff.kafka.client import BrokerHealth, Outlet
+from shroff.kafka.client import Outlet
+from shroff.kafka.health import BrokerHealth
 from shroff.kafka.messages import Topics
 from shroff.kafka.options import client_options
 from shroff.settings import Settings

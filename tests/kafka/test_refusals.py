@@ -10,15 +10,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from confluent_kafka import KafkaError
 
 from kafka.bus import Bus, Consuming
 from patience import PATIENCE
 from serve.audit import payments, read_ledger
 from serve.fixtures import iso
 from shroff.errors import OutOfBounds
-from shroff.kafka.client import BrokerHealth, Feed
+from shroff.kafka.client import Feed
 from shroff.kafka.doubt import MAX_REFUSED_MESSAGES, Doubt
+from shroff.kafka.health import BrokerHealth
 from shroff.kafka.messages import Message, Partition
 
 Pay = Callable[..., dict[str, Any]]
@@ -148,7 +148,7 @@ def test_the_log_is_json_where_that_is_asked(bus: Bus, consuming: Consumes, pay:
 
 def test_what_kafka_owes_for_long_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     health = BrokerHealth()
-    health.worse(KafkaError(KafkaError._TRANSPORT))
+    health.failed("TRANSPORT", refused=False, away=False)
     for second in range(100):
         health.waits("given this consumer no partitions", float(second))
     health.waits(None, 100.0)

@@ -22,7 +22,7 @@ from shroff.control.models import Models
 from shroff.decide.decider import Decider
 from shroff.errors import BadFile, BundleError, ShroffError
 from shroff.package import load, save
-from shroff.package.files import LARGEST, VECTORS
+from shroff.package.files import MAX_FILE_BYTES, VECTORS
 from shroff.plain import read_plain
 from shroff.serve.example import example_payment
 
@@ -226,7 +226,7 @@ def test_hard_links_are_files_of_which_a_version_has_its_own(sound: Path, tmp_pa
 def test_what_could_not_be_read_again_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(LARGEST, "policy.json", 10)
+    monkeypatch.setitem(MAX_FILE_BYTES, "policy.json", 10)
     with pytest.raises(BundleError, match=r"expected at most 10 bytes in `policy\.json`"):
         save(make_bundle(fitted_model()), tmp_path / "bundle")
     assert not list(tmp_path.iterdir())
@@ -246,7 +246,9 @@ WORTHLESS = st.recursive(
 
 
 @settings(max_examples=300, deadline=None)
-@given(name=st.sampled_from(sorted(LARGEST.keys() - {"model.onnx", *VECTORS})), data=st.data())
+@given(
+    name=st.sampled_from(sorted(MAX_FILE_BYTES.keys() - {"model.onnx", *VECTORS})), data=st.data()
+)
 def test_any_other_value_anywhere_in_a_bundle_is_taken_or_refused_in_a_sentence(
     sound: Path, tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
 ) -> None:

@@ -24,8 +24,8 @@ from shroff.ledger import Ledger
 from shroff.monitor import ledger_parity, replay_decision
 from shroff.monitor.recorded import recorded_payments, recorded_plan
 from shroff.package import Bundle, save
+from shroff.scoring.history import history_of
 from shroff.scoring.scorer import Scorer
-from shroff.serve.server import history_of
 
 Pay = Callable[..., dict[str, Any]]
 Start = Callable[[Bundle], Scorer]

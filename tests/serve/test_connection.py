@@ -1,4 +1,4 @@
-"""The short way answers byte for byte what uvicorn's own way answers, whatever comes and in
+"""The fast path answers byte for byte what uvicorn's own way answers, whatever comes and in
 whatever pieces.
 """
 
@@ -29,8 +29,8 @@ from shroff.errors import BadPayment
 from shroff.ledger import OnDurable
 from shroff.serve import asgi, connection
 from shroff.serve.asgi import MAX_BODY_BYTES, TOO_LARGE, Receive, Scope, Send
-from shroff.serve.connection import Connection, Head
-from shroff.serve.exchange import Short
+from shroff.serve.connection import Connection
+from shroff.serve.exchange import Head, HotRoute
 from shroff.serve.operation import Call, Operation, Reply, native
 from shroff.serve.router import Router
 from shroff.serve.watch import Telemetry
@@ -45,7 +45,7 @@ class Echo:
     def __init__(
         self, answer: Callable[[bytes], bytes] = lambda body: b'{"sent":%d}' % len(body)
     ) -> None:
-        self.short = {b"/hot": Short("/hot", asgi.divert, self.accept)}
+        self.hot_routes = {b"/hot": HotRoute("/hot", asgi.divert, self.accept)}
         self.heads: dict[bytes, Head] = {}
         self.streams = {b"/stream"}
         self.telemetry = Telemetry(Meter())
@@ -271,7 +271,7 @@ def test_a_head_that_comes_again_is_not_parsed(monkeypatch: pytest.MonkeyPatch) 
 def test_a_head_that_comes_again_is_asked_for_its_key_again() -> None:
     app = Echo()
     refusals = iter([None, None, *[TOO_LARGE] * 9])
-    app.short = {b"/hot": Short("/hot", lambda headers: next(refusals), app.accept)}
+    app.hot_routes = {b"/hot": HotRoute("/hot", lambda headers: next(refusals), app.accept)}
     received = run(
         one_by_one(app, Connection, [post(b"abc")] * 3, post(b"abc", b"connection: close"))
     )
@@ -281,6 +281,7 @@ def test_a_head_that_comes_again_is_asked_for_its_key_again() -> None:
 
 def test_few_heads_are_remembered_and_none_that_comes_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "_MAX_REMEMBERED_HEADS", 100)
+    monkeypatch.setattr(connection, "_MAX_REMEMBERED_HEAD_BYTES", 100)
     app = Echo()
     trace = b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     run(
@@ -300,7 +301,7 @@ def test_few_heads_are_remembered_and_none_that_comes_once(monkeypatch: pytest.M
     assert len(app.heads) == 50
 
 
-def test_a_plain_request_takes_the_short_way() -> None:
+def test_a_plain_request_takes_the_fast_path() -> None:
     async def work() -> Echo:
         app = Echo()
         async with serving(Connection, app) as (reader, writer):
@@ -610,7 +611,8 @@ def test_a_client_that_leaves_before_its_answer_disturbs_nobody() -> None:
     async def work() -> list[OnDurable[bytes]]:
         waiting: list[OnDurable[bytes]] = []
         app = Echo()
-        app.short = {b"/hot": Short("/hot", asgi.divert, lambda body, told: waiting.append(told))}
+        route = HotRoute("/hot", asgi.divert, lambda body, on_durable: waiting.append(on_durable))
+        app.hot_routes = {b"/hot": route}
         async with serving(Connection, app) as (_, writer):
             writer.write(post(b"abc"))
             while not waiting:

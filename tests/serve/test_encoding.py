@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from serve.service import Service
 from serve.test_doors import DOORS, answered
 from shroff.errors import BadPayment
-from shroff.serve.asgi import BOMB, MAX_BODY_BYTES
+from shroff.serve.asgi import INFLATED_TOO_LARGE, MAX_BODY_BYTES
 from shroff.serve.encoding import Inflater, coding, inflate
 from shroff.serve.problem import Refused
 
@@ -174,7 +174,12 @@ def test_a_bomb_costs_little(bomb: bytes) -> None:
     tracemalloc.start()
     with suppress(Refused):  # nothing, many times, is nothing
         assert (
-            inflate(bomb, "deflate" if bomb[0] == 0x78 else "gzip", BOMB, limit=MAX_BODY_BYTES)
+            inflate(
+                bomb,
+                "deflate" if bomb[0] == 0x78 else "gzip",
+                INFLATED_TOO_LARGE,
+                limit=MAX_BODY_BYTES,
+            )
             == b""
         )
     _, peak = tracemalloc.get_traced_memory()
@@ -190,7 +195,12 @@ def test_two_lines_of_one_header_are_one_list() -> None:
 
 def test_one_deflated_text_is_all_there_is() -> None:
     with pytest.raises(BadPayment):
-        inflate(zlib.compress(b"a") + zlib.compress(b"b"), "deflate", BOMB, limit=MAX_BODY_BYTES)
+        inflate(
+            zlib.compress(b"a") + zlib.compress(b"b"),
+            "deflate",
+            INFLATED_TOO_LARGE,
+            limit=MAX_BODY_BYTES,
+        )
 
 
 @pytest.mark.parametrize(

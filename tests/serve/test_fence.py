@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -44,9 +46,20 @@ def test_a_method_that_changed_is_named(
 def test_an_attribute_that_went_is_named(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(fence, "_CYCLE", ("message_event", "renamed"))
+    monkeypatch.setattr(fence, "_CYCLE_ATTRIBUTES", ("message_event", "renamed"))
     assert http_protocol() == "auto"
     assert "`RequestResponseCycle.renamed`" in caplog.text
+
+
+def test_a_uvicorn_without_the_module_serves_plain_http() -> None:
+    """In a process of its own, where nothing has imported the module before."""
+    code = (
+        "import sys; sys.modules['uvicorn.protocols.http.httptools_impl'] = None; "
+        "import shroff.serve.app; from shroff.serve.fence import http_protocol; "
+        "print(http_protocol())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "auto\n"
 
 
 def test_payments_are_decided_over_plain_http_too(

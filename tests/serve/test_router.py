@@ -11,7 +11,7 @@ from litestar import Litestar, get
 from litestar.params import FromPath
 
 from shroff.serve.asgi import Message
-from shroff.serve.operation import JSON, NOTHING, Call, Interface, Operation, Reply, native
+from shroff.serve.operation import JSON, NO_CONTENT, Call, Interface, Operation, Reply, native
 from shroff.serve.problem import Kind
 from shroff.serve.router import Router
 
@@ -27,7 +27,7 @@ def operation(method: str, path: str, **options: Any) -> Operation:
 
 
 async def nothing(_: Call) -> Reply:
-    return NOTHING
+    return NO_CONTENT
 
 
 def fail(kind: Kind, detail: str) -> Json:

@@ -27,9 +27,9 @@ from shroff.client import AsyncClient, Client, Decision
 from shroff.errors import ConfigurationError, Unavailable
 from shroff.ledger import Ledger
 from shroff.package import Bundle
+from shroff.scoring.history import history_of
 from shroff.scoring.scorer import Scorer
 from shroff.serve import server
-from shroff.serve.server import history_of
 from shroff.settings import Settings
 
 Pay = Callable[..., dict[str, Any]]

@@ -9,7 +9,7 @@ import typer
 
 from shroff.location import Location
 
-TABLE: Final = ".csv, .csv.gz, .parquet, .xml, or a URL (docs/sources.md)"
+TABLE_FORMS: Final = ".csv, .csv.gz, .parquet, .xml, or a URL (docs/sources.md)"
 
 ProjectPath = Annotated[
     Path, typer.Argument(help="A folder with project.py, or the file itself.", show_default=False)
@@ -21,7 +21,7 @@ def table(flag: str, meaning: str) -> Any:
     return typer.Option(flag, help=meaning, parser=Location.of, metavar="TABLE", show_default=False)
 
 
-Data = Annotated[Location, table("--data", f"Payments: {TABLE}.")]
+Data = Annotated[Location, table("--data", f"Payments: {TABLE_FORMS}.")]
 Join = Annotated[
     Location | None, table("--join", "A second table of statistics, joined on the payment id.")
 ]
@@ -29,7 +29,7 @@ Labels = Annotated[
     Location | None,
     table("--labels", "A table with the history of labels: id, label, its arrival, source."),
 ]
-Warm = Annotated[Location | None, table("--warm", f"History to start from: {TABLE}.")]
+Warm = Annotated[Location | None, table("--warm", f"History to start from: {TABLE_FORMS}.")]
 Lateness = Annotated[
     str, typer.Option(help="How much older than the newest payment another may be.")
 ]

@@ -38,9 +38,7 @@ def simulate(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a labelled payment log with five fraud patterns and honest payments that look like
-    fraud.
-    """
+    """Make a labelled payment log with five fraud patterns and honest look-alikes."""
     from shroff.simulate import simulate as make
     from shroff.simulate import write
 
@@ -146,9 +144,7 @@ def features(
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
-    """Compute a project's features over a raw table; they and the payments become versions in the
-    feature store.
-    """
+    """Compute a project's features over a raw table, and store them and the payments."""
     from contextlib import ExitStack
     from dataclasses import replace
     from time import perf_counter

@@ -1,6 +1,4 @@
-"""`shroff embed`: vectors of tokens, learned from the histories of cards, and what stands near
-what.
-"""
+"""`shroff embed`: vectors of tokens, learned from the histories of cards, and their neighbours."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from shroff.cli.arguments import table
-from shroff.cli.terminal import WARMED, AsJson, err, out, show, steps
+from shroff.cli.terminal import WARMED_ADVICE, AsJson, err, out, show, steps
 from shroff.location import Location
 from shroff.settings import Settings
 
@@ -65,9 +65,7 @@ def verify(
 
 @app.command()
 def head(as_json: AsJson = False) -> None:
-    """Print the number and the chain value of the last record: note it elsewhere, for
-    `verify --since` later.
-    """
+    """Print the last record's number and chain value, to note for `verify --since`."""
     from shroff.ledger import Ledger
 
     end = Ledger(Settings.read().ledger).head()
@@ -120,9 +118,7 @@ def replay(
     ] = 0.01,
     as_json: AsJson = False,
 ) -> None:
-    """Make a decision again from the ledger and compare it to the bit; exit code 1 on a
-    difference.
-    """
+    """Replay a decision from the ledger and compare it to the bit; exit code 1 if it differs."""
     from dataclasses import asdict
 
     from shroff.control import Lists, StoredRates, StoredTables
@@ -130,8 +126,8 @@ def replay(
     from shroff.ledger import Ledger
     from shroff.monitor import replay_decision
     from shroff.package import load
+    from shroff.scoring.history import history_of
     from shroff.scoring.start import stored_start
-    from shroff.serve.server import history_of
 
     settings = Settings.read()
     models, ledger = Models(settings.models), Ledger(settings.ledger)
@@ -176,7 +172,7 @@ def replay(
         out.print(table)
         out.print("Equal to the bit." if found.holds else "Not equal.")
         if not found.holds and data is None:
-            out.print(WARMED)
+            out.print(WARMED_ADVICE)
     raise typer.Exit(0 if found.holds else 1)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from shroff.cli.arguments import TABLE, Join, Labels, MaxBad, table
-from shroff.cli.terminal import WARMED, AsJson, out, show, steps
+from shroff.cli.arguments import TABLE_FORMS, Join, Labels, MaxBad, table
+from shroff.cli.terminal import WARMED_ADVICE, AsJson, out, show, steps
 from shroff.location import Location
 from shroff.settings import Settings
 
@@ -21,7 +21,7 @@ def parity(
     project: Annotated[
         Path, typer.Argument(help="A project, or with --ledger a bundle.", show_default=False)
     ],
-    data: Annotated[Location | None, table("--data", f"Payments: {TABLE}.")] = None,
+    data: Annotated[Location | None, table("--data", f"Payments: {TABLE_FORMS}.")] = None,
     payments: Annotated[
         int | None, typer.Option(help="Use only the first payments to arrive, this many.", min=1)
     ] = None,
@@ -56,7 +56,7 @@ def parity(
     from shroff.package import load
     from shroff.pipeline import collect_table
     from shroff.project import load_project
-    from shroff.serve.server import history_of
+    from shroff.scoring.history import history_of
 
     settings = Settings.read()
     if data is None and not ledger:
@@ -92,7 +92,7 @@ def parity(
         for one in found:
             _print_parity(one)
         if ledger and not holds and data is None:
-            out.print(WARMED)
+            out.print(WARMED_ADVICE)
     raise typer.Exit(0 if holds else 1)
 
 

@@ -43,9 +43,7 @@ def show_one(version: Version = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def check(source: Source, as_json: AsJson = False) -> None:
-    """Check a policy against the model in production, and show the thresholds it would have.
-    Changes nothing.
-    """
+    """Check a policy against the model in production and show its thresholds; changes nothing."""
     _print(_fitting(source), as_json)
 
 

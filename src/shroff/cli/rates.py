@@ -1,6 +1,4 @@
-"""`shroff rates`: the exchange rates by which amounts are converted, replaced while the service
-runs.
-"""
+"""`shroff rates`: the exchange rates of payments, replaced while the service runs."""
 
 from __future__ import annotations
 

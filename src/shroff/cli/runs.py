@@ -117,9 +117,7 @@ def _facts(record: RunRecord) -> dict[str, str]:
 
 
 def _pair(named: tuple[str, tuple[object, object]]) -> tuple[str, tuple[str, str]]:
-    """A difference as texts: of two lists only what the other has not, of numbers the digits that
-    tell them apart.
-    """
+    """A difference as texts: what only one list has, the digits that tell numbers apart."""
     name, (left, right) = named
     if isinstance(left, list) and isinstance(right, list):
         mine = [one for one in left if one not in right]
@@ -151,9 +149,7 @@ def show_record(record: RunRecord, status: str, *, as_json: bool) -> None:
 
 
 def print_figures(summary: Mapping[str, Any]) -> None:
-    """Print which payments a run learned from and was judged by, and its figures, from its
-    summary.
-    """
+    """Print which payments a run learned from and was judged by, and its figures."""
     from shroff.evaluate.metrics import Metrics
     from shroff.evaluate.report import comparison, decisions, no_review_band, payment_parts
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from shroff.cli.arguments import TABLE, AcceptBroken, Lateness, MaxBad, Warm, table
+from shroff.cli.arguments import TABLE_FORMS, AcceptBroken, Lateness, MaxBad, Warm, table
 from shroff.cli.terminal import AsJson, err, out, show, steps
 from shroff.lazy import without_collection
 from shroff.location import Location
@@ -91,7 +91,7 @@ def loadtest(
         str, typer.Argument(help="The service, such as http://127.0.0.1:8080.", show_default=False)
     ],
     data: Annotated[
-        Location | None, table("--data", f"Payments to send: {TABLE}; else simulated ones.")
+        Location | None, table("--data", f"Payments to send: {TABLE_FORMS}; else simulated ones.")
     ] = None,
     dialect: Annotated[
         Literal["rfc4180", "spark", "mysql"] | None,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shroff.cli.arguments import ProjectPath
+from shroff.cli.datasets import create, print_dataset, release, verify
 from shroff.cli.runs import recorded
-from shroff.cli.terminal import AsJson, out, print_rows, show, steps, visible
-from shroff.errors import CheckFailed, NotFound, did_you_mean
+from shroff.cli.terminal import AsJson, out, print_rows, show, visible
+from shroff.errors import NotFound, did_you_mean
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,9 +25,6 @@ Name = Annotated[
     typer.Argument(
         help="NAME, or NAME@VERSION; by default the highest version.", show_default=False
     ),
-]
-Dataset = Annotated[
-    str, typer.Argument(help="NAME, or NAME@VERSION; by default the latest.", show_default=False)
 ]
 Number = Annotated[
     int | None,
@@ -71,8 +67,8 @@ def list_(as_json: AsJson = False) -> None:
         return
     print_rows(groups, "group", "version", "owner", "tags", "columns", "description")
     if datasets:
-        told = [one | {"content": str(one["content"])[:12]} for one in datasets]
-        print_rows(told, "training dataset", "version", "made", "rows", "content", "description")
+        rows = [one | {"content": str(one["content"])[:12]} for one in datasets]
+        print_rows(rows, "training dataset", "version", "made", "rows", "content", "description")
 
 
 @app.command(name="show")
@@ -98,7 +94,7 @@ def show_(name: Name, as_json: AsJson = False) -> None:
         if text := (document.get("definition") or group).get(word):
             out.print(visible(f"{word}: {text}"), soft_wrap=True, markup=False)
     if "lineage" in document:
-        _print_dataset(document)
+        print_dataset(document)
     titles = ("column", "kind", "unit", "from", "description")
     origin = document.get("origin", {})
     rows = [
@@ -113,32 +109,6 @@ def show_(name: Name, as_json: AsJson = False) -> None:
         )
 
 
-def _print_dataset(document: Mapping[str, Any]) -> None:
-    out.print(
-        f"{document['rows']:,} payments, content {document['content']}",
-        soft_wrap=True,
-        highlight=False,
-    )
-    for one in document["lineage"]:
-        out.print(
-            f"made of {one['group']}@{one['version']}, table version {one['number']} (Delta "
-            f"{one['delta']})",
-            highlight=False,
-        )
-    for part, counts in document["parts"].items():
-        frauds = f", {counts['frauds']:,} of them fraud" if "frauds" in counts else ""
-        out.print(
-            f"part {visible(part)}: {counts['payments']:,} payments{frauds}",
-            markup=False,
-            highlight=False,
-        )
-    between = document["rows"] - sum(one["payments"] for one in document["parts"].values())
-    if document["parts"] and between:
-        out.print(f"in no part {between:,}: in the gap before a later part", highlight=False)
-    for reason, count in document["left_out"].items():
-        out.print(f"left out {count:,}: {reason}", highlight=False)
-
-
 @app.command()
 def history(name: Name, as_json: AsJson = False) -> None:
     """Show every write of a group, newest first."""
@@ -149,12 +119,12 @@ def history(name: Name, as_json: AsJson = False) -> None:
     if as_json:
         show({"versions": versions})
     else:
-        told = [
+        rows = [
             one | {"batch": one["batch"] or "(all rows)", "content": one["content"][:12]}
             for one in versions
         ]
         columns = ("version", "delta", "written", "batch", "rows", "content")
-        print_rows([{column: one[column] for column in columns} for one in told], *columns)
+        print_rows([{column: one[column] for column in columns} for one in rows], *columns)
 
 
 @app.command()
@@ -207,79 +177,8 @@ def diff(
             out.print(visible(f"{column}: {what}"), markup=False, highlight=False)
 
 
-@app.command()
-def create(
-    project: ProjectPath,
-    name: Annotated[
-        str, typer.Argument(help="What the training dataset is called.", show_default=False)
-    ],
-    known_by: Annotated[
-        str | None,
-        typer.Option(
-            help="Labels as they were known by this day or time, UTC; by default what the log says."
-        ),
-    ] = None,
-    maturity: Annotated[
-        str, typer.Option(help="How long after a payment its fraud may be reported.")
-    ] = "30d",
-    parts: Annotated[
-        str | None,
-        typer.Option(help="Parts with their shares, such as train=70,test=30.", show_default=False),
-    ] = None,
-    by: Annotated[
-        Literal["time", "random"], typer.Option(help="How payments are spread over parts.")
-    ] = "time",
-    gap: Annotated[
-        str, typer.Option(help="By time: how much before each later part belongs to no part.")
-    ] = "",
-    seed: Annotated[int, typer.Option(help="Of random parts.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Make a training dataset of a project's payments and features, as `shroff features` stored
-    them.
-
-    Where it was made already of the same versions of the groups, it is given again.
-    """
-    from shroff.project import load_project
-    from shroff.store import Split, open_store
-    from shroff.store.features import project_set
-    from shroff.store.names import moment, split_parts
-
-    loaded = load_project(project)
-    split = Split(parts=split_parts(parts), by=by, gap=gap, seed=seed) if parts else None
-    when = moment(known_by) if known_by else None
-    wanted = project_set(
-        name, loaded.plan, loaded.features, known_by=when, maturity=maturity, split=split
-    )
-    with steps(quiet=as_json) as step:
-        step(f"make {name}")
-        data = open_store().create(wanted)
-    if as_json:
-        show(data.to_dict())
-    else:
-        out.print(f"training dataset {data.label}")
-        _print_dataset(data.to_dict())
-
-
-@app.command()
-def verify(name: Dataset, as_json: AsJson = False) -> None:
-    """Check that a training dataset is as it was made, and that its groups still give the same.
-    Exit code 1 if not.
-    """
-    from shroff.store import open_store
-    from shroff.store.names import split_name
-
-    found = open_store().verify(*split_name(name))
-    if as_json:
-        show({"kept": found.kept, "rebuilt": found.rebuilt})
-    elif found.kept and found.rebuilt:
-        out.print("It is as it was made, and its groups give the same again.")
-    if not found.kept:
-        raise CheckFailed(
-            "expected the rows that were made, found others: the dataset was changed since."
-        )
-    if not found.rebuilt:
-        raise CheckFailed("expected the same rows from the versions it was made of, got others.")
+app.command()(create)
+app.command()(verify)
 
 
 @app.command()
@@ -293,9 +192,7 @@ def vacuum(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove files of a group that only old versions need; the newest stays, and what datasets were
-    made of.
-    """
+    """Remove files that only old versions of a group need, unless a dataset was made of them."""
     from shroff.store import open_store
     from shroff.store.names import split_name
 
@@ -331,24 +228,7 @@ def delete(
         out.print(visible(f"{name} is deleted."), markup=False)
 
 
-@app.command()
-def release(
-    name: Dataset,
-    bundle: Annotated[str, typer.Argument(help="The version of the bundle.", show_default=False)],
-    as_json: AsJson = False,
-) -> None:
-    """Let go of a training dataset that a bundle was trained on, so that it can be deleted."""
-    from shroff.store import open_store
-    from shroff.store.names import split_name
-
-    store = open_store()
-    data = store.dataset(*split_name(name))
-    store.release(data, bundle)
-    held = store.pins(data)
-    if as_json:
-        show({"dataset": data.name, "version": data.version, "bundles": held})
-    else:
-        out.print(f"{len(held)} bundles hold it now.")
+app.command()(release)
 
 
 @app.command()

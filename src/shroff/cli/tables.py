@@ -1,6 +1,4 @@
-"""`shroff tables`: the reference tables that payments are looked up in, replaced while the service
-runs.
-"""
+"""`shroff tables`: the reference tables of payments, replaced while the service runs."""
 
 from __future__ import annotations
 
@@ -69,9 +67,7 @@ def replace(
     bundle: OfBundle = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look payments up in a file in the place of a table from now on; earlier decisions stay as
-    they are.
-    """
+    """Look payments up in a file in place of a table from now on; past decisions stay."""
     from shroff import ReferenceTable
     from shroff.errors import BadFile
 

@@ -34,7 +34,7 @@ from shroff.errors import ShroffError, one_line
 out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True, highlight=False)
 
-WARMED: Final = (
+WARMED_ADVICE: Final = (
     "A service that was started with `--warm` saw that history too: pass it with `--data`."
 )
 """The hint if a ledger's decisions differ and no history was given."""

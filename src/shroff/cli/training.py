@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from shroff.cli.arguments import TABLE, Join, Labels, MaxBad, ProjectPath, table
+from shroff.cli.arguments import TABLE_FORMS, Join, Labels, MaxBad, ProjectPath, table
 from shroff.cli.runs import print_figures, recorded, show_record
 from shroff.cli.terminal import (
     AsJson,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def train(
     project: ProjectPath,
-    data: Annotated[Location | None, table("--data", f"Payments: {TABLE}.")] = None,
+    data: Annotated[Location | None, table("--data", f"Payments: {TABLE_FORMS}.")] = None,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -96,7 +96,7 @@ def train(
     from shroff.experiment.doctor import accepted
     from shroff.experiment.fits import Fits
     from shroff.experiment.judgement import evaluations, importances
-    from shroff.experiment.runs import FITS
+    from shroff.experiment.runs import FITS_FOLDER
     from shroff.lineage import inputs, parameters
     from shroff.package import read, require_free
     from shroff.pipeline import (
@@ -159,7 +159,7 @@ def train(
             tune=tune,
             storage=storage,
             thorough=doctor == "full",
-            fits=Fits(recording.folder / FITS),
+            fits=Fits(recording.folder / FITS_FOLDER),
             progress=step,
             say=silent if as_json else _say,
         )
@@ -232,9 +232,7 @@ def report(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Report a run as text, or with --out as one HTML file; of a bundle, what it holds and how
-    detectors compared.
-    """
+    """Report a run as text, or with --out as one HTML file; of a bundle, what it holds."""
     from shroff.package import load
 
     runs = recorded()

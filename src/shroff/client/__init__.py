@@ -7,9 +7,9 @@
 Reads payments as mappings from the schema's column names to values. Times are ISO 8601 text or
 datetimes that name their zone; timeouts are seconds.
 
-Promises that a payment can be sent again safely: the service answers the same id with the same
-decision and counts it once. So connection errors, and answers that say "later" (429, 503), are
-tried again.
+Promises that sending a payment again is safe: the service answers the same id with the same
+decision and counts it once. So the client retries after connection errors and after answers that
+say "later" (429, 503).
 """
 
 from shroff.client.client import AsyncClient, Client

@@ -36,7 +36,7 @@ class Client:
     """Asks a service, one request at a time per thread.
 
     Args:
-        key: API key, where the service wants one.
+        key: API key, if the service asks for one.
         timeout: seconds to wait for an answer.
         retries: further attempts after a connection error or a "later".
 
@@ -59,21 +59,20 @@ class Client:
     def decide_many(
         self, payments: Iterable[Mapping[str, Any]], *, together: int = MAX_BATCH_PAYMENTS
     ) -> Iterator[Outcome]:
-        """What becomes of each of many payments, in their order: a decision, or the error that it
-        met.
+        """Decide many payments, in order: gives each one's decision or error.
 
-        Payments are taken from the iterable, sent and answered `together` at a time. One that is
-        refused does not stop the others; an error of the whole request is raised.
+        Payments are taken from the iterable, sent and answered `together` at a time. A refused
+        payment does not stop the others; an error of a whole request is raised.
         """
         for batch in batches(payments, together):
             yield from self._send(decide_batch(batch))
 
     def decision(self, payment_id: str) -> Decision:
-        """The stored decision on a payment, and what was said of it since."""
+        """The stored decision on a payment, with its labels."""
         return self._send(stored_decision(payment_id))
 
     def result(self, payment_id: str, result: str, *, at: Moment | None = None) -> None:
-        """Say what became of a payment, such as `authorised` or `failed`."""
+        """Report the result of a payment, such as `authorised` or `failed`."""
         self._send(report(payment_id, "result", result=result, at=at))
 
     def label(
@@ -85,10 +84,9 @@ class Client:
         at: Moment | None = None,
         event_id: str | None = None,
     ) -> None:
-        """Say whether a payment was fraud; who says so follows from the key, and `source` is kept
-        as a note.
+        """Report whether a payment was fraud; the key gives the source, and `source` is a note.
 
-        What was said last is not recorded again; with an `event_id` of your own, each id is
+        Repeating the last label records nothing; with an `event_id` of your own, each id is
         recorded once.
         """
         self._send(
@@ -160,22 +158,21 @@ class AsyncClient:
     async def decide_many(
         self, payments: Iterable[Mapping[str, Any]], *, together: int = MAX_BATCH_PAYMENTS
     ) -> AsyncIterator[Outcome]:
-        """What becomes of each of many payments, in their order: a decision, or the error that it
-        met.
+        """Decide many payments, in order: gives each one's decision or error.
 
-        Payments are taken from the iterable, sent and answered `together` at a time. One that is
-        refused does not stop the others; an error of the whole request is raised.
+        Payments are taken from the iterable, sent and answered `together` at a time. A refused
+        payment does not stop the others; an error of a whole request is raised.
         """
         for batch in batches(payments, together):
             for outcome in await self._send(decide_batch(batch)):
                 yield outcome
 
     async def decision(self, payment_id: str) -> Decision:
-        """The stored decision on a payment, and what was said of it since."""
+        """The stored decision on a payment, with its labels."""
         return await self._send(stored_decision(payment_id))
 
     async def result(self, payment_id: str, result: str, *, at: Moment | None = None) -> None:
-        """Say what became of a payment, such as `authorised` or `failed`."""
+        """Report the result of a payment, such as `authorised` or `failed`."""
         await self._send(report(payment_id, "result", result=result, at=at))
 
     async def label(
@@ -187,10 +184,9 @@ class AsyncClient:
         at: Moment | None = None,
         event_id: str | None = None,
     ) -> None:
-        """Say whether a payment was fraud; who says so follows from the key, and `source` is kept
-        as a note.
+        """Report whether a payment was fraud; the key gives the source, and `source` is a note.
 
-        What was said last is not recorded again; with an `event_id` of your own, each id is
+        Repeating the last label records nothing; with an `event_id` of your own, each id is
         recorded once.
         """
         await self._send(

@@ -1,6 +1,4 @@
-"""Requests as values, and how their answers are read: everything that both clients share but the
-waiting.
-"""
+"""Requests as values, and how answers are read: all that both clients share but waiting."""
 
 from __future__ import annotations
 
@@ -69,9 +67,7 @@ _ERRORS: Final[dict[str, type[ShroffError]]] = {
 RETRY_STATUSES: Final = (429, 503)
 CONNECTION_ERRORS: Final = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 MAX_BATCH_PAYMENTS: Final = 256
-"""Payments sent in one batch at most; the service takes as many before it needs its answers to be
-read.
-"""
+"""Most payments in one batch: the service takes as many before its answers must be read."""
 _FIRST_PAUSE_SECONDS: Final = 0.1  # seconds; doubled for each further attempt
 _MAX_PAUSE_SECONDS: Final = 10.0
 
@@ -186,9 +182,7 @@ class Session:
         )
 
     def pause(self, attempt: int, response: httpx.Response | None = None) -> float:
-        """Seconds to wait after an attempt (0 is the first): twice as long each time, or as the
-        service asks.
-        """
+        """Seconds to wait after attempt 0, 1, …: doubled each time, or as the service asks."""
         asked = response.headers.get("retry-after", "") if response is not None else ""
         wait: float = _FIRST_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1.0)
         return min(max(wait, float(asked) if asked.isdigit() else 0.0), _MAX_PAUSE_SECONDS)

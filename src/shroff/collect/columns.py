@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import polars as pl
 
-from shroff.canonical import BLANK, NO_BLANK, ODD, canonical, text_of
+from shroff.canonical import AFTER_BLANKS, BLANK, NON_CANONICAL, canonical, text_of
 from shroff.collect import money
 from shroff.collect.cards import looks_like_card_numbers
 from shroff.collect.nulls import Alike, alike
@@ -221,7 +221,7 @@ def texts_of(column: pl.Series) -> pl.Series:
     if _family(column.dtype) != "text":
         return column.cast(pl.String)
     texts = _written(column)
-    odd = texts.str.contains(ODD).fill_null(value=False)
+    odd = texts.str.contains(NON_CANONICAL).fill_null(value=False)
     return (
         texts.zip_with(~odd, _mapped(texts.set(~odd, None), canonical, pl.String()))
         if odd.any()
@@ -232,7 +232,7 @@ def texts_of(column: pl.Series) -> pl.Series:
 def _written(column: pl.Series) -> pl.Series:
     """A column of texts as they are written, null where one is blank: `1.000` may be a thousand."""
     texts = column.cast(pl.String)
-    suspects = texts < NO_BLANK
+    suspects = texts < AFTER_BLANKS
     return texts.set(texts.str.strip_chars(BLANK) == "", None) if suspects.any() else texts
 
 

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from shroff.canonical import AFTER_DIGITS, BLANK, FLAGS, text_of
+from shroff.canonical import AFTER_DIGITS, BLANK, FLAG_TEXTS, text_of
 from shroff.collect import money
 from shroff.collect.cards import is_card_number
 from shroff.collect.conversion import Converter
@@ -122,7 +122,7 @@ class PaymentReader:
         self._nulls = frozenset(schema.nulls)
         self._null_numbers = frozenset(null_numbers(schema.nulls))
         self._gapped = quantities if self._null_numbers else ()
-        self._odd = self._nulls | FLAGS.keys()
+        self._odd = self._nulls | FLAG_TEXTS.keys()
         self._fixed = money.EXPONENT[schema.default_currency]
         self._only = currency if schema.rates is None else None
         self._exponents = {

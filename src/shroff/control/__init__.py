@@ -5,7 +5,7 @@ Reads a database that all workers share, and the folder of published models. Tim
 since the epoch, the rate of a key is requests or payments a second.
 
 Promises that a change takes effect within seconds and without a restart, that every change stays in
-a history, and that a database that is away changes nothing: what was read last stays in force.
+a history, and that while the database is away, what was read last stays in force.
 """
 
 from shroff.control.gate import Gate

@@ -1,6 +1,4 @@
-"""The control database: a SQLite file or PostgreSQL, written by hand now and then and read by every
-worker.
-"""
+"""The control database: SQLite or PostgreSQL, written rarely and read by every worker."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ _LOCK_KEY = 0x43545254
 
 
 class Control:
-    """Connections to the control database, which the first connection creates if it is missing.
+    """Connections to the control database; the first one creates a missing database.
 
     Raises:
         ConfigurationError: `url` names no SQLite file and no PostgreSQL database.
@@ -50,7 +48,7 @@ class Control:
 def _make(connection: Connection) -> None:
     """Create the tables that are missing."""
     if connection.dialect.name == "postgresql":
-        # two processes that create a table at once: one of them would fail
+        # of two processes that create a table at once, one would fail
         connection.exec_driver_sql(turn_at(_LOCK_KEY))
     METADATA.create_all(connection)
     for table in METADATA.sorted_tables:
@@ -76,7 +74,7 @@ def _engine(url: str) -> Engine:
         raise ConfigurationError(
             "expected a control database in a file, `sqlite:///file`, got a URL without one."
         )
-    with suppress(OSError):  # connecting reports it better
+    with suppress(OSError):  # connecting reports the fault better
         private_file(Path(str(parsed.database)))
     return create_engine(
         parsed, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": 5}

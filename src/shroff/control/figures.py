@@ -1,4 +1,4 @@
-"""The figures of what people steer: refused API keys and edited lists."""
+"""The figures of control: refused API keys and edited lists."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ LIST_EDITS: Final = CounterFamily(
 
 
 def figures(gate: Gate | None, lists: LiveLists | None) -> Iterator[Figure]:
-    """The figures as they are now; without a gate or lists, their families have no values."""
+    """The figures now; without a gate or lists, their families have no values."""
     yield REFUSALS.of({} if gate is None else gate.refused)
     yield LIST_EDITS.of({} if lists is None else lists.edited)

@@ -15,23 +15,20 @@ from shroff.control.rate_limit import Bucket
 from shroff.errors import AccessDenied, TooManyRequests, UnknownKey
 
 REFRESH_SECONDS: Final = 1.0
-"""Time between two looks at the keys: a key that was made or revoked elsewhere holds after it."""
+"""Time between two reloads, after which a key that was made or revoked elsewhere takes effect."""
 
 Refused = Literal["none", "unknown", "valid", "expired", "revoked", "scope", "rate"]
-"""Why a request is refused: it has no key, one that is not valid, one without the scope, or one
-over its rate.
-"""
+"""Why a request is refused: no key, no valid key, a key without the scope or over its rate."""
 _log = logging.getLogger(__name__)
 
 
 class Gate:
-    """Admits requests by their bearer key, from the keys as they were when last refreshed.
+    """Admits requests by their bearer key, by the keys of the last refresh.
 
-    A database that does not answer changes nothing: the keys known last stay valid until they
-    expire.
+    While the database does not answer, the last known keys stay valid until they expire.
 
     Args:
-        folder: where the processes of this machine share how often each key was used.
+        folder: where the processes of this machine share the rate limits of keys.
     """
 
     def __init__(
@@ -43,15 +40,13 @@ class Gate:
         self._known: Mapping[str, ApiKey] = {}
         self._buckets: dict[str, Bucket] = {}
         self.refused: Counter[tuple[Refused, str]] = Counter()
-        """Requests refused, by reason and name of the key; the name is empty if the key is not
-        valid.
-        """
+        """Refused requests by reason and name of the key; empty if the key is not valid."""
 
     def refresh(self) -> None:
-        """Read the keys again; from any thread.
+        """Reload the keys; from any thread.
 
         Raises:
-            ControlUnavailable: the keys stay as they were read last.
+            ControlUnavailable: the keys of the last refresh stay.
         """
         self._known = {key.id: key for key in self._keys.all()}
 
@@ -85,8 +80,8 @@ class Gate:
         return key
 
     def count(self, key: ApiKey, payments: int) -> None:
-        """Count the payments of an admitted request beyond the first against the key's rate: all of
-        them or none.
+        """Count an admitted request's payments beyond the first against the key's rate, all or
+        none.
 
         Raises:
             UnknownKey: the key was revoked, or has expired, since it was admitted.
@@ -132,7 +127,7 @@ class Gate:
     def _of(self, authorization: bytes | None, counted: bool) -> ApiKey:
         scheme, _, token = (authorization or b"").decode("latin-1").partition(" ")
         key = self._known.get(split_token(token)[0]) if scheme.lower() == "bearer" else None
-        # compared in constant time: a shorter answer would reveal how much of a secret is right
+        # compared in constant time: the time must not reveal how much of a secret is right
         proved = key is not None and hmac.compare_digest(digest(token), key.digest)
         state = (
             key.state(self._clock())

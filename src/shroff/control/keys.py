@@ -1,8 +1,7 @@
-"""API keys: made once, shown once, kept as a hash.
+"""API keys: made and shown once, stored as a hash.
 
-A key is `shroff_ID_SECRET`: the id finds it, the secret of 256 random bits proves it. Of the secret
-only its SHA-256 is kept; a slow hash would guard a guessable password, and 256 random bits cannot
-be guessed.
+A key is `shroff_ID_SECRET`: an id to find it by, and a secret of 256 random bits, of which only the
+SHA-256 is stored. A slow hash protects guessable passwords; 256 random bits cannot be guessed.
 """
 
 from __future__ import annotations
@@ -20,13 +19,11 @@ from shroff.control.database import METADATA, Control
 from shroff.errors import ConfigurationError, NotFound
 
 Scope = Literal["decide", "label", "read", "admin"]
-"""What a key allows: to send payments, to send results and labels, to read, to administer lists and
-rates.
-"""
+"""What a key allows: to send payments, to send results and labels, to read, to administer."""
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 _PREFIX: Final = "shroff_"
-_KEYS = Table(
+_KEY_TABLE = Table(
     "shroff_api_key",
     METADATA,
     Column("id", String(16), primary_key=True),
@@ -43,8 +40,8 @@ _KEYS = Table(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key as it is kept; times in microseconds since the epoch, `rate` in requests a second
-    (None: unlimited); of a batch or a table each payment counts as one.
+    """A stored key; times in microseconds since the epoch, `rate` in requests a second (None:
+    unlimited), where each payment of a batch or table counts as one.
 
     `source` is recorded with labels sent by this key; None stands for its name.
     """
@@ -69,7 +66,7 @@ class ApiKey:
         return self.source or self.name
 
     def state(self, now: int) -> Literal["valid", "expired", "revoked"]:
-        """Whether the key can be used.
+        """Whether the key is valid, expired or revoked.
 
         >>> ApiKey(id="a", name="shop", scopes=frozenset(), digest=b"", created=0, expires=5).state(
         ...     5
@@ -106,11 +103,11 @@ class Keys:
         rate: float | None = None,
         source: str | None = None,
     ) -> str:
-        """Make a key and return it: it cannot be shown again.
+        """Make a key and return it, the only time that it is shown.
 
         Args:
             lifetime: microseconds until it expires.
-            rate: the most requests a second, and as many at once; each payment of a batch or a
+            rate: the most requests a second, and the size of a burst; each payment of a batch or a
                 table counts as one.
             source: recorded with labels sent by this key, such as `chargeback`; by default its
                 name.
@@ -147,7 +144,7 @@ class Keys:
             "source": source,
         }
         with self._control.transaction("keep a new API key") as connection:
-            connection.execute(_KEYS.insert(), row)
+            connection.execute(_KEY_TABLE.insert(), row)
         return token
 
     def revoke(self, identifier: str) -> None:
@@ -156,10 +153,12 @@ class Keys:
         Raises:
             NotFound: there is no key with this id.
         """
-        change = _KEYS.update().where(_KEYS.c.id == identifier, _KEYS.c.revoked.is_(None))
+        change = _KEY_TABLE.update().where(
+            _KEY_TABLE.c.id == identifier, _KEY_TABLE.c.revoked.is_(None)
+        )
         with self._control.transaction("revoke an API key") as connection:
             changed = connection.execute(change.values(revoked=self._clock())).rowcount
-            known = connection.scalar(select(_KEYS.c.id).where(_KEYS.c.id == identifier))
+            known = connection.scalar(select(_KEY_TABLE.c.id).where(_KEY_TABLE.c.id == identifier))
         if not changed and known is None:
             raise NotFound(
                 "there is no API key with this id; `shroff keys list` shows those there are."
@@ -168,7 +167,11 @@ class Keys:
     def all(self) -> list[ApiKey]:
         """Every key that was ever made, oldest first."""
         with self._control.transaction("read the API keys") as connection:
-            rows = connection.execute(select(_KEYS).order_by(_KEYS.c.created)).mappings().all()
+            rows = (
+                connection.execute(select(_KEY_TABLE).order_by(_KEY_TABLE.c.created))
+                .mappings()
+                .all()
+            )
         return [ApiKey(**{**row, "scopes": frozenset(row["scopes"].split(","))}) for row in rows]
 
 
@@ -183,5 +186,5 @@ def split_token(token: str) -> tuple[str, str]:
 
 
 def digest(token: str) -> bytes:
-    """What is kept of a key: the SHA-256 of its secret."""
+    """The stored form of a key: the SHA-256 of its secret."""
     return sha256(split_token(token)[1].encode()).digest()

@@ -16,17 +16,17 @@ from shroff.control.database import METADATA, Control
 from shroff.decide.lists import Action, Edit
 from shroff.errors import ConfigurationError
 
-_MAX_CHARACTERS: Final = 500
-_EDITS = Table(
+_MAX_TEXT_CHARACTERS: Final = 500
+_EDIT_TABLE = Table(
     "shroff_list_edit",
     METADATA,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("name", String(200), nullable=False),
-    Column("value", String(_MAX_CHARACTERS), nullable=False),
+    Column("value", String(_MAX_TEXT_CHARACTERS), nullable=False),
     Column("action", String(10), nullable=False),
     Column("since", BigInteger, nullable=False),
     Column("until", BigInteger),
-    Column("note", String(_MAX_CHARACTERS)),
+    Column("note", String(_MAX_TEXT_CHARACTERS)),
     Column("made_by", String(200), nullable=False),
     Column("made_at", BigInteger, nullable=False),
 )
@@ -58,19 +58,20 @@ class Lists:
         for good).
 
         Raises:
-            ConfigurationError: no value, or one that is too long or shows otherwise than it is, or
-                an end that is not after the beginning.
+            ConfigurationError: a value that is empty, too long or holds hidden characters, or an
+                end that is not after the beginning.
         """
         now, value = self._clock(), canonical(value)
         start = now if since is None else since
         if action not in get_args(Action):
             raise ConfigurationError("expected an edit that is `add` or `remove`.")
-        if not 0 < len(value) <= _MAX_CHARACTERS or len(note or "") > _MAX_CHARACTERS:
+        if not 0 < len(value) <= _MAX_TEXT_CHARACTERS or len(note or "") > _MAX_TEXT_CHARACTERS:
             raise ConfigurationError(
-                f"expected a value of 1 to {_MAX_CHARACTERS} characters, and a note of no more."
+                f"expected a value of 1 to {_MAX_TEXT_CHARACTERS} characters, and a note of no "
+                "more."
             )
         if action == "add":
-            # a value that an earlier release added must stay removable
+            # values that an earlier release added must stay removable
             require_readable(value, "a value")
         require_note(note)
         if until is not None and until <= max(start, now):
@@ -88,29 +89,30 @@ class Lists:
             "made_at": now,
         }
         with self._control.transaction("keep an edit of a list") as connection:
-            (number,) = connection.execute(_EDITS.insert(), made).inserted_primary_key or (0,)
+            (number,) = connection.execute(_EDIT_TABLE.insert(), made).inserted_primary_key or (0,)
         return Edit(id=int(number), **made)  # type: ignore[arg-type]  # columns and fields have the same names
 
     def edits(self, *, after: int = 0, also: Collection[int] = ()) -> list[Edit]:
-        """The edits after a number, and those with the numbers `also`, oldest first; by default
-        all.
-        """
-        wanted = _EDITS.c.id > after
+        """The edits after a number, and those numbered in `also`, oldest first; else all."""
+        wanted = _EDIT_TABLE.c.id > after
         if also:
-            wanted = or_(wanted, _EDITS.c.id.in_([*also]))
-        return self._read(select(_EDITS).where(wanted).order_by(_EDITS.c.id))
+            wanted = or_(wanted, _EDIT_TABLE.c.id.in_([*also]))
+        return self._read(select(_EDIT_TABLE).where(wanted).order_by(_EDIT_TABLE.c.id))
 
     def latest(self, name: str, count: int) -> list[Edit]:
         """The last `count` edits of a list, oldest first."""
         query = (
-            select(_EDITS).where(_EDITS.c.name == name).order_by(_EDITS.c.id.desc()).limit(count)
+            select(_EDIT_TABLE)
+            .where(_EDIT_TABLE.c.name == name)
+            .order_by(_EDIT_TABLE.c.id.desc())
+            .limit(count)
         )
         return self._read(query)[::-1]
 
     def newest(self) -> int:
-        """The number of the last edit; 0 where there is none."""
+        """The number of the last edit; 0 if there is none."""
         with self._control.transaction("read the edits of lists") as connection:
-            return connection.scalar(select(func.max(_EDITS.c.id))) or 0
+            return connection.scalar(select(func.max(_EDIT_TABLE.c.id))) or 0
 
     def _read(self, query: Select[Any]) -> list[Edit]:
         with self._control.transaction("read the edits of lists") as connection:
@@ -125,19 +127,18 @@ def listed_value(
     token: Callable[[str], str],
     numbers: Collection[str],
 ) -> str:
-    """A value in the form that columns have which rules compare with it: of a personal one its
-    token.
+    """A value as the columns of payments have it: for personal columns its token.
 
     Args:
-        token: makes tokens, as of personal columns.
+        token: makes the tokens of personal columns.
         numbers: columns of long numbers that are no card numbers, see `PaymentReader`.
 
     Raises:
-        ConfigurationError: a card number that anybody can read is to be added.
+        ConfigurationError: an unhashed card number would be added.
     """
     if personal:
         return token(canonical(value))
-    # one that an earlier release added must stay removable
+    # values that an earlier release added must stay removable
     if action == "add" and not numbers and is_card_number(value):
         raise ConfigurationError(
             "expected no card number that anybody can read, got one: where the column is personal, "

@@ -1,6 +1,4 @@
-"""The lists that a service decides by: it reads only new edits, and keeps only those that still
-matter.
-"""
+"""The lists that a service decides by: it reads new edits and keeps those that matter."""
 
 from __future__ import annotations
 
@@ -15,21 +13,19 @@ from shroff.clock import Clock, system_time
 from shroff.control.lists import Lists
 from shroff.decide.lists import Edit, Effective, Values, effective
 
-_OPEN_SECONDS: Final = 60.0
-"""How long an edit with a smaller number than the last one may still appear.
+_LATE_EDIT_SECONDS: Final = 60.0
+"""Seconds in which an edit with a smaller number than the last one may still appear.
 
-PostgreSQL draws a number before the transaction ends that makes the edit visible; none lasts as
-long as this.
+PostgreSQL numbers an edit before the transaction that makes it visible ends, which takes less than
+this.
 """
 _WATCHED_GAPS: Final = 1_000
-"""How many missing numbers before the last edit are watched for that."""
+"""Most missing numbers before the last edit that are looked up again."""
 
 
 @dataclass(frozen=True)
 class _Known:
-    """A reading of the edits: those that still matter, the count of all by list and action, and the
-    last number.
-    """
+    """A reading of the edits: those that matter, counts by list and action, the last number."""
 
     edits: tuple[Edit, ...] = ()
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -44,26 +40,28 @@ class LiveLists:
         self._clock = clock
         self._known = _Known()
         self._reading = Lock()
-        # missing numbers of edits, and when each was first missed
+        # missing numbers of edits, each with the time when it was first missed
         self._gaps: dict[int, float] = {}
 
     def refresh(self) -> None:
         """Read the edits made since the last refresh; from any thread.
 
         Raises:
-            ControlUnavailable: the lists stay as they were read last.
+            ControlUnavailable: the lists of the last refresh stay.
         """
         with self._reading:
             self._read()
 
     def _read(self) -> None:
         if self.store.newest() < self._known.last:
-            # the database was replaced, or restored from a backup
+            # the database was replaced or restored from a backup
             self._known = _Known()
             self._gaps.clear()
         before, now = self._known, monotonic()
         self._gaps = {
-            number: since for number, since in self._gaps.items() if since > now - _OPEN_SECONDS
+            number: since
+            for number, since in self._gaps.items()
+            if since > now - _LATE_EDIT_SECONDS
         }
         found = self.store.edits(after=before.last, also=self._gaps.keys())
         if not found:
@@ -80,26 +78,24 @@ class LiveLists:
 
     @property
     def edited(self) -> Counter[tuple[str, str]]:
-        """The number of all edits, by list and action."""
+        """The number of edits by list and action."""
         return self._known.counts
 
     def now(self, seed: Values) -> Effective:
-        """The lists of a policy as they are now."""
+        """The lists of a policy now."""
         known = self._known
         made = effective(seed, known.edits, self._clock())
         return Effective(made.values, (known.last, made.mark[1]), made.until, known.counts.total())
 
     def hold(self, lists: Effective) -> bool:
-        """Whether earlier lists still hold, so that none has to be made."""
+        """Whether earlier lists still hold, so that none need be made."""
         known = self._known
         same = (lists.mark[0], lists.edits) == (known.last, known.counts.total())
         return same and (lists.until is None or self._clock() < lists.until)
 
 
 def _mattering(edits: Iterable[Edit], now: int) -> list[Edit]:
-    """The edits that can still matter: not ended, and not overridden for good by a later one of the
-    same value.
-    """
+    """The edits that matter: not ended, nor overridden for good by a later one of the value."""
     kept: list[Edit] = []
     settled: set[tuple[str, str]] = set()
     for edit in reversed([*edits]):

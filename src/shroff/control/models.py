@@ -1,21 +1,17 @@
-"""What was published: versioned bundles and policies in a folder, with pointers to those that
-decide.
+"""Published bundles and policies in a folder, by version, with pointers to those that decide.
 
-    versions/VERSION/         the files of a bundle, byte for byte as they were published, never
-    changed policies/VERSION.json     a policy with its thresholds, never changed
+    versions/VERSION/         a bundle, byte for byte as it was published, never changed
+    policies/VERSION.json     a policy with its thresholds, never changed
     pointers.json             which model and policy are in production, which model in the shadow,
-    and every change
+                              and every change
 
-A change of pointers is one rename, so a reader sees the old pointers or the new ones: a model and
-the policy that goes with it change together.
+The pointers change by one rename, so a reader sees the old or the new ones: a model and its policy
+change together.
 """
 
 from __future__ import annotations
 
 import fcntl
-import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import dropwhile
@@ -27,47 +23,44 @@ import msgspec
 from shroff.collect.fields import require_note
 from shroff.collect.json_text import UNREADABLE
 from shroff.collect.sources import written_whole
+from shroff.control.bundles import Bundles
 from shroff.control.pointers import Pointers, Role, Signature
 from shroff.control.policies import Policies
 from shroff.decide.policy import Policy
 from shroff.decide.standing import Standing, fit, own, refit, require_fits
 from shroff.errors import BadFile, BundleError, ConfigurationError, NotFound
-from shroff.package import Bundle, load, read, try_model, unpack
+from shroff.package import Bundle, read, try_model, unpack
 from shroff.package.compare import differences
-from shroff.package.files import MANIFEST, Files
 from shroff.plain import read_plain
-from shroff.private import private_file, private_folder
+from shroff.private import private_file
 
-_POINTERS: Final = "pointers.json"
-_VERSION: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
-_MAX_CHARACTERS: Final = 500
+_POINTERS_FILE: Final = "pointers.json"
+_MAX_NOTE_CHARACTERS: Final = 500
 _MAX_POINTER_BYTES: Final = 64 << 20
 
 
 class Models:
     """A folder of published bundles; publishing the first one creates it.
 
-    Several processes may publish at once: they take turns.
+    Processes that publish at once take turns.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self._bundles = Bundles(self.folder)
         self._policies = Policies(self.folder / "policies")
 
     def __contains__(self, version: str) -> bool:
-        # a version may come from a user: only one of this form is safe as the name of a folder
-        return (
-            _VERSION.fullmatch(version) is not None and (self._place(version) / MANIFEST).exists()
-        )
+        return version in self._bundles
 
     @property
     def pointers(self) -> Pointers:
-        """The pointers as they are now; empty before the first bundle is published.
+        """The pointers now; empty before the first bundle is published.
 
         Raises:
             BundleError: the file of the pointers is damaged.
         """
-        path = self.folder / _POINTERS
+        path = self.folder / _POINTERS_FILE
         try:
             return msgspec.json.decode(read_plain(path, _MAX_POINTER_BYTES), type=Pointers)
         except FileNotFoundError:
@@ -80,9 +73,8 @@ class Models:
 
     @property
     def versions(self) -> list[str]:
-        """All versions that were published, oldest first."""
-        found = (path.parent.name for path in self.folder.glob(f"versions/*/{MANIFEST}"))
-        return sorted(version for version in found if _VERSION.fullmatch(version))
+        """All published versions, oldest first."""
+        return self._bundles.versions
 
     def publish(
         self,
@@ -96,15 +88,12 @@ class Models:
     ) -> Bundle:
         """Store a bundle as a version and point to it; returns the stored bundle.
 
-        A published policy stays in force beside the new model; thresholds that it left open are
-        chosen again.
+        A published policy stays in force with the new model; its open thresholds are chosen again.
 
         Args:
-            by, note: who does it, and why; kept in the history.
-            accept_schema: publish it although its payments differ from those of the model in
-                production.
-            own_policy: put the policy it was packaged with in force, instead of the one that was
-                published.
+            by, note: who publishes, and why; kept in the history.
+            accept_schema: publish it even if its payments' schema differs from production's.
+            own_policy: replace the published policy by the one that it was packaged with.
 
         Raises:
             BundleError: it is incomplete or altered, its model does not pass its trial, or its own
@@ -128,7 +117,7 @@ class Models:
                 else self._policy_for(pointers, loaded)
             )
             if loaded.version not in self:
-                self._keep(files, loaded.version)
+                self._bundles.keep(files, loaded.version)
             kept = self.load(loaded.version)
             if kept.digest != loaded.digest:
                 raise BundleError(
@@ -153,13 +142,11 @@ class Models:
     ) -> str:
         """Put the previous version back into production; returns it.
 
-        A published policy stays in force if it fits; otherwise the one by which that model decided
-        last is back.
+        A published policy stays in force if it fits; otherwise the model's last policy returns.
 
         Raises:
             NotFound: there was none before.
-            ConfigurationError: its schema differs from that of the model in production, or the note
-                is too long.
+            ConfigurationError: its schema differs from production's, or the note is too long.
         """
         made = _signed(by, note)
         with self._turn() as pointers:
@@ -188,7 +175,7 @@ class Models:
     def publish_policy(
         self, policy: Policy, *, by: str | None = None, note: str | None = None
     ) -> Standing:
-        """Put a policy in force beside the model in production; returns it with its thresholds.
+        """Put a policy in force with the model in production; returns it with its thresholds.
 
         Raises:
             ConfigurationError: it does not fit the model, none is in production, or the note is too
@@ -197,7 +184,7 @@ class Models:
         made = _signed(by, note)
         with self._turn() as pointers:
             fitting = fit(policy, self._in_production(pointers))
-            with suppress(BundleError, NotFound):  # a damaged policy must be replaced
+            with suppress(BundleError, NotFound):  # a damaged policy must stay replaceable
                 standing = self.policy(str(pointers.standing))
                 if standing.content == fitting.content:
                     return standing
@@ -206,13 +193,11 @@ class Models:
             return self.policy(version)
 
     def rollback_policy(self, *, by: str | None = None, note: str | None = None) -> Standing:
-        """Put the previous policy back in force; before the first published one that is the model's
-        own.
+        """Put the previous policy back in force; the first one's predecessor is the model's own.
 
         Raises:
             NotFound: there was none before.
-            ConfigurationError: it does not fit the model that is in production now, or the note is
-                too long.
+            ConfigurationError: it does not fit the model in production, or the note is too long.
         """
         made = _signed(by, note)
         with self._turn() as pointers:
@@ -234,7 +219,7 @@ class Models:
             return self.policy(str(moved.standing))
 
     def policy(self, version: str) -> Standing:
-        """A published policy, or the own policy of a published model, by its version.
+        """The policy of a version: a published one, or a published model's own.
 
         Raises:
             NotFound: there is neither.
@@ -245,9 +230,7 @@ class Models:
         return self._policies.load(version)
 
     def policy_beside(self, candidate: Bundle, pointers: Pointers) -> Standing:
-        """The policy by which a candidate would decide: the published one if it fits it, or else
-        its own.
-        """
+        """A candidate's policy: the published one if it fits the candidate, or else its own."""
         with suppress(ConfigurationError):
             if pointers.policy is not None:
                 published = self.policy(pointers.policy)
@@ -263,14 +246,7 @@ class Models:
             NotFound: there is no such version.
             BundleError: it was altered.
         """
-        if version not in self:
-            raise NotFound(f"{self.folder}: there is no published model of version {version}.")
-        bundle = load(self._place(version))
-        if bundle.version != version:
-            raise BundleError(
-                f"{self._place(version)}: it is not the bundle that was published as this version."
-            )
-        return bundle
+        return self._bundles.load(version)
 
     def production(self) -> Bundle:
         """The bundle in production.
@@ -281,7 +257,7 @@ class Models:
         return self._in_production(self.pointers)
 
     def in_production(self) -> tuple[Bundle, Standing]:
-        """The bundle in production and the policy that decides beside it.
+        """The bundle in production and the policy that decides with it.
 
         Raises:
             ConfigurationError: none was published.
@@ -299,22 +275,8 @@ class Models:
             )
         return self.load(version)
 
-    def _place(self, version: str) -> Path:
-        return self.folder / "versions" / version
-
-    def _keep(self, files: Files, version: str) -> None:
-        place = self._place(version)
-        private_folder(place.parent)
-        draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{version}."))
-        try:
-            files.write(draft)
-            draft.rename(place)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
-
     def _policy_for(self, pointers: Pointers, bundle: Bundle) -> str | None:
-        """The published policy, if there is one, as it decides beside a bundle."""
+        """The version of the published policy, if any, refitted to a bundle."""
         if pointers.policy is None:
             return None
         try:
@@ -339,7 +301,7 @@ class Models:
         try:
             current = self.load(str(pointers.production)).schema
         except (BundleError, NotFound):
-            # a damaged model must be replaced
+            # a damaged model must stay replaceable
             return
         found = differences(current, bundle.schema)
         if found:
@@ -351,12 +313,12 @@ class Models:
             )
 
     def _point(self, pointers: Pointers) -> None:
-        with written_whole(self.folder / _POINTERS, private=True) as file:
+        with written_whole(self.folder / _POINTERS_FILE, private=True) as file:
             file.write(msgspec.json.format(msgspec.json.encode(pointers), indent=1))
 
     @contextmanager
     def _turn(self) -> Iterator[Pointers]:
-        """The pointers, locked against other processes meanwhile."""
+        """Lock the pointers against other processes."""
         try:
             private_file(self.folder / ".lock")
             lock = (self.folder / ".lock").open("r+")
@@ -381,9 +343,9 @@ def _require_sound(bundle: Bundle) -> None:
 
 
 def _signed(by: str | None, note: str | None) -> Signature:
-    if note is not None and not 0 < len(note) <= _MAX_CHARACTERS:
+    if note is not None and not 0 < len(note) <= _MAX_NOTE_CHARACTERS:
         raise ConfigurationError(
-            f"expected a note of 1 to {_MAX_CHARACTERS} characters, got {len(note)}."
+            f"expected a note of 1 to {_MAX_NOTE_CHARACTERS} characters, got {len(note)}."
         )
     require_note(note)
     return Signature(by, note)

@@ -1,4 +1,4 @@
-"""The pointers to the model and policy in production, with the history of every move."""
+"""The pointers to the model and policy in production, with the history of their moves."""
 
 from __future__ import annotations
 
@@ -20,12 +20,10 @@ class Signature(NamedTuple):
 
 
 class PointerMove(msgspec.Struct, frozen=True):
-    """One move of a pointer: time (ISO 8601), role, action and the version it points to now (None:
-    none).
+    """One move of a pointer: time (ISO 8601), role, action, and the new version (None: none).
 
-    A policy moved to none is the one that the model was packaged with. `policy` is the published
-    policy that stood after the change (None: the model's own); `by` is who made it and `note` why,
-    where they said so.
+    A policy moved to none is the model's own. `policy` is the published policy in force after the
+    move (None: the model's own); `by` is who moved it and `note` why, if they said so.
     """
 
     at: str
@@ -38,10 +36,10 @@ class PointerMove(msgspec.Struct, frozen=True):
 
 
 class Pointers(msgspec.Struct, frozen=True):
-    """The versions by role; `policy` is None while the model in production decides by its own.
+    """The versions by role; `policy` is None while the model's own policy is in force.
 
-    `earlier` are the models that were in production before, the last one first, and
-    `earlier_policies` the policies.
+    `earlier` are the models formerly in production, the latest first, and `earlier_policies` the
+    policies.
     """
 
     production: str | None = None
@@ -53,11 +51,11 @@ class Pointers(msgspec.Struct, frozen=True):
 
     @property
     def standing(self) -> str | None:
-        """The version of the policy that decides: the published one, or the model's own."""
+        """The version of the policy in force: the published one, or the model's own."""
         return self.policy or self.production
 
     def policy_beside(self, model: str) -> str | None:
-        """The published policy by which a model last decided; None: its own."""
+        """The published policy with which a model last decided; None: its own."""
         production = found = None
         for change in self.changes:
             if change.role == "production":
@@ -69,11 +67,11 @@ class Pointers(msgspec.Struct, frozen=True):
     def with_model(
         self, action: Action, version: str, policy: str | None, made: Signature
     ) -> Pointers:
-        """The same with another model in production, and the policy that goes with it."""
+        """The pointers with another model in production, and its policy."""
         earlier = self.earlier[1:] if action == "rollback" else self.earlier
         if action == "publish" and self.production is not None:
             earlier = (self.production, *earlier)
-        # a model is not compared with itself
+        # a model is not its own shadow
         shadow = None if self.shadow == version else self.shadow
         moved = msgspec.structs.replace(
             self, production=version, shadow=shadow, policy=policy, earlier=earlier
@@ -81,11 +79,11 @@ class Pointers(msgspec.Struct, frozen=True):
         return moved._after("production", action, version, made)
 
     def with_shadow(self, action: Action, version: str | None, made: Signature) -> Pointers:
-        """The same with another model in the shadow, or none."""
+        """The pointers with another model in the shadow, or none."""
         return msgspec.structs.replace(self, shadow=version)._after("shadow", action, version, made)
 
     def with_policy(self, action: Action, version: str | None, made: Signature) -> Pointers:
-        """The same with another policy; None is the model's own."""
+        """The pointers with another policy; None is the model's own."""
         earlier = (self.policy, *self.earlier_policies)
         if action == "rollback":
             earlier = self.earlier_policies[1:]

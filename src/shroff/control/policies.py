@@ -1,4 +1,4 @@
-"""Policies in a folder, one immutable file each, whose name holds its hash."""
+"""Policies in a folder: an immutable file each, with a hash in its name."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from shroff.collect.json_text import UNREADABLE
 from shroff.collect.sources import written_whole
 from shroff.decide.standing import Standing
 from shroff.errors import BadFile, BundleError, NotFound
-from shroff.package.files import LARGEST
+from shroff.package.files import MAX_FILE_BYTES
 from shroff.plain import read_plain
 
 
 class Policies:
-    """The policies in a folder, by version: when each was first kept, and the first digits of its
-    SHA-256.
-    """
+    """The policies in a folder, by version: its time and the first digits of its SHA-256."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -30,7 +28,7 @@ class Policies:
         return sorted(path.stem for path in self._folder.glob("*.json"))
 
     def keep(self, standing: Standing) -> str:
-        """Store a policy unless it is there already; returns its version."""
+        """Store a policy unless it is stored already; returns its version."""
         content = standing.content
         digest = _digest(content)
         for path in self._folder.glob(f"*-{digest}.json"):
@@ -52,7 +50,7 @@ class Policies:
             raise NotFound(f"{self._folder}: there is no published policy of version {version}.")
         path = self._folder / f"{version}.json"
         try:
-            content = read_plain(path, LARGEST["policy.json"])
+            content = read_plain(path, MAX_FILE_BYTES["policy.json"])
             standing = msgspec.json.decode(content, type=Standing)
         except (OSError, BadFile, *UNREADABLE) as error:
             raise BundleError(

@@ -1,10 +1,9 @@
 """The rate limit of a key, in one process or shared by several.
 
-Processes that share a limit append each request, its moment and how many tokens it asks for, to one
-log. Appending is atomic, so all of them see the requests in one order; each replays that order
-through the same bucket and so knows what became of its own request. There is no lock: a process
-that is descheduled, suspended or killed at any point delays nobody, and the processes together
-never let more in than the limit.
+Processes that share a limit append each request, its time and its number of tokens, to one log.
+Appends are atomic, so all processes see the requests in one order; each replays them through the
+same bucket, which decides its own request. There is no lock: a process that is descheduled,
+suspended or killed delays nobody, and together the processes never exceed the limit.
 """
 
 from __future__ import annotations
@@ -16,16 +15,14 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final
 
-_HEAD: Final = struct.Struct("<dq")
-"""A log begins with the bucket as it was: tokens left, and when (microseconds since the epoch)."""
-_REQUEST: Final = struct.Struct("<qq")
-"""A moment, and how many tokens are asked for."""
+_HEAD_FORMAT: Final = struct.Struct("<dq")
+"""A log begins with the bucket's state: its tokens, and the time (microseconds since the epoch)."""
+_REQUEST_FORMAT: Final = struct.Struct("<qq")
+"""The time of a request, and its number of tokens."""
 _DISORDER_US: Final = 1_000_000
-"""Processes append a request shortly after reading the clock, so times may run back by less than
-this.
-"""
+"""How far times may run back: processes append a request shortly after reading the clock."""
 _MAX_REQUESTS: Final = 1 << 16
-"""Requests in one log before the next one begins; a log takes one megabyte at most."""
+"""Most requests in one log, which then has one megabyte."""
 
 
 class Bucket:
@@ -33,11 +30,11 @@ class Bucket:
 
     Args:
         now: microseconds since the epoch.
-        folder: where processes of one machine share the bucket, created if it is missing; None:
-            this process has it alone.
+        folder: where processes of one machine share the bucket, created if missing; None: a bucket
+            of this process alone.
 
     Raises:
-        OSError: the folder or its log cannot be had.
+        OSError: the folder or its log cannot be opened.
 
     >>> bucket = Bucket(2, 0)
     >>> [bucket.take(0), bucket.take(0), bucket.take(0), bucket.take(500_000)]
@@ -57,7 +54,7 @@ class Bucket:
             self._begin(self._log)
 
     def take(self, now: int, tokens: int = 1) -> bool:
-        """Take `tokens` if there are as many, else none; returns whether it took them."""
+        """Take `tokens` if there are enough, else none; returns whether it took them."""
         if self._log is None:
             return self._take(now, tokens)
         try:
@@ -66,7 +63,7 @@ class Bucket:
                 self._turn(self._log)
                 requests = self._log.append(now, tokens)
         except OSError:
-            # on a full disk each process goes on with its own copy of the bucket
+            # on a full disk, each process goes on with its own copy of the bucket
             return self._take(now, tokens)
         taken = False
         for request in requests:
@@ -75,7 +72,7 @@ class Bucket:
 
     def _take(self, now: int, tokens: int) -> bool:
         if now < self._then - _DISORDER_US:
-            # a clock that was set back adds no tokens and removes none
+            # a clock that was set back neither adds nor removes tokens
             self._then = now
         elif now > self._then:
             self._left = min(self._most, self._left + (now - self._then) / 1e6 * self._rate)
@@ -97,7 +94,7 @@ class Bucket:
 
 
 class _Log:
-    """The requests of one bucket in order of arrival, in numbered files of one folder."""
+    """The requests of one bucket in order of arrival, in a folder's numbered files."""
 
     __slots__ = ("_file", "_folder", "_read", "number")
 
@@ -113,35 +110,34 @@ class _Log:
             os.close(self._file)
 
     def append(self, now: int, tokens: int) -> list[tuple[int, int]] | None:
-        """The requests not read yet, up to this one, which is the last; None when the log is full.
+        """The unread requests up to this one, which comes last; None if the log is full.
 
         Raises:
             OSError: nothing can be appended.
         """
-        if os.write(self._file, _REQUEST.pack(now, tokens)) != _REQUEST.size:
+        if os.write(self._file, _REQUEST_FORMAT.pack(now, tokens)) != _REQUEST_FORMAT.size:
             raise OSError("the log took a part of a request")
         end = os.lseek(self._file, 0, os.SEEK_CUR)
-        return self._requests(end) if end <= _END else None
+        return self._requests(end) if end <= _MAX_LOG_BYTES else None
 
     def rest(self) -> list[tuple[int, int]]:
-        """The requests of a full log that are not read yet."""
-        return self._requests(_END)
+        """The unread requests of a full log."""
+        return self._requests(_MAX_LOG_BYTES)
 
     def _requests(self, end: int) -> list[tuple[int, int]]:
         found = os.pread(self._file, end - self._read, self._read)
         self._read = end
-        whole = len(found) - len(found) % _REQUEST.size
-        return list(_REQUEST.iter_unpack(found[:whole]))
+        whole = len(found) - len(found) % _REQUEST_FORMAT.size
+        return list(_REQUEST_FORMAT.iter_unpack(found[:whole]))
 
     def create(self, number: int, bucket: tuple[float, int]) -> tuple[float, int]:
-        """Begin a log, or open the one that another process began; returns the bucket at its
-        beginning.
+        """Begin a log, or open another process's; returns the bucket at its beginning.
 
         Raises:
             OSError: it cannot be made.
         """
         with NamedTemporaryFile(dir=self._folder, prefix=".") as draft:
-            draft.write(_HEAD.pack(*bucket))
+            draft.write(_HEAD_FORMAT.pack(*bucket))
             draft.flush()
             with suppress(FileExistsError):
                 # linking is atomic: the file appears whole, and only once
@@ -149,22 +145,20 @@ class _Log:
         return self.newest() or bucket
 
     def newest(self) -> tuple[float, int] | None:
-        """Take up the newest log, and return the bucket at its beginning; None when there is none
-        yet.
-        """
+        """Take up the newest log; the bucket at its beginning, None if there is no log yet."""
         while numbers := sorted(
             int(path.name) for path in self._folder.iterdir() if path.name.isdigit()
         ):
             try:
                 file = os.open(self._path(numbers[-1]), os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             except FileNotFoundError:
-                continue  # removed by a process that is ahead
+                continue  # a process that is further ahead removed it
             if self._file >= 0:
                 os.close(self._file)
-            self._file, self._read, self.number = file, _HEAD.size, numbers[-1]
+            self._file, self._read, self.number = file, _HEAD_FORMAT.size, numbers[-1]
             for number in numbers[:-1]:
                 self._path(number).unlink(missing_ok=True)
-            left, then = _HEAD.unpack(os.pread(file, _HEAD.size, 0))
+            left, then = _HEAD_FORMAT.unpack(os.pread(file, _HEAD_FORMAT.size, 0))
             return left, then
         return None
 
@@ -172,4 +166,4 @@ class _Log:
         return self._folder / f"{number:012d}"
 
 
-_END: Final = _HEAD.size + _MAX_REQUESTS * _REQUEST.size
+_MAX_LOG_BYTES: Final = _HEAD_FORMAT.size + _MAX_REQUESTS * _REQUEST_FORMAT.size

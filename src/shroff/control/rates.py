@@ -24,7 +24,7 @@ class StoredRates(Replacements[Rates]):
 
 
 class LiveRates:
-    """The exchange rates that a service converts by, kept up to date from a control database."""
+    """The exchange rates of a service, kept up to date from a control database."""
 
     def __init__(self, store: StoredRates) -> None:
         self.store = store
@@ -32,10 +32,10 @@ class LiveRates:
         self._converter: Converter | None = None
 
     def refresh(self) -> None:
-        """Read the replacements made since the last refresh; from any thread.
+        """Read new replacements; from any thread.
 
         Raises:
-            ControlUnavailable: the rates stay as they were read last.
+            ControlUnavailable: the rates of the last refresh stay.
         """
         self._live.refresh()
         last = self._live.last.get("")
@@ -54,7 +54,7 @@ class LiveRates:
 
 
 def holding(last: Replacement[Rates] | None, own: Rates) -> Rates:
-    """The rates that hold for a bundle with rates of its own, after the last replacement.
+    """The rates in force for a bundle with its own rates, after the last replacement.
 
     >>> own, other = Rates("EUR", []), Rates.constant("DKK", {"EUR": "7.46"})
     >>> last = Replacement(id=1, table=other, note=None, made_by="ada", made_at=0)

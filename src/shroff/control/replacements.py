@@ -72,9 +72,7 @@ class ReplacementRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replacement(Generic[T]):
-    """A replacement of a table (None: each bundle's own again); `made_at` in microseconds since the
-    epoch.
-    """
+    """A replacement of a table (None: each bundle's own again), `made_at` in µs since the epoch."""
 
     id: int
     table: T | None

@@ -18,7 +18,7 @@ from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 
 T = TypeVar("T")
-_LOOK_SECONDS: Final = 0.25
+_POLL_SECONDS: Final = 0.25
 """Seconds between two checks."""
 
 
@@ -45,7 +45,7 @@ class _Watch:
 
     def _run(self) -> None:
         while True:
-            sleep(_LOOK_SECONDS)
+            sleep(_POLL_SECONDS)
             # under the lock: a closed socket's number may be reused at once
             with self._lock:
                 now = monotonic()

@@ -3,8 +3,8 @@ reasons.
 
 Reads the probability of fraud in [0, 1] of a payment, its values and features, and a `Policy`;
 amounts and costs are in major units of the project's currency. Promises that the first rule that
-holds decides, that a payment without a probability is still decided, and the same decision for the
-same payment under the same policy.
+holds decides, that a payment without a probability is decided too, and that the same payment gets
+the same decision under the same policy.
 """
 
 from shroff.decide.policy import Action, Judge, Policy, Rule, Verdict

@@ -22,16 +22,14 @@ Kind = Literal["quantity", "truth", "name", "several", "rule", "model"]
 
 
 class Subject(NamedTuple):
-    """The subject of a reason: the beginning of its code, the kind of its values, and its meaning
-    in words.
-    """
+    """The subject of a reason: how its code begins, the kind of its values, what it means."""
 
     code: str
     kind: Kind
     says: str
 
 
-_ENDS: Final[Mapping[Kind, Mapping[Direction, tuple[str, str]]]] = {
+_CODE_ENDINGS: Final[Mapping[Kind, Mapping[Direction, tuple[str, str]]]] = {
     "quantity": {
         "above": ("HIGH", "above what is usual"),
         "below": ("LOW", "below what is usual"),
@@ -69,7 +67,7 @@ VALUES: Final = Subject("VALUES", "several", "several values, each of them usual
 POLICY_RULE: Final = Subject("POLICY_RULE", "rule", "a rule of the policy, which decides by itself")
 MODEL: Final = Subject("MODEL", "model", "a model that can score the payment")
 
-_SAYS: Final[Mapping[Function, str]] = {
+_AGGREGATE_MEANINGS: Final[Mapping[Function, str]] = {
     "count": "how many payments an entity had in a window",
     "total": "the sum of a column over them",
     "mean": "its mean",
@@ -97,7 +95,7 @@ _SAYS: Final[Mapping[Function, str]] = {
 }
 _AGGREGATES: Final[Mapping[Function, Subject]] = {
     function: Subject(function.upper(), "truth" if function == "is_new" else "quantity", says)
-    for function, says in _SAYS.items()
+    for function, says in _AGGREGATE_MEANINGS.items()
 }
 
 SUBJECTS: Final = (
@@ -109,7 +107,7 @@ SUBJECTS: Final = (
 CATALOGUE: Final[Mapping[str, str]] = {
     f"{subject.code}_{end}": f"{subject.says}: {how}"
     for subject in SUBJECTS
-    for end, how in _ENDS[subject.kind].values()
+    for end, how in _CODE_ENDINGS[subject.kind].values()
 }
 """Every code with its meaning."""
 
@@ -120,8 +118,8 @@ def code(subject: Subject, direction: Direction) -> str:
     >>> code(AMOUNT, "above")
     'AMOUNT_HIGH'
     """
-    ends = _ENDS[subject.kind]
-    # a name can only differ; a quantity that differs is not the expected one
+    ends = _CODE_ENDINGS[subject.kind]
+    # names only differ; a quantity that differs is not the expected one
     end, _ = ends.get(direction) or list(ends.values())[-1]
     return f"{subject.code}_{end}"
 
@@ -144,7 +142,7 @@ def subjects(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Subjec
 
 
 def of_column(name: str, schema: Schema) -> Subject:
-    """The subject of a column of the payment."""
+    """The subject of a payment's column."""
     if name == schema.amount:
         return AMOUNT
     return NAME if name in schema.nominal or schema.looked_up.get(name) == "nominal" else NUMBER

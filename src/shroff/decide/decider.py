@@ -1,7 +1,6 @@
-"""From a payment's values and features to probability, action and reasons: what a bundle says, and
-no more.
+"""The decider: from a payment's values and features to probability, action and reasons.
 
-No ledger and no clock in it: the same values give the same decision, so it also replays decisions.
+It knows no ledger and no clock: the same values give the same decision, so it also replays.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ Values = Mapping[str, Value]
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What a bundle says about one payment; `probability` is None while its model cannot score."""
+    """A bundle's decision on one payment; `probability` is None while its model cannot score."""
 
     probability: float | None
     verdict: Verdict
@@ -42,9 +41,7 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What a bundle says about inputs without a payment: no rule was asked, only the model and the
-    thresholds.
-    """
+    """What a bundle says about inputs without a payment, by model and thresholds, no rules."""
 
     score: float
     probability: float | None
@@ -52,7 +49,7 @@ class Rating:
 
 
 class Listed(NamedTuple):
-    """What depends on the lists: the policy, and the conditions that a model of rules reads."""
+    """What depends on the lists: the policy, and the conditions of a model made of rules."""
 
     judge: Judge
     conditions: Sequence[tuple[str, Condition]]
@@ -60,25 +57,24 @@ class Listed(NamedTuple):
 
 @dataclass(slots=True)
 class ModelHealth:
-    """How the model's runs go; deciders that share the model share this."""
+    """The health of a model, shared by all deciders of that model."""
 
     failure: str | None = None
     """Why the model cannot score; None while it can."""
     unscored: int = 0
-    """Payments in a row that the model gave no number."""
+    """Payments in a row without a score."""
     scored_at: int = 0
-    """When the last scores were there, nanoseconds of `time.perf_counter_ns`."""
+    """When the last scores were ready, in nanoseconds of `time.perf_counter_ns`."""
 
 
 class Decider:
-    """A bundle made ready to decide, by one policy and its lists.
+    """Decides by a bundle, one policy and its lists.
 
-    Another policy or other lists make another decider of the same model, `under` and `listing`:
-    nothing that a decision follows from changes in this one.
+    It never changes: `under` and `listing` make another decider of the same model for another
+    policy or other lists.
 
     Args:
-        standing: the policy by which it decides; by default the one that the bundle was packaged
-            with.
+        standing: the policy that decides; by default the one that the bundle was packaged with.
 
     Raises:
         BundleError: the parts of the bundle do not fit together.
@@ -104,16 +100,16 @@ class Decider:
 
     @property
     def failure(self) -> str | None:
-        """Why the model cannot score (None while it can): then the policy decides without it."""
+        """Why the model cannot score, so that the policy decides alone; None while it can."""
         return self.health.failure
 
     @property
     def lists(self) -> Mapping[str, Sequence[str]]:
-        """The lists it decides by."""
+        """The lists in force."""
         return self._judge.policy.lists
 
     def listing(self, lists: Effective) -> Decider:
-        """The same model and policy by these lists; in any thread, for long lists take long."""
+        """A decider with these lists; call it in any thread, as long lists take long."""
         other = copy(self)
         other.followed = lists
         if lists.values != self.lists:
@@ -122,7 +118,7 @@ class Decider:
         return other
 
     def under(self, standing: Standing) -> Decider:
-        """The same model under another policy.
+        """A decider of the same model under another policy.
 
         Raises:
             ConfigurationError: the policy does not fit the bundle.
@@ -132,9 +128,7 @@ class Decider:
         return other
 
     def assess_blindly(self, payments: Sequence[Values]) -> list[Assessment]:
-        """The policy's decisions on payments that no model can score, or whose features are not
-        known.
-        """
+        """The policy's decisions on payments without a score or without features."""
         return [
             self._explained(one, Assessment(None, self._judge.decide(one, None), ()))
             for one in payments
@@ -143,9 +137,9 @@ class Decider:
     def _govern(self, standing: Standing) -> None:
         self.policy, self.policy_version = standing.policy, standing.version
         self.lists_mark: tuple[int, int] | None = None
-        """Which lists it decides by: those of the policy (None), or what `Effective.mark` tells."""
+        """The mark of its lists (`Effective.mark`); None: the policy's own lists."""
         self.followed: Effective | None = None
-        """The lists that it was made for, whether or not they are others than the policy's."""
+        """The lists that it was made for, even if they equal the policy's."""
         self._judge, self._conditions = self._made(self.policy.lists)
         self._ruled = RuleReasons(
             self.policy, self._kinds, self._bundle.groups, self._bundle.schema
@@ -156,11 +150,10 @@ class Decider:
         return Listed(judge, conditions(self._bundle, lists, self._kinds))
 
     def assess(self, payments: Sequence[Values], *, explain: bool = True) -> list[Assessment]:
-        """The decisions on payments, from their values and features by name; one model run for all
-        of them.
+        """Decide payments, from their values and features by name, with one run of the model.
 
         Args:
-            explain: give the reasons of what is not simply approved.
+            explain: add reasons to all decisions but plain approvals.
         """
         inputs = [self._inputs(values) for values in payments]
         matrix = self.prepare(inputs)
@@ -171,7 +164,7 @@ class Decider:
             self._count_unscored(probabilities)
         verdicts = [self._judge.decide(*pair) for pair in zip(payments, probabilities, strict=True)]
         assessed = [Assessment(*pair, ()) for pair in zip(probabilities, verdicts, strict=True)]
-        # what is simply approved costs nothing more
+        # plain approvals take no further work
         told = [
             at
             for at, verdict in enumerate(verdicts)
@@ -186,14 +179,12 @@ class Decider:
         return assessed
 
     def prepare(self, rows: Sequence[Row]) -> Matrix:
-        """The matrix that the model reads, float32 [n, inputs], from its inputs by name; raises
-        BadPayment.
-        """
-        with np.errstate(over="ignore"):  # too large for a float32 is infinite
+        """The model's matrix, float32 [n, inputs], from inputs by name; raises BadPayment."""
+        with np.errstate(over="ignore"):  # a number too large for a float32 becomes infinite
             return np.array([self._vector(row) for row in rows], dtype=np.float32)
 
     def rate(self, matrix: Matrix) -> list[Rating]:
-        """The model's word on prepared inputs, float32 [n, inputs], which are nobody's payment.
+        """Rate prepared inputs, float32 [n, inputs], that are no payments.
 
         Raises:
             Unavailable: the model cannot score now.
@@ -203,7 +194,7 @@ class Decider:
         try:
             scores = self._score(matrix)
         except BundleError as error:
-            # no `failure`: inputs that nobody's payment has say nothing about the model
+            # not counted as a failure: inputs that are no payments say nothing about the model
             raise Unavailable(f"the model cannot score these inputs: {error}") from None
         probabilities = [self._probability(score) for score in scores]
         return [
@@ -236,7 +227,7 @@ class Decider:
         return scores
 
     def _probability(self, score: float | None) -> float | None:
-        # not a number, or beyond all of them: no probability is better than a wrong one
+        # NaN or infinite: no probability is better than a wrong one
         return self._calibrate(score) if score is not None and isfinite(score) else None
 
     def _count_unscored(self, probabilities: Sequence[float | None]) -> None:
@@ -247,7 +238,7 @@ class Decider:
         )
 
     def _flags(self, assessment: Assessment) -> bool:
-        """Whether the model by itself would not have approved what is not approved."""
+        """Whether the payment is not approved, and would not be by the model alone."""
         if assessment.probability is None or assessment.verdict.action == "approve":
             return False
         return self._judge.threshold(assessment.probability) != "approve"
@@ -255,7 +246,7 @@ class Decider:
     def _explained(
         self, values: Values, assessed: Assessment, by_model: tuple[Reason, ...] = ()
     ) -> Assessment:
-        """The same with its reasons: a rule's first."""
+        """The assessment with its reasons, rules' first."""
         reasons = (*self._ruled.reasons(values, assessed.verdict), *by_model)[:MAX_REASONS]
         if not reasons and assessed.probability is None and assessed.verdict.action != "approve":
             reasons = (UNSCORED,)

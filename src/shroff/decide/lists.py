@@ -1,9 +1,8 @@
-"""The lists that rules read at a moment: the values of the policy, changed by the edits in force
-then.
+"""The lists that rules read at a given time: the policy's values, changed by edits.
 
-A policy names its lists and gives them values. An edit adds or removes a value from one moment
-until another. For each value the last edit that covers the moment decides, or else the policy. So
-the lists of any past moment can be rebuilt, which a replayed decision needs.
+A policy names its lists and gives them values. An edit adds or removes a value from one time until
+another. For each value the last edit in force decides, or else the policy. So past lists can be
+rebuilt, which replaying a decision needs.
 """
 
 from __future__ import annotations
@@ -32,17 +31,16 @@ class Edit:
     made_at: int
 
     def covers(self, moment: int) -> bool:
-        """Whether the edit is in force at a moment."""
+        """Whether the edit is in force at a given time."""
         return self.since <= moment and (self.until is None or moment < self.until)
 
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """The lists at a moment; `mark`, the last edit they contain and the moment, is enough to
-    rebuild them.
+    """The lists at a given time; `mark`, their last edit and that time, suffices to rebuild them.
 
-    They are the same before `until`, the next moment at which one of the edits begins or ends
-    (None: for good), and while there are no more edits than `edits`.
+    They hold until `until`, when the next edit begins or ends (None: for good), as long as there
+    are no more edits than `edits`.
     """
 
     values: Values
@@ -52,7 +50,7 @@ class Effective:
 
 
 def effective(seed: Values, edits: Iterable[Edit], moment: int) -> Effective:
-    """The lists of a policy with its edits applied, at a moment (microseconds since the epoch).
+    """The lists of a policy with its edits applied, at a time in microseconds since the epoch.
 
     >>> def edit(id, action, since, until=None):
     ...     return Edit(

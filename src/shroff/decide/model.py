@@ -1,4 +1,4 @@
-"""The model of a bundle in ONNX Runtime: the one file of the service that knows it."""
+"""The model of a bundle in ONNX Runtime, which only this file of the service imports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ERRORS: Final = tuple(
 
 def _session(content: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    # one row is too little to share, and waiting threads spin
+    # one row is too little work to share, and waiting threads spin
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
@@ -35,12 +35,11 @@ def _session(content: bytes) -> onnxruntime.InferenceSession:
 
 
 class Model:
-    """Scores prepared inputs; the score of a row does not depend on the rows beside it.
+    """Scores prepared inputs; a row's score does not depend on the other rows.
 
-    Some graphs round differently in a batch than alone (a matrix product may take another kernel).
-    So that a decision can be repeated to the bit, the graph is tried first (`package/trial.py`):
-    unless every row scores the same in batches of several sizes as alone, rows are scored one by
-    one (`together` is false).
+    Some graphs round differently in a batch than alone (a matrix product may use another kernel).
+    To replay decisions to the bit, a trial (`package/trial.py`) scores rows alone and in batches of
+    several sizes: if any score differs, rows are scored one by one (`together` is false).
 
     Raises:
         BundleError: the graph does not pass its trial, or ONNX Runtime cannot load it.

@@ -29,10 +29,10 @@ THRESHOLDS: Final = ("review_at", "decline_at")
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A named SQL condition over a payment and its features that decides by itself when it is true.
+    """A named SQL condition over a payment and its features that, if true, decides by itself.
 
-    A condition that does not fit the schema raises InvalidExpression or UnknownColumn where the
-    project is defined.
+    Defining a project raises InvalidExpression or UnknownColumn for a condition that does not fit
+    its schema.
 
     Args:
         name: its name in answers, unique in a policy.
@@ -59,10 +59,10 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to do about a payment.
+    """How probabilities, rules and lists become actions.
 
-    Rules are read in their order: the first whose condition is true decides. Otherwise the
-    probability does: review from `review_at`, decline from `decline_at`.
+    The first rule whose condition is true decides. If none is, the probability does: review from
+    `review_at`, decline from `decline_at`.
 
     Args:
         cost: of wrong decisions and of reviews; thresholds that are not given are those of the
@@ -153,20 +153,17 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             )
 
     def require_probabilities(self) -> None:
-        """Raise `ConfigurationError` for a threshold that no payment reaches: only training chooses
-        such ones.
-        """
+        """Raise `ConfigurationError` for a threshold above 1: only training chooses such ones."""
         for name in THRESHOLDS:
             if getattr(self, name) == NEVER:
                 raise _no_probability(name, NEVER)
 
     def require_no_cards(self, numbers: Collection[str] = ()) -> None:
-        """Raise `ConfigurationError` for a card number in a rule or a list, where anybody may read
-        it.
+        """Raise `ConfigurationError` for a card number in a rule or a list, which anybody may read.
 
         Args:
-            numbers: columns of long numbers that are no card numbers; where there are some, none is
-                taken for one.
+            numbers: columns of long numbers that are no card numbers; if there are any, no number
+                counts as one.
         """
         if numbers:
             return
@@ -183,9 +180,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 )
 
     def require_readable(self) -> None:
-        """Raise `ConfigurationError` if a name or a value has characters that hide or reorder
-        text.
-        """
+        """Raise `ConfigurationError` for names or values whose characters hide or reorder text."""
         for rule in self.rules:
             require_readable(rule.name, "the name of a rule")
         for name, values in self.lists.items():
@@ -195,11 +190,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def open(self) -> tuple[str, ...]:
-        """The thresholds that it leaves open, by the names of their fields."""
+        """The names of the thresholds that it leaves open."""
         return tuple(name for name in THRESHOLDS if getattr(self, name) is None)
 
     def without(self, thresholds: Iterable[str]) -> Policy:
-        """The same policy without these thresholds.
+        """The policy without these thresholds.
 
         >>> Policy(review_at=0.2, decline_at=0.7).without(["review_at"]).open
         ('review_at',)
@@ -207,7 +202,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return msgspec.structs.replace(self, **dict.fromkeys(thresholds, None))
 
     def with_thresholds(self, review_at: float, decline_at: float) -> Policy:
-        """The same policy with these thresholds in place of open ones.
+        """The policy with these thresholds in place of open ones.
 
         >>> Policy(decline_at=0.9).with_thresholds(0.2, 0.7).decline_at
         0.9
@@ -225,7 +220,7 @@ def _no_probability(name: str, threshold: float) -> ConfigurationError:
 
 
 def _entries(name: str, values: Sequence[str | int | float]) -> tuple[str, ...]:
-    """The values of a list in canonical text, each once."""
+    """The distinct values of a list in canonical text."""
     texts = [text_of(value) if isinstance(value, str | int | float) else None for value in values]
     if None in texts:
         raise ConfigurationError(
@@ -241,7 +236,7 @@ def _entries(name: str, values: Sequence[str | int | float]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An action, and the names of all rules whose condition was true (the first one decided)."""
+    """An action, and the names of all rules that held, of which the first decided."""
 
     action: Action
     rules: tuple[str, ...]
@@ -266,9 +261,7 @@ class Judge:
         ]
 
     def decide(self, values: Mapping[str, Value], probability: float | None) -> Verdict:
-        """The verdict on a payment from its values and features; `probability` is None while no
-        model scores.
-        """
+        """The verdict on a payment; `probability` is None while no model scores."""
         hits = [rule for rule, holds in self._rules if holds(values) is True]
         if hits:
             return Verdict(hits[0].action, tuple([rule.name for rule in hits]))
@@ -284,11 +277,11 @@ class Judge:
 
 
 def check(policy: Policy, kinds: Mapping[str, Kind], schema: Schema) -> None:
-    """Refuse rules that cannot be evaluated on clean payments of a schema.
+    """Check that rules can be evaluated on clean payments of a schema.
 
     Raises:
-        InvalidExpression, UnknownColumn: one does not fit, or asks for a currency as no clean
-            payment has it.
+        InvalidExpression, UnknownColumn: a rule does not fit, or compares with a currency that no
+            clean payment has.
     """
     conditions = [_condition(rule, policy, kinds) for rule in policy.rules]
     require_affordable("the rules of the policy", [one.tree for one in conditions])

@@ -6,7 +6,7 @@ again: the inputs whose replacement lowers the score most are the reasons. Zeile
 Visualizing and Understanding Convolutional Networks, 2014. If no unusual value raised the score,
 one reason names the inputs that raised it together.
 
-Decisions of the policy's rules are explained by the rule: `ruled`.
+`ruled` explains decisions of the policy's rules.
 """
 
 from __future__ import annotations
@@ -28,16 +28,14 @@ from shroff.detect.preparation import Numeric, Preparation
 from shroff.features.group import FeatureGroup
 
 Score = Callable[[Matrix], Sequence[float | None]]
-"""Scores rows of inputs, float32 [n, f]; None for a row without a score."""
+"""Scores rows of inputs, float32 [n, f]; None: the model gave a row no score."""
 
 MAX_REASONS: Final = 4
 """The most reasons of a decision, and the most inputs of one reason."""
 
 
 class Reason(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Why a payment was not approved: an unusual value, values that raised the score together, or a
-    rule.
-    """
+    """Why a payment was not approved: an unusual value, values that together scored, or a rule."""
 
     code: Annotated[str, Meta(description="Why, as one of a stable catalogue of codes.")]
     feature: Annotated[
@@ -76,9 +74,7 @@ class Reason(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Suspect(NamedTuple):
-    """A payment that the model flagged: its inputs by name, as a row of the model's matrix, and its
-    score.
-    """
+    """A payment that the model flagged: its inputs by name and as a row, and its score."""
 
     values: Mapping[str, Value]
     inputs: Matrix
@@ -86,7 +82,7 @@ class Suspect(NamedTuple):
 
 
 class Explainer:
-    """Finds why a model scored payments as it did.
+    """Explains a model's scores.
 
     Args:
         conditions: the SQL conditions that are the inputs, for a model of rules.
@@ -123,10 +119,9 @@ class Explainer:
         )
 
     def explain(self, suspects: Sequence[Suspect], score: Score) -> list[tuple[Reason, ...]]:
-        """The reasons of each payment, strongest first; `score` is asked at most three times, for
-        all of them.
+        """The reasons of each payment, strongest first; calls `score` at most three times in all.
 
-        The same payment has the same reasons, alone or among others, if `score` is as steady.
+        A payment has the same reasons alone and among others, if `score` does not depend on others.
         """
         unusual = [self._unusual(one) for one in suspects]
         drops = self._drops(suspects, [list(found) for found in unusual], score)
@@ -158,16 +153,14 @@ class Explainer:
     def _drops(
         self, suspects: Sequence[Suspect], which: Sequence[Sequence[int]], score: Score
     ) -> list[list[int]]:
-        """Those of some inputs of each payment whose replacement lowers its score, the largest drop
-        first.
-        """
+        """Of each payment, the inputs whose replacement lowers its score, largest drop first."""
         counts = [len(inputs) for inputs in which]
         rows = np.repeat([one.inputs for one in suspects], counts, axis=0)
         replaced = [at for inputs in which for at in inputs]
         if not replaced:
             return [[] for _ in suspects]
         rows[np.arange(len(rows)), replaced] = self._codes[replaced]
-        with np.errstate(invalid="ignore"):  # both infinite: the input made no difference
+        with np.errstate(invalid="ignore"):  # both are infinite: the input made no difference
             drops = np.repeat([one.score for one in suspects], counts) - np.array(
                 score(rows), dtype=np.float64
             )
@@ -183,15 +176,13 @@ class Explainer:
         return found
 
     def _together(self, suspects: Sequence[Suspect], score: Score) -> list[tuple[Reason, ...]]:
-        """One reason for each payment, that names usual inputs; none where no input raised the
-        score.
-        """
+        """One reason per payment that names usual inputs; none if no input raised the score."""
         drops = self._drops(suspects, [self._atypical(one) for one in suspects], score)
         strongest = [raised[:MAX_REASONS] for raised in drops]
         rows = np.array([one.inputs for one in suspects])
         for row, raised in zip(rows, strongest, strict=True):
             row[raised] = self._codes[raised]
-        # without all of them a payment may score higher than without the strongest alone
+        # a payment may score higher without all of them than without the strongest alone
         scores = np.array(score(rows), dtype=np.float64)
         return [
             (self._several(raised if lower < one.score else raised[:1], one.values),)
@@ -203,7 +194,7 @@ class Explainer:
     def _reason(self, at: int, values: Mapping[str, Value], unusual: Unusual) -> Reason:
         value, words = values.get(self._names[at]), self._says[at]
         text = f"{words.tells(value)}; {unusual.text}"
-        # rounded, a value may look equal to the bound that it exceeds
+        # rounding may make a value look equal to the bound that it exceeds
         if unusual.usual and words.end(value) != unusual.end:
             text += f"; {unusual.usual}"
         return Reason(

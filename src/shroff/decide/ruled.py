@@ -1,4 +1,4 @@
-"""Why the policy decided without the model: by a rule, or because no model could score."""
+"""Reasons of decisions without the model: a rule's, or those of a model that could not score."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shroff.decide.words import Words, column, sentences
 from shroff.expression import parse
 from shroff.features.group import FeatureGroup
 
-_DOES: Final[Mapping[Action, str]] = {
+_ACTION_WORDS: Final[Mapping[Action, str]] = {
     "approve": "approves",
     "review": "asks for a review",
     "decline": "declines",
@@ -29,7 +29,7 @@ UNSCORED: Final = Reason(
 
 
 class _Read(NamedTuple):
-    """A rule and the values it reads, in words; personal columns and times are left out."""
+    """A rule, and words for the values it reads, without personal columns and times."""
 
     rule: Rule
     columns: Mapping[str, Words]
@@ -63,9 +63,7 @@ class RuleReasons:
             )
 
     def reasons(self, values: Mapping[str, Value], verdict: Verdict) -> tuple[Reason, ...]:
-        """One reason for each rule that held and has the decided action; none if no rule
-        decided.
-        """
+        """One reason for each rule that held and has the decided action; none if none did."""
         return tuple(
             [
                 _reason(read, values)
@@ -77,7 +75,9 @@ class RuleReasons:
 
 def _reason(read: _Read, values: Mapping[str, Value]) -> Reason:
     told = ", ".join(words.tells(values.get(name)) for name, words in read.columns.items())
-    holds = f"rule `{read.rule.name}` {_DOES[read.rule.action]}: `{read.rule.condition}` holds"
+    holds = (
+        f"rule `{read.rule.name}` {_ACTION_WORDS[read.rule.action]}: `{read.rule.condition}` holds"
+    )
     return Reason(
         code=code(POLICY_RULE, "holds"),
         feature=read.rule.name,

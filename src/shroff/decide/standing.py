@@ -1,4 +1,4 @@
-"""A policy beside a bundle: whether it fits, and the thresholds that it leaves to be chosen."""
+"""A policy fitted to a bundle: checks that it fits, and chooses its open thresholds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shroff.expression import parse
 from shroff.expression.budget import require_affordable
 from shroff.features.plan import Plan
 from shroff.package import Bundle
-from shroff.package.files import LARGEST
+from shroff.package.files import MAX_FILE_BYTES
 from shroff.plain import read_plain
 
 Condition = Callable[[Mapping[str, Value]], Value]
@@ -33,10 +33,10 @@ Condition = Callable[[Mapping[str, Value]], Value]
 class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A policy fitted to a model, with both thresholds.
 
-    `version` names it: when it was published and the first digits of its digest, or the version of
-    the bundle that it was packaged in; it is empty before it is published. `chosen` are the
-    thresholds that it did not give: they were chosen from the held-out scores of the bundle whose
-    version is `model` (None where both were given).
+    `version` is the time of publication and the first digits of its digest, or the version of the
+    bundle that it was packaged in; empty before publication. `chosen` are the thresholds that it
+    left open, chosen from the held-out scores of the bundle of version `model` (None if it gave
+    both).
     """
 
     policy: Policy
@@ -46,7 +46,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def given(self) -> Policy:
-        """The policy as given, without the chosen thresholds."""
+        """The policy as given, with its open thresholds."""
         return self.policy.without(self.chosen)
 
     @property
@@ -62,7 +62,7 @@ def own(bundle: Bundle) -> Standing:
     """The policy that a bundle was packaged with.
 
     Raises:
-        BundleError: it is not as this release writes it.
+        BundleError: this release cannot read it.
     """
     try:
         policy = msgspec.convert(bundle.policy, Policy)
@@ -75,10 +75,10 @@ def own(bundle: Bundle) -> Standing:
 
 
 def read(content: bytes, where: str) -> Policy:
-    """A policy from its JSON.
+    """Decode a policy from JSON.
 
     Raises:
-        ConfigurationError: it is no JSON, or no policy.
+        ConfigurationError: the text is no JSON, or no policy.
     """
     try:
         return msgspec.json.decode(content, type=Policy)
@@ -90,15 +90,14 @@ def read(content: bytes, where: str) -> Policy:
 
 
 def read_file(path: Path) -> Policy:
-    """A policy from a JSON file: the policy itself, or a document with a `policy` as
-    `shroff policy show` prints it.
+    """Read a policy from a JSON file: the policy alone, or `shroff policy show`'s document.
 
     Raises:
         BadFile: there is no such file.
         ConfigurationError: it holds no policy.
     """
     try:
-        content = read_plain(path, LARGEST["policy.json"], follow=True)
+        content = read_plain(path, MAX_FILE_BYTES["policy.json"], follow=True)
     except OSError as error:
         raise BadFile(
             f"{path}: expected a policy as JSON; the file cannot be read: {error.strerror}."
@@ -117,15 +116,14 @@ def read_file(path: Path) -> Policy:
 
 
 def fit(policy: Policy, bundle: Bundle) -> Standing:
-    """A policy with its open thresholds chosen by its costs and capacity for the model of a bundle.
+    """Choose a policy's open thresholds for a bundle, by its costs and capacity.
 
     Raises:
         ConfigurationError: a value is of a wrong type, a threshold is no probability, a rule or
             list holds a card number, or the policy leaves a threshold open and the bundle keeps no
             scores to choose it from; as `require_fits`.
     """
-    # as it will be read again: `Cost(review=4)` is stored as 4.0, so equal policies have equal
-    # bytes
+    # round-tripped: `Cost(review=4)` is stored as 4.0, so equal policies have equal bytes
     policy = read(msgspec.json.encode(policy), "the policy")
     policy.require_probabilities()
     policy.require_no_cards(bundle.numbers)
@@ -148,11 +146,11 @@ def fit(policy: Policy, bundle: Bundle) -> Standing:
 
 
 def require_fits(policy: Policy, bundle: Bundle) -> None:
-    """Refuse a policy that cannot decide beside the model of a bundle.
+    """Check that a policy can decide with the model of a bundle.
 
     Raises:
-        ConfigurationError: a rule reads what the bundle has not, the policy lacks a list that the
-            model reads, or something reads amounts, and they are in several currencies.
+        ConfigurationError: a rule reads what the bundle lacks, the policy lacks a list that the
+            model reads, or amounts in several currencies are read.
     """
     kinds = kinds_of(bundle)
     try:
@@ -186,7 +184,7 @@ def _require_one_currency(policy: Policy, bundle: Bundle, kinds: Mapping[str, Ki
 
 
 def refit(standing: Standing, bundle: Bundle) -> Standing:
-    """The same policy beside another model: chosen thresholds are chosen again, given ones stay.
+    """Fit a policy to another model: choose its open thresholds again, keep the given ones.
 
     Raises:
         ConfigurationError: as `fit`.
@@ -196,7 +194,7 @@ def refit(standing: Standing, bundle: Bundle) -> Standing:
 
 
 def kinds_of(bundle: Bundle) -> dict[str, Kind]:
-    """The columns and features that rules may read: those known when a payment is decided."""
+    """The kinds of the columns and features that are known when a payment is decided."""
     plan = Plan(bundle.groups, bundle.schema)
     known = {
         name: kind for name, kind in plan.schema.kinds.items() if name not in plan.schema.later
@@ -207,10 +205,10 @@ def kinds_of(bundle: Bundle) -> dict[str, Kind]:
 def conditions(
     bundle: Bundle, lists: Mapping[str, Sequence[str]], kinds: Mapping[str, Kind]
 ) -> list[tuple[str, Condition]]:
-    """The SQL conditions that are the model's inputs, ready to be evaluated, with these lists.
+    """Compile the SQL conditions that are the model's inputs, with these lists.
 
     Raises:
-        InvalidExpression: one reads a list that is not there.
+        InvalidExpression: a condition reads an unknown list.
     """
     try:
         parsed = [parse(text, kinds, list(lists)) for text in bundle.conditions]

@@ -1,9 +1,8 @@
-"""Unusual values: those that at most one in twenty training payments had, with words for how
-unusual they are.
+"""Unusual values: those of at most one in twenty training payments, and words for them.
 
-A number is unusual where at most 5 % of the training rows had one as high, or as low: outside the
-range of the middle 90 %. A name, a truth or a missing value is where at most 5 % had it. The most
-frequent name is never unusual, however many names there are.
+A number is unusual outside the middle 90 % of the training rows: at most 5 % had one as high, or as
+low. A name, a truth or a missing value is unusual if at most 5 % of the rows had it. The most
+frequent name is never unusual.
 """
 
 from __future__ import annotations
@@ -15,18 +14,17 @@ from shroff.collect.payment import Value
 from shroff.decide.codes import Direction, Subject
 from shroff.decide.words import Words
 from shroff.detect.preparation import MISSING, Nominal, Numeric
-from shroff.detect.spread import TAILS, Spread
+from shroff.detect.spread import TAIL_SHARES, Spread
 
-RARE: Final = TAILS[0]
-"""The largest share of the training rows with an unusual value."""
+MAX_RARE_SHARE: Final = TAIL_SHARES[0]
+"""A value is unusual if at most this share of the training rows had it."""
 
 
 class Unusual(NamedTuple):
-    """How a value is unusual, also in words; at most `share` of the training rows had it or a more
-    extreme one.
+    """How a value is unusual, and the words for it; at most `share` of the training rows had it or
+    a more extreme one.
 
-    Of a number, `usual` is the range that it is outside of, and `end` which end of that it is
-    beyond.
+    For a number, `usual` is the usual range, and `end` the end that it is beyond.
     """
 
     direction: Direction
@@ -40,13 +38,17 @@ Judges = Callable[[Value], Unusual | None]
 
 
 def of_number(number: Numeric, subject: Subject, words: Words) -> Judges:
-    """Judges a number, or a truth as 1 or 0; nothing is unusual where the training rows had no
-    value.
+    """Makes the judge of a number, or of a truth as 1 or 0; without training values, none is
+    unusual.
 
     >>> from shroff.decide.codes import AMOUNT
     >>> from shroff.decide.words import money
     >>> spread = Spread(
-    ...     mean=2.0, median=2.0, missing=0.0, low=(1.0,) * len(TAILS), high=(5.0,) * len(TAILS)
+    ...     mean=2.0,
+    ...     median=2.0,
+    ...     missing=0.0,
+    ...     low=(1.0,) * len(TAIL_SHARES),
+    ...     high=(5.0,) * len(TAIL_SHARES),
     ... )
     >>> judges = of_number(Numeric("amount", spread=spread), AMOUNT, Words(money, money))
     >>> judges(7.0).text, judges(3.0)
@@ -66,7 +68,7 @@ def of_number(number: Numeric, subject: Subject, words: Words) -> Judges:
 
 
 def of_name(nominal: Nominal) -> Judges:
-    """Judges a name; None is the missing one.
+    """Makes the judge of a name; None is the missing one.
 
     >>> judges = of_name(Nominal("mcc", ("5411", "7995"), (0.997, 0.003, 0.0)))
     >>> judges("7995").text, judges("6011").text, judges("5411")
@@ -80,8 +82,7 @@ def of_name(nominal: Nominal) -> Judges:
         name: None if share == most else _rare("missing" if name == MISSING else "differs", share)
         for name, share in zip(nominal.values, shares, strict=True)
     }
-    # a name outside the vocabulary is no more frequent than any in it, nor than all outside it
-    # together
+    # a name outside the vocabulary is no more frequent than any in it, or than all others outside
     rest = min(others, *shares)
     absent, other = _rare("missing", rest, at_most=True), _rare("differs", rest, at_most=True)
 
@@ -113,7 +114,7 @@ def _quantity(spread: Spread, words: Words) -> Callable[[float], Unusual | None]
     among = "payments where it is known" if spread.missing else "payments"
 
     def beyond(direction: Direction, how: str, end: float) -> dict[float, Unusual]:
-        texts = {tail: f"{how} than {percent(1 - tail)} of {among}" for tail in TAILS}
+        texts = {tail: f"{how} than {percent(1 - tail)} of {among}" for tail in TAIL_SHARES}
         texts[0.0] = f"{how} than in all training payments"
         return {
             tail: Unusual(direction, tail, text, usual, words.end(end))
@@ -131,7 +132,7 @@ def _quantity(spread: Spread, words: Words) -> Callable[[float], Unusual | None]
 
 
 def _rare(direction: Direction, share: float, *, at_most: bool = False) -> Unusual | None:
-    if share > RARE:
+    if share > MAX_RARE_SHARE:
         return None
     bound = "at most " if at_most else ""
     return Unusual(

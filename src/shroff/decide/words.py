@@ -1,6 +1,4 @@
-"""Columns and features in an analyst's words: the value that was seen, and the usual range in its
-unit.
-"""
+"""Columns and features in an analyst's words: the value seen and the usual range, with units."""
 
 from __future__ import annotations
 
@@ -20,15 +18,17 @@ from shroff.features.streams import RowFeature
 Say = Callable[[Value], str]
 
 _UNITS: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
-_SECONDS: Final = ((86_400.0, "day"), (3_600.0, "hour"), (60.0, "minute"), (1.0, "second"))
-_MOMENTS: Final = {"weekend": "at a weekend", "night": "at night"}
-_PARTS: Final = {"hour": "hour of the day", "weekday": "weekday", "part_of_day": "part of the day"}
+_UNIT_SECONDS: Final = ((86_400.0, "day"), (3_600.0, "hour"), (60.0, "minute"), (1.0, "second"))
+_MOMENT_WORDS: Final = {"weekend": "at a weekend", "night": "at night"}
+_CALENDAR_WORDS: Final = {
+    "hour": "hour of the day",
+    "weekday": "weekday",
+    "part_of_day": "part of the day",
+}
 
 
 class Words(NamedTuple):
-    """The words for one input: the sentence for its value, and the text of a bound of its usual
-    range.
-    """
+    """The words for one input: the sentence for its value, and a bound of its usual range."""
 
     tells: Say
     end: Say
@@ -57,7 +57,7 @@ def sentences(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Words
 
 
 def column(name: str, schema: Schema) -> Words:
-    """The words for a column of the payment.
+    """The words for a payment's column.
 
     >>> column("amount", Schema(id="id", time="t", amount="amount")).tells(1240.5)
     'amount 1,240.50'
@@ -91,7 +91,7 @@ def duration(text: str) -> str:
 
 
 def number(value: Value) -> str:
-    """A quantity with as many digits as a reader needs.
+    """A quantity with as many digits as an analyst needs.
 
     >>> number(1240.0), number(0.8321), number(83.149), number(None)
     ('1,240', '0.83', '83.1', 'none')
@@ -134,7 +134,9 @@ def span(value: Value) -> str:
     """
     if not isinstance(value, int | float):
         return number(value)
-    size, unit = next(((size, unit) for size, unit in _SECONDS if abs(value) >= size), _SECONDS[-1])
+    size, unit = next(
+        ((size, unit) for size, unit in _UNIT_SECONDS if abs(value) >= size), _UNIT_SECONDS[-1]
+    )
     return _counted(value / size, unit)
 
 
@@ -150,9 +152,9 @@ def _frauds(value: Value) -> str:
     return _counted(value, "known fraud")
 
 
-# the sentence for a value, the format of the value in it, and that of a bound of the usual range;
-# None: the column's
-_SAID: Final[Mapping[Function, tuple[str, Say | None, Say | None]]] = {
+# the sentence for a value, the value's format, and that of a bound of the usual range; None: the
+# column's
+_AGGREGATE_WORDS: Final[Mapping[Function, tuple[str, Say | None, Say | None]]] = {
     "count": ("{value} by {this} in {over}", _payments, number),
     "share": ("{value} of payments by {this} in {over} meet `{condition}`", share, share),
     "frauds": ("{value} at {this} in {over}", _frauds, number),
@@ -191,11 +193,10 @@ _SAID: Final[Mapping[Function, tuple[str, Say | None, Say | None]]] = {
 }
 
 
-_COUNTED: Final = frozenset[Function](
+_ZERO_WHEN_ALONE: Final = frozenset[Function](
     {"count", "total", "distinct", "frauds", "decayed_count", "decayed_total"}
 )
-"""Aggregates that are 0 without other payments, so that null means that the payment lacks the key.
-"""
+"""Aggregates that are 0 without other payments; null then means that the payment lacks the key."""
 
 
 def _aggregate(feature: Aggregate, schema: Schema) -> Words:
@@ -207,7 +208,7 @@ def _aggregate(feature: Aggregate, schema: Schema) -> Words:
             f"new{column} of {this} in {over}", f"known{column} of {this} in {over}", f"no{column}"
         )
     own = _money_of(schema) if feature.column == schema.amount else number
-    text, say, end = _SAID[feature.function]
+    text, say, end = _AGGREGATE_WORDS[feature.function]
     fading = duration(feature.half_life) if feature.half_life else ""
     parts = {
         "this": this,
@@ -220,7 +221,7 @@ def _aggregate(feature: Aggregate, schema: Schema) -> Words:
     parts["nth"] = "" if feature.n == 1 else f"{_ordinal(feature.n)}-"
 
     def tells(value: Value) -> str:
-        if value is None and feature.function in _COUNTED:
+        if value is None and feature.function in _ZERO_WHEN_ALONE:
             return f"the payment has no {feature.entity.name.replace('_', ' ')}"
         if value is None:
             return f"no other payment by {this} in {over} to compare with"
@@ -250,9 +251,9 @@ def _row(feature: RowFeature) -> Words:
     source = feature.source
     if not isinstance(source, Calendar):
         return condition(source.sql) if feature.kind == "boolean" else _plainly(f"`{source.sql}`")
-    moment = _MOMENTS.get(source.part)
+    moment = _MOMENT_WORDS.get(source.part)
     if moment is None:
-        return _plainly(_PARTS[source.part])
+        return _plainly(_CALENDAR_WORDS[source.part])
     return _whether(
         f"paid {moment}", f"not paid {moment}", f"no time to tell whether it was paid {moment}"
     )

@@ -11,7 +11,7 @@ import numpy as np
 from shroff.detect.deep.detector import NeuralDetector, Study
 from shroff.detect.deep.inputs import Scaling
 from shroff.detect.deep.network import Dense
-from shroff.detect.deep.ops import FLOOR, NumpyOps, Ops, Tensor, TrainingOps, log_ratio
+from shroff.detect.deep.ops import MIN_DIVISOR, NumpyOps, Ops, Tensor, TrainingOps, log_ratio
 from shroff.detect.deep.training import LearningTask
 from shroff.detect.rarity import Side
 from shroff.detect.space import Choice, Range, Space
@@ -197,11 +197,11 @@ class Autoencoder(NeuralDetector):
         )
         self.weights_ = study.learn(task, weights, self._training(self.epochs))
         errors = self._errors(NumpyOps(), study.normal.astype(np.float64))
-        self.typical_ = max(float(np.median(errors)), FLOOR)
+        self.typical_ = max(float(np.median(errors)), MIN_DIVISOR)
 
     def _networks(self, width: int) -> tuple[Dense, Dense]:
         bottleneck = (
-            min(_WIDEST_BOTTLENECK, max(1, width // 2))
+            min(_MAX_BOTTLENECK_UNITS, max(1, width // 2))
             if self.n_outputs is None
             else self.n_outputs
         )
@@ -232,4 +232,4 @@ class Autoencoder(NeuralDetector):
         return log_ratio(ops, self._errors(ops, z), self.typical_)
 
 
-_WIDEST_BOTTLENECK = 32
+_MAX_BOTTLENECK_UNITS = 32

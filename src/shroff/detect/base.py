@@ -66,9 +66,7 @@ class Detector(FraudClassifier, ABC):
     """Fewest frauds, and fewest genuine rows, that `fit` needs where it requires labels."""
 
     conditions: Sequence[str] = ()
-    """SQL conditions that are the columns of `X`, instead of the shared preparation; empty for most
-    detectors.
-    """
+    """SQL conditions that are the columns of `X` instead of shared preparation; mostly empty."""
 
     capped_: tuple[str, ...] = ()
 

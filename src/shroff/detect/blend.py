@@ -155,9 +155,7 @@ class Blend(Detector):
 
     @property
     def draws_at_zero(self) -> bool:
-        """Whether a score above 0 means fraud: the log-odds of a stack, not the surprise of
-        ranks.
-        """
+        """Whether a score above 0 means fraud: true of a stack's log-odds, not of ranks."""
         return self.how == "stack"
 
     def score(self, X: Matrix) -> Scores:
@@ -196,13 +194,11 @@ class _Map:
 
     @classmethod
     def surprise(cls, scores: Scores, *, share: float) -> Self:
-        """`share` of -log(share of `scores` at least as high), a knot at each halving of that
-        share.
-        """
+        """`share` of -log(share of `scores` at least as high), with a knot at each halving."""
         halvings = np.arange(int(math.log2(len(scores))) + 1)
         knots = np.quantile(scores, 1.0 - 0.5**halvings)
         spread = float(scores.std()) or 1.0
-        apart = np.append(True, np.diff(np.maximum.accumulate(knots)) > _CLOSEST_KNOTS * spread)
+        apart = np.append(True, np.diff(np.maximum.accumulate(knots)) > _MIN_KNOT_GAP * spread)
         knots, heights = knots[apart], share * math.log(2.0) * halvings[apart]
         if len(knots) == 1:
             return cls(knots, np.array([share / spread]), 0.0)
@@ -228,7 +224,7 @@ class _Map:
         return graph.add("Add", value, graph.constant(self.start))
 
 
-_CLOSEST_KNOTS = 1e-6  # in standard deviations of the scores; closer knots are merged
+_MIN_KNOT_GAP = 1e-6  # in standard deviations of the scores; closer knots are merged
 
 
 def _stack(by_detector: Sequence[Scores], fraud: Bools | None) -> tuple[list[_Map], float]:

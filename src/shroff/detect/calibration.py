@@ -67,15 +67,13 @@ class Calibration:
             scale = 1.0
         target = _smoothed(fraud)
         slope, offset = _newton((scores - center) / scale, target)
-        if slope < _SMALLEST_SLOPE:
+        if slope < _MIN_SLOPE:
             share = float(target.mean())
-            slope, offset = _SMALLEST_SLOPE, math.log(share / (1.0 - share))
+            slope, offset = _MIN_SLOPE, math.log(share / (1.0 - share))
         return cls(a=slope / scale, b=offset - slope * center / scale)
 
     def probability(self, score: npt.ArrayLike) -> Floats:
-        """The probability of fraud of each score, float64 in [0, 1]; raises DataError for a NaN
-        score.
-        """
+        """The probability of fraud of each score, float64 in [0, 1]; raises DataError for NaN."""
         scores = np.asarray(score, dtype=np.float64)
         if np.isnan(scores).any():
             raise DataError("expected scores that are numbers, got NaN")
@@ -84,9 +82,7 @@ class Calibration:
         return _logistic(np.clip(exponents, -_EXPONENT_LIMIT, _EXPONENT_LIMIT), _scale_array)
 
     def one(self, score: float) -> float:
-        """The probability of one score: the same bits as `probability` gives; raises DataError for
-        NaN.
-        """
+        """The probability of one score, bit for bit `probability`'s; raises DataError for NaN."""
         exponent = self.a * float(score) + self.b
         if math.isnan(exponent):
             raise DataError("expected a score that is a number, got NaN")
@@ -139,10 +135,10 @@ def _scale_array(series: Floats, power: Floats) -> Floats:
 # Platt's fit, with the Newton steps of Lin, Lin and Weng, A Note on Platt's Probabilistic Outputs,
 # 2007.
 
-_SMALLEST_SLOPE = 1e-6  # smallest slope, per standard deviation of the scores
+_MIN_SLOPE = 1e-6  # smallest slope, per standard deviation of the scores
 _RIDGE = 1e-12  # keeps the Hessian invertible when all scores are equal
-_NEWTON_STEPS = 100
-_SMALLEST_GRADIENT = 1e-10  # mean over rows
+_MAX_NEWTON_STEPS = 100
+_MIN_GRADIENT = 1e-10  # mean over rows
 
 
 def _checked(score: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Bools]:
@@ -174,10 +170,10 @@ def _newton(x: Floats, target: Floats) -> tuple[float, float]:
     share = float(target.mean())
     weights = np.array([0.0, math.log(share / (1.0 - share))])
     loss = _loss(design @ weights, target)
-    for _ in range(_NEWTON_STEPS):
+    for _ in range(_MAX_NEWTON_STEPS):
         probability = 0.5 * (1.0 + np.tanh(0.5 * (design @ weights)))
         gradient = design.T @ (probability - target) / x.size
-        if np.abs(gradient).max() < _SMALLEST_GRADIENT:
+        if np.abs(gradient).max() < _MIN_GRADIENT:
             break
         curvature = probability * (1.0 - probability) / x.size
         hessian = (design.T * curvature) @ design + _RIDGE * np.eye(2)

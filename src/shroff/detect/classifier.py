@@ -24,7 +24,7 @@ from shroff.arrays import Array, Floats
 from shroff.detect.rows import as_labels, as_matrix, column_names
 from shroff.errors import DataError, NotFitted
 
-_TYPICAL_ROWS: Final = 1_000
+_MAX_TYPICAL_ROWS: Final = 1_000
 """Most training rows kept, to compute a usual score."""
 _USUAL_SHARE: Final = 0.99
 """Share of training rows that a detector without labels does not flag."""
@@ -57,9 +57,7 @@ class FraudClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     @property
     def draws_at_zero(self) -> bool:
-        """Whether a score above 0 means fraud: for log-odds and margins, which detectors that need
-        labels give.
-        """
+        """Whether a score above 0 means fraud: true of log-odds and margins, which need labels."""
         return self.needs_labels
 
     @property
@@ -148,7 +146,7 @@ def _learning(fit: Callable[..., Any]) -> Callable[..., Any]:
             self.feature_names_in_ = names
         self.classes_ = np.array([0, 1]).astype(np.int64 if labels is None else labels.dtype)
         self.learned_rows_ = matrix[
-            np.linspace(0, len(matrix) - 1, min(_TYPICAL_ROWS, len(matrix))).astype(np.int64)
+            np.linspace(0, len(matrix) - 1, min(_MAX_TYPICAL_ROWS, len(matrix))).astype(np.int64)
         ]
         return returned
 

@@ -22,7 +22,7 @@ Layer = tuple[Floats32, Floats32]
 """Weights [inputs, outputs] and biases [outputs]."""
 Loss = Literal["log", "focal"]
 
-_FEWEST_EPOCH_STEPS = 50  # so that small tables get enough steps to learn
+_MIN_EPOCH_STEPS = 50  # so that small tables get enough steps to learn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def train(
     share = float(np.average(target, weights=weight))
     layers = _start(rng, [X.shape[1], *hidden, 1], math.log(share / (1.0 - share)))
     adam = _Adam([array for layer in layers for array in layer], training.l2)
-    batches = max(math.ceil(X.shape[0] / training.batch_size), min(_FEWEST_EPOCH_STEPS, X.shape[0]))
+    batches = max(math.ceil(X.shape[0] / training.batch_size), min(_MIN_EPOCH_STEPS, X.shape[0]))
     for epoch in range(training.epochs):
         for at, rows in enumerate(np.array_split(rng.permutation(X.shape[0]), batches)):
             done = (epoch + at / batches) / training.epochs
@@ -153,9 +153,7 @@ def _gradients(
 
 
 class _Adam:
-    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019) over arrays that it changes in
-    place.
-    """
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019), in place."""
 
     def __init__(self, arrays: Sequence[Floats32], l2: float) -> None:
         self.arrays = arrays

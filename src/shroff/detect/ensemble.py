@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from onnx import numpy_helper
 
-from shroff.detect.graph import DOUBLE, INPUT, INT64, ML, Graph
+from shroff.detect.graph import DOUBLE, INPUT, INT64, ML_DOMAIN, Graph
 
 if TYPE_CHECKING:
     import onnx
@@ -33,9 +33,7 @@ _ZERO_THRESHOLD = float(np.float32(1e-35))
 
 
 class _Row(NamedTuple):
-    """One node of the ensemble; the names are ONNX's, after `nodes_`. A leaf keeps its value in
-    `values`.
-    """
+    """A node, named as ONNX names its attributes after `nodes_`; a leaf's value is in `values`."""
 
     treeids: int
     nodeids: int
@@ -62,14 +60,16 @@ def ensemble_model(
     inputs = graph.add("Cast", INPUT, to=DOUBLE)
     if sets:
         inputs = graph.add("Concat", inputs, _outside(graph, sets, nominal), axis=1)
-    score = graph.add("TreeEnsembleRegressor", inputs, domain=ML, **_attributes(grown, places))
+    score = graph.add(
+        "TreeEnsembleRegressor", inputs, domain=ML_DOMAIN, **_attributes(grown, places)
+    )
     return graph.model(score, columns=columns)
 
 
 def add_ensemble(graph: Graph, inputs: str, trees: Sequence[Node]) -> str:
     """The sum of `trees` without nominal splits over `inputs`, a double [N, columns] of `graph`."""
     grown = [_preorder(tree["tree_structure"]) for tree in trees]
-    return graph.add("TreeEnsembleRegressor", inputs, domain=ML, **_attributes(grown, {}))
+    return graph.add("TreeEnsembleRegressor", inputs, domain=ML_DOMAIN, **_attributes(grown, {}))
 
 
 def _preorder(root: Node) -> list[Node]:
@@ -144,9 +144,7 @@ def _decision(node: Node, places: Mapping[CodeSet, int]) -> tuple[int, float, in
 
 
 def _as_compared(threshold: float) -> float:
-    """The threshold that gives the same decision on raw values: LightGBM reads values next to 0 as
-    0.
-    """
+    """The threshold with the same decisions on raw values: LightGBM reads values next to 0 as 0."""
     if not -_ZERO_THRESHOLD <= threshold <= _ZERO_THRESHOLD:
         return threshold
     return _ZERO_THRESHOLD if threshold >= 0.0 else math.nextafter(-_ZERO_THRESHOLD, -math.inf)

@@ -59,9 +59,7 @@ class Expansion:
         return sparse.hstack([sparse.csr_matrix(dense), hot], format="csr")
 
     def dot(self, matrix: Matrix, weights: Floats) -> Floats:
-        """`design(matrix) @ weights` for weights [width, outputs]: float64 [rows, outputs], row by
-        row.
-        """
+        """`design(matrix) @ weights`, row by row: [width, outputs] to float64 [rows, outputs]."""
         values, missing = self._numbers(matrix)
         numbers, gaps, codes = self._split(weights)
         total: Floats = values @ numbers + missing @ gaps + codes[self._codes(matrix)].sum(axis=1)

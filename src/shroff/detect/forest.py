@@ -178,9 +178,7 @@ def _cuts(tree: Any) -> Floats:
 
 
 def _average_cuts(rows: Ints) -> Floats:
-    """Mean number of cuts that isolate one of `n` rows, as in the paper: 2 (ln(n - 1) + γ) - 2 (n -
-    1) / n.
-    """
+    """Mean number of cuts that isolate one of `n` rows: 2 (ln(n - 1) + γ) - 2 (n - 1) / n."""
     n = np.maximum(rows, 3).astype(np.float64)
     many = 2.0 * (np.log(n - 1.0) + np.euler_gamma) - 2.0 * (n - 1.0) / n
     return np.where(rows > 2, many, np.where(rows == 2, 1.0, 0.0))

@@ -14,12 +14,12 @@ from shroff.detect.deep.detector import NeuralDetector, Study
 from shroff.detect.deep.embedding import Embedding, first_gain, latent, spread
 from shroff.detect.deep.inputs import Scaling
 from shroff.detect.deep.network import Arrays, Dense
-from shroff.detect.deep.ops import FLOOR, NumpyOps, Ops, Tensor, log_ratio
+from shroff.detect.deep.ops import MIN_DIVISOR, NumpyOps, Ops, Tensor, log_ratio
 from shroff.detect.rarity import Side
 from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
 
-_MOST_EPOCH_STEPS = 20
+_MAX_EPOCH_STEPS = 20
 """The network starts from distances, so more steps cost more than they gain."""
 
 LossType = Literal["cross_entropy", "least_squares", "wasserstein_gp", "fence"]
@@ -243,7 +243,7 @@ class GAN(NeuralDetector):
             l2=self.l2,
         )
         weights = study.learn(
-            game, weights | game.initial(), self._training(self.epochs, max_steps=_MOST_EPOCH_STEPS)
+            game, weights | game.initial(), self._training(self.epochs, max_steps=_MAX_EPOCH_STEPS)
         )
         self.features_, self.generator_, self.encoder_ = features, generator, encoder
         self._keep(weights, centres, study.normal)
@@ -260,7 +260,7 @@ class GAN(NeuralDetector):
         self.typical_ = 1.0
         if self.reconstruction:
             errors = self._errors(NumpyOps(), self.weights_, normal.astype(np.float64))
-            self.typical_ = max(float(np.median(errors)), FLOOR)
+            self.typical_ = max(float(np.median(errors)), MIN_DIVISOR)
 
     def _dense(
         self, name: str, inputs: int, outputs: int, *, bias: bool = True, gain: float = 1.0

@@ -15,14 +15,14 @@ from onnx import TensorProto, compose, helper, numpy_helper
 from shroff.errors import ConfigurationError
 
 OPSET = 17
-ML = "ai.onnx.ml"
+ML_DOMAIN = "ai.onnx.ml"
 ML_OPSET = 3
 IR_VERSION = 8
 
 DOUBLE = TensorProto.DOUBLE
 INT64 = TensorProto.INT64
 
-_VERSIONS = {"": OPSET, ML: ML_OPSET}
+_VERSIONS = {"": OPSET, ML_DOMAIN: ML_OPSET}
 
 INPUT = "X"
 OUTPUT = "score"
@@ -90,9 +90,7 @@ class Graph:
         return self.add("Cast", last.input[0] if narrowed else inner.output[0].name, to=DOUBLE)
 
     def model(self, score: str, *, columns: int) -> onnx.ModelProto:
-        """The finished graph: `X` float32 [N, columns] to `score` float32 [N]; checked by
-        `onnx.checker`.
-        """
+        """The graph, checked by `onnx.checker`: `X` float32 [N, columns] to `score` float32 [N]."""
         flat = self.add("Reshape", score, self.constant(np.array([-1], dtype=np.int64)))
         self._nodes.append(helper.make_node("Cast", [flat], [OUTPUT], to=TensorProto.FLOAT))
         graph = helper.make_graph(
@@ -106,7 +104,10 @@ class Graph:
             graph,
             producer_name="shroff",
             ir_version=IR_VERSION,
-            opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(ML, ML_OPSET)],
+            opset_imports=[
+                helper.make_opsetid("", OPSET),
+                helper.make_opsetid(ML_DOMAIN, ML_OPSET),
+            ],
         )
         onnx.checker.check_model(model, full_check=True)
         return model

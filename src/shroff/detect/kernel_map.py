@@ -83,8 +83,9 @@ class Cosines:
 
 @dataclass(frozen=True, eq=False)
 class Gaussians:
-    """exp(-gamma · distance²) to `centers` [c, width], times `mixing` [c, features]: Williams and
-    Seeger, 2001.
+    """exp(-gamma · distance²) to `centers` [c, width], times `mixing` [c, features].
+
+    Williams and Seeger, 2001.
     """
 
     expansion: Expansion
@@ -123,9 +124,7 @@ class Gaussians:
 
 
 def squared_distances(matrix: Matrix, expansion: Expansion, centers: Floats) -> Floats:
-    """Squared Euclidean distance of each expanded row to each center [c, width]: float64 [rows, c],
-    never below 0.
-    """
+    """Squared distances of expanded rows to centers [c, width]: float64 [rows, c], from 0."""
     numbers = matrix[:, expansion.numeric].astype(np.float64)
     squares = np.square(np.nan_to_num(numbers, nan=0.0)).sum(axis=1, keepdims=True)
     distances: Floats = (

@@ -1,6 +1,4 @@
-"""Mahalanobis distance: how far a row lies from the mean, given the correlations. Learns without
-labels.
-"""
+"""Mahalanobis distance: how far a row lies from the mean, given correlations. Needs no labels."""
 
 from __future__ import annotations
 
@@ -133,9 +131,7 @@ class Mahalanobis(Detector):
 
 
 def _shape(values: Floats, shrinkage: float) -> tuple[Floats, Floats]:
-    """The mean and the whitening matrix: `(values - mean) @ whitening` has the identity as its
-    covariance.
-    """
+    """The mean and the whitening: `(values - mean) @ whitening` has the identity as covariance."""
     mean: Floats = values.mean(axis=0)
     centred = values - mean
     covariance = centred.T @ centred / len(values)

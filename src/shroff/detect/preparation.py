@@ -77,9 +77,7 @@ class Nominal:
     name: str
     values: tuple[str, ...]
     shares: tuple[float, ...] = ()
-    """The share of the training rows that has each value, then that of all other texts; for
-    reasons.
-    """
+    """The share of training rows with each value, then with all other texts; for reasons."""
 
 
 @dataclass(frozen=True)
@@ -162,9 +160,7 @@ class Preparation:
         }
 
     def matrix(self, frame: pl.DataFrame) -> Floats32:
-        """The inputs of every row, float32 [rows, inputs]; raises as `learn` does for a missing
-        column.
-        """
+        """The inputs of every row, float32 [rows, inputs]; raises UnknownColumn as `learn` does."""
         matrix = np.empty((frame.height, len(self.numeric) + len(self.nominal)), dtype=np.float32)
         with np.errstate(over="ignore"):
             for at, column in enumerate(self.numeric):

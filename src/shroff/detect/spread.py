@@ -14,7 +14,7 @@ import numpy as np
 
 from shroff.arrays import Floats
 
-TAILS: Final = (
+TAIL_SHARES: Final = (
     0.05,
     0.04,
     0.03,
@@ -32,7 +32,7 @@ class Spread:
     """Quantiles of the training rows' values; `mean` and `median` are over the rows that have a
     value.
 
-    At most `TAILS[i]` of them are below `low[i]`, and at most as many above `high[i]`.
+    At most `TAIL_SHARES[i]` of them are below `low[i]`, and at most as many above `high[i]`.
 
     >>> spread = Spread.of(np.array([0.0] * 97 + [1.0, 2.0, 9.0]))
     >>> spread.usual, spread.median
@@ -54,7 +54,7 @@ class Spread:
         known = values[~np.isnan(values)]
         if not known.size:
             return None
-        rising = [1 - tail for tail in TAILS]
+        rising = [1 - tail for tail in TAIL_SHARES]
         return cls(
             mean=float(known.mean()),
             median=float(np.quantile(known, 0.5, method="inverted_cdf")),
@@ -69,7 +69,7 @@ class Spread:
         spread = cls(**data | {"low": tuple(data["low"]), "high": tuple(data["high"])})
         numbers = (spread.mean, spread.median, spread.missing, *spread.low, *spread.high)
         if not (
-            len(spread.low) == len(spread.high) == len(TAILS)
+            len(spread.low) == len(spread.high) == len(TAIL_SHARES)
             and {*map(type, numbers)} <= {int, float}
         ):
             raise TypeError("expected numbers, and two tails of them")
@@ -85,15 +85,11 @@ class Spread:
         return self.low[0], self.high[0]
 
     def above(self, value: float) -> float:
-        """The share of values, at most, that are as high as this one or higher; 1 for one that is
-        not above `usual`.
-        """
+        """The most that the share of values this high or higher can be; 1 within `usual`."""
         beyond = bisect_left(self.high, value)
-        return TAILS[beyond - 1] if beyond else 1.0
+        return TAIL_SHARES[beyond - 1] if beyond else 1.0
 
     def below(self, value: float) -> float:
-        """The share of values, at most, that are as low as this one or lower; 1 for one that is not
-        below `usual`.
-        """
+        """The most that the share of values this low or lower can be; 1 within `usual`."""
         beyond = bisect_left(self.low, -value, key=lambda end: -end)
-        return TAILS[beyond - 1] if beyond else 1.0
+        return TAIL_SHARES[beyond - 1] if beyond else 1.0

@@ -1,6 +1,4 @@
-"""Deep support vector data description: distance, in a learned space, to centres of normal
-payments.
-"""
+"""Deep support vector data description: a learned distance to centres of normal payments."""
 
 from __future__ import annotations
 
@@ -43,9 +41,7 @@ class _Reconstruct(LearningTask):
 
 @dataclass(frozen=True)
 class _Gather(LearningTask):
-    """Normal rows close to the centres, known frauds far from them, and no collapsed latent
-    direction.
-    """
+    """Normal rows near the centres, known frauds far away, and no collapsed latent direction."""
 
     name: ClassVar[str] = "gathering"
     embedding: Embedding

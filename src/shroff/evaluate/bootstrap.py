@@ -22,9 +22,9 @@ from shroff.arrays import Bools, Floats, Ints
 Interval: TypeAlias = tuple[float, float]
 
 REPLICATES: Final = 200
-_BINS: Final = 1_000
-_OUTER: Final = (2.5, 97.5)
-_AT_ONCE: Final = 20
+_PROBABILITY_BINS: Final = 1_000
+_INTERVAL_PERCENTILES: Final = (2.5, 97.5)
+_BATCH_REPLICATES: Final = 20
 """Replicates whose weights are in memory together."""
 
 
@@ -42,7 +42,9 @@ def figure_intervals(
     """
     clusters = _clusters(card, len(y))
     edges = np.unique(
-        np.append(np.quantile(np.unique(probability), np.linspace(0, 1, _BINS)), threshold)
+        np.append(
+            np.quantile(np.unique(probability), np.linspace(0, 1, _PROBABILITY_BINS)), threshold
+        )
     )
     from_top = len(edges) - np.searchsorted(
         edges, probability, side="right"
@@ -109,12 +111,13 @@ def _resample(column: Ints, columns: int, cluster: Ints, seed: int) -> Floats:
     table = coo_matrix((np.ones(len(column)), (column, cluster)), shape=(columns, clusters)).tocsr()
     random = np.random.default_rng(seed)
     parts = [
-        table @ random.poisson(1.0, (clusters, _AT_ONCE)) for _ in range(REPLICATES // _AT_ONCE)
+        table @ random.poisson(1.0, (clusters, _BATCH_REPLICATES))
+        for _ in range(REPLICATES // _BATCH_REPLICATES)
     ]
     return np.hstack(parts).T
 
 
 def _interval(values: Floats) -> Interval:
     known = values[np.isfinite(values)]
-    low, high = np.percentile(known, _OUTER) if known.size else (0.0, 1.0)
+    low, high = np.percentile(known, _INTERVAL_PERCENTILES) if known.size else (0.0, 1.0)
     return round(float(low), 6), round(float(high), 6)

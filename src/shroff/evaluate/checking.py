@@ -1,6 +1,4 @@
-"""The checks that every measure runs on its arrays: labels are 0 or 1, scores are finite, lengths
-agree.
-"""
+"""The checks of every measure's arrays: labels are 0 or 1, scores finite, lengths equal."""
 
 from __future__ import annotations
 

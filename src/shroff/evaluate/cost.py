@@ -73,9 +73,7 @@ class Cost:
                 )
 
     def of_missed(self, amount: Floats) -> Floats:
-        """The cost of each payment if it were an approved fraud: float64 [n] for `amount` [n] in
-        major units.
-        """
+        """The cost of each payment as an approved fraud, float64 [n]; `amount` in major units."""
         return (
             amount
             if self.missed == "amount"
@@ -243,9 +241,7 @@ def cost_by_threshold(
 def check_costed(
     y: Array, probability: Array, amount: Array, cost: Cost
 ) -> tuple[Bools, Floats, Floats]:
-    """Labels, probabilities and the cost of each payment as an approved fraud, checked; raises
-    `DataError`.
-    """
+    """Labels, probabilities, and each payment's cost as an approved fraud; raises `DataError`."""
     fraud = check_labels(y)
     if not fraud.size:
         raise DataError("expected at least one payment to weigh costs on, got none")
@@ -263,9 +259,7 @@ def _check_amounts(amount: Array, n: int) -> Floats:
 
 
 def count_reviews(reviews_per_day: float | None, days: float, n: int) -> int:
-    """The number of `n` payments that can be reviewed in these days; `ConfigurationError` for a
-    negative capacity.
-    """
+    """How many of `n` payments can be reviewed in these days; `ConfigurationError` below 0."""
     if reviews_per_day is None:
         return n
     if not 0 < days < math.inf or not 0 <= reviews_per_day < math.inf:
@@ -277,9 +271,7 @@ def count_reviews(reviews_per_day: float | None, days: float, n: int) -> int:
 
 
 def accumulate_from_top(y: Bools, p: Floats, missed: Floats) -> tuple[Floats, Ints, Ints, Floats]:
-    """Each candidate threshold from `NEVER` down, with payments, frauds and losses at or above
-    it.
-    """
+    """Each candidate threshold from `NEVER` down: payments, frauds and losses at or above it."""
     value, flagged, caught = count_from_top(y, p)
     order = np.argsort(-p, kind="stable")
     saved = np.cumsum(np.where(y, missed, 0.0)[order])[flagged - 1]
@@ -292,9 +284,7 @@ def accumulate_from_top(y: Bools, p: Floats, missed: Floats) -> tuple[Floats, In
 
 
 def _find_least(values: Floats, first: Ints) -> Floats:
-    """The minimum of `values[first[i] : i + 1]` for each i, by a sparse table: O(n log n) for all
-    of them.
-    """
+    """The minimum of `values[first[i] : i + 1]` for each i, by a sparse table in O(n log n)."""
     last = np.arange(values.size)
     level = np.frexp(last - first + 1)[1] - 1  # floor of the logarithm to base 2
     least, spans = np.empty_like(values), values

@@ -15,7 +15,7 @@ from shroff.evaluate.metrics import (
     roc_auc,
 )
 from shroff.evaluate.split import AnySplit, RandomSplit, Split
-from shroff.evaluate.survey import FEW_FRAUDS, state_uncertainty, suggest_split
+from shroff.evaluate.survey import MIN_RELIABLE_FRAUDS, state_uncertainty, suggest_split
 
 CHECKS = (
     "random_split",
@@ -36,7 +36,7 @@ _SIGNIFICANT_ERRORS = 4.0
 _UNLIKELY_FRAUD_SHARE = 0.2
 """Share of fraud above which a payment log must have been filtered."""
 _DRAWN_SAMPLES = 2_000
-_MOST_FLAGGED_SHARE = 0.5
+_MAX_FLAGGED_SHARE = 0.5
 """Share of payments from which a threshold says nothing any more."""
 
 
@@ -76,19 +76,18 @@ def check_frauds(y: Array, rows: Split) -> list[Finding]:
     """
     fraud = check_labels(y)
     learned, judged = int(fraud[rows.train].sum()), int(fraud[rows.test].sum())
-    if min(learned, judged) >= FEW_FRAUDS:
+    if min(learned, judged) >= MIN_RELIABLE_FRAUDS:
         return []
     sentence = (
-        f"expected {FEW_FRAUDS} frauds or more to learn from and to be judged by, got {learned} "
-        f"and {judged}: {state_uncertainty(judged)}, so wait for more before you believe a figure"
+        f"expected {MIN_RELIABLE_FRAUDS} frauds or more to learn from and to be judged by, got "
+        f"{learned} and {judged}: {state_uncertainty(judged)}, so wait for more before you "
+        "believe a figure"
     )
     return [Finding("few_frauds", sentence, "warning")]
 
 
 def check_recall(name: str, test: Metrics) -> list[Finding]:
-    """Whether a detector catches no fraud at all among the test payments that it was measured
-    on.
-    """
+    """Whether a detector catches none of the frauds among its test payments."""
     if test.tp:
         return []
     sentence = (
@@ -105,7 +104,7 @@ def check_flagged(name: str, test: Metrics) -> list[Finding]:
     best F1: a warning.
     """
     flagged = test.tp + test.fp
-    if flagged <= _MOST_FLAGGED_SHARE * test.n or test.precision > _MOST_FLAGGED_SHARE:
+    if flagged <= _MAX_FLAGGED_SHARE * test.n or test.precision > _MAX_FLAGGED_SHARE:
         return []
     sentence = (
         f"expected {name} to flag few payments, got {flagged:,} of {test.n:,} test payments at a "

@@ -19,7 +19,7 @@ from shroff.evaluate.cost import (
     find_cheapest,
 )
 
-MOST_BINS: Final = 2_000
+MAX_BINS: Final = 2_000
 """Of a million payments, a bin holds at most a hundredth of those at or above it."""
 
 
@@ -55,7 +55,7 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         amount: Array,
         *,
         days: float = 1.0,
-        bins: int = MOST_BINS,
+        bins: int = MAX_BINS,
         cuts: Sequence[float] = (),
     ) -> HeldOut:
         """The bins of labels `y` [n], calibrated probabilities [n] and amounts [n] in major units.
@@ -110,9 +110,7 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return Thresholds(review_at, decline_at, total, reviewed, int(payments[declined].sum()))
 
     def a_day(self, thresholds: Thresholds, cost: Cost) -> dict[str, float]:
-        """Reviews, declines and cost per day at these thresholds, and the cost per day of approving
-        every payment.
-        """
+        """Reviews, declines and cost per day at these thresholds, and the cost of approving all."""
         return {
             "reviews_per_day": thresholds.reviewed / self.days,
             "declines_per_day": thresholds.declined / self.days,

@@ -1,6 +1,4 @@
-"""What a report shows of one detector on the payments it was judged by: counts in bins and bands,
-never rows.
-"""
+"""What a report shows of one detector's test payments: counts in bins and bands, never rows."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from shroff.evaluate.cost import NEVER, Thresholds
 from shroff.evaluate.held_out import HeldOut
 from shroff.evaluate.metrics import curve_roc
 
-BINS: Final = 400
+PROBABILITY_BINS: Final = 400
 BAND_EDGES: Final = (
     0.0,
     0.0001,
@@ -37,7 +35,7 @@ BAND_EDGES: Final = (
     1.0,
 )
 """Probabilities of fraud are rare and small, so bands are narrow where they are."""
-FEW_FALSE_POSITIVES: Final = 0.01
+LOW_FALSE_POSITIVE_RATE: Final = 0.01
 
 
 class Band(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +121,7 @@ def evaluate(
     lost = float(money[y].sum())
     cuts = (threshold, thresholds.review_at, thresholds.decline_at)
     return Judgement(
-        bins=HeldOut.of(y, probability, money, days=days, bins=BINS, cuts=cuts),
+        bins=HeldOut.of(y, probability, money, days=days, bins=PROBABILITY_BINS, cuts=cuts),
         bands=_bands(y, probability),
         intervals=figure_intervals(y, probability, card, threshold=threshold),
         recall_at_1_percent=recall_at(y, probability),
@@ -133,7 +131,7 @@ def evaluate(
     )
 
 
-def recall_at(y: Array, score: Array, *, false_positives: float = FEW_FALSE_POSITIVES) -> float:
+def recall_at(y: Array, score: Array, *, false_positives: float = LOW_FALSE_POSITIVE_RATE) -> float:
     """The largest share of frauds flagged by a threshold that flags at most this share of genuine
     payments.
 

@@ -59,9 +59,7 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Points of a curve, from the highest threshold to the lowest; three arrays [p] of equal
-    length.
-    """
+    """Points of a curve, from the highest threshold to the lowest: three arrays [p]."""
 
     x: Floats
     y: Floats
@@ -209,9 +207,7 @@ def expected_calibration_error(y: Array, probability: Array, *, bins: int = 15) 
 
 
 def assign_bins(probability: Floats, *, bins: int = 15) -> Ints:
-    """The index of the one of `bins` equal intervals ((i - 1) / bins, i / bins] that each
-    probability falls into.
-    """
+    """The index of the interval ((i - 1) / bins, i / bins] that each probability falls into."""
     interval: Ints = np.clip(np.ceil(probability * bins).astype(np.int64) - 1, 0, bins - 1)
     return interval
 

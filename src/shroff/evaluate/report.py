@@ -1,6 +1,4 @@
-"""Figures as tables for a terminal of 120 columns, and as plain values for JSON. This module prints
-nothing.
-"""
+"""Figures as tables for a terminal of 120 columns and as JSON values; nothing is printed here."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ _PART_TITLES = {
 
 
 def payment_parts(counts: Mapping[str, tuple[int, int | None]]) -> Table:
-    """The parts of a split: learned from, judged on, or left out and why; `counts` gives payments
-    and frauds.
-    """
+    """The parts of a split, and what was left out and why; `counts` has payments and frauds."""
     table = Table(title="Payments", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("")
     for title in ("payments", "frauds"):
@@ -116,9 +112,7 @@ def decisions(thresholds: Mapping[str, Mapping[str, float]]) -> Table:
 
 
 def no_review_band(name: str, decline_at: float) -> str:
-    """A sentence about a detector whose thresholds are equal, so that its probability sends no
-    payment to review.
-    """
+    """A sentence about a detector of equal thresholds: no probability sends a payment to review."""
     if decline_at >= NEVER:
         return f"{name} approves every payment: at this cost, neither a review nor a decline pays."
     return (

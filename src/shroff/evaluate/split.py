@@ -41,9 +41,7 @@ class Split:
 
     @property
     def known_cards(self) -> Ints:
-        """The rows of the test days that were left out because their cards had an earlier known
-        fraud.
-        """
+        """Rows of test days that were left out: their cards had an earlier known fraud."""
         return self.left_out.get("known_cards", np.empty(0, dtype=np.int64))
 
 
@@ -201,9 +199,7 @@ class TemporalSplit:
         return np.array(seconds, dtype="datetime64[s]").astype("datetime64[us]")
 
     def _known(self, day: Ints, fraud: Bools, card: Array | None) -> Bools:
-        """Payments of cards whose earlier fraud was known on that day; none with
-        `known_cards="keep"`.
-        """
+        """Payments of cards whose fraud was known by that day; none if `known_cards="keep"`."""
         known = np.zeros(fraud.size, dtype=np.bool_)
         if self.known_cards == "keep":
             return known

@@ -1,6 +1,4 @@
-"""Which split a payment log allows, and how uncertain its figures will be, before anything is
-learned.
-"""
+"""Which split a payment log allows, and how uncertain its figures will be, before any fit."""
 
 from __future__ import annotations
 
@@ -16,9 +14,9 @@ from shroff.errors import UnsuitableSplit
 from shroff.evaluate.checking import check_labels
 from shroff.evaluate.split import AnySplit, LatestSplit, RandomSplit, Split, TemporalSplit
 
-FEW_FRAUDS: Final = 20
+MIN_RELIABLE_FRAUDS: Final = 20
 """Below this, a recall is uncertain by more than 20 points either way."""
-LEAST_PER_CLASS: Final = 2
+MIN_CLASS_PAYMENTS: Final = 2
 """Fewest frauds, and fewest genuine payments, of a training part of which some are held out."""
 
 _STANDARD_ERRORS_95: Final = 1.959964
@@ -42,7 +40,7 @@ def fit_split(
     y: Array,
     card: Array | None = None,
     *,
-    least: int = LEAST_PER_CLASS,
+    least: int = MIN_CLASS_PAYMENTS,
 ) -> tuple[RandomSplit | TemporalSplit, Split]:
     """The split and its rows, for payments made at `time` [n] (UTC) and labelled `y` [n].
 
@@ -63,7 +61,7 @@ def fit_split(
         ) from None
 
 
-def suggest_split(time: Times, y: Array, *, least: int = LEAST_PER_CLASS) -> AnySplit | None:
+def suggest_split(time: Times, y: Array, *, least: int = MIN_CLASS_PAYMENTS) -> AnySplit | None:
     """The best split that a log allows: in time, at random within a day, or None.
 
     It tries the latest 30 % of the days as the test part, after a week's delay and then without
@@ -87,9 +85,7 @@ def suggest_split(time: Times, y: Array, *, least: int = LEAST_PER_CLASS) -> Any
 
 
 def describe_split(split: AnySplit, rows: Split, time: Times, y: Array) -> str:
-    """One sentence before the first fit: the parts of the split, and how uncertain their figures
-    will be.
-    """
+    """One sentence before the first fit: the parts, and how uncertain their figures will be."""
     fraud = check_labels(y)
     parts = _describe_parts(rows, fraud) + _warn_of_no_delay(split)
     return f"The log ({_describe_log(time, fraud)}) is split by {split}: {parts}."
@@ -167,7 +163,7 @@ def _describe_log(time: Times, fraud: Bools) -> str:
 def _describe_parts(rows: Split, fraud: Bools) -> str:
     learned, judged = int(fraud[rows.train].sum()), int(fraud[rows.test].sum())
     known = f"{count_frauds(learned)} to learn from and {judged:,} to be judged by"
-    return known if judged >= FEW_FRAUDS else f"{known}; {state_uncertainty(judged)}"
+    return known if judged >= MIN_RELIABLE_FRAUDS else f"{known}; {state_uncertainty(judged)}"
 
 
 def _warn_of_no_delay(split: AnySplit) -> str:

@@ -1,6 +1,4 @@
-"""A training dataset: payments with their features, labels, and which columns detectors learn
-from.
-"""
+"""A training dataset: payments, features, labels, and which columns detectors learn from."""
 
 from __future__ import annotations
 
@@ -109,9 +107,7 @@ class Dataset:
 
     @property
     def currency(self) -> str | None:
-        """The one currency of all amounts; None where there are several, and no input reads
-        them.
-        """
+        """The one currency of all amounts; None if there are several, which no input reads."""
         column, currency = self.schema.amounts_in
         return (
             currency
@@ -131,9 +127,7 @@ class Dataset:
 
     @property
     def cards(self) -> Ints | None:
-        """A number per card, by row, -1 where a payment has none; None where the project names no
-        card.
-        """
+        """A card number by row, -1 without a card; None if the project names no card."""
         if self.card is None:
             return None
         # the rank, so that cards with equal scores are always in the same order
@@ -154,9 +148,7 @@ class Dataset:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 over the column names and every value's hash; the order of rows does not
-        matter.
-        """
+        """SHA-256 over the column names and every value's hash, whatever the order of rows."""
         return fingerprint(self.table)
 
 

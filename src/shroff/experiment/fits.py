@@ -108,7 +108,7 @@ class Fits:
                 f"{path}: expected a finished fit, got {type(error).__name__}; remove it."
             ) from None
         return Trained(
-            **{name: getattr(found, name) for name in _AS_THEY_ARE},
+            **{name: getattr(found, name) for name in _PLAIN_FIELDS},
             tuning=_tuning(found.tuning),
             detector=FittedGraph(found.model, found.conditions),
             preparation=Preparation.from_json(found.preparation),
@@ -119,7 +119,7 @@ class Fits:
     def keep(self, key: str, one: Trained) -> Trained:
         """Keep a fit under its digest."""
         made = _Fit(
-            **{name: getattr(one, name) for name in _AS_THEY_ARE},
+            **{name: getattr(one, name) for name in _PLAIN_FIELDS},
             tuning=msgspec.to_builtins(one.tuning, enc_hook=_plain),
             model=one.detector.to_onnx().SerializeToString(),
             conditions=tuple(one.detector.conditions),
@@ -133,7 +133,7 @@ class Fits:
         return one
 
 
-_AS_THEY_ARE = (
+_PLAIN_FIELDS = (
     "name",
     "thresholds",
     "kept",

@@ -23,12 +23,10 @@ from shroff.detect.crossfit import folds_of
 from shroff.errors import ConfigurationError, DataError, UnsuitableSplit
 from shroff.evaluate import RandomSplit, Split, TemporalSplit
 
-FOLDS: Final = 3
+FOLD_COUNT: Final = 3
 _JUDGED_SHARE: Final = 0.3
-FEWEST_FRAUDS_IN_TIME: Final = 10
-"""Fewest frauds that folds in time must judge: with fewer, random folds calibrate better, if a
-little too well.
-"""
+MIN_TIME_FOLD_FRAUDS: Final = 10
+"""Fewest frauds that folds in time must judge: below it, random folds calibrate better."""
 
 
 @dataclass(frozen=True)
@@ -70,24 +68,24 @@ def choose_folds(
     if isinstance(split, TemporalSplit):
         # payments of known cards too: a service decides those as well
         split = replace(split, known_cards="keep")
-        for folds in range(FOLDS, 0, -1):
+        for folds in range(FOLD_COUNT, 0, -1):
             try:
                 parts = tuple(fold.rows(time, y) for fold in within(split, folds))
             except UnsuitableSplit:
                 continue
             judged = int(sum(y[fold.test].sum() for fold in parts))
-            if judged >= FEWEST_FRAUDS_IN_TIME and _enough(parts, y, least):
+            if judged >= MIN_TIME_FOLD_FRAUDS and _enough(parts, y, least):
                 return Folds(parts, True, f"{_count(folds)} in time")
         why = ", because the training days or their frauds are too few for folds in time"
     else:
         why = ""
     if cards is not None:
-        parts = grouped(y, cards, FOLDS)
+        parts = grouped(y, cards, FOLD_COUNT)
         if _enough(parts, y, least) and all(
             0 < y[fold.test].sum() < len(fold.test) for fold in parts
         ):
             return Folds(parts, False, f"{_count(len(parts))} of whole cards at random{why}")
-    parts = stratified(y, FOLDS)
+    parts = stratified(y, FOLD_COUNT)
     return Folds(parts, False, f"{len(parts)} random folds{why}")
 
 
@@ -174,7 +172,7 @@ def stratified(y: Array, folds: int = 3, *, seed: int = 0) -> tuple[Split, ...]:
     return tuple(Split(train=learn, test=judge) for learn, judge in dealt)
 
 
-def grouped(y: Array, cards: Ints, folds: int = FOLDS, *, seed: int = 0) -> tuple[Split, ...]:
+def grouped(y: Array, cards: Ints, folds: int = FOLD_COUNT, *, seed: int = 0) -> tuple[Split, ...]:
     """Random validation folds of whole cards, with about equal frauds and payments; every row is
     judged once.
 

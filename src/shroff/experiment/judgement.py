@@ -1,6 +1,4 @@
-"""What a report shows of a run: each detector on the test part, by segment, and which inputs the
-best one needs.
-"""
+"""What a report shows of a run: each detector on the test part, segments, the inputs needed."""
 
 from __future__ import annotations
 
@@ -17,17 +15,15 @@ from shroff.experiment.dataset import Dataset
 from shroff.experiment.run import Run
 from shroff.experiment.training import Trained
 
-MOST_COLUMNS: Final = 8
-MOST_VALUES: Final = 6
+MAX_SEGMENT_COLUMNS: Final = 8
+MAX_SEGMENT_VALUES: Final = 6
 """Segments of the most frequent values; the others are not shown."""
-_JUDGED: Final = 5_000
-_REPEATS: Final = 3
+_PERMUTED_ROWS: Final = 5_000
+_PERMUTATIONS: Final = 3
 
 
 def evaluations(run: Run) -> dict[str, Judgement]:
-    """The evaluation of each detector on the test part, at the thresholds that it would be served
-    with.
-    """
+    """Evaluate each detector on the test part, at the thresholds that it would be served with."""
     data, rows = run.dataset, run.rows.test
     groups = _groups(data, rows)
     time = data.time[rows]
@@ -60,15 +56,15 @@ def importances(run: Run, trained: Trained, *, seed: int = 0) -> dict[str, float
     random = np.random.default_rng(seed)
     rows = random.permutation(run.rows.test)
     rows = rows[np.argsort(~run.dataset.y[rows], kind="stable")]
-    frauds = min(int(run.dataset.y[rows].sum()), _JUDGED // 2)
-    genuine = rows[~run.dataset.y[rows]][: _JUDGED - frauds]
+    frauds = min(int(run.dataset.y[rows].sum()), _PERMUTED_ROWS // 2)
+    genuine = rows[~run.dataset.y[rows]][: _PERMUTED_ROWS - frauds]
     rows = np.append(rows[:frauds], genuine)
     X, y = trained.preparation.matrix(run.dataset.table[rows]), run.dataset.y[rows]
     before = average_precision(y, trained.detector.score(X))
     found = {}
     for column, name in enumerate(trained.preparation.names):
         falls = []
-        for _ in range(_REPEATS):
+        for _ in range(_PERMUTATIONS):
             shuffled = X.copy()
             shuffled[:, column] = random.permutation(shuffled[:, column])
             falls.append(before - average_precision(y, trained.detector.score(shuffled)))
@@ -83,7 +79,7 @@ def _groups(data: Dataset, rows: Ints) -> dict[str, pl.Series]:
     schema = data.schema
     hidden = {*schema.personal, schema.id}
     names = [name for name in schema.nominal if name not in hidden and name in data.table.columns][
-        :MOST_COLUMNS
+        :MAX_SEGMENT_COLUMNS
     ]
     groups: dict[str, pl.Series] = {}
     for name in names:
@@ -93,7 +89,7 @@ def _groups(data: Dataset, rows: Ints) -> dict[str, pl.Series]:
             .value_counts(sort=True)
             .sort(["count", name], descending=[True, False])[name]
         )
-        groups[name] = values.cast(pl.Enum(usual.head(MOST_VALUES)), strict=False)
+        groups[name] = values.cast(pl.Enum(usual.head(MAX_SEGMENT_VALUES)), strict=False)
     if data.currency is not None:
         groups[f"{schema.amount} ({data.currency})"] = _amount_bands(data.amount[rows])
     if data.card is not None:

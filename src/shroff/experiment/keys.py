@@ -1,6 +1,4 @@
-"""The doctor's check of keys: a value with very many payments is no card or device but stands for a
-missing one.
-"""
+"""The doctor's check of keys: a value with very many payments stands for a missing one."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ CHECKS = ("dominant_key",)
 
 _DOMINANT_SHARE = 0.05
 """Share of all payments above which a key's value is suspect."""
-_FEWEST_PAYMENTS = 200
+_MIN_PAYMENTS = 200
 """Smaller logs are not checked."""
 
 
@@ -26,7 +24,7 @@ def check_keys(frame: pl.DataFrame, plan: Plan) -> list[Finding]:
 
     A word such as `unknown` makes one busy device of all payments without a device.
     """
-    if len(frame) < _FEWEST_PAYMENTS:
+    if len(frame) < _MIN_PAYMENTS:
         return []
     definitions = [one for group in plan.groups for one in group.definitions]
     entities = {one.entity.key: one.entity for one in definitions if isinstance(one, Aggregate)}

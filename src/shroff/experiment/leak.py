@@ -22,13 +22,13 @@ CHECKS = ("future_leak", "label_leak")
 Compute = Callable[[pl.DataFrame], pl.DataFrame]
 """From a clean table to a table of features, a row per payment in the same order."""
 
-_MOST_PAYMENTS = 200_000
+_MAX_RECOMPUTED_PAYMENTS = 200_000
 """Features of at most this many payments are recomputed."""
 _CUT_SHARES = (0.5, 0.9)
 """Shares of the table at which it is cut off."""
 _PERFECT_AUC = 0.995
 """ROC AUC that a single honest column never reaches."""
-_FEWEST_FRAUDS = 20
+_MIN_FRAUDS = 20
 """With fewer frauds, a perfect column may be chance."""
 _JUDGED_ROWS = 50_000
 _KNOWN_WITH_LABEL_SHARE = 0.99
@@ -41,7 +41,7 @@ def check_future(frame: pl.DataFrame, schema: Schema, compute: Compute) -> list[
     Features of the first 200,000 payments are computed on the whole table and on two cuts of it,
     without the results and labels that had not arrived at the cut: three computations in all.
     """
-    frame = frame.head(_MOST_PAYMENTS)
+    frame = frame.head(_MAX_RECOMPUTED_PAYMENTS)
     whole = compute(frame)
     for share in _CUT_SHARES:
         rows = max(1, int(len(frame) * share))
@@ -121,7 +121,7 @@ def _find_perfect(data: Dataset, learned: Ints, name: str, *, in_advance: bool) 
     if len(rows) < len(learned):
         rows = np.union1d(rows, learned[fraud])
     column, fraud = data.table[name][rows], data.y[rows]
-    if fraud.sum() < _FEWEST_FRAUDS:
+    if fraud.sum() < _MIN_FRAUDS:
         return None
     area = max(
         _measure_area(fraud, reading)
@@ -143,9 +143,7 @@ def _find_perfect(data: Dataset, learned: Ints, name: str, *, in_advance: bool) 
 
 
 def _read_column(column: pl.Series, fraud: Bools, numeric: bool) -> list[Floats]:
-    """A column as scores: its value and its presence; of a name, the share of fraud of that name in
-    other rows.
-    """
+    """A column as scores: its value and its presence; for a name, its fraud share elsewhere."""
     there = column.is_not_null().to_numpy().astype(np.float64)
     if numeric:
         values = column.cast(pl.Float64).to_numpy()
@@ -176,7 +174,7 @@ def _measure_area(fraud: Bools, reading: Floats) -> float:
 
 def _find_known_with_label(frame: pl.DataFrame, label: str, names: Sequence[str]) -> list[Finding]:
     unlabelled = frame[label].is_null().to_numpy()
-    if unlabelled.sum() < _FEWEST_FRAUDS or unlabelled.all():
+    if unlabelled.sum() < _MIN_FRAUDS or unlabelled.all():
         return []
     found = []
     for name in names:

@@ -30,7 +30,7 @@ _LIBRARIES: Final = (
     "keras",
     "tensorflow",
 )
-_OF_THIS_RUN: Final = (
+_RUN_SPECIFIC_KEYS: Final = (
     "run",
     "began",
     "ended",
@@ -41,7 +41,7 @@ _OF_THIS_RUN: Final = (
     "resumed",
 )
 """What differs between any two runs, and the bins, which say what the figures say."""
-_NAMED_BY: Final = ("name", "check", "asked")
+_NAME_KEYS: Final = ("name", "check", "asked")
 """The keys by which what is in a list is known: a detector, a finding, a group of a dataset."""
 
 
@@ -115,9 +115,7 @@ def group_versions(groups: tuple[FeatureGroup, ...]) -> dict[str, dict[str, Any]
 
 
 def code_versions() -> dict[str, str]:
-    """The versions of Python and of the libraries that results depend on, where they are
-    installed.
-    """
+    """The versions of Python and of the installed libraries that results depend on."""
     found = {"python": platform.python_version()}
     for name in _LIBRARIES:
         try:
@@ -161,7 +159,7 @@ def differences(one: RunRecord, other: RunRecord) -> dict[str, tuple[object, obj
 
 
 def _flat(value: object, name: str) -> Iterator[tuple[str, object]]:
-    if name in _OF_THIS_RUN:
+    if name in _RUN_SPECIFIC_KEYS:
         return
     if isinstance(value, Mapping):
         for key, each in value.items():
@@ -177,6 +175,6 @@ def _names(values: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Of each value the name that it has, or its place; the second of one name has a `-2`."""
     times: Counter[str] = Counter()
     for place, one in enumerate(values):
-        name = next((str(one[key]) for key in _NAMED_BY if key in one), str(place))
+        name = next((str(one[key]) for key in _NAME_KEYS if key in one), str(place))
         times[name] += 1
         yield name if times[name] == 1 else f"{name}-{times[name]}"

@@ -20,9 +20,7 @@ from shroff.experiment.training import Trained, TrainingJob
 
 @dataclass(frozen=True)
 class SplitPart:
-    """One part of a split, or of what it left out: its payments, and how many are frauds (None:
-    unknown).
-    """
+    """One part of a split, or of what it left out: payments, and frauds (None: unknown)."""
 
     name: str
     payments: int
@@ -47,9 +45,7 @@ class Run:
     findings: tuple[Finding, ...] = ()
 
     def failures(self, trained: Trained, *, accept: Collection[str] = ()) -> list[Finding]:
-        """The findings that keep a detector from being packaged, without those of the checks in
-        `accept`.
-        """
+        """The findings that prevent packaging, except those of the checks in `accept`."""
         found = (*self.findings, *trained.findings)
         return [
             finding

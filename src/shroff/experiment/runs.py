@@ -35,11 +35,11 @@ from shroff.experiment.record import (
 from shroff.plain import read_plain
 from shroff.private import private_file, private_folder
 
-RECORD: Final = "run.json"
-FITS: Final = "fits"
+RECORD_FILE: Final = "run.json"
+FITS_FOLDER: Final = "fits"
 """The folder of a run with its finished fits, until it has finished."""
 MAX_RECORD_BYTES: Final = 64 << 20
-_LOCK: Final = "lock"
+_LOCK_FILE: Final = "lock"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Runs:
             machine=this_machine(),
         )
         recording = RunRecorder(record, self.folder / name)
-        with _locked(recording.folder / _LOCK):
+        with _locked(recording.folder / _LOCK_FILE):
             yield from _recorded(recording)
 
     @contextmanager
@@ -91,7 +91,7 @@ class Runs:
         record = self.find(name)
         if self.status(record) == "running":
             raise ConfigurationError(f"the run {record.run} is running: wait for its end.")
-        with _locked(self.folder / record.run / _LOCK):
+        with _locked(self.folder / record.run / _LOCK_FILE):
             # another process may have gone on with it meanwhile
             record = self._read(record.run)
             if record.ended is not None and record.failure is None:
@@ -159,7 +159,7 @@ class Runs:
             return "finished" if record.failure is None else "failed"
         try:
             # without waiting: a named pipe opens only when somebody writes to it
-            lock = os.open(self.folder / record.run / _LOCK, os.O_RDONLY | os.O_NONBLOCK)
+            lock = os.open(self.folder / record.run / _LOCK_FILE, os.O_RDONLY | os.O_NONBLOCK)
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             finally:
@@ -173,10 +173,10 @@ class Runs:
         return "killed" if again.ended is None else self.status(again)
 
     def _names(self) -> list[str]:
-        return [one.parent.name for one in self.folder.glob(f"*/{RECORD}")]
+        return [one.parent.name for one in self.folder.glob(f"*/{RECORD_FILE}")]
 
     def _read(self, name: str) -> RunRecord:
-        path = self.folder / name / RECORD
+        path = self.folder / name / RECORD_FILE
         try:
             record = msgspec.json.decode(read_plain(path, MAX_RECORD_BYTES), type=RunRecord)
         except (FileNotFoundError, *UNREADABLE) as error:
@@ -253,11 +253,11 @@ class RunRecorder:
         )
         self.write()
         if failure is None:
-            shutil.rmtree(self.folder / FITS, ignore_errors=True)
+            shutil.rmtree(self.folder / FITS_FOLDER, ignore_errors=True)
 
     def write(self) -> None:
         """Write the record as it is."""
-        with written_whole(self.folder / RECORD, private=True) as file:
+        with written_whole(self.folder / RECORD_FILE, private=True) as file:
             file.write(msgspec.json.format(_encoded(self.record), indent=1))
 
     def _close_step(self) -> None:

@@ -15,7 +15,7 @@ from shroff.store import TrainingData, feature_table
 from shroff.store.build import IMMATURE
 from shroff.store.training_set import PART, STATUS
 
-_YOUNG_FRAUD: Final = "fraud, but younger than the maturity, as genuine payments are"
+_IMMATURE_FRAUD: Final = "fraud, but younger than the maturity, as genuine payments are"
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _mature(
             "with a later --known-by or a shorter --maturity."
         )
     if young := len(rows) - len(mature):
-        left_out[_YOUNG_FRAUD] = (young, young)
+        left_out[_IMMATURE_FRAUD] = (young, young)
     return mature, left_out
 
 

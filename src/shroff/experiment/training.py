@@ -67,9 +67,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """The training of one detector in a run: its rows, the folds among those it learns from, its
-    cost, its checks.
-    """
+    """The training of one detector in a run: its rows, folds, cost and checks."""
 
     dataset: Dataset
     rows: Split

@@ -187,9 +187,7 @@ class _Search:
                 )
 
     def start(self) -> dict[str, Any]:
-        """The detector's given parameters, as the study names them, where they lie in the search
-        space.
-        """
+        """The detector's given parameters as the study names them, if they are in its space."""
         given = self.detector.get_params(deep=False)
         start: dict[str, Any] = {}
         for name, values in self.detector.search_space.items():

@@ -1,6 +1,4 @@
-"""The doctor's check of vectors: what features read of a payment was learned before any payment
-that judges.
-"""
+"""The doctor's check of vectors: they were learned before any payment of the test part."""
 
 from __future__ import annotations
 

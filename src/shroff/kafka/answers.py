@@ -1,4 +1,4 @@
-"""What a consumer writes: a decision for a payment, a rejected message with the reason."""
+"""What a consumer writes: decisions on payments, and rejected messages with their reasons."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from shroff.kafka.client import Outlet
 from shroff.kafka.messages import Message, Topics, refused, traced
 
-_POLL_SECONDS: Final = 0.005  # between two looks at which messages Kafka has taken
+_POLL_SECONDS: Final = 0.005  # between two calls that run delivery callbacks
 
 
 class Answers:
@@ -28,9 +28,7 @@ class Answers:
     def decide(
         self, message: Message, payment_id: str, decision: bytes, on_durable: Callable[[], None]
     ) -> None:
-        """Write the decision on a payment, with its trace; `on_durable` is called when Kafka has
-        taken it.
-        """
+        """Write a decision with its trace; `on_durable` is called once Kafka has taken it."""
         send = partial(self._outlet.send, self._topics.decisions, payment_id.encode(), decision)
         send(traced(message), on_durable, too_large=partial(send, [], on_durable))
         self._start()
@@ -38,14 +36,12 @@ class Answers:
     def reject(
         self, message: Message, reason: str, sentence: str, on_durable: Callable[[], None]
     ) -> bool:
-        """Write a rejected message as it was, and why; False where there is no topic for such
-        messages.
-        """
+        """Write a rejected message and the reason; False without a topic for rejected ones."""
         topic = self._topics.rejected
         if topic is None:
             return False
         why = refused(message, reason, sentence)
-        # what Kafka does not take again, for its size, is known by where it was read
+        # the headers tell where a message was read that is too large to be written again
         place_only = partial(self._outlet.send, topic, None, None, why, on_durable)
         self._outlet.send(
             topic,
@@ -59,7 +55,7 @@ class Answers:
         return True
 
     def close(self) -> None:
-        """Give up on answers that Kafka has not taken."""
+        """Drop answers that Kafka has not taken."""
         self._outlet.close()
 
     def _start(self) -> None:

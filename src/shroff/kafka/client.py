@@ -6,15 +6,11 @@ import logging
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
-from shroff.errors import (
-    BrokerUnavailable,
-    ConfigurationError,
-    MissingExtra,
-    ShroffError,
-    did_you_mean,
-)
+from shroff.errors import BrokerUnavailable, ConfigurationError, MissingExtra, did_you_mean
+from shroff.kafka.health import BrokerHealth
 from shroff.kafka.messages import Header, Message, Partition
 
 try:
@@ -26,20 +22,19 @@ except ImportError as error:
     ) from error
 
 _log = logging.getLogger(__name__)
-_POLL_SECONDS: Final = 0.1  # the longest wait for a message
-_QUIET_SECONDS: Final = 30.0  # after them the log says what the consumer waits for
-_JOIN_SECONDS: Final = 10.0  # Kafka must answer within them at the start
-# 2: librdkafka would log every failed attempt to connect, this file logs the first
-_QUIET: Final = {"log_level": "2"}
-_FEED: Final = {"auto.offset.reset": "earliest"}
-# wait for Kafka however long it is away: every decision must arrive
-_OUTLET: Final = {
+_POLL_SECONDS: Final = 0.1  # longest wait for a message
+_JOIN_SECONDS: Final = 10.0  # for Kafka to answer at the start
+# 2, critical: librdkafka would log every failed attempt to connect; we log the first
+_LOG_OPTIONS: Final = {"log_level": "2"}
+_CONSUMER_OPTIONS: Final = {"auto.offset.reset": "earliest"}
+# no timeout: every decision must arrive, however long Kafka is away
+_PRODUCER_OPTIONS: Final = {
     "acks": "all",
     "linger.ms": "5",
     "compression.type": "lz4",
     "message.timeout.ms": "0",
 }
-_REFUSALS: Final = (
+_REFUSAL_CODES: Final = (
     KafkaError._AUTHENTICATION,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -47,60 +42,9 @@ _REFUSALS: Final = (
     KafkaError.SASL_AUTHENTICATION_FAILED,
     KafkaError._FATAL,
 )
-_SECURITY: Final = re.compile(r"\b(?:sasl|ssl)\.[a-z._]*[a-z]")
+_SECURITY_OPTION: Final = re.compile(r"\b(?:sasl|ssl)\.[a-z._]*[a-z]")
 Released = Callable[[Collection[Partition]], Mapping[Partition, int]]
-"""Finishes the messages of partitions that another consumer takes over, and returns how far each is
-done.
-"""
-
-
-class BrokerHealth:
-    """Whether Kafka answers; logs once when it stops, once when it is back, and once when nothing
-    comes for long.
-
-    `failure` is what cannot be helped by waiting (None while there is no such thing); `joined` is
-    whether Kafka was there once, so that it can be missed; `away` is whether it is missed now.
-    """
-
-    def __init__(self) -> None:
-        self.failure: ShroffError | None = None
-        self.joined = False
-        self.away = False
-        self._last = "nothing"
-        self._waiting: tuple[str, float] | None = None
-        self._logged = False
-
-    def worse(self, error: KafkaError) -> None:
-        """Take note of an error."""
-        self._last = error.name().strip("_")
-        if error.fatal() or error.code() in _REFUSALS:
-            self.failure = self.failure or ConfigurationError(
-                f"Kafka refuses: {error.name().strip('_')}."
-            )
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN and self.joined and not self.away:
-            self.away = True
-            _log.warning("Kafka does not answer; waiting for it.")
-
-    def well(self) -> None:
-        """Take note that Kafka did something."""
-        if self.away:
-            self.away = False
-            _log.warning("Kafka answers again.")
-
-    def waits(self, what: str | None, now: float) -> None:
-        """Note what the consumer waits for at a moment, in seconds; None: nothing, or some of it
-        just came.
-        """
-        if what is None or self.away or self._waiting is None or self._waiting[0] != what:
-            self._waiting, self._logged = None if what is None else (what, now), False
-        elif now - self._waiting[1] >= _QUIET_SECONDS and not self._logged:
-            self._logged = True
-            _log.warning(
-                "Kafka has %s for %.0f s; the last error of its client: %s.",
-                what,
-                _QUIET_SECONDS,
-                self._last,
-            )
+"""Finishes the messages of partitions that another consumer takes over; returns how far."""
 
 
 class Feed:
@@ -129,8 +73,8 @@ class Feed:
         }
         self._consumer = _made(
             Consumer,
-            {**_QUIET, **_FEED, **options, **ours},
-            error_cb=health.worse,
+            {**_LOG_OPTIONS, **_CONSUMER_OPTIONS, **options, **ours},
+            error_cb=partial(_failed, health),
             on_commit=self._committed_up_to,
         )
         self._topics = list(topics)
@@ -140,12 +84,13 @@ class Feed:
         self._fresh: list[Message] = []
         self._held: frozenset[str] | None = frozenset()
         self.ends: dict[Partition, int] = {}
-        """The offsets at which partitions ended when everything before them had been read: also
-        behind what is no message, such as the end of a transaction."""
+        """The end offset of each partition that is read to its end, past entries that are no
+        messages, such as the end of a transaction.
+        """
         self._committed: dict[Partition, int] = {}
 
     def join(self, written: Sequence[str]) -> None:
-        """Make sure that all topics are there, those that will be written too, and join the group.
+        """Check that all topics exist, including those to be written, and join the group.
 
         Raises:
             BrokerUnavailable: Kafka does not answer.
@@ -154,7 +99,7 @@ class Feed:
         try:
             there = self._consumer.list_topics(timeout=_JOIN_SECONDS).topics
         except KafkaException:
-            self._consumer.poll(0)  # says what it was, if there is more to say
+            self._consumer.poll(0)  # runs `error_cb`, which may know the cause
             raise self._health.failure or BrokerUnavailable(
                 f"Kafka did not answer within {_JOIN_SECONDS:.0f} s: check servers, TLS and SASL "
                 "in SHROFF_KAFKA."
@@ -175,10 +120,10 @@ class Feed:
         )
 
     def read(self, most: int, *, held: frozenset[str] = frozenset()) -> list[Message]:
-        """Messages that are there, waiting for the first a moment; none of the topics that are
-        `held` back.
+        """The next messages, after a short wait for the first; none of the topics in `held`.
 
-        Call it often, also when everything is held: a member that does not is taken for dead.
+        Call it often, even if all topics are held: Kafka takes a member that stops polling for
+        dead.
         """
         self._hold(held)
         self._fresh = []
@@ -192,27 +137,26 @@ class Feed:
 
     @property
     def assigned(self) -> bool:
-        """Whether Kafka has assigned partitions to this member, be it none."""
+        """Whether Kafka has given this member its partitions, even if none."""
         return self._mine is not None
 
     def at_end(self, topics: Collection[str]) -> bool:
-        """Whether everything was read that this member is to read of these topics."""
+        """Whether this member has read its partitions of these topics to the end."""
         return self._mine is not None and all(
             place in self.ends for place in self._mine if place.topic in topics
         )
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
-        """Commit how far partitions are done, without waiting."""
+        """Commit the progress of partitions, without waiting."""
         moved = {place: at for place, at in positions.items() if self._committed.get(place) != at}
         if moved:
             self._consumer.commit(offsets=_partitions(moved), asynchronous=True)
 
     def lag(self, done: Mapping[Partition, int]) -> dict[Partition, int]:
-        """How many messages of this member's partitions are not done yet, as far as Kafka has said.
+        """How many messages of this member's partitions are not done, as far as Kafka has told.
 
         Args:
-            done: up to where each is done; a partition that is not named is where Kafka says that
-                it was read.
+            done: the progress of each partition; by default its position in Kafka.
         """
         waiting = {}
         for place in self._mine or ():
@@ -224,7 +168,7 @@ class Feed:
         return waiting
 
     def close(self) -> None:
-        """Leave the group, so that others take over at once."""
+        """Leave the group, so that others take over its partitions at once."""
         self._consumer.close()
 
     def _take(self, raw: Raw[Any, Any]) -> None:
@@ -238,15 +182,15 @@ class Feed:
         elif error.code() == KafkaError._PARTITION_EOF:
             self.ends[place] = raw.offset() or 0
         else:
-            self._health.worse(error)
+            _failed(self._health, error)
             return
-        self._health.well()
+        self._health.answered()
 
     def _ask(self) -> None:
-        """Ask whether Kafka is back: while there is nothing to read, nothing else would show it."""
+        """Ask whether Kafka is back: with nothing to read, nothing else would show it."""
         with suppress(KafkaException):
             self._consumer.list_topics(self._topics[0], timeout=_POLL_SECONDS)
-            self._health.well()
+            self._health.answered()
 
     def _hold(self, held: frozenset[str]) -> None:
         if held != self._held:
@@ -257,7 +201,7 @@ class Feed:
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._mine = (self._mine or set()) | _places(partitions)
-        self._held = None  # new partitions are not held: the next read holds what must be
+        self._held = None  # new partitions are not paused: the next read pauses what it must
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = _places(partitions)
@@ -278,7 +222,7 @@ class Feed:
         self._forget(_places(partitions))
 
     def _forget(self, places: set[Partition]) -> None:
-        # the next reader of these partitions starts at the first message that did not begin here
+        # the next reader of these partitions starts at the first message that was not begun here
         self._fresh = [message for message in self._fresh if message.place not in places]
         self._mine = (self._mine or set()) - places
         for place in places:
@@ -286,7 +230,7 @@ class Feed:
             self._committed.pop(place, None)
 
     def _committed_up_to(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        # what failed stays different from its position, so the next commit has it again
+        # a failed offset stays different from its position, so the next commit includes it
         if error is None:
             self._committed |= {
                 Partition(each.topic, each.partition): each.offset
@@ -305,13 +249,13 @@ class Outlet:
     def __init__(self, options: Mapping[str, str], *, health: BrokerHealth) -> None:
         self._producer = _made(
             Producer,
-            {**_QUIET, **_OUTLET, **options, "enable.idempotence": "true"},
-            error_cb=health.worse,
+            {**_LOG_OPTIONS, **_PRODUCER_OPTIONS, **options, "enable.idempotence": "true"},
+            error_cb=partial(_failed, health),
         )
         self._health = health
 
     def __len__(self) -> int:
-        """How many messages Kafka has not taken yet."""
+        """The number of messages that Kafka has not taken yet."""
         return len(self._producer)
 
     def send(
@@ -324,12 +268,11 @@ class Outlet:
         *,
         too_large: Callable[[], None] | None = None,
     ) -> None:
-        """Write a message; `poll` calls `on_durable` when Kafka has taken it, however long Kafka is
-        away.
+        """Write a message; `poll` calls `on_durable` once Kafka has taken it, however late.
 
         Args:
-            too_large: called where it is larger than the client or the topic takes; by default that
-                is a failure.
+            too_large: called if it is larger than the client or the topic allows; by default a
+                failure.
         """
 
         def refused(error: KafkaError) -> None:
@@ -340,7 +283,7 @@ class Outlet:
 
         def delivered(error: KafkaError | None, _: Raw[Any, Any]) -> None:
             if error is None:
-                self._health.well()
+                self._health.answered()
                 on_durable()
             else:
                 refused(error)
@@ -359,11 +302,11 @@ class Outlet:
                 return
 
     def poll(self) -> None:
-        """Run the callbacks of messages that Kafka has taken."""
+        """Call back for messages that Kafka has taken."""
         self._producer.poll(0)
 
     def close(self) -> None:
-        """Give up on messages that Kafka has not taken."""
+        """Drop messages that Kafka has not taken."""
         self._producer.purge()
         self._producer.flush(1)
 
@@ -373,15 +316,23 @@ class Outlet:
         )
 
 
+def _failed(health: BrokerHealth, error: KafkaError) -> None:
+    health.failed(
+        error.name().strip("_"),
+        refused=error.fatal() or error.code() in _REFUSAL_CODES,
+        away=error.code() == KafkaError._ALL_BROKERS_DOWN,
+    )
+
+
 def _made(
     kind: Callable[..., Any], options: Mapping[str, str], **callbacks: Callable[..., None]
 ) -> Any:
     try:
         return kind({**options, **callbacks})
     except KafkaException as error:
-        # librdkafka's own text may repeat a value
+        # librdkafka's text may repeat a value
         named = {name for name in options if name in str(error)} | set(
-            _SECURITY.findall(str(error))
+            _SECURITY_OPTION.findall(str(error))
         )
         raise ConfigurationError(
             "librdkafka does not take "

@@ -1,6 +1,4 @@
-"""The consumer: messages in, durable decisions out; many are in flight at once, offsets are
-committed in order.
-"""
+"""The consumer: messages in, durable decisions out; many in flight, offsets committed in order."""
 
 from __future__ import annotations
 
@@ -16,10 +14,11 @@ from zoneinfo import ZoneInfo
 
 from shroff.errors import NotFound, OutOfBounds, ShroffError
 from shroff.kafka.answers import Answers
-from shroff.kafka.client import BrokerHealth, Feed, Outlet
+from shroff.kafka.client import Feed, Outlet
 from shroff.kafka.doubt import Doubt, Held
 from shroff.kafka.figures import figures
 from shroff.kafka.gate import LedgerGate, Stopped
+from shroff.kafka.health import BrokerHealth
 from shroff.kafka.messages import Message, Partition, Topics, named, read_event, require_size
 from shroff.kafka.order import EventOrder
 from shroff.kafka.progress import Progress
@@ -29,21 +28,20 @@ from shroff.serve import problem
 from shroff.serve.asgi import explain
 from shroff.telemetry.family import Figure
 
-_RETRY_SECONDS: Final = 1.0  # between attempts while something is away, and between commits
-_DRAIN_TIMEOUT_SECONDS: Final = 20.0  # in which messages in flight may end
+_RETRY_SECONDS: Final = 1.0  # between attempts while a server is away, and between commits
+_DRAIN_TIMEOUT_SECONDS: Final = 20.0  # for messages in flight to finish
 _log = logging.getLogger(__name__)
 
 
 class Consumer:
-    """Decides the payments of a topic, and learns the results and labels of others, by a started
-    scorer.
+    """Decides a topic's payments and records other topics' results and labels by a started scorer.
 
     Args:
-        group: the consumer group, under whose name Kafka keeps how far was read.
-        in_flight: how many messages of a topic may be in flight at once.
-        until_end: stop when everything was read that is there.
-        patience: seconds that a result or label waits for its payment.
-        label_source: who says what the topic of labels holds; by default the name of the topic.
+        group: the consumer group, under whose name Kafka keeps offsets.
+        in_flight: most messages of a topic in flight at once.
+        until_end: stop at the end of the topics.
+        patience: seconds that a result or label may wait for its payment.
+        label_source: the source of the labels; by default the name of their topic.
 
     Raises:
         ConfigurationError: an option is wrong.
@@ -108,11 +106,11 @@ class Consumer:
         self._feed.join(self._topics.written)
 
     async def run(self) -> None:
-        """Read until `stop`, or the end of the topics; then finish the messages in flight.
+        """Read until `stop` or the end of the topics, then drain.
 
         Raises:
-            ConfigurationError: Kafka refuses what waiting cannot help.
-            NothingAccepted: many well-formed messages came, and none was accepted; they are not
+            ConfigurationError: Kafka refuses for good.
+            NothingAccepted: many well-formed messages came and none was accepted; they are not
                 committed.
         """
         self._loop = asyncio.get_running_loop()
@@ -129,7 +127,7 @@ class Consumer:
         return self._health.failure or self._doubt.failure
 
     def stop(self) -> None:
-        """Read no more; to be called in the event loop."""
+        """Stop reading; call it in the event loop."""
         self._stopping.set()
         self._changed.set()
 
@@ -147,7 +145,7 @@ class Consumer:
         return not self._in_flight.total()
 
     async def _turn(self) -> None:
-        """Read once; topics of which too much is in flight are held back."""
+        """Read once, except topics that have too much in flight."""
         payments = self._topics.payments
         if self._full(payments):
             await self._wait(
@@ -165,7 +163,7 @@ class Consumer:
             self._health.waits(self._missed(), self._committed)
 
     def _missed(self) -> str | None:
-        """What Kafka must still do before messages can come."""
+        """What Kafka has not done that messages wait for."""
         taken, self._taken = self._taken, self.counts.total()
         if not self._feed.assigned:
             return "given this consumer no partitions"
@@ -181,7 +179,7 @@ class Consumer:
     async def _wait(
         self, condition: Callable[[], bool], *, seconds: float = _RETRY_SECONDS
     ) -> None:
-        """Wait until a condition holds, at most so many seconds."""
+        """Wait until a condition holds, for at most so many seconds."""
         until = perf_counter() + seconds
         while not condition() and (left := until - perf_counter()) > 0:
             self._changed.clear()
@@ -206,7 +204,7 @@ class Consumer:
         except OutOfBounds as error:
             self._doubt.hold(message, error)
             self._leave(message)
-        except Exception as error:  # noqa: BLE001  # whatever one message is, those behind it go on
+        except Exception as error:  # noqa: BLE001  # a failed message must not stop those after it
             self._reject(message, error)
 
     def _pays(self, message: Message) -> bool:
@@ -216,7 +214,7 @@ class Consumer:
         require_size(message)
         payment = self._scorer.reader.parse(message.value or b"", arrived=0)
         answer = await self._gate.insist(turn, partial(self._scorer.judge, payment))
-        # one that was decided long ago says nothing of what is accepted now
+        # a payment decided long ago does not show that payments are accepted now
         if self._doubt.wanted(self._topics.payments) and self._scorer.in_time(payment.time):
             self._reject_held(self._doubt.accepted(self._topics.payments))
         self._answers.decide(message, payment.id, answer, partial(self._done, "decided", message))
@@ -230,7 +228,7 @@ class Consumer:
         if isinstance(event, Result):
             attempt = partial(learn, "result", event.payment_id, event.result, at=at)
         else:
-            # read again after a crash, it is the same label
+            # the same identity after a crash, so the same label
             identity = event.event_id or named(message)
             said = partial(
                 learn, "label", event.payment_id, event.fraud, at=at, source=self._source
@@ -242,9 +240,7 @@ class Consumer:
         self._done("labels" if label else "results", message)
 
     async def _when_known(self, attempt: Callable[[], Awaitable[None]]) -> None:
-        """Try again while the payment may still come: topics are not read in step with each
-        other.
-        """
+        """Try again while the payment may still come: topics are read independently."""
         until = perf_counter() + self._patience
         while True:
             try:
@@ -264,7 +260,7 @@ class Consumer:
         raise Stopped
 
     def _reject_held(self, held: Iterable[Held]) -> None:
-        """Reject held messages that proved to be bad themselves."""
+        """Reject held messages that proved to be bad."""
         for message, error in held:
             self._in_flight[message.place.topic] += 1
             self._reject(message, error)
@@ -308,16 +304,14 @@ class Consumer:
         return {place: position for place, position in known if position is not None}
 
     def _position(self, place: Partition) -> int | None:
-        """The offset to commit for a partition: its end where every message is done, else its
-        progress.
-        """
+        """The offset to commit for a partition: its end if all messages are done, else progress."""
         progress, end = self._progress.get(place), self._feed.ends.get(place)
         if progress is None:
             return end
         return end if end is not None and progress.idle else progress.position
 
     def _release(self, places: Collection[Partition]) -> Mapping[Partition, int]:
-        """Called in the reading thread, while the event loop goes on."""
+        """Called in the reading thread while the event loop runs."""
         return asyncio.run_coroutine_threadsafe(self._let_go(places), self._loop).result()
 
     async def _let_go(self, places: Collection[Partition]) -> Mapping[Partition, int]:
@@ -338,14 +332,12 @@ class Consumer:
         return positions
 
     async def _drain(self) -> None:
-        """Finish the messages in flight, as far as ledger and Kafka are there, and leave the
-        group.
-        """
+        """Finish the messages in flight as far as ledger and Kafka allow, and leave the group."""
         self._stopping.set()
         self._gate.stop()
         if self._health.failure is None:
             await self._wait(lambda: not self._in_flight.total(), seconds=_DRAIN_TIMEOUT_SECONDS)
-        # leaving the group lets go of all partitions, which commits
+        # leaving the group releases all partitions, which commits
         await asyncio.to_thread(self._feed.close)
         for task in self._tasks:
             task.cancel()

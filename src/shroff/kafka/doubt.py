@@ -1,6 +1,4 @@
-"""Well-formed messages that the service refuses: each one is bad, or the service refuses
-everything.
-"""
+"""Well-formed messages that the service refuses: one bad message, or a service that refuses all."""
 
 from __future__ import annotations
 
@@ -12,18 +10,18 @@ from shroff.errors import NothingAccepted, OutOfBounds
 from shroff.kafka.messages import Message, Partition
 
 MAX_REFUSED_MESSAGES: Final = 100
-"""Well-formed messages of a topic that may be refused in a row."""
+"""Most well-formed messages of a topic that may be refused in a row."""
 
 Held = tuple[Message, OutOfBounds]
 
 
 class Doubt:
-    """Holds refused messages until another one shows which of the two it is.
+    """Holds refused messages until another one shows whether they are bad.
 
-    When another message of their topic is accepted, the refused ones are bad. When
-    `MAX_REFUSED_MESSAGES` are refused and none that was read among them is accepted, or all
-    messages of the topic are refused, a clock or a setting is wrong. A refusal is known at once, an
-    acceptance only when it is durable, so `judge` waits for messages in flight.
+    If another message of their topic is accepted, the refused ones are bad. If
+    `MAX_REFUSED_MESSAGES` are refused and none read between them is accepted, or all messages of
+    the topic are refused, a clock or a setting is wrong. A refusal is known at once, an acceptance
+    only once it is durable, so `judge` waits for messages in flight.
     """
 
     def __init__(self) -> None:
@@ -40,25 +38,21 @@ class Doubt:
         self._held.setdefault(message.place.topic, []).append((message, error))
 
     def overdue(self, topic: str) -> bool:
-        """Whether no more of a topic may be read before it is known what became of those in
-        flight.
-        """
+        """Whether a topic must not be read until the messages in flight are settled."""
         return len(self._held.get(topic, ())) >= MAX_REFUSED_MESSAGES
 
     def judge(self, topic: str) -> None:
-        """Nothing of a topic is in flight: among those that were refused none was accepted."""
+        """Judge a topic without messages in flight: none was accepted among those refused."""
         if self.overdue(topic):
             self._fail(topic)
 
     def accepted(self, topic: str) -> list[Held]:
-        """The held messages of a topic, which are bad, because another one was accepted."""
+        """The held messages of a topic, which are bad: another one was accepted."""
         self._accepting.add(topic)
         return self._held.pop(topic, []) if self.failure is None else []
 
     def conclude(self, topic: str) -> list[Held]:
-        """The held messages of a topic at its end; they are bad if any message was ever
-        accepted.
-        """
+        """The held messages at a topic's end; they are bad if any message was ever accepted."""
         if topic in self._accepting:
             return self.accepted(topic)
         if self._held.get(topic):
@@ -66,12 +60,12 @@ class Doubt:
         return []
 
     def drop(self, places: Collection[Partition]) -> None:
-        """Drop the held messages of partitions that another consumer takes over and judges."""
+        """Drop the held messages of partitions that another consumer takes over."""
         for topic, held in self._held.items():
             self._held[topic] = [one for one in held if one[0].place not in places]
 
     def count(self) -> Counter[Partition]:
-        """How many messages of each partition are held."""
+        """The number of held messages by partition."""
         return Counter(message.place for held in self._held.values() for message, _ in held)
 
     def _fail(self, topic: str) -> None:

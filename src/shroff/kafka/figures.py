@@ -1,4 +1,4 @@
-"""The figures of a consumer: what became of messages, and how many are left."""
+"""The figures of a consumer: messages by outcome, and the lag."""
 
 from __future__ import annotations
 
@@ -22,13 +22,11 @@ LAG: Final = GaugeFamily(
 
 
 def figures(outcomes: Mapping[str, int], lag: Mapping[Partition, int]) -> Iterator[Figure]:
-    """The figures of messages: how many had which outcome, and how many of a partition are left."""
+    """The figures of messages by outcome, and of the lag by partition."""
     yield MESSAGES.of({(outcome,): count for outcome, count in outcomes.items()})
     yield LAG.of({(place.topic, str(place.partition)): count for place, count in lag.items()})
 
 
 def without_topics() -> Iterator[Figure]:
-    """The same families without values, for a service that reads no topic: dashboards and alerts
-    ask for both.
-    """
+    """The same families without values, for a service without Kafka: dashboards ask for both."""
     return figures({}, {})

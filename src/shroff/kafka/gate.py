@@ -1,6 +1,4 @@
-"""The gate of the ledger: attempts that it refuses wait, and go on in their order when it is
-back.
-"""
+"""The gate of the ledger: attempts that it refuses wait, and are retried in order."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class Stopped(Exception):
-    """The consumer ends before this attempt could succeed."""
+    """The consumer stopped before this attempt could succeed."""
 
 
 class LedgerGate:
@@ -33,13 +31,13 @@ class LedgerGate:
         self._opened = opened
         self._stopping = False
         self._waiting: dict[int, asyncio.Future[None]] = {}
-        self._reasons: set[str] = set()  # logged since an attempt succeeded last
+        self._reasons: set[str] = set()  # whether it was logged since the last success
 
     async def insist(self, turn: int, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until the ledger is there; `turn` is this one's place in the order of all.
+        """Retry until the ledger takes it; `turn` is the attempt's place in the order.
 
         Raises:
-            Stopped: the ledger is not there, and the stream ends.
+            Stopped: the ledger is away and the consumer stops.
         """
         loop = asyncio.get_running_loop()
         while True:
@@ -57,7 +55,7 @@ class LedgerGate:
                 return outcome
 
     def stop(self) -> None:
-        """Let every attempt run once more, and then give up."""
+        """Let every attempt run once more, then give up."""
         self._stopping = True
         self._try_again()
 

@@ -1,6 +1,4 @@
-"""What comes from topics and goes to them: messages, the JSON of events, and the headers that go
-along.
-"""
+"""Messages that are read and written, the JSON of events, and the headers that go along."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from shroff.serve.asgi import MAX_BODY_BYTES, decode
 from shroff.serve.problem import Refused
 
 Header = tuple[str, bytes | None]
-_TRACE: Final = ("traceparent", "tracestate")
+_TRACE_HEADERS: Final = ("traceparent", "tracestate")
 
 
 class Partition(NamedTuple):
@@ -26,7 +24,7 @@ class Partition(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A message as it was read."""
+    """A message as read."""
 
     place: Partition
     offset: int
@@ -37,7 +35,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Topics:
-    """The topics that are read and written; None: not used.
+    """The topics to read and to write; None: not used.
 
     Raises:
         ConfigurationError: one topic has two roles.
@@ -59,14 +57,14 @@ class Topics:
 
     @property
     def read(self) -> tuple[str, ...]:
-        """The topics that are read."""
+        """The topics to read."""
         return tuple(
             name for name in (self.payments, self.results, self.labels) if name is not None
         )
 
     @property
     def written(self) -> tuple[str, ...]:
-        """The topics that are written."""
+        """The topics to write."""
         return (self.decisions,) if self.rejected is None else (self.decisions, self.rejected)
 
 
@@ -85,13 +83,13 @@ def read_event(value: bytes, *, label: bool) -> _Result | _Label:
     'p1'
 
     Raises:
-        BadPayment: it is none.
+        BadPayment: it is neither.
     """
     return decode(value, _Label) if label else decode(value, _Result)
 
 
 def require_size(message: Message) -> None:
-    """Raise `Refused` where a message is larger than a request over HTTP may be."""
+    """Raise `Refused` for a message larger than a request over HTTP may be."""
     if message.value is not None and len(message.value) > MAX_BODY_BYTES:
         raise Refused(
             problem.TOO_LARGE,
@@ -100,22 +98,18 @@ def require_size(message: Message) -> None:
 
 
 def named(message: Message) -> str:
-    """The identity of a message, which differs also in a topic that was deleted and created
-    anew.
-    """
+    """The identity of a message; another one in a topic that was deleted and made anew."""
     digest = sha256(message.value or b"").hexdigest()[:8]
     return f"{message.place.topic}/{message.place.partition}/{message.offset}/{digest}"
 
 
 def traced(message: Message) -> list[Header]:
-    """The headers by which a trace goes on (W3C Trace Context)."""
-    return [header for header in message.headers if header[0] in _TRACE]
+    """The headers that continue a trace (W3C Trace Context)."""
+    return [header for header in message.headers if header[0] in _TRACE_HEADERS]
 
 
 def refused(message: Message, reason: str, sentence: str) -> list[Header]:
-    """What is added to the headers of a rejected message: why it was rejected, and where it was
-    read.
-    """
+    """Headers added to a rejected message: why it was rejected, and where it was read."""
     why = {
         "shroff-reason": reason,
         "shroff-error": sentence,

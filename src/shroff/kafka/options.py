@@ -8,8 +8,8 @@ from typing import Final
 
 from shroff.errors import ConfigurationError
 
-SERVERS: Final = "bootstrap.servers"
-OURS: Final = (
+SERVERS_OPTION: Final = "bootstrap.servers"
+RESERVED_OPTIONS: Final = (
     "enable.auto.commit",
     "enable.auto.offset.store",
     "enable.idempotence",
@@ -17,15 +17,14 @@ OURS: Final = (
     "group.id",
     "isolation.level",
 )
-"""Options on which it depends that nothing is lost: nobody else sets them."""
+"""Options that delivery guarantees depend on: only Shroff sets them."""
 _ADDRESSES: Final = re.compile(r"[^\s,/\\]+:\d+(,[^\s,/\\]+:\d+)*")
 
 
 def client_options(setting: str) -> dict[str, str]:
-    """The librdkafka options that a setting means: servers themselves, or a file with an option a
-    line.
+    """The librdkafka options of a setting: addresses of servers, or a file of options.
 
-    Lines that start with `#` are comments.
+    A file has one option a line; lines that start with `#` are comments.
 
     >>> client_options("kafka1:9092,kafka2:9092")
     {'bootstrap.servers': 'kafka1:9092,kafka2:9092'}
@@ -34,7 +33,7 @@ def client_options(setting: str) -> dict[str, str]:
         ConfigurationError: it is neither, or an option is wrong here; values are never repeated.
     """
     if _ADDRESSES.fullmatch(setting):
-        return {SERVERS: setting}
+        return {SERVERS_OPTION: setting}
     try:
         text = Path(setting).read_text("utf-8")
     except (OSError, ValueError):
@@ -44,9 +43,9 @@ def client_options(setting: str) -> dict[str, str]:
         ) from None
     lines = [line.strip() for line in text.splitlines()]
     options = dict(_option(line, setting) for line in lines if line and not line.startswith("#"))
-    if SERVERS not in options:
-        raise ConfigurationError(f"expected the option `{SERVERS}` in {setting}, got none.")
-    for name in OURS:
+    if SERVERS_OPTION not in options:
+        raise ConfigurationError(f"expected the option `{SERVERS_OPTION}` in {setting}, got none.")
+    for name in RESERVED_OPTIONS:
         if name in options:
             raise ConfigurationError(
                 f"option `{name}` in {setting} is not to be set: Shroff sets it. Remove it."

@@ -1,4 +1,4 @@
-"""The order of events of one payment: each is learned after those that were read before it."""
+"""The order of one payment's events: each is recorded after those that were read before it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,14 @@ from shroff.kafka.gate import Stopped
 
 
 class EventOrder:
-    """Lets the events of a payment that come from one topic run one after another; belongs to one
-    event loop.
-    """
+    """Runs the events of a payment from one topic one after another, on one event loop."""
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, str], asyncio.Future[bool]] = {}
 
     @asynccontextmanager
     async def turn(self, topic: str, payment_id: str) -> AsyncIterator[None]:
-        """Wait for earlier events of the same payment; raises `Stopped` where one of them was put
-        off.
-        """
+        """Wait for a payment's earlier events; raises `Stopped` if one of them was put off."""
         key = topic, canonical(payment_id)
         before, mine = self._last.get(key), asyncio.get_running_loop().create_future()
         self._last[key] = mine
@@ -35,7 +31,7 @@ class EventOrder:
             except Stopped:
                 raise
             except Exception:
-                # it is rejected, and what follows goes on
+                # the event is rejected, and those after it go on
                 put_off = False
                 raise
             put_off = False

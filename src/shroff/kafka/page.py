@@ -1,4 +1,4 @@
-"""What a consumer shows over HTTP: its figures for Prometheus, and its health."""
+"""A consumer's status over HTTP: its figures for Prometheus, and its health."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ from shroff.serve.operations.health import health
 from shroff.serve.router import Router
 from shroff.telemetry.registry import Registry
 
-_NOWHERE = "there is no such address: /metrics, /health/live and /health/ready are all there are."
+_NO_SUCH_ADDRESS = (
+    "there is no such address: /metrics, /health/live and /health/ready are all there are."
+)
 
 
 class StatusPage:
     """Answers `/metrics`, `/health/live` and `/health/ready`, and nothing else.
 
     Args:
-        gate: who may read figures; None lets everybody.
+        gate: who may read figures; None: everybody.
     """
 
     def __init__(self, scorer: Scorer, figures: Registry, gate: Gate | None) -> None:
         self._router = Router(
-            [native([metrics.scraped(figures), *health(scorer)])], gate, nowhere=_NOWHERE
+            [native([metrics.scraped(figures), *health(scorer)])], gate, nowhere=_NO_SUCH_ADDRESS
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,7 +42,7 @@ class StatusPage:
 
 @asynccontextmanager
 async def answered(page: StatusPage, listener: socket.socket) -> AsyncIterator[None]:
-    """Answer on a listening socket meanwhile."""
+    """Answer on a listening socket while inside."""
     config = uvicorn.Config(
         page,
         lifespan="off",

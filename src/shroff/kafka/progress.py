@@ -23,18 +23,19 @@ class Progress:
 
     def __init__(self) -> None:
         self.position: int | None = None
-        """The offset to commit, from which to read after a crash; None while no message is done."""
+        """The offset to commit, where reading resumes after a crash; None before the first is done.
+        """
         self._begun: deque[int] = deque()
         self._done: set[int] = set()
 
     @property
     def idle(self) -> bool:
-        """Whether every message that began is done."""
+        """Whether every begun message is done."""
         return not self._begun
 
     @property
     def left(self) -> int:
-        """How many messages began and are not done."""
+        """The number of begun messages that are not done."""
         return len(self._begun) - len(self._done)
 
     def begin(self, offset: int) -> None:
@@ -42,7 +43,7 @@ class Progress:
         self._begun.append(offset)
 
     def done(self, offset: int) -> None:
-        """End a message; one that did not begin here is ignored."""
+        """Finish a message; one that was not begun here is ignored."""
         begun = self._begun
         if not begun or offset < begun[0]:
             return

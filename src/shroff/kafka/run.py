@@ -22,7 +22,7 @@ from shroff.serve.server import Service, listen, url_of
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """Where figures and health are shown over HTTP; port 0 takes a free one."""
+    """The address of the status page; port 0 takes a free one."""
 
     port: int
     host: str = "127.0.0.1"
@@ -40,20 +40,20 @@ def consume(
     shown: Shown | None = None,
     joined: Callable[[str | None], None] = lambda url: None,
 ) -> dict[str, object]:
-    """Decide the payments of a topic until SIGTERM or SIGINT; then finish what was begun.
+    """Decide a topic's payments until SIGTERM or SIGINT, then drain.
 
     Args:
-        service: what decides; its keys guard what is shown.
-        group: the consumer group, under whose name Kafka keeps how far was read.
-        in_flight: how many messages of a topic may be in flight at once.
-        until_end: stop when everything was read that is there.
-        patience: seconds that a result or label waits for its payment.
-        label_source: who says what the topic of labels holds; by default the name of the topic.
-        shown: where figures and health are shown; by default nowhere.
-        joined: called once payments are about to be read, with the URL of what is shown.
+        service: what decides; its keys guard the status page.
+        group: the consumer group, under whose name Kafka keeps offsets.
+        in_flight: most messages of a topic in flight at once.
+        until_end: stop at the end of the topics.
+        patience: seconds that a result or label may wait for its payment.
+        label_source: the source of the labels; by default the name of their topic.
+        shown: the address of the status page; by default there is none.
+        joined: called before the first message is read, with the URL of the status page.
 
     Returns:
-        What was done, in numbers, and how fast.
+        The numbers of messages by outcome, and the rate.
 
     Raises:
         BundleError: the bundle is incomplete or altered.
@@ -85,7 +85,7 @@ def consume(
         stack.callback(scorer.close)
         stack.callback(scorer.leave)
         scorer.start()
-        settle()  # a member of the group that is busy would keep the others waiting
+        settle()  # a busy member of the group would keep the others waiting
         consumer.join()
         with asyncio.Runner(loop_factory=_loop) as runner:
             runner.run(_run(consumer, background, page, partial(joined, said)))
@@ -95,7 +95,7 @@ def consume(
 def _page(
     shown: Shown | None, page: StatusPage, stack: ExitStack
 ) -> tuple[AbstractAsyncContextManager[None], str | None]:
-    """What shows the page, and where."""
+    """The status page, and its URL."""
     if shown is None:
         return nullcontext(), None
     listener = stack.enter_context(listen(shown.host, shown.port, option="--metrics-port"))
@@ -114,7 +114,7 @@ async def _run(
         running = asyncio.create_task(consumer.run())
         beside = [asyncio.create_task(background.watch()), asyncio.create_task(background.beat())]
         await asyncio.sleep(0)
-        # a thread that is not the main one, or Windows, has no signals to handle
+        # other threads than the main one, and Windows, have no signals to handle
         with suppress(NotImplementedError, RuntimeError, ValueError):
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, consumer.stop)

@@ -4,8 +4,8 @@ Reads and writes entries in SQLite or PostgreSQL; times are microseconds since t
 thread commits whatever waits as one group, so that many payments share one sync of the disk.
 
 Promises that records are numbered without gaps, each with a SHA-256 over itself and the one before,
-so that a change is seen; and that an entry that cannot be made durable is refused, together with
-everything behind it.
+so that changes are detected; and that an entry that cannot be made durable is refused, together
+with all entries queued after it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is answered and what is kept: the JSON of a decision and of the ledger's records."""
+"""The JSON of an answer, and of the ledger's records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ encode: Final = msgspec.json.Encoder().encode
 
 
 class ModelName(msgspec.Struct, frozen=True, gc=False):
-    """Which model decided: the bundle's name and version."""
+    """The model that decided: the bundle's name and version."""
 
     name: Annotated[str, Meta(description="The detector, or what the bundle was called.")]
     version: Annotated[str, Meta(description="Names this very bundle.")]
@@ -86,11 +86,11 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
     """The ledger's body of a payment: enough to compute the decision again to the bit.
 
-    `payment` is the clean payment with `arrived` 0 (the entry itself knows), its amount converted
-    where it has a currency of its own (`Payment.rates` tells by which rates), `answer` the very
-    bytes answered. `lists` tells the lists it was decided by: the last edit they knew and the
-    moment for which they were made (`control.effective`); None where they were the policy's own.
-    `policy` is its version, that of the model where it is the model's own (in older records None).
+    `payment` is the clean payment with `arrived` 0 (the entry has it), its amount converted by the
+    rates that `Payment.rates` names if it has a currency of its own; `answer` is the answer's
+    bytes. `lists` identifies the lists that rules read, by their last edit and their time
+    (`control.effective`); None: the policy's own. `policy` is the policy's version, or the model's
+    for its own policy (None in older records).
     """
 
     payment: Raw
@@ -104,10 +104,9 @@ class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class LaterRecord(msgspec.Struct, frozen=True, gc=False):
-    """The ledger's body of a result (`value` is its name), and what that of a label begins with
-    (whether it was fraud).
+    """The body of a result (`value` is its name), and the first fields of a label's (its truth).
 
-    `at` is when it happened (microseconds since the epoch), where the sender told, and `source` who
+    `at` is when it happened (microseconds since the epoch), if the client said so, and `source` who
     says so.
     """
 
@@ -130,21 +129,20 @@ _later_record: Final = msgspec.json.Decoder(LaterRecord).decode
 
 
 def fingerprint(encoded: bytes) -> bytes:
-    """SHA-256 of a payload in its canonical form: the clean payment, or the record of a later
-    event, as JSON.
+    """SHA-256 of a payload's canonical JSON: the clean payment, or a later event's record.
 
-    Key order and white space of what came do not matter, because the clean form has its own.
+    Key order and white space of the request do not matter.
     """
     return sha256(encoded).digest()
 
 
 def stored_answer(entry: StoredEntry) -> bytes:
-    """The bytes that a stored payment was answered with."""
+    """The bytes of the answer to a stored payment."""
     return bytes(_answered(entry.body).answer)
 
 
 def require_same(first: bytes, second: bytes) -> None:
-    """Raise `PaymentConflict` when two payloads of one payment id have different fingerprints."""
+    """Raise `PaymentConflict` if two payloads of one payment id have different fingerprints."""
     if first != second:
         raise PaymentConflict(
             "this payment id came before with another payload; the first one counts. Give a new "

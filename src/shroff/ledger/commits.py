@@ -1,4 +1,4 @@
-"""Figures of the ledger's commits, kept by the writer's thread."""
+"""The figures of the ledger's commits, which the writer's thread keeps."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ from typing import Final
 
 from shroff.ledger.database import Head
 from shroff.telemetry.histogram import Histogram
-from shroff.telemetry.meter import SECONDS
+from shroff.telemetry.meter import DURATION_BOUNDS_NS
 
-_ENTRIES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+_GROUP_BOUNDS_ENTRIES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
 class Commits:
-    """Groups that were committed, by their number of entries and their time (nanoseconds), and
-    those that failed.
-    """
+    """Committed groups by their number of entries and their time (ns), and failed ones."""
 
     def __init__(self) -> None:
-        self.entries = Histogram(_ENTRIES)
-        self.seconds = Histogram(SECONDS)
+        self.entries = Histogram(_GROUP_BOUNDS_ENTRIES)
+        self.seconds = Histogram(DURATION_BOUNDS_NS)
         self.failed = 0
         self.end: Head | None = None
-        """The last record that is known to be durable; None before the ledger was open."""
+        """The last record known to be durable; None before the ledger is open."""
 
     def done(self, entries: int, nanoseconds: int) -> None:
-        """Count a group that is durable."""
+        """Count a durable group."""
         self.entries.add(entries)
         self.seconds.add(nanoseconds)

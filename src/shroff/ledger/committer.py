@@ -1,6 +1,4 @@
-"""Commits entries to the ledger's database, each chained to the one before it, one transaction a
-group.
-"""
+"""Commits groups of entries, one transaction a group, each entry chained to the one before."""
 
 from __future__ import annotations
 
@@ -14,10 +12,10 @@ from shroff.ledger.commits import Commits
 from shroff.ledger.database import (
     HEAD,
     HEAD_QUERY,
-    LABELS,
-    PAYMENTS,
+    IS_LABEL,
+    IS_PAYMENT,
+    IS_RESULT,
     RECORDS,
-    RESULTS,
     Backend,
     Head,
     prepare,
@@ -26,8 +24,8 @@ from shroff.ledger.durable import Outcome
 from shroff.ledger.record import COLUMNS, Entry, key_of, link
 from shroff.ledger.statements import Cursor, Statement, commit, cursor, hang_up, rollback
 
-_LAST = ("seq", "chain")
-_BEFORE = ("seq_before", "chain_before")
+_HEAD_COLUMNS = ("seq", "chain")
+_HEAD_BEFORE_PARAMETERS = ("seq_before", "chain_before")
 
 _Row = tuple[int, str, str, int, int, bytes, bytes, bytes]
 
@@ -37,8 +35,7 @@ class _Moved(Exception):
 
 
 class Committer:
-    """Commits groups of entries over one connection; after an error, `disconnect` it: the next has
-    a new one.
+    """Commits groups of entries over one connection; `disconnect` it after an error.
 
     `error` is the base of the driver's errors.
     """
@@ -48,14 +45,17 @@ class Committer:
         self._commits = commits
         self._connection: Connection | None = None
         self.undecided: tuple[Head, list[Outcome]] | None = None
-        """The head and the outcomes of a commit whose answer was lost: it may be durable."""
+        """The head and outcomes of a commit whose answer was lost, and which may be durable."""
         engine = database.engine
         self._insert = Statement(engine, RECORDS.insert(), COLUMNS)
-        moved = HEAD.update().values({name: bindparam(name) for name in _LAST})
+        moved = HEAD.update().values({name: bindparam(name) for name in _HEAD_COLUMNS})
         known = [
-            HEAD.c[name] == bindparam(before) for name, before in zip(_LAST, _BEFORE, strict=True)
+            HEAD.c[name] == bindparam(before)
+            for name, before in zip(_HEAD_COLUMNS, _HEAD_BEFORE_PARAMETERS, strict=True)
         ]
-        self._move_head = Statement(engine, moved.where(*known), (*_LAST, *_BEFORE))
+        self._move_head = Statement(
+            engine, moved.where(*known), (*_HEAD_COLUMNS, *_HEAD_BEFORE_PARAMETERS)
+        )
         self._read_head = Statement(engine, HEAD_QUERY)
         driver = engine.dialect.loaded_dbapi
         self.error: type[Exception] = driver.Error
@@ -63,7 +63,7 @@ class Committer:
 
     @property
     def end(self) -> Head:
-        """The last record that is known to be durable."""
+        """The last record known to be durable."""
         return self._commits.end or Head(0, b"")
 
     def prepare(self) -> None:
@@ -71,8 +71,7 @@ class Committer:
         self._commits.end = prepare(self._database, self._connected())
 
     def commit(self, entries: Sequence[Entry]) -> list[Outcome]:
-        """Commit entries, also none, to see whether the ledger can be written; raises the driver's
-        errors as they are.
+        """Commit entries, or none, to test whether the ledger can be written; raises driver errors.
 
         Raises:
             LedgerUnavailable: another program wrote into the tables, or the database was replaced.
@@ -84,23 +83,22 @@ class Committer:
         try:
             return self._transact(entries, sift=True)
         except (self._integrity, _Moved):
-            # `from None`: PostgreSQL's text repeats the value
+            # `from None`: PostgreSQL's text repeats values
             raise LedgerUnavailable(
                 "another program wrote into the ledger's tables: check the ledger with `verify()`."
             ) from None
 
     def _transact(self, entries: Sequence[Entry], *, sift: bool) -> list[Outcome]:
-        """Write the entries after the last durable record; with `sift`, without those already
-        there.
+        """Write entries after the last durable record; `sift` skips those already written.
 
         Raises:
-            _Moved: without `sift`, when it is not the one that is known.
+            _Moved: without `sift`, if that record is not the known one.
         """
         self._database.present()
         connection = self._connected()
         statements = cursor(connection)
         statements.execute(self._database.turn)
-        # a sole writer knows its head, and replacing it below verifies that
+        # a sole writer knows its head, and the update below verifies it
         last = self.end if self._database.alone and not sift else self._last(statements)
         outcomes: list[Outcome] = _conflicts(connection, entries) if sift else [None] * len(entries)
         rows = _chained(
@@ -110,7 +108,7 @@ class Committer:
         if rows:
             statements.executemany(self._insert.text, [self._insert.bind(row) for row in rows])
             last = Head(rows[-1][0], rows[-1][-1])
-        # also without new rows, to see that the ledger can be written
+        # even without new rows, to test that the ledger can be written
         statements.execute(self._move_head.text, self._move_head.bind((*last, *before)))
         if statements.rowcount != 1:
             raise _Moved
@@ -127,7 +125,7 @@ class Committer:
                 "was replaced while in use; restore it, or restart to go on from what is there."
             )
         if self._database.alone and last != self.end:
-            # the features of this process miss what another one wrote
+            # another process wrote records that this process's features lack
             raise LedgerUnavailable(
                 f"another process wrote record {last.seq} of this ledger, and a SQLite ledger has "
                 "one writer: stop that process, and restart this one."
@@ -142,7 +140,7 @@ class Committer:
             if not self._landed(last, outcomes):
                 raise
         try:
-            # what went into a file that was moved or deleted is not durable
+            # a commit to a file that was moved or deleted is not durable
             self._database.kept()
         except LedgerUnavailable:
             self.undecided = last, outcomes
@@ -150,7 +148,7 @@ class Committer:
         self._commits.end = last
 
     def _landed(self, last: Head, outcomes: list[Outcome]) -> bool:
-        """Whether a commit was done although its answer was lost on the way."""
+        """Whether a commit succeeded although its answer was lost."""
         try:
             return self.has(last)
         except SQLAlchemyError:
@@ -160,7 +158,7 @@ class Committer:
             self.disconnect()
 
     def has(self, last: Head) -> bool:
-        """Whether a record is in the ledger as it was (0: the empty one, which all have been)."""
+        """Whether the ledger has a record unchanged (0: the empty ledger, which it always has)."""
         self._database.present()
         chain = select(RECORDS.c.chain).where(RECORDS.c.seq == last.seq)
         connection = self._connected()
@@ -200,14 +198,14 @@ def _chained(last: Head, entries: Iterable[Entry]) -> list[_Row]:
 
 
 def _conflicts(connection: Connection, entries: Sequence[Entry]) -> list[Outcome]:
-    """`PaymentConflict` for each entry that the ledger, or an entry before it, already has."""
+    """`PaymentConflict` for each entry that the ledger, or an entry before it, has already."""
     known = select(RECORDS.c.kind, RECORDS.c.payment_id, RECORDS.c.digest).where(
         RECORDS.c.payment_id.in_({entry.payment_id for entry in entries})
     )
     # one query for each index
     taken = {
         key_of(*row)
-        for only in (PAYMENTS, RESULTS, LABELS)
+        for only in (IS_PAYMENT, IS_RESULT, IS_LABEL)
         for row in connection.execute(known.where(only))
     }
     outcomes: list[Outcome] = []

@@ -32,14 +32,14 @@ from shroff.ledger.sqlite import SQLite
 
 FORMAT_VERSION = 3
 _PREVIOUS_FORMAT_VERSION = 2
-"""A format that is brought to this one where it is."""
+"""The format that is migrated in place."""
 
 METADATA = MetaData()
-# spelt out, not bound: a partial index serves only a query that repeats its condition
-PAYMENTS = text("kind = 'payment'")
-RESULTS = text("kind <> 'payment' AND kind <> 'label'")
-LABELS = text("kind = 'label'")
-STARTS = text("kind = 'start'")
+# literal, not bound: a partial index serves only a query that repeats its condition
+IS_PAYMENT = text("kind = 'payment'")
+IS_RESULT = text("kind <> 'payment' AND kind <> 'label'")
+IS_LABEL = text("kind = 'label'")
+IS_START = text("kind = 'start'")
 
 RECORDS = Table(
     "shroff_ledger",
@@ -60,31 +60,33 @@ Index(
     "shroff_ledger_payment",
     RECORDS.c.payment_id,
     unique=True,
-    sqlite_where=PAYMENTS,
-    postgresql_where=PAYMENTS,
+    sqlite_where=IS_PAYMENT,
+    postgresql_where=IS_PAYMENT,
 )
-# indexes of their own: results and labels would make that of the hot look-up three times as large
-_RESULTS = Index(
+# separate indexes: results and labels would triple the size of the hot look-up's index
+_RESULT_INDEX = Index(
     "shroff_ledger_later",
     RECORDS.c.payment_id,
     RECORDS.c.kind,
     unique=True,
-    sqlite_where=RESULTS,
-    postgresql_where=RESULTS,
+    sqlite_where=IS_RESULT,
+    postgresql_where=IS_RESULT,
 )
-_LABELS = Index(
+_LABEL_INDEX = Index(
     "shroff_ledger_label",
     RECORDS.c.payment_id,
     RECORDS.c.digest,
     unique=True,
-    sqlite_where=LABELS,
-    postgresql_where=LABELS,
+    sqlite_where=IS_LABEL,
+    postgresql_where=IS_LABEL,
 )
-# the last start is looked for among millions of others
-_STARTS = Index("shroff_ledger_start", RECORDS.c.seq, sqlite_where=STARTS, postgresql_where=STARTS)
+# finds the last start among millions of records
+_START_INDEX = Index(
+    "shroff_ledger_start", RECORDS.c.seq, sqlite_where=IS_START, postgresql_where=IS_START
+)
 
-# one row: the last record, written in the transaction that writes the record, so that a record
-# missing from the end is seen too
+# one row: the last record, updated in the record's own transaction, so that a record removed from
+# the end is detected too
 HEAD = Table(
     "shroff_ledger_head",
     METADATA,
@@ -94,7 +96,7 @@ HEAD = Table(
     Column("chain", LargeBinary, nullable=False),
 )
 
-# one row: what is kept for this ledger elsewhere is kept under this name
+# one row: the name under which others, such as the spool, keep what belongs to this ledger
 IDENTITY = Table(
     "shroff_ledger_identity",
     METADATA,
@@ -102,13 +104,13 @@ IDENTITY = Table(
     Column("name", Text, nullable=False),
 )
 
-_ADVICE = {
+_ADVICE_BY_VERSION = {
     _PREVIOUS_FORMAT_VERSION: "`shroff serve` and `shroff consume` convert it when they start."
 }
-_OTHER = "use the release that wrote it."
-_OWN_FAULT = {"OperationalError", "InterfaceError", "InternalError"}
+_DEFAULT_ADVICE = "use the release that wrote it."
+_DATABASE_FAULTS = {"OperationalError", "InterfaceError", "InternalError"}
 
-# spelt out, so that it has no parameters
+# literal, so that it has no parameters
 HEAD_QUERY = select(HEAD.c.seq, HEAD.c.chain).where(text(f"version = {FORMAT_VERSION}"))
 
 
@@ -119,54 +121,48 @@ class Head(NamedTuple):
     chain: bytes
 
     def __str__(self) -> str:
-        """As it can be noted elsewhere, see `Noted`."""
+        """The form to note elsewhere, see `Noted`."""
         return f"{self.seq}:{self.chain.hex()}"
 
 
 class Backend(Protocol):
-    """What the ledger asks of a database."""
+    """The operations that the ledger needs of a database."""
 
     engine: Engine
     alone: bool
-    """Whether the ledger that claimed it is the only writer, in this or any other process."""
+    """Whether its claim makes this ledger the only writer, in any process."""
     turn: str
-    """The statement at the start of a transaction that shuts out every other writer until it ends.
-    """
+    """The statement that begins a transaction and locks out all other writers until its end."""
 
     def claim(self) -> None:
-        """Become the only writer where the database allows only one, else raise
-        `LedgerUnavailable`.
-        """
+        """Become the only writer if the database allows one only; else `LedgerUnavailable`."""
 
     def release(self) -> None:
         """Let another process write."""
 
     def present(self) -> None:
-        """Raise `LedgerUnavailable` when what was opened is no longer there."""
+        """Raise `LedgerUnavailable` if the opened database is gone."""
 
     def kept(self) -> None:
-        """Raise `LedgerUnavailable` when what was committed cannot be found any more; for the
-        thread that writes.
-        """
+        """Raise `LedgerUnavailable` if what was committed is gone; for the writer's thread."""
 
     def writable(self) -> Connection:
-        """A connection whose commit returns only when the disk has the data."""
+        """A connection whose commits return once the data is on disk."""
 
     def copied(self, file: Path) -> AbstractContextManager[Backend]:
-        """A copy of the ledger as it is now, which gets its name once it was checked.
+        """A copy of the ledger, which gets its name once it is verified.
 
         Raises:
-            ConfigurationError: another program makes copies of this database, or the file is there
-                already.
+            ConfigurationError: another program copies this kind of database, or the file exists.
             LedgerUnavailable: it cannot be read, or the copy cannot be written.
         """
 
     def hurry(self, connection: Connection, seconds: float) -> None:
-        """Let the connection fail when the database is silent for so long."""
+        """Make the connection fail if the database is silent for so long."""
 
 
 def backend(url: str) -> Backend:
-    """The database that a URL names.
+    """The backend of a URL.
 
     Raises:
         ConfigurationError: the URL is not of a form the ledger can use.
@@ -184,9 +180,7 @@ def backend(url: str) -> Backend:
 
 @contextmanager
 def unavailable(doing: str, error: type[Exception] = SQLAlchemyError) -> Iterator[None]:
-    """Turn every error of the database, or of its driver, into one `LedgerUnavailable` that names
-    only its kind.
-    """
+    """Turn any error of the database or its driver into `LedgerUnavailable`, by its kind alone."""
     try:
         yield
     except (SQLAlchemyError, error) as caught:
@@ -196,23 +190,23 @@ def unavailable(doing: str, error: type[Exception] = SQLAlchemyError) -> Iterato
 
 
 def failure(error: BaseException) -> type[LedgerUnavailable]:
-    """`LedgerAway` where a database failed by itself, and not because of what it was asked.
+    """`LedgerAway` if the database failed by itself, not because of the statement.
 
     >>> from sqlite3 import OperationalError
     >>> failure(ConnectionError()), failure(OperationalError())
     (<class 'shroff.errors.LedgerUnavailable'>, <class 'shroff.errors.LedgerAway'>)
     """
     cause = getattr(error, "orig", None) or error
-    # the names that PEP 249 gives them in every driver
+    # the names that PEP 249 fixes for every driver
     return (
         LedgerAway
-        if _OWN_FAULT.intersection(kind.__name__ for kind in type(cause).__mro__)
+        if _DATABASE_FAULTS.intersection(kind.__name__ for kind in type(cause).__mro__)
         else LedgerUnavailable
     )
 
 
 def reason(error: BaseException) -> str:
-    """The name of a database error; its text could hold a payload.
+    """The class name of a database error: its text could hold a payload.
 
     >>> reason(ValueError("4111111111111111"))
     'ValueError'
@@ -244,14 +238,14 @@ def prepare(database: Backend, connection: Connection) -> Head:
 
 
 def identity(database: Backend) -> str:
-    """The random name that the ledger was given when it was first opened for writing."""
+    """The random name that the ledger got when it was first opened for writing."""
     with unavailable("read the ledger's name"), database.engine.connect() as connection:
         name: str = connection.scalars(select(IDENTITY.c.name)).one()
     return name
 
 
 def renew_identity(database: Backend, before: str) -> str:
-    """Give the ledger another name, unless another process has done so already."""
+    """Give the ledger a new name, unless another process has done so already."""
     with (
         unavailable("name the ledger anew"),
         database.engine.connect() as connection,
@@ -266,18 +260,18 @@ def renew_identity(database: Backend, before: str) -> str:
 
 
 def _convert(connection: Connection) -> None:
-    """Give a ledger of the format before the indexes of this one; its records stay as they are."""
+    """Give a ledger of the previous format the indexes of this one; records stay unchanged."""
     if connection.dialect.name == "postgresql":
-        # a long ledger takes longer than a payment may wait
+        # a long ledger takes longer than the timeout of a payment
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-    _RESULTS.drop(connection)
-    for index in (_RESULTS, _LABELS, _STARTS):
+    _RESULT_INDEX.drop(connection)
+    for index in (_RESULT_INDEX, _LABEL_INDEX, _START_INDEX):
         index.create(connection)
     connection.execute(HEAD.update().values(version=FORMAT_VERSION))
 
 
 def head(connection: Connection) -> Head:
-    """The last record, as the database has it.
+    """The last record in the database.
 
     Raises:
         ConfigurationError: the ledger has a format that this release does not know.
@@ -286,6 +280,6 @@ def head(connection: Connection) -> Head:
     if version != FORMAT_VERSION:
         raise ConfigurationError(
             f"expected a ledger of format {FORMAT_VERSION}, got format {version}: "
-            f"{_ADVICE.get(version, _OTHER)}"
+            f"{_ADVICE_BY_VERSION.get(version, _DEFAULT_ADVICE)}"
         )
     return Head(*last)

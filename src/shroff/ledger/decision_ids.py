@@ -8,15 +8,15 @@ from itertools import chain
 from typing import Final
 
 _MILLISECOND_US = 1_000
-_STEPS_PER_MILLISECOND = 4_096  # what 12 bits can count
-_DRAW = struct.Struct("512Q")
+_STEPS_PER_MILLISECOND = 4_096  # the range of 12 bits
+_RANDOM_FORMAT = struct.Struct("512Q")
 
 
 def _draw() -> tuple[int, ...]:
-    return _DRAW.unpack(os.urandom(_DRAW.size))
+    return _RANDOM_FORMAT.unpack(os.urandom(_RANDOM_FORMAT.size))
 
 
-# drawn many at once: each call of the system costs as much as fifty ids
+# drawn many at a time: a system call costs as much as fifty ids
 _RANDOM: Final = chain.from_iterable(iter(_draw, ()))
 
 

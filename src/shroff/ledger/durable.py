@@ -1,8 +1,7 @@
-"""The words for "durable or not": what becomes of an entry or a payment, the callback that gets it,
-those who wait.
+"""The vocabulary of durability: the outcome of an entry, its callback, and the waiters.
 
-The ledger calls back when an entry is durable; the scorer passes the outcome on to everybody who
-waits for that payment or event.
+The ledger calls back once an entry is durable; the scorer passes the outcome on to all waiters of
+that payment or event.
 """
 
 from __future__ import annotations
@@ -13,19 +12,16 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 Outcome = Exception | None
-"""What becomes of an entry of the ledger: None once it is durable, else `PaymentConflict` or
-`LedgerUnavailable`.
+"""What becomes of an entry: None once it is durable, else the error.
+
+The error is `PaymentConflict` or `LedgerUnavailable`.
 """
 OnDurable = Callable[[T | Exception], None]
-"""A callback that is called once: with what is durable, or with the error; it must be quick and
-must not raise.
-"""
+"""Called once, with what is durable or with the error; must be quick and must not raise."""
 
 
 def resolving(future: asyncio.Future[T]) -> OnDurable[T]:
-    """The callback for a coroutine that awaits a future; the coroutine may be cancelled
-    meanwhile.
-    """
+    """The callback for a coroutine that awaits a future, and may be cancelled meanwhile."""
 
     def on_durable(outcome: T | Exception) -> None:
         if future.done():
@@ -39,7 +35,7 @@ def resolving(future: asyncio.Future[T]) -> OnDurable[T]:
 
 
 class Waiters(Generic[T]):
-    """Everybody who waits for one outcome; each can give up without the others noticing."""
+    """All waiters for one outcome; each can give up without affecting the others."""
 
     __slots__ = ("_callbacks",)
 
@@ -51,12 +47,12 @@ class Waiters(Generic[T]):
         self._callbacks.append(on_durable)
 
     def join(self) -> asyncio.Future[T]:
-        """Add a future, to be awaited."""
+        """Add a future to await."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self.add(resolving(future))
         return future
 
     def resolve(self, outcome: T | Exception) -> None:
-        """Give everybody the outcome, in the order in which they came."""
+        """Give all waiters the outcome, in the order in which they joined."""
         for on_durable in self._callbacks:
             on_durable(outcome)

@@ -1,10 +1,9 @@
-"""The failover: entries go to the spool while the ledger's database is away, and to the database
-when it is back.
+"""The failover: while the ledger's database is away, entries go to the spool, and later back.
 
-While it is active, the writer's thread puts entries into the spool, and a thread of the failover's
-own brings them to the database as soon as it answers. Only one of the two threads uses the database
-at any time. The last entries go there under the lock that the writer's thread needs: so everything
-from the spool is in the ledger before anything newer.
+While it is active, the writer's thread writes entries to the spool, and the failover's own thread
+drains the spool into the database once that answers. Only one of the two threads uses the database
+at any time. The last entries are drained under the lock that the writer's thread needs, so that all
+of the spool is in the ledger before anything newer.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ Find = Callable[[str, Kind], StoredEntry | None]
 
 
 class Spooled(NamedTuple):
-    """What waits in the spool for the ledger's database."""
+    """The contents of the spool."""
 
     entries: int
     bytes: int
@@ -40,14 +39,14 @@ class Failover:
     """Takes entries while the ledger's database is away.
 
     Args:
-        commit: writes entries into the ledger; only the failover's thread calls it while the
-            failover is active.
-        find: looks into the ledger.
+        commit: writes entries into the ledger; while the failover is active, only its thread calls
+            it.
+        find: looks up a record in the ledger.
     """
 
     def __init__(self, spool: Spool, *, commit: Commit, find: Find, max_group: int) -> None:
         self.active = False
-        """Whether entries go to the spool; it changes under a lock."""
+        """Whether entries go to the spool; changes under a lock."""
         self._spool = spool
         self._commit = commit
         self._find = find
@@ -62,25 +61,25 @@ class Failover:
         self._thread: Thread | None = None
 
     def remember(self, keys: Iterable[tuple[str, Kind]]) -> None:
-        """Note all events that the ledger has when it is opened, by payment id and kind."""
+        """Remember all events in the ledger when it is opened, by payment id and kind."""
         self._seen = Seen(starmap(seen_as, keys))
 
     def note(self, entries: Iterable[Entry]) -> None:
-        """Note durable entries, so that nobody takes them for new while the database is away."""
+        """Remember durable entries, so that they do not count as new while the database is away."""
         for entry in entries:
             self._seen.add(seen_as(entry.payment_id, entry.kind))
 
     def may_have(self, payment_id: str, kind: Kind) -> bool:
-        """Whether the ledger may have it, as far as this process has seen."""
+        """Whether the ledger may have an event, as far as this process has seen."""
         return self._seen.may_have(seen_as(payment_id, kind))
 
     @property
     def waiting(self) -> Spooled:
-        """How much waits in the spool."""
+        """The size of the spool's contents."""
         return Spooled(len(self._entries) - self._drained, self._spool.size)
 
     def recover(self, belongs: Callable[[Head], bool]) -> None:
-        """Write into the ledger the entries that earlier processes left in the spool.
+        """Write entries that earlier processes left in the spool into the ledger.
 
         Raises:
             LedgerUnavailable: the database does not answer.
@@ -101,7 +100,7 @@ class Failover:
                 )
 
     def begin(self, last: Head, reason: str) -> None:
-        """Send entries to the spool from now on; `last` is the last known record of the ledger."""
+        """Write entries to the spool from now on; `last` is the ledger's last known record."""
         with self._lock:
             self._last = last
             self.active = True
@@ -115,7 +114,7 @@ class Failover:
         self._thread.start()
 
     def take(self, entries: Sequence[Entry]) -> list[Outcome] | None:
-        """Make entries durable in the spool; None when the failover is not active.
+        """Make entries durable in the spool; None if the failover is not active.
 
         Raises:
             LedgerUnavailable: the spool is full, or cannot be written.
@@ -144,17 +143,13 @@ class Failover:
             return outcomes
 
     def find(self, payment_id: str, kind: Kind) -> StoredEntry | None:
-        """What the spool has; ask this before `active`, and the ledger after both. Its record has
-        no number yet: 0.
-        """
+        """The spool's record, numbered 0. Call it before `active`, and read the ledger after."""
         if kind == "label":
             return next(iter(self.labels(payment_id)), None)
         return self._known.get(key_of(kind, payment_id, b""))
 
     def labels(self, payment_id: str) -> list[StoredEntry]:
-        """The labels of a payment that the spool has; all there are, for it takes none of a payment
-        that has others.
-        """
+        """All labels of a payment, if the spool has any: it takes none of payments with others."""
         return [
             entry
             for entry in list(self._known.values())
@@ -162,7 +157,7 @@ class Failover:
         ]
 
     def stop(self) -> None:
-        """Stop draining; entries in the spool stay there for the next start."""
+        """Stop draining; the next start recovers entries left in the spool."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
@@ -184,18 +179,16 @@ class Failover:
                     )
 
     def _bring_some(self) -> bool:
-        """Write one group into the ledger; true when that was the last one and the failover is
-        over.
-        """
+        """Write one group into the ledger; true if it was the last, which ends the failover."""
         if len(self._entries) - self._drained > self._max_group:
             self._bring(self._entries[self._drained : self._drained + self._max_group])
             self._drained += self._max_group
             return False
         with self._lock:
-            # also when nothing waits: the database must have answered before it is used again
+            # even if nothing waits: the database must have answered before it is used again
             self._bring(self._entries[self._drained :])
             number = len(self._entries)
-            # in this order: see `find`
+            # the order matters, see `find`
             self.active = False
             self._entries, self._drained, self._known = [], 0, {}
             self._spool.clear()
@@ -207,10 +200,10 @@ class Failover:
         return True
 
     def _bring(self, entries: Sequence[Entry]) -> None:
-        """Write entries into the ledger; records that it has already stay as they are."""
+        """Write entries into the ledger, except those that it has already."""
         for entry, outcome in zip(entries, self._commit(entries), strict=True):
             if outcome is None or entry.kind == "label":
-                # of labels only the very same is refused
+                # a label conflicts only with the very same label
                 continue
             if not _same(entry, self._find(entry.payment_id, entry.kind)):
                 _log.error(
@@ -239,7 +232,7 @@ def _unnumbered(entry: Entry) -> StoredEntry:
 
 
 def _same(entry: Entry, stored: StoredEntry | None) -> bool:
-    """Whether the ledger has this very entry, because a commit succeeded whose answer was lost."""
+    """Whether the ledger has this very entry, by a commit whose answer was lost."""
     if stored is None:
         return False
     return (entry.arrived, entry.time, entry.digest, entry.body) == (

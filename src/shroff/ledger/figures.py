@@ -1,6 +1,4 @@
-"""The ledger's figures: what waits for the disk, what the spool holds, how large and slow commits
-are.
-"""
+"""The ledger's figures: the queue, the spool, and the size and time of commits."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ COMMIT: Final = HistogramFamily(
 
 
 def figures(ledger: Ledger) -> Iterator[Figure]:
-    """The figures of a ledger as they are now."""
+    """The figures of a ledger now."""
     commits, spooled = ledger.commits, ledger.spooled
     yield FAILURES.of({("ledger",): commits.failed})
     yield QUEUE.single(ledger.queued)

@@ -1,4 +1,4 @@
-"""How entries lie in the spool's file: one frame a write, known by its length and checksum."""
+"""The format of the spool's file: one frame per write, with length and checksum."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ import msgspec
 from shroff.ledger.record import Entry
 
 _MAGIC: Final = b"shr\x01"
-_START: Final = struct.Struct(">4sII")  # magic, length and CRC-32 of what follows
+_FRAME_HEADER: Final = struct.Struct(">4sII")  # magic, length and CRC-32 of what follows
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
-    """Entries that were synced together; `seq` and `chain` are those of the last known record of
-    their ledger.
-    """
+    """Entries synced together; `seq` and `chain`: the ledger's last known record."""
 
     seq: int
     chain: bytes
@@ -30,10 +28,10 @@ _decode: Final = msgspec.msgpack.Decoder(Frame).decode
 
 
 class Found(NamedTuple):
-    """What a spool's file holds.
+    """The contents of a spool's file.
 
-    `torn` bytes at its end are the beginning of a frame that a crash cut off. `damaged` bytes are
-    anything else: a frame follows them, so they were whole once, or they never were of a frame.
+    `torn` bytes at the end begin a frame that a crash cut off. `damaged` bytes are all others
+    outside frames: a frame follows them, or they never began one.
     """
 
     frames: list[Frame]
@@ -48,7 +46,7 @@ def frame(seq: int, chain: bytes, entries: Sequence[Entry]) -> bytes:
     (49, Found(frames=[Frame(seq=0, chain=b'...', entries=[])], torn=3, damaged=0))
     """
     body = _encode(Frame(seq, chain, list(entries)))
-    return _START.pack(_MAGIC, len(body), crc32(body)) + body
+    return _FRAME_HEADER.pack(_MAGIC, len(body), crc32(body)) + body
 
 
 def read(data: bytes) -> Found:
@@ -58,7 +56,7 @@ def read(data: bytes) -> Found:
     while (at := data.find(_MAGIC, at)) >= 0:
         found = _frame_at(data, at)
         if found is None:
-            # these four bytes can be those of a payload too
+            # a payload can contain these four bytes too
             at += 1
             continue
         damaged += at - good
@@ -71,11 +69,11 @@ def read(data: bytes) -> Found:
 
 
 def _frame_at(data: bytes, at: int) -> tuple[Frame, int] | None:
-    """The frame that begins there, and where it ends."""
-    body = at + _START.size
+    """The frame at an offset, and its end."""
+    body = at + _FRAME_HEADER.size
     if body > len(data):
         return None
-    _, length, checksum = _START.unpack_from(data, at)
+    _, length, checksum = _FRAME_HEADER.unpack_from(data, at)
     end = body + length
     if end > len(data) or crc32(memoryview(data)[body:end]) != checksum:
         return None

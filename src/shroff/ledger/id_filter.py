@@ -1,6 +1,4 @@
-"""A filter of ids: which events the ledger certainly lacks. Most look-ups are for events that are
-new.
-"""
+"""A filter of ids: which events the ledger certainly lacks. Most look-ups are for new events."""
 
 from __future__ import annotations
 
@@ -17,20 +15,19 @@ _WORD_MASK: Final = (1 << 64) - 1
 
 
 def _masks() -> tuple[int, ...]:
-    """Words with three bits each, of 4,096 in all."""
+    """4,096 words with three bits set in each."""
     draw = Random(0)
     return tuple(sum(1 << bit for bit in draw.sample(range(64), 3)) for _ in range(1 << 12))
 
 
-_MASKS: Final = _masks()
+_BIT_MASKS: Final = _masks()
 
 
 class _Filter:
-    """A Bloom filter for `capacity` ids, an id in three bits of each of two words: lets 2 of 1,000
-    unknown ids pass.
+    """A Bloom filter for `capacity` ids, three bits in each of two words; 0.2 % false positives.
 
-    Putze, Sanders and Singler, Cache-, Hash- and Space-Efficient Bloom Filters, 2007: few words to
-    look at, with masks made beforehand. Most unknown ids fail at the first word.
+    Putze, Sanders and Singler, Cache-, Hash- and Space-Efficient Bloom Filters, 2007: few memory
+    reads, precomputed masks. Most unknown ids fail at the first word.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -40,21 +37,21 @@ class _Filter:
 
     def add(self, hashed: int) -> None:
         words, size = self._words, self._size
-        words[hashed % size] |= _MASKS[hashed >> 52]
-        words[(hashed >> 20) % size] |= _MASKS[hashed >> 40 & 0xFFF]
+        words[hashed % size] |= _BIT_MASKS[hashed >> 52]
+        words[(hashed >> 20) % size] |= _BIT_MASKS[hashed >> 40 & 0xFFF]
         self.left -= 1
 
     def has(self, hashed: int) -> bool:
         words, size = self._words, self._size
-        mask = _MASKS[hashed >> 52]
+        mask = _BIT_MASKS[hashed >> 52]
         if words[hashed % size] & mask != mask:
             return False
-        mask = _MASKS[hashed >> 40 & 0xFFF]
+        mask = _BIT_MASKS[hashed >> 40 & 0xFFF]
         return words[(hashed >> 20) % size] & mask == mask
 
 
 def seen_as(payment_id: str, kind: Kind) -> str:
-    """What an event is known by: a payment by its id alone, which costs nothing.
+    """The key of an event; that of a payment is its id, which costs nothing to make.
 
     >>> seen_as("p1", "payment"), seen_as("p1", "label")
     ('p1', 'label p1')
@@ -63,7 +60,8 @@ def seen_as(payment_id: str, kind: Kind) -> str:
 
 
 class Seen:
-    """Every id ever added, and a few more: says "no" only where it is sure. 2 to 6 bytes an id.
+    """A growing Bloom filter: may say yes to an unknown id, never no to a known one; 2–6 bytes an
+    id.
 
     >>> seen = Seen(["p1"])
     >>> seen.may_have("p1"), seen.may_have("p2")
@@ -78,11 +76,11 @@ class Seen:
     def add(self, identifier: str) -> None:
         """Remember an id."""
         if not self._filters[-1].left:
-            # each filter holds twice as many, so few have to be asked
+            # each filter holds twice as many as the one before, so there are few
             self._filters.append(_Filter(_FIRST_FILTER_IDS << len(self._filters)))
         self._filters[-1].add(hash(identifier) & _WORD_MASK)
 
     def may_have(self, identifier: str) -> bool:
-        """Whether the id may have been added; certainly not when False."""
+        """Whether the id may have been added; False is certain."""
         hashed = hash(identifier) & _WORD_MASK
         return any(one.has(hashed) for one in self._filters)

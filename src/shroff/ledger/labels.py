@@ -1,8 +1,8 @@
 """The labels of a payment as a history: which source said what, and which label stands.
 
-A label is recorded each time a source says something else than it said last; what it says again is
-not. Minds change to and fro, so a label is one of its source's by a number, or by the `event` id
-that the sender gave: then it is recorded once, whatever came in between.
+A label is recorded when it differs from its source's last one. A source may return to an earlier
+opinion, so a label is identified by its number among its source's labels, or by the `event` id that
+the client gave: then it is recorded once, whatever came in between.
 """
 
 from __future__ import annotations
@@ -19,21 +19,19 @@ from shroff.ledger import StoredEntry
 from shroff.ledger.answer import Answer, LaterRecord, encode, fingerprint
 
 UNKEYED: Final = "unkeyed"
-"""The source of what comes to a service that asks for no keys."""
+"""The source of labels sent to a service without keys."""
 
 MAX_SOURCE_LABELS: Final = 100
-"""Labels of a payment by one source: all are read before one more is recorded, and shown with the
-decision.
-"""
+"""Labels of a payment by one source: each new one reads them all, and answers show them."""
 
 Rank = Callable[[str | None], int]
-"""How much a source is trusted: 0 the most."""
+"""The rank of a source: 0 is trusted most."""
 
 
 class LabelRecord(LaterRecord, frozen=True, gc=False):
-    """The ledger's body of a label: `source` says so, which the sender may call by a `note`.
+    """The ledger's body of a label of `source`; `note` is what the client calls itself.
 
-    `event` is the sender's id of it, or its number among those of its source.
+    `event` is the client's id of it, or its number among its source's labels.
     """
 
     note: str | None = None
@@ -71,9 +69,7 @@ class Said(msgspec.Struct, frozen=True, gc=False):
 
 
 class StoredDecision(Answer, frozen=True, gc=False, omit_defaults=True):
-    """The stored answer to a payment with its label history; both fields are absent where there is
-    no label.
-    """
+    """The stored answer to a payment with its labels; both fields are absent without labels."""
 
     fraud: Annotated[
         bool | None, Meta(description="Whether it was fraud, by the label that stands.")
@@ -87,14 +83,14 @@ _decode: Final = msgspec.json.Decoder(LabelRecord).decode
 
 
 class Labelled(msgspec.Struct, frozen=True, gc=False):
-    """A label as it is recorded, and when it arrived."""
+    """A recorded label, and its arrival."""
 
     record: LabelRecord
     arrived: int
 
 
 def history(entries: Iterable[StoredEntry]) -> list[Labelled]:
-    """Recorded labels of a payment in order of arrival."""
+    """The recorded labels of a payment in order of arrival."""
     found = [Labelled(_decode(entry.body), entry.arrived) for entry in entries]
     return sorted(found, key=lambda label: label.arrived)
 
@@ -113,11 +109,11 @@ def next_label(
     note: str | None,
     event: str | None,
 ) -> LabelRecord | None:
-    """The record of what a source says; None where it is recorded already.
+    """The record of a source's new label; None if it is recorded already.
 
     Raises:
         PaymentConflict: its `event` came before with another label.
-        BadPayment: the source has said as much of the payment as one can.
+        BadPayment: the source has sent its maximum of labels for the payment.
     """
     own = [label.record for label in labels if label.record.source == source]
     if event is None:
@@ -139,7 +135,7 @@ def next_label(
 
 
 def with_labels(answer: bytes, labels: Sequence[Labelled], rank: Rank) -> bytes:
-    """The bytes of a stored answer, with its labels appended where there are any."""
+    """The bytes of a stored answer, with its labels appended if there are any."""
     stands = standing(labels, rank)
     if stands is None:
         return answer

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from shroff.errors import ConfigurationError, LedgerAway
-from shroff.ledger.archive import FIRST, Archive
+from shroff.ledger.archive import GENESIS_HEAD, Archive
 from shroff.ledger.commits import Commits
 from shroff.ledger.database import Head, backend, identity, renew_identity
 from shroff.ledger.durable import OnDurable, Outcome, resolving
@@ -35,8 +35,8 @@ class Ledger(Archive):
     while another process writes it.
 
     While the database of a ledger in PostgreSQL is away, entries are made durable in the folder
-    `spool`, at most `spool_limit` bytes of them, and come to the ledger before anything newer when
-    it is back. A SQLite ledger is on this machine itself and has no use for it.
+    `spool`, at most `spool_limit` bytes, and written to the ledger before anything newer once it is
+    back. A SQLite ledger is on this machine and needs none.
 
     >>> from tempfile import TemporaryDirectory
     >>> entry = Entry(
@@ -72,19 +72,17 @@ class Ledger(Archive):
         self._finder = Finder(self._database)
         self.commits = Commits()
         self._writer: Writer | None = None
-        # with other writers, an id that nobody here has seen may be there all the same
+        # with other writers, the ledger may have ids that this process has not seen
         self._seen: Seen | None = None
         self._folder = None if self._database.alone or not spool_limit else spool
         self._spool_limit = spool_limit
         self._spool: Spool | None = None
         self._failover: Failover | None = None
         self.identity = ""
-        """A random name, the same for all processes that write this ledger; empty before it is
-        opened.
-        """
+        """A random name that all writers of this ledger share; empty before it is opened."""
 
     def open(self) -> None:
-        """Create the tables when they are missing and start writing.
+        """Create missing tables and start the writer.
 
         Raises:
             LedgerUnavailable: the database does not answer, or another process writes this SQLite
@@ -122,13 +120,13 @@ class Ledger(Archive):
 
     @property
     def spooled(self) -> Spooled | None:
-        """What waits in the spool; None while the database is there."""
+        """The contents of the spool; None while the database answers."""
         failover = self._failover
         return failover.waiting if failover is not None and failover.active else None
 
     @property
     def failure(self) -> str | None:
-        """Why entries are refused now; None when they are taken."""
+        """Why entries are refused now; None if they are accepted."""
         if self._queue.full:
             return f"{len(self._queue):,} entries already wait for the disk"
         failure = None if self._writer is None else self._writer.failure
@@ -144,13 +142,13 @@ class Ledger(Archive):
         thread.
 
         The writer's thread calls `on_durable` once: with None when the entry is on disk, with
-        `PaymentConflict` when the ledger already has this one (of results any, of labels the same),
-        with `LedgerUnavailable` when it could not be written. In that case everything queued behind
-        it is refused too, in order, and so is every new entry until all callbacks have run and
-        could undo. Only when a server is lost in the middle of a commit, and does not come back at
-        once, can a refused entry be on disk all the same: sent again it is found, and before
-        anything else is written `on_durable` is called once more, with None. It must be quick and
-        must not raise: that would stop the writer.
+        `PaymentConflict` if the ledger has this payment, a result of it, or this very label, with
+        `LedgerUnavailable` if it could not be written. In that case all entries queued after it are
+        refused too, in order, and so are new ones until all callbacks have run and undone what they
+        must. Only if a server is lost in the middle of a commit, and does not come back at once,
+        can a refused entry be on disk all the same: sent again it is found, and before anything
+        else is written `on_durable` is called once more, with None. The callback must be quick and
+        must not raise, which would stop the writer.
 
         Raises:
             LedgerUnavailable: the queue is full, the ledger is closed, or a failed commit is being
@@ -163,10 +161,9 @@ class Ledger(Archive):
     def append_all(
         self, entries: Sequence[tuple[Entry, OnDurable[None]]], loop: asyncio.AbstractEventLoop
     ) -> None:
-        """Queue some entries, all of them or none; each `on_durable` is called in the event loop,
-        in their order.
+        """Queue entries, all or none; each `on_durable` is called in the event loop, in order.
 
-        For the rest as `append`; one wake-up of the event loop per commit.
+        Otherwise as `append`, with one wake-up of the event loop per commit.
 
         Raises:
             LedgerUnavailable, BadPayment: as `append`.
@@ -176,7 +173,7 @@ class Ledger(Archive):
     async def write(self, entry: Entry) -> None:
         """Append an entry and wait until it is durable; one wake-up of the event loop per commit.
 
-        A coroutine that is cancelled while it waits does not take its entry back.
+        Cancelling the coroutine does not withdraw the entry.
 
         Raises:
             LedgerUnavailable, BadPayment: as `append`, and when the entry could not be written.
@@ -208,20 +205,20 @@ class Ledger(Archive):
         for queued in entries:
             check_entry(queued.entry)
             if self._seen is not None:
-                # before it is written: what is refused after all only costs a look-up
+                # before it is written: an id that is refused after all only costs a look-up
                 self._seen.add(seen_as(queued.entry.payment_id, queued.entry.kind))
         self._queue.put(entries)
 
     def find(
         self, payment_id: str, kind: Kind = "payment", *, presume_new: bool = False
     ) -> StoredEntry | None:
-        """The entry of this kind for a payment, or None: an index look-up, mostly not even that.
+        """The entry of this kind for a payment, or None: an index look-up, or only a filter's.
 
-        What waits in the spool has the number 0.
+        A record in the spool has the number 0.
 
         Args:
-            presume_new: while the database is away, take for new what this process has not seen. If
-                another has written it, that will come out when the entry is written.
+            presume_new: while the database is away, take what this process has not seen for new. If
+                another process has written it, the conflict shows when the entry is written.
 
         Raises:
             LedgerUnavailable: the database does not answer.
@@ -271,10 +268,9 @@ class Ledger(Archive):
         return self._finder.find(payment_id, kind)
 
     def entries(self, *, since: int | None = None, after: int = 0) -> Iterator[StoredEntry]:
-        """All records in ledger order, streamed; with `since` those that arrived then or later
-        (µs).
+        """All records in order, streamed; `since` keeps those that arrived then or later (µs).
 
-        With `after` only those behind the record of that number.
+        `after` keeps those after the record of that number.
 
         Records written after the call are not included.
 
@@ -288,11 +284,11 @@ class Ledger(Archive):
 
     @property
     def durable(self) -> Head:
-        """The last record that this process has seen in the database."""
-        return self.commits.end or FIRST
+        """The last record in the database that this process has seen."""
+        return self.commits.end or GENESIS_HEAD
 
     def renew_identity(self) -> None:
-        """Take another name: what is kept elsewhere under the one before is not of this ledger.
+        """Take a new name: what others keep under the old one is not this ledger's any more.
 
         Raises:
             LedgerUnavailable: the database does not answer.
@@ -300,7 +296,7 @@ class Ledger(Archive):
         self.identity = renew_identity(self._database, self.identity)
 
     def close(self) -> None:
-        """Commit what waits, stop writing and let another process write."""
+        """Commit what waits, stop the writer and let another process write."""
         self._seen = None
         if self._writer is not None:
             self._writer.stop()
@@ -309,9 +305,7 @@ class Ledger(Archive):
         self._finder.close()
 
     def _open_spool(self) -> None:
-        """Without a spool the ledger works too, until its database is away: so a bad folder is no
-        reason to stop.
-        """
+        """A bad folder is no reason to stop: the spool serves only while the database is away."""
         if self._folder is None:
             return
         self._spool = Spool(self._folder, limit=self._spool_limit)

@@ -1,6 +1,4 @@
-"""A ledger's last record, noted elsewhere: rewriting a ledger, or putting a copy back, does not
-change the note.
-"""
+"""A ledger's last record, noted elsewhere: a rewritten ledger or an older copy differs from it."""
 
 from __future__ import annotations
 
@@ -9,28 +7,26 @@ from typing import Final, NamedTuple, Self
 
 from shroff.errors import BrokenChain, ConfigurationError
 
-_FORM: Final = re.compile(r"([0-9]{1,18}):([0-9a-f]{12,64})", re.ASCII)
+_NOTED_FORM: Final = re.compile(r"([0-9]{1,18}):([0-9a-f]{12,64})", re.ASCII)
 
 
 class Noted(NamedTuple):
-    """The number of a record, and its chain value in hexadecimal digits or at least the first 12 of
-    them.
-    """
+    """A record's number and chain value, in hexadecimal, at least its first 12 digits."""
 
     seq: int
     chain: str
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """A head as it was printed.
+        """Read a head as printed.
 
         >>> Noted.read("200:9f86d081884c")
         Noted(seq=200, chain='9f86d081884c')
 
         Raises:
-            ConfigurationError: it is no head.
+            ConfigurationError: it is none.
         """
-        found = _FORM.fullmatch(text.strip().lower())
+        found = _NOTED_FORM.fullmatch(text.strip().lower())
         if found is None:
             raise ConfigurationError(
                 "expected the head of a ledger as `shroff ledger head` prints it, "
@@ -39,7 +35,7 @@ class Noted(NamedTuple):
         return cls(int(found[1]), found[2])
 
     def require_reached(self, last: int) -> None:
-        """Raise `BrokenChain` where a ledger ends before this record."""
+        """Raise `BrokenChain` if a ledger ends before this record."""
         if last < self.seq:
             raise BrokenChain(
                 f"expected a ledger that goes on from record {self.seq}, which was noted, got one "
@@ -48,7 +44,7 @@ class Noted(NamedTuple):
             )
 
     def require_same(self, seq: int, chain: bytes) -> None:
-        """Raise `BrokenChain` where this record of a ledger is another one."""
+        """Raise `BrokenChain` if a ledger has another record of this number."""
         if seq == self.seq and not chain.hex().startswith(self.chain):
             raise BrokenChain(
                 f"expected record {seq} with the chain value that was noted, got another: "

@@ -10,13 +10,13 @@ from sqlalchemy import URL, Connection, Engine
 from shroff.database.urls import postgres_engine, turn_at
 from shroff.errors import ConfigurationError
 
-# seconds; longer than the server itself takes to give up
+# seconds; longer than the server's own timeout
 _WRITE_TIMEOUT_SECONDS = 3.0
 _LOCK_KEY = 0x5348524F
 
 
 class Postgres:
-    """The ledger's database as a PostgreSQL server, spoken to with psycopg 3."""
+    """The ledger's database as a PostgreSQL server, through psycopg 3."""
 
     engine: Engine
     alone = False
@@ -26,21 +26,19 @@ class Postgres:
         self.engine = postgres_engine(url, "a ledger", silence=2_000)
 
     def claim(self) -> None:
-        """Nothing to do: processes take turns group by group, see `turn`."""
+        """Nothing to do: processes take turns by group, see `turn`."""
 
     def release(self) -> None:
         """Nothing to do: the lock ends with each transaction."""
 
     def present(self) -> None:
-        """Nothing to do: a server that is gone says so at the next statement."""
+        """Nothing to do: the next statement fails if the server is gone."""
 
     def kept(self) -> None:
-        """Nothing to do: what a server has committed, it keeps."""
+        """Nothing to do: a server keeps what it has committed."""
 
     def writable(self) -> Connection:
-        """A connection whose commits wait for the server's disk, with a bound on that wait and on
-        waits for locks.
-        """
+        """A connection whose commits wait for the disk, with bounds on that and on locks."""
         connection = self.engine.connect()
         self.hurry(connection, _WRITE_TIMEOUT_SECONDS)
         connection.exec_driver_sql("SET synchronous_commit = on")
@@ -57,7 +55,7 @@ class Postgres:
         )
 
     def hurry(self, connection: Connection, seconds: float) -> None:
-        """Let the connection fail when the server is silent for so long."""
+        """Make the connection fail if the server is silent for so long."""
         driver = connection.connection.driver_connection
         if driver is not None:
             driver.patience = seconds

@@ -1,4 +1,4 @@
-"""Proving a ledger's chain, while its records are read for another purpose or only to be proved."""
+"""Verifies a ledger's chain, while its records are read for another purpose or for this alone."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from sqlalchemy import Connection, func, select
 from shroff.errors import BrokenChain, UnreadableRecord
 from shroff.ledger.database import HEAD, METADATA, RECORDS, Backend, Head, head, unavailable
 from shroff.ledger.noted import Noted
-from shroff.ledger.reader import EVERYTHING, pages, reading
+from shroff.ledger.reader import ALL_RECORDS, pages, reading
 from shroff.ledger.record import StoredEntry, link, stored
 from shroff.ledger.shape import require_shape, require_sound
 
-_ENDS = [select(one(RECORDS.c.seq)).scalar_subquery() for one in (func.min, func.max)]
+_LOWEST_AND_HIGHEST = [select(one(RECORDS.c.seq)).scalar_subquery() for one in (func.min, func.max)]
 
 
 class Proof:
-    """The proof that each record follows from the one before it, and that the tables are as the
-    ledger makes them.
+    """Verifies that each record follows from the one before, and that the tables are the ledger's.
 
     Args:
-        after: a record that counts as proved.
-        since: one behind it that was noted elsewhere.
-        tolerant: go on where the chain is broken, and keep what was wrong as `broken`; nothing is
-            proved behind it.
+        after: a record that counts as verified.
+        since: a later record that was noted elsewhere.
+        tolerant: go on at a break, and keep the fault as `broken`; nothing after it is verified.
     """
 
     def __init__(
@@ -35,24 +33,24 @@ class Proof:
         self._tolerant = tolerant
         self._sound = after.seq > 0
         self.head = after
-        """The last record that was proved."""
+        """The last verified record."""
         self.broken: str | None = None
-        """The first thing that was wrong."""
+        """The first fault found."""
 
     def read(self, after: int) -> Iterator[StoredEntry]:
-        """The records behind one, in order, as far as they go now: proved before they are given.
+        """The records after one, in order, up to the present last one; each is verified first.
 
-        Records before `after` that are not proved yet are read and proved too.
+        Unverified records before that one are read and verified too.
 
         Raises:
-            BrokenChain: a record was changed, removed, added or moved, and the first is named; or
-                something of the tables is not as the ledger made it.
+            BrokenChain: a record was changed, removed, added or moved (names the first); or the
+                tables are not as the ledger made them.
             LedgerUnavailable: the database does not answer.
         """
         doing = "verify the ledger"
         with unavailable(doing), reading(self._database) as connection:
             last, newest = self._begin(connection)
-        for row in pages(self._database, doing, EVERYTHING, min(after, self.head.seq), last.seq):
+        for row in pages(self._database, doing, ALL_RECORDS, min(after, self.head.seq), last.seq):
             entry = stored(row)
             if entry.seq > self.head.seq and self.broken is None:
                 self._follow(entry)
@@ -61,10 +59,10 @@ class Proof:
         self._require_end(last, newest)
 
     def finish(self, tick: Callable[[], None] = lambda: None) -> Head:
-        """Prove what was not read; the last record.
+        """Verify what was not read; returns the last record.
 
         Args:
-            tick: is called for each record; may raise, to break the proof off.
+            tick: called for each record; may raise, to stop.
 
         Raises:
             BrokenChain, LedgerUnavailable: as `read`.
@@ -74,10 +72,10 @@ class Proof:
         return self.head
 
     def _begin(self, connection: Connection) -> tuple[Head, int]:
-        """The last record as it was noted by the ledger, and the highest number there is."""
-        head(connection)  # of a format that is chained like this
+        """The last record as the ledger noted it, and the highest number in the table."""
+        head(connection)  # both formats chain alike
         seq, chain, lowest, highest = connection.execute(
-            select(HEAD.c.seq, HEAD.c.chain, *_ENDS)
+            select(HEAD.c.seq, HEAD.c.chain, *_LOWEST_AND_HIGHEST)
         ).one()
         if self.broken is None:
             try:

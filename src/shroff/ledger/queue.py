@@ -1,4 +1,4 @@
-"""The entries that wait for the writer, each with the callback that gets its outcome."""
+"""The entries that wait for the writer, each with its callback."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ _Calls = list[tuple[OnDurable[None], Outcome]]
 
 
 class Queued(NamedTuple):
-    """An entry and the callback for its outcome, which is called in an event loop, or else in the
-    writer's thread.
-    """
+    """An entry and its callback, called in an event loop or else in the writer's thread."""
 
     entry: Entry
     on_durable: OnDurable[None]
@@ -26,14 +24,14 @@ class Queued(NamedTuple):
 
 
 class Queue:
-    """First in, first out, bounded; closed at the start and at the end."""
+    """A bounded FIFO queue; closed before the first `open` and after `close`."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._entries: deque[Queued] = deque()
         self._changed = Condition()
         self._open = False
-        # parties that are still undoing a failed commit
+        # how many parties are still undoing a failed commit
         self._undoing = 0
 
     def __len__(self) -> int:
@@ -41,20 +39,19 @@ class Queue:
 
     @property
     def full(self) -> bool:
-        """Whether nothing more can wait."""
+        """Whether there is no room."""
         return len(self._entries) >= self._limit
 
     def open(self) -> None:
-        """Let entries in."""
+        """Accept entries."""
         with self._changed:
             self._open = True
 
     def put(self, entries: Sequence[Queued]) -> None:
-        """Add all of them at the end, or none; without waiting.
+        """Add all entries at the end, or none; never waits.
 
         Raises:
-            LedgerUnavailable: the queue is full, closed, or callers are still undoing a failed
-                commit.
+            LedgerUnavailable: the queue is full or closed, or callers are undoing a failed commit.
         """
         with self._changed:
             if not self._open:
@@ -71,9 +68,9 @@ class Queue:
             self._changed.notify()
 
     def take(self, most: int, *, patience: float | None = None) -> list[Queued] | None:
-        """At most `most` waiting entries, oldest first; empty only when closed and drained.
+        """At most `most` entries, oldest first; empty only once closed and drained.
 
-        None when nothing has come for `patience` seconds.
+        None if nothing comes for `patience` seconds.
         """
         with self._changed:
             while not self._entries and self._open:
@@ -82,18 +79,17 @@ class Queue:
             return [self._entries.popleft() for _ in range(min(most, len(self._entries)))]
 
     def close(self) -> None:
-        """Let nothing more in; what waits can still be taken."""
+        """Accept no more entries; those that wait can still be taken."""
         with self._changed:
             self._open = False
             self._changed.notify()
 
     def fail(self, group: list[Queued], sentence: str) -> None:
-        """Refuse a group and all that waits behind it, and let nothing in until every callback has
-        run.
+        """Refuse a group and all entries after it, and accept none until every callback has run.
 
-        A caller has computed with what the failed entries before it left in memory. So the queue
-        opens again only when every callback has returned and every waiting coroutine has run to its
-        next `await`: what comes then was computed after the undoing.
+        Callers have computed with what earlier failed entries left in memory. So the queue reopens
+        only once every callback has returned and every waiting coroutine has run to its next
+        `await`: later entries were computed after the undoing.
         """
         with self._changed:
             refused = group + list(self._entries)
@@ -103,21 +99,21 @@ class Queue:
         self.resume()
 
     def hold(self) -> None:
-        """Keep entries out for one more party that undoes a failed commit."""
+        """Refuse entries for one more party that undoes a failed commit."""
         with self._changed:
             self._undoing += 1
 
     def resume(self) -> None:
-        """Let entries in again once every such party has finished."""
+        """Accept entries again once every such party has finished."""
         with self._changed:
             self._undoing -= 1
 
 
 def resolve(outcomes: Iterable[tuple[Queued, Outcome]], failed: Queue | None = None) -> None:
-    """Call every callback with its outcome, in order, with one wake-up per event loop.
+    """Call all callbacks with their outcomes, in order, with one wake-up per event loop.
 
     Args:
-        failed: a queue that takes nothing until all these callbacks have run.
+        failed: a queue that accepts nothing until all these callbacks have run.
     """
     direct: _Calls = []
     loops: dict[asyncio.AbstractEventLoop, _Calls] = {}
@@ -130,10 +126,10 @@ def resolve(outcomes: Iterable[tuple[Queued, Outcome]], failed: Queue | None = N
         try:
             loop.call_soon_threadsafe(_call, loop, calls, failed)
         except RuntimeError:
-            # the loop is closed, nobody waits there any more
+            # the loop is closed: nobody waits there any more
             if failed is not None:
                 failed.resume()
-    # last: a callback that raises must not keep outcomes from the loops
+    # last: a callback that raises must not withhold outcomes from the loops
     for on_durable, outcome in direct:
         on_durable(outcome)
 
@@ -144,5 +140,5 @@ def _call(loop: asyncio.AbstractEventLoop, calls: _Calls, failed: Queue | None) 
             on_durable(outcome)
     finally:
         if failed is not None:
-            # behind the coroutines that have just been woken
+            # after the coroutines that have just been woken
             loop.call_soon(failed.resume)

@@ -22,11 +22,11 @@ from sqlalchemy import (
 
 from shroff.errors import LedgerAway
 from shroff.ledger.database import (
-    LABELS,
-    PAYMENTS,
+    IS_LABEL,
+    IS_PAYMENT,
+    IS_RESULT,
+    IS_START,
     RECORDS,
-    RESULTS,
-    STARTS,
     Backend,
     Head,
     failure,
@@ -40,21 +40,19 @@ from shroff.ledger.statements import Cursor, Statement, cursor, hang_up
 Rows = TypeVar("Rows")
 
 _PAGE_RECORDS = 1_000
-_SILENCE_SECONDS = 1.0  # seconds from which a failure is one of a database that says nothing
-_REST_SECONDS = 1.0  # seconds in which such a database is not asked again
-_LOOK_UP_TIMEOUT_SECONDS = (
-    2.0  # seconds that a look-up waits for the database: payments wait meanwhile
-)
-# plain columns: values come as the driver gives them, `stored` checks their types
-_NAMES: list[ColumnElement[object]] = [column(name) for name in COLUMNS]
-EVERYTHING = select(*_NAMES).select_from(RECORDS)
+_SLOW_FAILURE_SECONDS = 1.0  # a failure that took longer means a silent database
+_BACK_OFF_SECONDS = 1.0  # in which a silent database is not asked again
+_LOOK_UP_TIMEOUT_SECONDS = 2.0  # of a look-up, for which a payment waits
+# untyped columns: `stored` checks the types of the driver's values
+_COLUMNS: list[ColumnElement[object]] = [column(name) for name in COLUMNS]
+ALL_RECORDS = select(*_COLUMNS).select_from(RECORDS)
 _seq = RECORDS.c.seq
-# what somebody put beside the chain is never read; `+`: no index is to be looked through for it
-_CHAINED = text("+seq BETWEEN 1 AND (SELECT seq FROM shroff_ledger_head)")
+# records outside the chain are never read; `+` keeps SQLite from scanning an index for this
+_IS_CHAINED = text("+seq BETWEEN 1 AND (SELECT seq FROM shroff_ledger_head)")
 
 
 class Finder:
-    """Looks up one event over a connection of its own, bypassing SQLAlchemy: the hot read.
+    """The hot read: looks up one event over its own connection, bypassing SQLAlchemy.
 
     Both drivers keep the statement prepared.
     """
@@ -65,7 +63,7 @@ class Finder:
         self._connection: Connection | None = None
         self._cursor: Cursor | None = None
         self._silent_until = 0.0
-        query = EVERYTHING.where(RECORDS.c.payment_id == bindparam("payment_id"), _CHAINED)
+        query = ALL_RECORDS.where(RECORDS.c.payment_id == bindparam("payment_id"), _IS_CHAINED)
         self._queries = {
             kind: Statement(database.engine, query.where(*_of_kind(kind)), ("payment_id",))
             for kind in KINDS
@@ -73,7 +71,7 @@ class Finder:
         self._error: type[Exception] = database.engine.dialect.loaded_dbapi.Error
 
     def find(self, payment_id: str, kind: Kind) -> StoredEntry | None:
-        """The entry of this kind for a payment, or None; the first where there are several."""
+        """The first entry of this kind for a payment, or None."""
         row = self._ask(payment_id, kind, lambda cursor: cursor.fetchone())
         return None if row is None else stored(row)
 
@@ -106,11 +104,9 @@ class Finder:
             raise
 
     def _rest(self, began: float) -> None:
-        """After a slow failure, let look-ups fail at once for a while, not each after a timeout of
-        its own.
-        """
-        if monotonic() - began > _SILENCE_SECONDS:
-            self._silent_until = monotonic() + _REST_SECONDS
+        """After a slow failure let look-ups fail at once for a while, each without a timeout."""
+        if monotonic() - began > _SLOW_FAILURE_SECONDS:
+            self._silent_until = monotonic() + _BACK_OFF_SECONDS
 
     def close(self) -> None:
         """Close the connection; the next look-up opens another."""
@@ -123,26 +119,26 @@ class Finder:
         with unavailable("look up a payment"):
             self._connection = reading(self._database)
             self._database.hurry(self._connection, _LOOK_UP_TIMEOUT_SECONDS)
-            head(self._connection)  # of a format that has the indexes
+            head(self._connection)  # only a format that has the indexes
             self._cursor = cursor(self._connection)
         return self._cursor
 
 
 def _of_kind(kind: Kind) -> list[TextClause]:
-    """The condition for one kind, and that of the index which serves it."""
+    """The condition for one kind, with that of the partial index that serves it."""
     if kind in ("payment", "label"):
-        return [PAYMENTS if kind == "payment" else LABELS]
-    return [RESULTS, text(f"kind = '{kind}'")]
+        return [IS_PAYMENT if kind == "payment" else IS_LABEL]
+    return [IS_RESULT, text(f"kind = '{kind}'")]
 
 
 def keys(database: Backend) -> Iterator[tuple[str, Kind]]:
-    """Payment id and kind of all entries, from the indexes alone."""
+    """Payment id and kind of all entries, read from the indexes alone."""
     kinds: list[tuple[TextClause, ColumnElement[str]]] = [
-        (PAYMENTS, literal_column("'payment'")),
-        (RESULTS, RECORDS.c.kind),
-        (LABELS, literal_column("'label'")),
+        (IS_PAYMENT, literal_column("'payment'")),
+        (IS_RESULT, RECORDS.c.kind),
+        (IS_LABEL, literal_column("'label'")),
     ]
-    # in a transaction: PostgreSQL streams only there
+    # in a transaction, or PostgreSQL does not stream
     with unavailable("read the ledger"), database.engine.connect() as connection:
         streamed = connection.execution_options(yield_per=_PAGE_RECORDS)
         for condition, kind in kinds:
@@ -151,38 +147,36 @@ def keys(database: Backend) -> Iterator[tuple[str, Kind]]:
 
 
 def reading(database: Backend) -> Connection:
-    """A connection on which no statement leaves a transaction open."""
+    """A connection in autocommit: no statement leaves a transaction open."""
     return database.engine.execution_options(isolation_level="AUTOCOMMIT").connect()
 
 
 def entries(database: Backend, since: int | None, after: int = 0) -> Iterator[StoredEntry]:
-    """The records up to the last one there is now, in order; with `since`, those with
-    `arrived >= since`.
-    """
-    doing, query = "read the ledger", EVERYTHING
+    """The records up to the present last one, in order; `since` keeps `arrived >= since`."""
+    doing, query = "read the ledger", ALL_RECORDS
     with unavailable(doing), reading(database) as connection:
         last = head(connection).seq
         if since is not None:
-            query = EVERYTHING.where(RECORDS.c.arrived >= since)
+            query = ALL_RECORDS.where(RECORDS.c.arrived >= since)
             after = max(after, _before(connection, since, last))
     return map(stored, pages(database, doing, query, after, last))
 
 
 def before(database: Backend, arrived: int) -> int:
-    """The number of the record before the first that arrived then or later."""
+    """The number of the last record before the first that arrived then or later."""
     with unavailable("read the ledger"), reading(database) as connection:
         return _before(connection, arrived, head(connection).seq)
 
 
 def _before(connection: Connection, arrived: int, last: int) -> int:
-    # `+ 0`: or the smallest would be sought from the first record on, past years of them
+    # `+ 0`, or the planner would scan years of records for the smallest number
     first = connection.scalar(select(func.min(_seq + 0)).where(RECORDS.c.arrived >= arrived))
     return last if first is None else max(first - 1, 0)
 
 
 def payment_times(database: Backend) -> tuple[list[int], list[int]]:
-    """The event time of the first payment (where there is one), and those of the last thousand."""
-    times = select(RECORDS.c.time).where(PAYMENTS, _CHAINED)
+    """The event times of the first payment, if any, and of the last thousand."""
+    times = select(RECORDS.c.time).where(IS_PAYMENT, _IS_CHAINED)
     with unavailable("read the ledger"), reading(database) as connection:
         first = connection.scalars(times.order_by(_seq).limit(1))
         last = connection.scalars(times.order_by(_seq.desc()).limit(_PAGE_RECORDS))
@@ -190,8 +184,11 @@ def payment_times(database: Backend) -> tuple[list[int], list[int]]:
 
 
 def numbers(database: Backend, payment_ids: Sequence[str]) -> dict[str, int]:
-    """The record numbers of those payments that the ledger has."""
-    query, found = select(RECORDS.c.payment_id, _seq).where(PAYMENTS, _CHAINED), dict[str, int]()
+    """The record numbers of the payments that the ledger has."""
+    query, found = (
+        select(RECORDS.c.payment_id, _seq).where(IS_PAYMENT, _IS_CHAINED),
+        dict[str, int](),
+    )
     with unavailable("look for payments"), reading(database) as connection:
         database.hurry(connection, _LOOK_UP_TIMEOUT_SECONDS)
         for start in range(0, len(payment_ids), _PAGE_RECORDS):
@@ -203,10 +200,10 @@ def numbers(database: Backend, payment_ids: Sequence[str]) -> dict[str, int]:
 
 
 def last_start(database: Backend) -> StoredEntry | None:
-    """The last record of a start."""
+    """The record of the last start."""
     with unavailable("look for the last start"), reading(database) as connection:
         row = connection.execute(
-            EVERYTHING.where(STARTS, _CHAINED).order_by(_seq.desc()).limit(1)
+            ALL_RECORDS.where(IS_START, _IS_CHAINED).order_by(_seq.desc()).limit(1)
         ).one_or_none()
     return None if row is None else stored(row)
 
@@ -218,10 +215,8 @@ def last_record(database: Backend) -> Head:
 
 
 def holds(database: Backend, record: Head) -> bool:
-    """Whether the ledger has a record with this chain value (0: the one before the first, which all
-    have).
-    """
-    chain = select(RECORDS.c.chain).where(_seq == record.seq, _CHAINED)
+    """Whether a record has this chain value; 0 is the one before the first, which all have."""
+    chain = select(RECORDS.c.chain).where(_seq == record.seq, _IS_CHAINED)
     with unavailable("look for a record"), reading(database) as connection:
         return record.seq == 0 or connection.scalar(chain) == record.chain
 
@@ -229,12 +224,10 @@ def holds(database: Backend, record: Head) -> bool:
 def pages(
     database: Backend, doing: str, query: Select[*tuple[object, ...]], after: int, last: int
 ) -> Iterator[Sequence[object]]:
-    """The rows of a query with `after < seq <= last`, a page at a time; `doing` says in an error
-    what failed.
+    """The rows of a query with `after < seq <= last`, by pages; errors say what failed by `doing`.
 
-    A page is a statement of its own: a slow reader holds no transaction open, which would keep
-    SQLite's write-ahead log from being emptied. Nor does it hold a connection: whoever stops
-    halfway leaves none behind.
+    Each page is one statement, so that a slow reader holds no transaction open, which would keep
+    SQLite's write-ahead log from being emptied, and no connection, which it might never close.
     """
     query = query.where(_seq <= last).order_by(_seq).limit(_PAGE_RECORDS)
     while after < last:

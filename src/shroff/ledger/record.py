@@ -1,4 +1,4 @@
-"""What one record of the ledger holds, and how it is chained to the record before it."""
+"""The fields of a record, and how it is chained to the record before."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ COLUMNS = ("seq", "kind", "payment_id", "arrived", "time", "digest", "body", "ch
 GENESIS = bytes(32)
 
 _DIGEST_BYTES = 32
-# PostgreSQL refuses index entries over 2,704 bytes, so a longer id could not be kept unique there
+# PostgreSQL refuses index entries over 2,704 bytes, and ids must be unique there
 _MAX_ID_BYTES = 1_024
 _MAX_BODY_BYTES = 64 * 1024 * 1024
-_INT64 = 2**63
-_LENGTHS = struct.Struct(">qqqIIII")
+_INT64_BOUND = 2**63
+_LENGTHS_FORMAT = struct.Struct(">qqqIIII")
 _TYPES = (int, str, str, int, int, bytes, bytes, bytes)
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """One event as the system saw it, ready to be made durable.
+    """One event as it arrived, ready to be made durable.
 
     `kind` says what it is, `payment_id` which payment it belongs to (a ledger has one result for a
     payment, and one label of each digest; the `start` of a service has an id of its own); `arrived`
@@ -58,7 +58,7 @@ class StoredEntry(Entry, frozen=True, gc=False):
 
 
 def key_of(kind: Kind, payment_id: str, digest: bytes) -> Key:
-    """What an entry is unique by in a ledger.
+    """The key by which an entry is unique in a ledger.
 
     >>> key_of("result", "p1", b"one") == key_of("result", "p1", b"two")
     True
@@ -82,14 +82,14 @@ def link(previous: bytes, seq: int, entry: Entry) -> bytes:
     """
     kind, payment_id = entry.kind.encode(), entry.payment_id.encode()
     lengths = (len(kind), len(payment_id), len(entry.digest), len(entry.body))
-    numbers = _LENGTHS.pack(seq, entry.arrived, entry.time, *lengths)
+    numbers = _LENGTHS_FORMAT.pack(seq, entry.arrived, entry.time, *lengths)
     return sha256(
         b"".join((previous, numbers, kind, payment_id, entry.digest, entry.body))
     ).digest()
 
 
 def check_id(payment_id: str) -> None:
-    """Raise `BadPayment` when a payment id cannot be kept by every database.
+    """Raise `BadPayment` for a payment id that not every database can keep.
 
     >>> check_id("p-1")
     """
@@ -110,7 +110,7 @@ def check_id(payment_id: str) -> None:
 
 
 def check_entry(entry: Entry) -> None:
-    """Raise `BadPayment` when an entry could not be written, so that it cannot spoil its group.
+    """Raise `BadPayment` for an entry that cannot be written, before it fails its group.
 
     >>> check_entry(Entry("payment", "p1", 2, 1, b"short", b"{}"))
     Traceback (most recent call last):
@@ -131,14 +131,16 @@ def check_entry(entry: Entry) -> None:
         raise BadPayment(
             f"expected a body of at most {_MAX_BODY_BYTES:,} bytes, got {len(entry.body):,}"
         )
-    if not (-_INT64 <= entry.arrived < _INT64 and -_INT64 <= entry.time < _INT64):
+    if not (
+        -_INT64_BOUND <= entry.arrived < _INT64_BOUND and -_INT64_BOUND <= entry.time < _INT64_BOUND
+    ):
         raise BadPayment(
             "expected `arrived` and `time` in microseconds since the epoch, within 64 bits"
         )
 
 
 def unreadable(seq: object, how: str) -> UnreadableRecord:
-    """The error for a record that nothing can be computed from."""
+    """The error for a record whose body cannot be read."""
     return UnreadableRecord(
         f"the ledger was changed: record {seq} {how}. Restore it from a copy of the ledger, or "
         "begin another ledger (SHROFF_LEDGER)."
@@ -146,10 +148,9 @@ def unreadable(seq: object, how: str) -> UnreadableRecord:
 
 
 def stored(row: Sequence[object]) -> StoredEntry:
-    """The record in a row of the columns `COLUMNS`; `UnreadableRecord` when a value has another
-    type.
+    """The record in a row of `COLUMNS`; raises `UnreadableRecord` for a value of a wrong type.
 
-    SQLite lets anybody put a text where a number was, so the types are checked on the way in.
+    SQLite stores a text even in a column of numbers, so types are checked on reading.
     """
     seq, kind, payment_id, arrived, time, digest, body, chain = row
     if tuple(map(type, row)) != _TYPES:

@@ -1,4 +1,4 @@
-"""What the ledger's tables are made of: nothing beside it may change, hide or add records."""
+"""The ledger's tables, indexes and columns: no other object may change, hide or add records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.pool import StaticPool
 from shroff.errors import BrokenChain
 
 SchemaObject = tuple[str, str, str]
-"""What it is, its name, and how it is defined."""
+"""Its kind, its name, and its definition."""
 
 _COLUMNS: Final = {
     "shroff_ledger.arrived": "bigint not null",
@@ -45,7 +45,7 @@ _INDEXES: Final = {
     "shroff_ledger_start": "INDEX shroff_ledger_start ON shroff_ledger USING btree (seq) WHERE "
     "(kind = 'start'::text)",
 }
-# spelt out: making the tables only to compare them would need the right to make some
+# literal: creating tables only to compare them would need the right to create
 _IN_POSTGRES: Final[frozenset[SchemaObject]] = frozenset(
     {
         *(("table", name, "kept") for name in ("shroff_ledger", "shroff_ledger_head")),
@@ -88,10 +88,10 @@ WHERE lower(tbl_name) IN ('shroff_ledger', 'shroff_ledger_head')
 
 
 def require_shape(connection: Connection, tables: MetaData) -> None:
-    """Raise `BrokenChain` where the ledger's tables are not as the ledger makes them.
+    """Raise `BrokenChain` if the ledger's tables are not as the ledger makes them.
 
-    A trigger, a rule or a view in the place of a table can change what is written; another index,
-    or a policy of row security, can hide from one reader what another one sees.
+    A trigger, a rule or a view in place of a table can change what is written; another index or a
+    row-security policy can hide from one reader what another sees.
     """
     if connection.dialect.name == "postgresql":
         found, made = _objects(connection, _POSTGRES_OBJECTS), _IN_POSTGRES
@@ -111,10 +111,9 @@ def require_shape(connection: Connection, tables: MetaData) -> None:
 
 
 def require_sound(connection: Connection) -> None:
-    """Raise `BrokenChain` where an index of SQLite does not say what its table says: it would hide
-    records.
+    """Raise `BrokenChain` if an index of SQLite contradicts its table, which would hide records.
 
-    It reads the whole file. PostgreSQL has no such check without an extension.
+    Reads the whole file. PostgreSQL has no such check without an extension.
     """
     if connection.dialect.name != "postgresql" and connection.exec_driver_sql(
         "PRAGMA integrity_check(1)"
@@ -125,7 +124,7 @@ def require_sound(connection: Connection) -> None:
 
 
 def _made(tables: MetaData) -> frozenset[SchemaObject]:
-    """What SQLite's catalog says of these tables after they were created."""
+    """SQLite's catalog entries for these tables when newly created."""
     engine = create_engine(
         "sqlite://", creator=lambda: sqlite3.connect(":memory:"), poolclass=StaticPool
     )
@@ -137,7 +136,7 @@ def _made(tables: MetaData) -> frozenset[SchemaObject]:
 
 
 def _sqlite_objects(connection: Connection) -> frozenset[SchemaObject]:
-    # a table that was renamed to and fro has its name in quotes
+    # SQLite quotes the name of a table that was ever renamed
     return frozenset(
         (what, name, "".join(made.split()).replace('"', ""))
         for what, name, made in _objects(connection, _SQLITE_OBJECTS)

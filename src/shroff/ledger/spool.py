@@ -19,21 +19,19 @@ from shroff.ledger.frames import Frame
 from shroff.ledger.record import Entry
 from shroff.private import private_file, private_folder
 
-_ENDING: Final = ".spool"
+_FILE_SUFFIX: Final = ".spool"
 _log = logging.getLogger(__name__)
 
 
 class _File:
-    """A file that this process locks for as long as it is open."""
+    """A file that this process locks while it is open."""
 
     def __init__(self, path: Path) -> None:
-        """Raises BlockingIOError when another process holds the lock, OSError when the file cannot
-        be opened.
-        """
+        """Raises BlockingIOError if another process holds the lock, OSError if it does not open."""
         self.path = path
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            # gone with the process, however it ends
+            # the lock ends with the process, however it ends
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.size = os.fstat(self.fd).st_size
         except BaseException:
@@ -44,7 +42,7 @@ class _File:
         return self.path.read_bytes()
 
     def add(self, data: bytes) -> None:
-        """Write at the end and sync; on OSError the file is as it was."""
+        """Append and sync; on OSError the file is unchanged."""
         try:
             written = 0
             while written < len(data):
@@ -69,8 +67,8 @@ class _File:
 class Spool:
     """Entries on local disk, in order, at most `limit` bytes of them.
 
-    Every process has a file of its own in the folder. What a process left there that has ended
-    belongs to the process that opens the spool next.
+    Every process has its own file in the folder. The process that opens the spool next takes over
+    the files of processes that have ended.
     """
 
     def __init__(self, folder: Path, *, limit: int) -> None:
@@ -80,14 +78,14 @@ class Spool:
         self._left: list[_File] = []
 
     def open(self) -> None:
-        """Lock a file of its own, and the files that earlier processes left.
+        """Lock its own file, and the files that earlier processes left.
 
         Raises:
             OSError: the folder cannot be used.
         """
         private_folder(self.folder)
         names = sorted(
-            self.folder.glob(f"*{_ENDING}"), key=lambda path: (len(path.name), path.name)
+            self.folder.glob(f"*{_FILE_SUFFIX}"), key=lambda path: (len(path.name), path.name)
         )
         for path in names:
             with suppress(BlockingIOError):
@@ -96,11 +94,11 @@ class Spool:
         _sync_folder(self.folder)
 
     def leftovers(self) -> Iterator[list[Frame]]:
-        """The frames of each file that an earlier process left; a file is emptied when the next one
-        is asked for.
+        """The frames of each file that an earlier process left; asking for the next empties the
+        file.
 
         Raises:
-            LedgerUnavailable: a file cannot be read, or not be emptied.
+            LedgerUnavailable: a file cannot be read or emptied.
         """
         try:
             for file in self._left:
@@ -117,7 +115,7 @@ class Spool:
         self._close_left()
 
     def add(self, last: Head, entries: Sequence[Entry]) -> None:
-        """Make entries durable, all or none; `last` is the last record known of their ledger.
+        """Make entries durable, all or none; `last` is their ledger's last known record.
 
         Raises:
             LedgerUnavailable: the spool is full, or cannot be written.
@@ -144,12 +142,12 @@ class Spool:
     def clear(self) -> None:
         """Remove all entries, once the ledger has them."""
         if self._own is not None:
-            # what stays is found in the ledger when it is drained again
+            # entries that stay are found in the ledger when they are drained again
             with suppress(OSError):
                 self._own.cut(0)
 
     def close(self) -> None:
-        """Unlock the files; their entries stay."""
+        """Unlock the files, which keep their entries."""
         self._close_left()
         if self._own is not None:
             self._own.close()
@@ -164,12 +162,12 @@ class Spool:
     def _new(self) -> _File:
         for number in count(1):
             with suppress(BlockingIOError):
-                return _File(self.folder / f"{number}{_ENDING}")
+                return _File(self.folder / f"{number}{_FILE_SUFFIX}")
         raise AssertionError  # numbers do not end
 
     def _tell(self, file: _File, found: frames.Found) -> None:
         if found.damaged:
-            # for a person to look at: somebody may have been answered
+            # kept for a person to examine: a client may have got an answer from it
             kept = file.path.with_name(f"{file.path.name}.{time_ns()}.damaged")
             private_file(kept)
             with kept.open("wb") as copy:
@@ -193,7 +191,7 @@ class Spool:
 
 
 def _sync(fd: int) -> None:
-    # only macOS knows a sync that the drive's own cache cannot swallow
+    # on macOS, only F_FULLFSYNC also empties the drive's cache
     full = getattr(fcntl, "F_FULLFSYNC", None)
     if full is None:
         os.fsync(fd)
@@ -202,7 +200,7 @@ def _sync(fd: int) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Sync a folder, or a new file in it may be gone after a crash."""
+    """Sync a folder, or a crash may lose a new file in it."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)

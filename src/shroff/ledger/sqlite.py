@@ -1,4 +1,4 @@
-"""A ledger in one SQLite file: written by one process, read by any."""
+"""A ledger in a SQLite file: one process writes it, any may read it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from shroff.errors import ConfigurationError, LedgerUnavailable
 from shroff.ledger.statements import cursor
 from shroff.private import private_file, private_folder
 
-# how long a statement waits for a lock that another program holds, in seconds
+# for a lock that another program holds
 _LOCK_TIMEOUT_SECONDS = 1.0
-# how old a folder's time of change must be, in nanoseconds, before the next change is sure to have
-# another
+# age after which a folder's next change is sure to have a later time
 _CLOCK_STEP_NS = 1_000_000_000
 
 _Identity = tuple[int, int]
@@ -32,7 +31,7 @@ class SQLite:
 
     engine: Engine
     alone = True
-    turn = "BEGIN IMMEDIATE"  # a write lock taken later could find the last record outdated
+    turn = "BEGIN IMMEDIATE"  # lock at once: later, the last record could be outdated
 
     def __init__(self, url: URL) -> None:
         if url.query or url.database in (None, "", ":memory:"):
@@ -54,10 +53,11 @@ class SQLite:
         )
 
     def claim(self) -> None:
-        """Become the only writing process, and create the file when it is missing.
+        """Become the only writing process, and create the file if it is missing.
 
-        Two writers would each keep their own features in memory and so answer wrongly, though the
-        chain itself could not fork: every transaction reads the last record under SQLite's lock.
+        Two writers would each count features in memory without the other's payments, and answer
+        wrongly. The chain itself could not fork: every transaction reads the last record under
+        SQLite's lock.
 
         Raises:
             LedgerUnavailable: another process writes this ledger, or its folder cannot be written.
@@ -87,10 +87,10 @@ class SQLite:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def present(self) -> None:
-        """Raise `LedgerUnavailable` when the file was moved, removed or replaced, or its log was
-        before.
+        """Raise `LedgerUnavailable` if the file was moved, removed or replaced, or its log ever
+        was.
 
-        SQLite would go on writing into a file that nobody can find any more.
+        SQLite would go on writing into a file that has no name any more.
         """
         if self._lost is not None:
             raise LedgerUnavailable(self._lost)
@@ -103,13 +103,12 @@ class SQLite:
             )
 
     def kept(self) -> None:
-        """Raise `LedgerUnavailable` also when the write-ahead log, which has the last commits, was
-        removed or replaced.
+        """As `present`; also raises if the write-ahead log with the last commits was removed or
+        replaced.
 
-        A log that is put back does not help, so nothing is written until the service is started
-        again.
+        Putting the log back does not help: nothing is written until the service restarts.
         """
-        # every commit asks twice: one look at the folder costs less than one at each file
+        # every commit asks twice: one `stat` of the folder is cheaper than one per file
         folder = _folder_state(self._path.parent)
         if folder is not None and folder == self._undisturbed:
             return
@@ -128,17 +127,14 @@ class SQLite:
             self._undisturbed = folder
 
     def writable(self) -> Connection:
-        """A connection that syncs the write-ahead log at each commit, and empties it when it has 4
-        MB.
-        """
+        """A connection that syncs the write-ahead log at each commit and empties it at 4 MB."""
         connection = self.engine.connect()
         connection.exec_driver_sql("PRAGMA synchronous = FULL")
-        # half of what is usual: payments wait for it, and for half as long each time
+        # half of SQLite's default: payments wait for each checkpoint half as long
         connection.exec_driver_sql("PRAGMA wal_autocheckpoint = 500")
-        # only macOS knows a sync that the drive's own cache cannot swallow
+        # on macOS, only F_FULLFSYNC also empties the drive's cache
         connection.exec_driver_sql("PRAGMA fullfsync = ON")
-        # the first look into the file opens the write-ahead log, which stays the same as long as
-        # the connection
+        # the first read opens the write-ahead log, which stays the same for the connection's life
         connection.exec_driver_sql("PRAGMA schema_version")
         connection.rollback()
         self._writing, self._opened_log, self._undisturbed = connection, _identity(self._log), None
@@ -146,7 +142,7 @@ class SQLite:
 
     @contextmanager
     def copied(self, file: Path) -> Iterator[SQLite]:
-        """A copy of the ledger as it is now, which gets its name once it was checked."""
+        """A copy of the ledger, which gets its name once it is verified."""
         if file.exists():
             raise ConfigurationError(
                 f"expected the name of a new file for the copy, got {file}, which is there already."
@@ -155,7 +151,7 @@ class SQLite:
         try:
             private_file(part)
             with closing(self._connect()) as source, closing(sqlite3.connect(part)) as copy:
-                # in one step, so that it is of one moment; whoever writes goes on
+                # in one step, so that it is of one moment; a writer is not blocked
                 source.backup(copy)
             yield SQLite(URL.create("sqlite", database=str(part)))
             with part.open("rb") as written:
@@ -172,9 +168,9 @@ class SQLite:
         """Nothing to do: a file is never silent."""
 
     def _take_lock(self) -> bool:
-        # on the file itself, whatever it is called, and gone with the process however it ends; it
-        # is not of the kind that SQLite takes (flock(2), not fcntl(2)), whose locks would go if
-        # this file were ever closed: it never is
+        # a lock on the file itself, whatever its name, which ends with the process. It is flock(2),
+        # not fcntl(2) as SQLite's: closing any handle of a file drops its fcntl locks. So this
+        # handle is never closed
         if (
             self._lock is None
             or not self._path.exists()
@@ -189,15 +185,15 @@ class SQLite:
 
     def _create(self) -> bool:
         with closing(sqlite3.connect(self._path)) as connection:
-            # takes effect in a new file only: records of 1 to 4 kB leave much of SQLite's usual
-            # page empty, while larger pages make every commit write more
+            # in a new file only: records of 1 to 4 kB leave much of SQLite's default page empty,
+            # while larger pages make every commit write more
             connection.execute("PRAGMA page_size = 8192")
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         self._file = _identity(self._path)
         return bool(mode == "wal")
 
     def _connect(self) -> sqlite3.Connection:
-        # mode=rw: a file that is gone must not come back empty
+        # mode=rw: a file that is gone must not be created empty
         return sqlite3.connect(
             f"file:{quote(str(self._path))}?mode=rw",
             uri=True,
@@ -217,7 +213,7 @@ def _identity(path: Path) -> _Identity | None:
 
 
 def _folder_state(path: Path) -> _FolderState | None:
-    """The device and inode of a folder, and when a file in it was last made, renamed or removed."""
+    """The device and inode of a folder, and the time of its last change."""
     try:
         found = path.stat()
     except OSError:
@@ -226,9 +222,7 @@ def _folder_state(path: Path) -> _FolderState | None:
 
 
 def _salvage(writing: Connection) -> str:
-    """Copy the commits of a lost write-ahead log into the database, while this process still has it
-    open.
-    """
+    """Copy the commits of a lost write-ahead log into the database while it is still open."""
     try:
         busy, pages, brought = cursor(writing).execute("PRAGMA wal_checkpoint(FULL)").fetchone()
     except sqlite3.Error:

@@ -1,6 +1,4 @@
-"""Statements that go to the database's driver as they are: SQLAlchemy's own work would cost more
-than theirs.
-"""
+"""Statements given to the driver directly: SQLAlchemy's work would cost more than theirs."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ Parameters = Sequence[object] | Mapping[str, object]
 
 
 class Cursor(Protocol):
-    """What the cursors of sqlite3 and psycopg have in common."""
+    """The common part of the cursors of sqlite3 and psycopg."""
 
     rowcount: int
 
@@ -34,7 +32,7 @@ class Statement:
     def __init__(self, engine: Engine, statement: ClauseElement, names: Sequence[str] = ()) -> None:
         compiled = cast(SQLCompiler, statement.compile(dialect=engine.dialect))
         self.text = str(compiled)
-        # where parameters have no names, their order is the statement's
+        # positional parameters follow the statement's order
         self._order: list[int] | None = None
         if compiled.positional:
             self._order = [names.index(name) for name in compiled.positiontup or ()]
@@ -42,7 +40,7 @@ class Statement:
         self._names = names
 
     def bind(self, values: Sequence[object]) -> Parameters:
-        """The parameters of one execution."""
+        """The parameters of one execution, in the driver's form."""
         if self._same:
             return values
         if self._order is None:
@@ -51,12 +49,12 @@ class Statement:
 
 
 def cursor(connection: Connection) -> Cursor:
-    """A cursor of the driver's connection behind SQLAlchemy's."""
+    """A cursor of the driver's connection beneath SQLAlchemy's."""
     return cast(Cursor, connection.connection.cursor())
 
 
 def commit(connection: Connection) -> None:
-    """End a transaction, whether SQLAlchemy knows of it or was passed by."""
+    """Commit a transaction, whether or not SQLAlchemy knows of it."""
     if connection.in_transaction():
         connection.commit()
     else:
@@ -64,14 +62,12 @@ def commit(connection: Connection) -> None:
 
 
 def rollback(connection: Connection) -> None:
-    """Undo a transaction, whether SQLAlchemy knows of it or was passed by."""
+    """Roll a transaction back, whether or not SQLAlchemy knows of it."""
     connection.rollback()
     connection.connection.rollback()
 
 
 def hang_up(connection: Connection) -> None:
-    """Close a connection, also one that is broken: SQLAlchemy, which was passed by, would try to
-    roll it back.
-    """
+    """Close a connection, even a broken one, past SQLAlchemy, which would try a rollback."""
     connection.invalidate()
     connection.close()

@@ -1,4 +1,4 @@
-"""The thread that makes groups of entries durable, one commit a group."""
+"""The thread that makes groups of entries durable, one commit per group."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STOPPED = "the ledger's writer has stopped: restart the service."
 class Writer:
     """Takes groups from the queue and commits them in order, until the queue is closed and empty.
 
-    With a spool, a group goes there while the database is away; `find` looks into the ledger.
+    With a spool, groups go there while the database is away; `find` looks up a record.
     """
 
     def __init__(
@@ -46,11 +46,9 @@ class Writer:
         self._max_group = max_group
         self._committer = Committer(database, commits)
         self.failure: str | None = None
-        """Why the last group could not be made durable; None when it was, or when the next one can
-        be.
-        """
-        # entries that were refused and may be durable all the same, with the last record that their
-        # commit would leave
+        """Why the last group was not durable; None if it was, or if the next one can be."""
+        # refused entries that may be durable all the same, with the head that their commit would
+        # leave
         self._doubted: tuple[Head, list[Queued]] | None = None
         self.failover = (
             Failover(spool, commit=self._attempt, find=find, max_group=max_group) if spool else None
@@ -99,7 +97,7 @@ class Writer:
             self.failure = _STOPPED
             raise
         finally:
-            # also when a callback raised: nobody may go on waiting for a thread that has ended
+            # even if a callback raised: nobody may wait for a thread that has ended
             self._queue.close()
             self._queue.fail([], _STOPPED)
 
@@ -114,7 +112,7 @@ class Writer:
             self._refuse(str(error))
             self._queue.fail(group, str(error))
         except BaseException:
-            # unexpected, so the thread ends; but not in silence
+            # unexpected: the thread ends, and logs it
             self._queue.fail(group, _STOPPED)
             raise
         else:
@@ -127,7 +125,7 @@ class Writer:
             resolve(zip(group, outcomes, strict=True))
 
     def _look(self) -> None:
-        """Check that the database is in its place while there is nothing to write."""
+        """Check that the database is still there while nothing is written."""
         try:
             self._database.kept()
         except LedgerUnavailable as error:
@@ -135,11 +133,10 @@ class Writer:
             self._refuse(str(error))
 
     def _prove(self) -> None:
-        """Commit an empty group after a failure, which shows whether the ledger can be written
-        again.
+        """Commit an empty group after a failure, to see whether the ledger can be written again.
 
-        Clients may send payments elsewhere meanwhile, so no group of theirs would show it. An
-        active failover does this itself.
+        Clients may have turned elsewhere, so that no payment would show it. An active failover does
+        this itself.
         """
         if self.failover is not None and self.failover.active:
             return
@@ -156,7 +153,7 @@ class Writer:
             self._take_again()
 
     def _refuse(self, sentence: str) -> None:
-        """Log once that entries are refused; health checks report it for as long as it lasts."""
+        """Log once that entries are refused; health checks report it as long as it lasts."""
         if self.failure is None:
             _log.error(
                 "%s Payments are refused meanwhile.", sentence, extra={"event": "ledger_refuses"}
@@ -169,9 +166,7 @@ class Writer:
         self.failure = None
 
     def _doubt(self, group: list[Queued]) -> None:
-        """Remember a refused group that may be in the ledger all the same; with a spool no group is
-        in doubt.
-        """
+        """Remember a refused group that may be in the ledger all the same; never with a spool."""
         if self._committer.undecided is not None and self.failover is None:
             last, outcomes = self._committer.undecided
             done = [
@@ -181,7 +176,7 @@ class Writer:
         self._committer.undecided = None
 
     def _late(self) -> list[Queued]:
-        """Entries that were refused and turn out to be in the ledger."""
+        """Refused entries that turn out to be in the ledger."""
         if self._doubted is None:
             return []
         last, group = self._doubted
@@ -193,9 +188,7 @@ class Writer:
         return group if landed else []
 
     def _resolve_late(self, late: list[Queued], group: list[Queued]) -> None:
-        """Refuse a group that was computed without entries which are in the ledger after all; then
-        resolve those.
-        """
+        """Refuse a group computed without entries that were durable after all; resolve those."""
         self._queue.hold()
         self._queue.fail(
             group,
@@ -205,7 +198,7 @@ class Writer:
         self._queue.resume()
 
     def _write(self, entries: Sequence[Entry]) -> list[Outcome]:
-        """Make entries durable: in the database, or in the spool while that is away."""
+        """Make entries durable in the database, or in the spool while that is away."""
         failover = self.failover
         spooled = failover.take(entries) if failover is not None and failover.active else None
         if spooled is not None:
@@ -219,7 +212,7 @@ class Writer:
         return self._write(entries)
 
     def _attempt(self, entries: Sequence[Entry]) -> list[Outcome]:
-        """Commit entries; after a failure the next attempt has a new connection."""
+        """Commit entries; after a failure, the next attempt opens a new connection."""
         began = perf_counter_ns()
         try:
             with unavailable(f"write {len(entries):,} entries", self._committer.error):

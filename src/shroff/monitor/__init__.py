@@ -1,4 +1,4 @@
-"""Monitor: hold what the service does against what it should do.
+"""Monitor: compare what the service does with what it should do.
 
 Reads a project, payments and the ledger; `engine_parity` compares the engines with each other,
 `ledger_parity` recorded features with batch, and `replay_decision` makes a recorded decision again.

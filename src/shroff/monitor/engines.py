@@ -1,4 +1,4 @@
-"""The other engines over a clean table, to be held against batch: in memory, in Redis, on Spark."""
+"""The other engines over a clean table, to compare with batch: in memory, in Redis, on Spark."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def engine_parity(
 
     Args:
         frame: payments from the beginning of what windows should see.
-        redis: URL of a server on which a state is made for this, and removed.
+        redis: URL of a server, on which a temporary state is made.
         spark: where Spark runs, such as `local[2]`.
 
     Raises:

@@ -15,9 +15,8 @@ from shroff.features.window import after, micros, upto
 class FeatureDifference:
     """The first payment at which a feature differs.
 
-    `events` are the ids of the payments of the same entity that the window law lets the feature
-    see, before its condition and its results or labels are looked at; None for a feature without a
-    window.
+    `events` are the ids of the same entity's payments that the window law lets the feature see,
+    whatever its condition, results and labels; None for a feature without a window.
     """
 
     payment: str
@@ -29,7 +28,7 @@ class FeatureDifference:
 
 @dataclass(frozen=True)
 class Parity:
-    """How many payments are equal and different, per feature, and the first difference of all."""
+    """The numbers of equal and different payments per feature, and the first difference."""
 
     left: str
     right: str
@@ -46,7 +45,7 @@ class Parity:
 def compare(left: pl.DataFrame, right: pl.DataFrame, left_name: str, right_name: str) -> Parity:
     """Compare two feature tables of the same payments in the same order: an id, then the features.
 
-    Null equals null; numbers are equal when every bit is, but that zero has no sign.
+    Null equals null; numbers are equal if every bit is, except the sign of zero.
     """
     identifier, *names = left.columns
     different: dict[str, int] = {}
@@ -67,7 +66,7 @@ def compare(left: pl.DataFrame, right: pl.DataFrame, left_name: str, right_name:
 
 
 def explain(parity: Parity, frame: pl.DataFrame, plan: Plan) -> Parity:
-    """The same, with the payments that the window law puts before the first difference."""
+    """The parity, with the payments that the first difference's window sees."""
     if parity.first is None:
         return parity
     features = {feature.name: feature for group in plan.groups for feature in group.definitions}

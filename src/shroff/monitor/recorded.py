@@ -1,4 +1,4 @@
-"""The ledger as a table: what the service saw, in the order it saw it, for batch code to judge."""
+"""The ledger as a table: what the service saw, in its order, for batch code to verify."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shroff.package import Bundle
 from shroff.scoring.start import stored_start
 
 _MOMENT = pl.Datetime("us", "UTC")
-# names that no payment has
+# column names that no payment has
 _ARRIVED = {name: f"{name} (ledger)" for name in ("arrived_at", "result_at", "labelled_at")}
 
 
@@ -89,9 +89,7 @@ def with_history(
 
 
 def _as_known(history: pl.DataFrame, arrival: str, entries: Iterable[StoredEntry]) -> pl.DataFrame:
-    """History as of the first start that knew it, where that was before it arrived; without what
-    none knew.
-    """
+    """Let history arrive with the first start that knew it, if earlier; drop what none knew."""
     starts, known = [], ""
     for entry in entries:
         start = stored_start(entry) if entry.kind == "start" else None
@@ -123,9 +121,7 @@ def recorded_plan(bundle: Bundle) -> Plan:
 
 
 def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFrame:
-    """The ledger's payments as a clean table, with results and histories of labels as they
-    arrived.
-    """
+    """The ledger's payments as a clean table, with results and label histories by arrival."""
     schema = plan.schema
     rows: dict[str, dict[str | None, Any]] = {}
     labels: list[tuple[str, bool, int, str | None]] = []
@@ -176,9 +172,7 @@ def _labels(said: Sequence[tuple[str, bool, int, str | None]], schema: Schema) -
 
 
 def _paid(entry: StoredEntry, values: Mapping[str, Any], schema: Schema) -> int | None:
-    """What was paid, in minor units of the payment's own currency; it was in the base where nothing
-    was converted.
-    """
+    """The amount paid, in minor units of its own currency: the base where none was converted."""
     # the ledger may be older than the schema's column of currencies
     currency = values.get(str(schema.currency)) or schema.default_currency
     if currency not in EXPONENT:

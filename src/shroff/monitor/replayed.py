@@ -1,4 +1,4 @@
-"""One decision made again from what the ledger kept, and compared with what was answered."""
+"""The replay of one decision from the ledger, compared with the recorded answer."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _unpublished(version: str) -> Standing:
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that was decided on or said, as it was and as it is when made again."""
+    """One value of a decision, as recorded and as replayed."""
 
     name: str
     decided: Any
@@ -57,15 +57,13 @@ class Line:
 
     @property
     def equal(self) -> bool:
-        """Whether both are the same; numbers when every bit is."""
+        """Whether both are equal, numbers to the bit."""
         return type(self.decided) is type(self.replayed) and bool(self.decided == self.replayed)
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """A decision and its replay, line by line: payload, features, probability, action, rules,
-    reasons.
-    """
+    """A decision and its replay, compared line by line, from payload to reasons."""
 
     payment: str
     model: str
@@ -89,14 +87,14 @@ def replay_decision(
     tables: Callable[[], Sequence[Replacement[ReferenceTable]]] = list,
     history: Callable[[Bundle], pl.DataFrame | None] = lambda bundle: None,
 ) -> Replayed:
-    """Make a decision again: features in batch over the ledger, score and action by the model and
-    policy of then.
+    """Replay a decision: features in batch over the ledger, score and action by model and policy of
+    then.
 
     Args:
         decided_by: the bundle of a version.
         policies: the published policy of a version.
-        edits: of lists, all there ever were.
-        replacements: of exchange rates, all there ever were; `tables` the same of reference tables.
+        edits: all edits of lists ever made.
+        replacements: all replacements of exchange rates; `tables`: of reference tables.
         history: the clean table that the service was started from, if it was.
 
     Raises:
@@ -121,7 +119,7 @@ def replay_decision(
         decider = decider.listing(effective(decider.policy.lists, known, moment))
     (again,) = decider.assess([values | features])
     answered = _answer(record.answer)
-    # without a model the policy decided: the model of a replay may be well again
+    # without a model the policy decided, though the replay's model may be well again
     if answered.degraded:
         (again,) = decider.assess_blindly([values | features])
     return Replayed(

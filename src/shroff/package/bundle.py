@@ -1,18 +1,20 @@
-"""The bundle: a folder with an ONNX model and JSON beside it, complete and checked, or refused.
+"""The bundle: a folder with an ONNX model and JSON, complete and checked, or refused.
 
-    manifest.json       format, name, when, versions, data fingerprint and extent, SHA-256 of every
-    other file model.onnx          input X float32 [N, inputs], output score float32 [N]
+    manifest.json       format, name, time, versions, data fingerprint and extent,
+                        SHA-256 of every other file
+    model.onnx          input X float32 [N, inputs], output score float32 [N]
     schema.json         what the columns of a payment are
     features.json       the feature groups
-    inputs.json         means, scales, vocabularies and how usual values are (the preparation),
-    calibration, conditions policy.json         rules, lists, thresholds
-    thresholds.json     what thresholds are chosen from: held-out scores in bins; and which were
-    chosen metrics.json        figures on the training and the test part
-    vectors-1.arrow …   vectors of tokens, where features read some
+    inputs.json         means, scales, vocabularies, usual values (the preparation),
+                        calibration, conditions
+    policy.json         rules, lists, thresholds
+    thresholds.json     held-out scores in bins, to choose thresholds from; which were chosen
+    metrics.json        figures on the training and the test part
+    vectors-1.arrow …   vectors of tokens, if features read some
 
 Nothing in it is executable: it is read as data, never unpickled. Files that the manifest does not
-list are no part of it: they are not read. A bundle is written beside its place and renamed into it,
-so a folder with a manifest is a whole bundle.
+list are not read. A bundle is written to a temporary folder and renamed, so a folder with a
+manifest is a whole bundle.
 """
 
 from __future__ import annotations
@@ -61,13 +63,12 @@ class _Thresholds(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A packaged model and everything a decision needs besides.
+    """A packaged model and everything else that a decision needs.
 
     `conditions`: SQL conditions that are the model's inputs, for a model of rules; otherwise the
     inputs are columns and features by the names of `preparation`. `policy` is plain JSON, read by
-    the stage that decides. `currency` is the one that amounts are in: the base of the schema's
-    exchange rates or else that of the payments it was trained on; None where they were in several,
-    and nothing reads amounts.
+    the stage that decides. `currency` is that of all amounts: the base of the schema's exchange
+    rates, or that of the training payments; None if there were several, and nothing reads amounts.
     """
 
     name: str
@@ -82,31 +83,22 @@ class Bundle:
     model: bytes
     currency: str | None = None
     numbers: tuple[str, ...] = ()
-    """Columns of long numbers that are not card numbers: live values there are not checked for card
-    numbers.
-    """
+    """Columns of long numbers, whose live values are not checked for card numbers."""
     history: Extent | None = None
-    """The payments over which the features of training were computed; None where that is not known.
-    """
+    """The payments over which training computed features; None if unknown."""
     held_out: HeldOut | None = None
-    """Held-out scores, from which thresholds for another policy are chosen; None in bundles without
-    them.
-    """
+    """Held-out scores, to choose another policy's thresholds from; None in older bundles."""
     chosen: tuple[str, ...] = ()
-    """The thresholds that were chosen from these scores, by the policy's field names; the project
-    gave the others.
-    """
+    """The thresholds that training chose, by field of the policy; the project gave the others."""
     vectors: tuple[TokenVectors, ...] = ()
     """The vectors of tokens that features read."""
     created: str = ""
     digest: str = ""
-    """SHA-256 of the manifest: names this very bundle."""
+    """SHA-256 of the manifest, which identifies the bundle."""
 
     @property
     def version(self) -> str:
-        """A short name of this very bundle: when it was made, and the first digits of its
-        digest.
-        """
+        """A short name of this bundle: when it was made, and the first digits of its digest."""
         return f"{self.created}-{self.digest[:8]}"
 
 
@@ -131,8 +123,7 @@ def require_free(folder: str | Path, *, overwrite: bool = False) -> None:
 
 
 def save(bundle: Bundle, folder: str | Path) -> Bundle:
-    """Write a bundle whole or not at all, replacing one of the same folder; returns it as `load`
-    would.
+    """Write a bundle whole or not at all, replacing one in the folder; returns it as `load` would.
 
     Raises:
         BundleError: the folder exists and is not a bundle.
@@ -180,7 +171,7 @@ def unpack(files: Files) -> Bundle:
     """The bundle in files that were read.
 
     Raises:
-        BundleError: it is not as this release writes it.
+        BundleError: this release cannot read it.
     """
     manifest = files.manifest
     if manifest.currency is not None and manifest.currency not in money.NUMERIC:
@@ -225,7 +216,7 @@ def unpack(files: Files) -> Bundle:
             digest=files.digest,
         )
     except (ConfigurationError, DataError) as error:
-        # definitions that do not fit together
+        # the definitions do not fit together
         raise BundleError(f"{files.folder}: {error}") from None
 
 
@@ -274,7 +265,7 @@ def _files(bundle: Bundle) -> dict[str, bytes]:
 
 
 def _definitions(group: FeatureGroup) -> dict[str, Any]:
-    """A group without its schema and its vectors, which have files of their own."""
+    """A group without its schema and vectors, which have their own files."""
     plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(group, of=None, vectors=()))
     del plain["vectors"]
     return plain

@@ -1,9 +1,7 @@
-"""The files of a bundle: read whole, within bounds and as plain files, and checked against the
-manifest.
+"""The files of a bundle: plain files, read whole within bounds, and checked by the manifest.
 
-Whoever made a bundle chose every byte of it. So nothing in it names a place: files have the names
-of this release, the parts of a version have one form, and what is kept of a bundle are the bytes
-that were checked, never a copy made later.
+The maker of a bundle chose every byte of it. So nothing in it names a path: files have fixed names,
+versions have one form, and what is stored are the bytes that were checked, not a later copy.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ VECTORS: Final = tuple(f"vectors-{number}.arrow" for number in range(1, 5))
 """The files of vectors that features may read."""
 _MB_BYTES: Final = 1 << 20
 _MAX_JSON_BYTES: Final = 32 * _MB_BYTES
-LARGEST: Final[Mapping[str, int]] = {
+MAX_FILE_BYTES: Final[Mapping[str, int]] = {
     MANIFEST: _MB_BYTES,
     "model.onnx": 512 * _MB_BYTES,
     "schema.json": _MAX_JSON_BYTES,
@@ -44,12 +42,14 @@ LARGEST: Final[Mapping[str, int]] = {
 
 T = TypeVar("T")
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-_UNSEEN: Final = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
-Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=rf"^[^{_UNSEEN}]*\Z")]
+_INVISIBLE_CHARACTERS: Final = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
+Name = Annotated[
+    str, Meta(min_length=1, max_length=200, pattern=rf"^[^{_INVISIBLE_CHARACTERS}]*\Z")
+]
 
 
 class BundleManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a bundle says of itself."""
+    """The manifest of a bundle."""
 
     format: int
     name: Name
@@ -64,9 +64,7 @@ class BundleManifest(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Files:
-    """The bytes of a bundle: its manifest, as `written`, and the `content` of each file that it
-    lists.
-    """
+    """A bundle's bytes: its manifest as `written`, and the `content` of each listed file."""
 
     folder: Path
     """Where they are, for messages."""
@@ -81,9 +79,7 @@ class Files:
 
     @property
     def content_digest(self) -> str:
-        """SHA-256 of the manifest without its time: the same for two bundles of the same
-        content.
-        """
+        """SHA-256 of the manifest without its time: equal for bundles of equal content."""
         return hashlib.sha256(
             msgspec.json.encode(msgspec.structs.replace(self.manifest, created=""))
         ).hexdigest()
@@ -100,7 +96,7 @@ class Files:
         """A file's JSON.
 
         Raises:
-            BundleError: it is not there, or no such JSON.
+            BundleError: the file is missing, or no such JSON.
         """
         return _decode(self._content(name), kind, self.folder / name)
 
@@ -112,9 +108,10 @@ class Files:
             BadFile: one cannot be written.
         """
         for name, content in {**self.content, MANIFEST: self.written}.items():
-            if len(content) > LARGEST[name]:
+            if len(content) > MAX_FILE_BYTES[name]:
                 raise BundleError(
-                    f"expected at most {LARGEST[name]:,} bytes in `{name}`, got {len(content):,}."
+                    f"expected at most {MAX_FILE_BYTES[name]:,} bytes in `{name}`, got "
+                    f"{len(content):,}."
                 )
             with written_whole(folder / name, private=True) as file:
                 file.write(content)
@@ -140,8 +137,8 @@ def read_files(folder: Path, expected: int) -> Files:
             f"{folder}: expected a bundle of format {expected}, got {got}; train it again."
         )
     manifest = _decode(written, BundleManifest, folder / MANIFEST)
-    if not manifest.files.keys() <= LARGEST.keys() - {MANIFEST}:
-        names = ", ".join(f"`{name}`" for name in LARGEST if name != MANIFEST)
+    if not manifest.files.keys() <= MAX_FILE_BYTES.keys() - {MANIFEST}:
+        names = ", ".join(f"`{name}`" for name in MAX_FILE_BYTES if name != MANIFEST)
         raise BundleError(f"{folder / MANIFEST}: expected no other files than {names}, got one.")
     content = {name: _checked(folder, name, digest) for name, digest in manifest.files.items()}
     return Files(folder, manifest, written, content)
@@ -178,7 +175,7 @@ def _checked(folder: Path, name: str, digest: str) -> bytes:
 
 def _read(folder: Path, name: str) -> bytes:
     try:
-        return read_plain(folder / name, LARGEST[name])
+        return read_plain(folder / name, MAX_FILE_BYTES[name])
     except FileNotFoundError:
         raise BundleError(
             f"{folder}: expected a bundle with a file `{name}`, found none."

@@ -1,9 +1,8 @@
-"""A model on trial: its graph is run in a process of its own, with limits, before any other process
-loads it.
+"""The trial of a model: its graph runs in a process with limits before any other loads it.
 
-A graph is a program by whoever made the bundle: it may go on for ever, take all memory, name files
-to read, or answer no number. The trial scores rows as usual as those of training, most of which
-must get a number, and rows of all sizes.
+A graph is a program of the bundle's maker: it may run for ever, take all memory, name files to
+read, or give no number. The trial scores rows as typical as those of training, most of which must
+get a number, and extreme ones.
 """
 
 from __future__ import annotations
@@ -23,24 +22,20 @@ from shroff.detect.preparation import Numeric, Preparation
 from shroff.errors import BundleError
 
 MAX_PROCESSOR_SECONDS: Final = 10
-"""Seconds of processor time that a trial may take, and one more for each 20 MB of the model."""
+"""Processor time of a trial, and one second more for each 20 MB of the model."""
 MAX_MEMORY_BYTES: Final = 1 << 30
-"""Bytes that it may take, besides six times the size of the model."""
+"""Memory of a trial, besides six times the size of the model."""
 _MAX_DELAY_RATIO: Final = 20
-"""How many times its processor time a trial may last, for machines that are busy with other things.
-"""
-_USUAL_ROWS: Final = 32
-_WILD_ROWS: Final = 64
-_RUN: Final = str(Path(__file__).with_name("trial_run.py"))
+"""How many times its processor time a trial may last, on a busy machine."""
+_TYPICAL_ROWS: Final = 32
+_EXTREME_ROWS: Final = 64
+_TRIAL_SCRIPT: Final = str(Path(__file__).with_name("trial_run.py"))
 _passed: dict[bytes, bool] = {}
-"""Models that passed their trial, by what was tried (see `try_model`); one that failed is tried
-again.
-"""
+"""Models that passed their trial, by what was tried; a model that failed is tried again."""
 
 
 def try_model(model: bytes, preparation: Preparation) -> bool:
-    """Run a model on rows that its inputs may have; returns whether rows score the same in a batch
-    as alone.
+    """Run a model on made-up rows; returns whether rows score the same in a batch as alone.
 
     Raises:
         BundleError: it does not end in time, takes too much memory, has a loop, does not fit its
@@ -54,26 +49,22 @@ def try_model(model: bytes, preparation: Preparation) -> bool:
 
 
 def passed() -> dict[bytes, bool]:
-    """The models that passed their trial, for a process that this one starts, which gives them to
-    `trust`.
-    """
+    """The models that passed, for a process that this one starts, which gives them to `trust`."""
     return dict(_passed)
 
 
 def trust(verdicts: Mapping[bytes, bool]) -> None:
-    """Take the verdicts of the process that started this one: the same bytes are not tried
-    again.
-    """
+    """Take over the verdicts of the parent process, so that no bytes are tried twice."""
     _passed.update(verdicts)
 
 
 def _judged(found: dict[str, Any]) -> bool:
     if "refused" in found:
         raise BundleError(f"the model {found['refused']}.")
-    if found["numbers"] * 2 < _USUAL_ROWS:
+    if found["numbers"] * 2 < _TYPICAL_ROWS:
         raise BundleError(
-            f"the model gives no number as the score of {_USUAL_ROWS - found['numbers']} of "
-            f"{_USUAL_ROWS} usual rows."
+            f"the model gives no number as the score of {_TYPICAL_ROWS - found['numbers']} of "
+            f"{_TYPICAL_ROWS} usual rows."
         )
     return bool(found["together"])
 
@@ -91,7 +82,7 @@ def _run(model: bytes, usual: Matrix, wild: Matrix) -> dict[str, Any]:
     given = json.dumps(head).encode() + b"\n" + model + usual.tobytes() + wild.tobytes()
     try:
         # -P: the modules in that file's folder must not be imported by their bare names
-        command, wait = [sys.executable, "-P", _RUN], _MAX_DELAY_RATIO * seconds
+        command, wait = [sys.executable, "-P", _TRIAL_SCRIPT], _MAX_DELAY_RATIO * seconds
         done = subprocess.run(command, input=given, capture_output=True, timeout=wait, check=False)
         found: dict[str, Any] = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
@@ -105,35 +96,35 @@ def _run(model: bytes, usual: Matrix, wild: Matrix) -> dict[str, Any]:
 
 def _death(code: int, seconds: int) -> str:
     if code in (-24, -9):  # SIGXCPU, or SIGKILL by the harder limit
-        return f"takes more than {seconds} seconds to score {_USUAL_ROWS + _WILD_ROWS} rows"
+        return f"takes more than {seconds} seconds to score {_TYPICAL_ROWS + _EXTREME_ROWS} rows"
     return f"ends the process that tries it (code {code}), as one does that needs too much memory"
 
 
 def _usual(preparation: Preparation) -> Matrix:
-    """Inputs as most training rows have them: none missing, no value far out."""
+    """Typical inputs of training rows: none missing, no outliers."""
     random = np.random.default_rng(1)
     columns = [_typical(column, random) for column in preparation.numeric]
-    codes = [np.arange(_USUAL_ROWS) % many for many in preparation.nominal_codes.values()]
+    codes = [np.arange(_TYPICAL_ROWS) % many for many in preparation.nominal_codes.values()]
     return np.column_stack([*columns, *codes]).astype(np.float32)
 
 
 def _typical(column: Numeric, random: np.random.Generator) -> Floats:
     if column.spread is None:
-        return np.zeros(_USUAL_ROWS)
+        return np.zeros(_TYPICAL_ROWS)
     low, high = column.spread.usual
     with np.errstate(over="ignore"):
         return (
-            random.choice([low, column.spread.median, high], _USUAL_ROWS) - column.mean
+            random.choice([low, column.spread.median, high], _TYPICAL_ROWS) - column.mean
         ) / column.std
 
 
 def _wild(preparation: Preparation) -> Matrix:
     """Inputs of all sizes, some missing, with every nominal code in turn."""
     random = np.random.default_rng(0)
-    rows = random.standard_normal((_WILD_ROWS, len(preparation.names))) * 10 ** random.uniform(
-        -2, 2, (_WILD_ROWS, 1)
+    rows = random.standard_normal((_EXTREME_ROWS, len(preparation.names))) * 10 ** random.uniform(
+        -2, 2, (_EXTREME_ROWS, 1)
     )
     rows[random.random(rows.shape) < 0.05] = np.nan
     for column, codes in preparation.nominal_codes.items():
-        rows[:, column] = np.arange(_WILD_ROWS) % codes
+        rows[:, column] = np.arange(_EXTREME_ROWS) % codes
     return rows.astype(np.float32)

@@ -1,6 +1,6 @@
-"""What a trial runs in a process of its own: a graph, within limits, on rows from standard input.
+"""The trial's process: runs a graph within limits on rows from standard input.
 
-It is run as a file and imports nothing of ours, which takes a third of a second. See `trial`.
+`trial` runs it as a file; it imports nothing of ours, which would take a third of a second.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 import onnx
 import onnxruntime
 
-_ENDLESS: Final = "Loop"
-"""The one operator that may repeat as often as a payment's values say: all others end."""
-_BATCHES: Final = (2, 3, 4, 5, 8, 16, 31, 64)
+_LOOP_OPERATOR: Final = "Loop"
+"""The only operator that may run for ever on some payments: all others end."""
+_BATCH_ROWS: Final = (2, 3, 4, 5, 8, 16, 31, 64)
 
 
 def main(source: BinaryIO) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def main(source: BinaryIO) -> dict[str, Any]:
     )
     return {
         "numbers": int(np.isfinite(scores).sum()),
-        "together": all(_in_batches(session, wild, size) == alone for size in _BATCHES),
+        "together": all(_in_batches(session, wild, size) == alone for size in _BATCH_ROWS),
     }
 
 
@@ -64,10 +64,9 @@ def _in_batches(session: Any, rows: Any, size: int) -> bytes:
 
 
 def _bound_memory(more: int) -> None:
-    """Limit this process to so many more bytes, and let it open no file, such as one that the graph
-    names.
+    """Limit this process to so many more bytes, and forbid files, such as those a graph names.
 
-    Only Linux says what it has taken, and holds it to that.
+    Only Linux reports and enforces it.
     """
     if sys.platform == "linux":
         with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123  # nothing else needs pathlib
@@ -79,13 +78,11 @@ def _bound_memory(more: int) -> None:
 def _loops(graph: Any) -> bool:
     """Whether a loop is among the nodes of a graph or function, or of the graphs inside of them."""
     inner = (each for node in graph.node for one in node.attribute for each in (one.g, *one.graphs))
-    return any(node.op_type == _ENDLESS for node in graph.node) or any(map(_loops, inner))
+    return any(node.op_type == _LOOP_OPERATOR for node in graph.node) or any(map(_loops, inner))
 
 
 def _why(error: Exception) -> str:
-    """What is wrong with the model, in our words: those of ONNX Runtime repeat names out of the
-    model.
-    """
+    """What is wrong with the model, in our words: ONNX Runtime's repeat names from the model."""
     if isinstance(error, MemoryError) or "alloc" in str(error):
         return "needs more memory than a trial may take"
     return f"cannot be loaded and run by ONNX Runtime ({type(error).__name__})"

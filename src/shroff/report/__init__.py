@@ -1,4 +1,4 @@
-"""Report: one run as one HTML file that anybody can open, print and send on.
+"""Report: one run as one HTML file that anybody can open, print and forward.
 
 Reads a `RunRecord` of a run that finished; amounts are in major units of its currency,
 probabilities are calibrated, and a threshold flags payments at or above it. Promises a file of at

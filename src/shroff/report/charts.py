@@ -1,6 +1,4 @@
-"""Charts as inline SVG: drawn by classes and presentation attributes, so that a strict policy lets
-them be styled.
-"""
+"""Charts as inline SVG, drawn by classes and attributes, which a strict CSP lets pages style."""
 
 from __future__ import annotations
 
@@ -12,16 +10,16 @@ from shroff.markup import Html, html, join, tag
 
 Points = Sequence[tuple[float, float]]
 
-_WIDTH: Final = 460
-_HEIGHT: Final = 320
-_LEFT: Final = 52
-_TOP: Final = 12
-_RIGHT: Final = 12
-_BOTTOM: Final = 44
+_WIDTH_PX: Final = 460
+_HEIGHT_PX: Final = 320
+_LEFT_PX: Final = 52
+_TOP_PX: Final = 12
+_RIGHT_PX: Final = 12
+_BOTTOM_PX: Final = 44
 _TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
-_MOST_BESIDE: Final = 22
+_MAX_SIDE_LABEL_CHARACTERS: Final = 22
 """Characters of a name that fit before its bars."""
-_MOST_ABOVE: Final = 60
+_MAX_TOP_LABEL_CHARACTERS: Final = 60
 """Characters of a name in one line above its bars."""
 
 
@@ -34,9 +32,7 @@ def lines(
     diagonal: bool = False,
     dots: bool = False,
 ) -> Html:
-    """Curves of values in [0, 1], one per name; each has a colour and a pattern of dashes, by its
-    place.
-    """
+    """Curves of values in [0, 1] by name; the position gives the colour and the dashes."""
     drawn = [_grid(x, y)]
     if diagonal:
         drawn.append(tag("path", d=_path([(0, 0), (1, 1)]), class_="even"))
@@ -62,11 +58,11 @@ def bars(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, float, str]]]
     at its end. Where a name is too long to stand before its bars, all stand above them.
     """
     drawn, top = [], 4
-    above = any(len(name) > _MOST_BESIDE for name, _ in rows)
+    above = any(len(name) > _MAX_SIDE_LABEL_CHARACTERS for name, _ in rows)
     left, longest = (4, 390) if above else (158, 210)
     for name, each in rows:
         if above:
-            for line in wrap(name, _MOST_ABOVE):
+            for line in wrap(name, _MAX_TOP_LABEL_CHARACTERS):
                 drawn.append(tag("text", line, x=str(left), y=str(top + 10), class_="label"))
                 top += 15
         else:
@@ -115,17 +111,17 @@ def legend(names: Iterable[str]) -> Html:
 
 
 def thin(points: Points, most: int = 160) -> Points:
-    """At most so many of the points and both ends, evenly spread along the way."""
+    """At most so many points, with both ends, evenly spread along the curve."""
     if len(points) <= most:
         return points
     step = (len(points) - 1) / (most - 1)
     return [points[round(place * step)] for place in range(most)]
 
 
-def _figure(title: str, drawn: Html, below: str = "", height: int = _HEIGHT) -> Html:
+def _figure(title: str, drawn: Html, below: str = "", height: int = _HEIGHT_PX) -> Html:
     return tag(
         "figure",
-        _svg(html(tag("title", title), drawn), _WIDTH, height),
+        _svg(html(tag("title", title), drawn), _WIDTH_PX, height),
         below,
         tag("figcaption", title),
     )
@@ -139,32 +135,40 @@ def _svg(drawn: Html, width: int, height: int, *, hidden: bool = False) -> Html:
 def _grid(x: str, y: str) -> Html:
     drawn = []
     for tick in _TICKS:
-        drawn.append(tag("path", d=f"M{_LEFT} {_y(tick):.1f}H{_WIDTH - _RIGHT}", class_="grid"))
         drawn.append(
-            tag("text", f"{tick:g}", x=str(_LEFT - 6), y=f"{_y(tick) + 4:.1f}", class_="label end")
+            tag("path", d=f"M{_LEFT_PX} {_y(tick):.1f}H{_WIDTH_PX - _RIGHT_PX}", class_="grid")
+        )
+        drawn.append(
+            tag(
+                "text",
+                f"{tick:g}",
+                x=str(_LEFT_PX - 6),
+                y=f"{_y(tick) + 4:.1f}",
+                class_="label end",
+            )
         )
         drawn.append(
             tag(
                 "text",
                 f"{tick:g}",
                 x=f"{_x(tick):.1f}",
-                y=str(_HEIGHT - _BOTTOM + 16),
+                y=str(_HEIGHT_PX - _BOTTOM_PX + 16),
                 class_="label middle",
             )
         )
-    middle = (_HEIGHT - _BOTTOM + _TOP) / 2
-    drawn.append(tag("text", x, x=f"{_x(0.5):.1f}", y=str(_HEIGHT - 8), class_="label middle"))
+    middle = (_HEIGHT_PX - _BOTTOM_PX + _TOP_PX) / 2
+    drawn.append(tag("text", x, x=f"{_x(0.5):.1f}", y=str(_HEIGHT_PX - 8), class_="label middle"))
     turned = f"rotate(-90 12 {middle:.0f})"
     drawn.append(tag("text", y, x="12", y=f"{middle:.0f}", transform=turned, class_="label middle"))
     return join(drawn)
 
 
 def _x(value: float) -> float:
-    return _LEFT + value * (_WIDTH - _LEFT - _RIGHT)
+    return _LEFT_PX + value * (_WIDTH_PX - _LEFT_PX - _RIGHT_PX)
 
 
 def _y(value: float) -> float:
-    return _HEIGHT - _BOTTOM - value * (_HEIGHT - _TOP - _BOTTOM)
+    return _HEIGHT_PX - _BOTTOM_PX - value * (_HEIGHT_PX - _TOP_PX - _BOTTOM_PX)
 
 
 def _path(points: Points) -> str:

@@ -1,6 +1,4 @@
-"""What follows from a detector's binned probabilities: curves, and the counts and costs at a
-threshold.
-"""
+"""Computed from a detector's binned probabilities: curves, counts and costs at a threshold."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ from shroff.report.charts import Points
 
 @dataclass(frozen=True)
 class Flagged:
-    """What a threshold flags: frauds caught, genuine payments flagged, and the frauds' amounts
-    saved.
-    """
+    """What a threshold flags: frauds caught, genuine payments flagged, fraud amounts saved."""
 
     threshold: float
     tp: int

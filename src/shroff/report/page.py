@@ -1,6 +1,4 @@
-"""The report's page: its sections in order, put into one file with the style, the script and their
-hashes.
-"""
+"""The report's page: its sections in one file, with the style, the script and their hashes."""
 
 from __future__ import annotations
 
@@ -14,7 +12,8 @@ import msgspec
 from shroff.errors import ConfigurationError
 from shroff.experiment import RunRecord
 from shroff.markup import Html, html, join, tag
-from shroff.report.sections import SECTIONS, threshold_of
+from shroff.report.sections import SECTIONS
+from shroff.report.threshold import threshold_of
 
 
 def render(record: RunRecord) -> str:
@@ -52,9 +51,7 @@ def render(record: RunRecord) -> str:
 
 
 def _slider(record: RunRecord) -> dict[str, Any]:
-    """What the script computes with: bins of each detector, costs, and the thresholds to begin
-    with.
-    """
+    """The script's data: bins of each detector, costs, and the thresholds to begin with."""
     return {
         "cost": record.parameters["policy"]["cost"],
         "money": any(sum(one.bins.lost) > 0 for one in record.evaluation.values()),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from itertools import groupby
 from typing import Any, Final
 
-from shroff.evaluate import NEVER
 from shroff.evaluate.judgement import Judgement
 from shroff.experiment import RunRecord
-from shroff.markup import Html, html, join, tag
+from shroff.markup import Html, html, tag
 from shroff.report import charts, counts
+from shroff.report.blocks import detector_name, prose, section, share, table, words
+from shroff.report.threshold import threshold_of, threshold_section
 
-_FIGURES = {
+_FIGURE_TITLES = {
     "precision": "Precision",
     "recall": "Recall",
     "f1": "F1",
@@ -24,17 +24,8 @@ _FIGURES = {
 }
 
 
-def threshold_of(record: RunRecord, name: str) -> float:
-    """The threshold from which a detector's payments are flagged: that of reviews, or of the best
-    F1 without any.
-    """
-    one = record.figures["detectors"][name]
-    review_at = one["thresholds"]["review_at"]
-    return float(review_at if review_at < NEVER else one["test"]["threshold"])
-
-
 def summary(record: RunRecord) -> Html:
-    """What was compared on what, which detector is best, and what it would do, in sentences."""
+    """The run in sentences: what was compared, the best detector, and what it would do."""
     best = record.figures["best"]
     one, shown = record.figures["detectors"][best], record.evaluation[best]
     test, parts = one["test"], record.figures["parts"]
@@ -43,7 +34,7 @@ def summary(record: RunRecord) -> Html:
     sentences = [
         f"{len(record.evaluation)} detectors learned from {parts['train']['payments']:,} payments "
         f"and were judged by {test['n']:,} others, of which {test['frauds']:,} are frauds.",
-        f"{_words(best)} was the best on payments held out of the training part. On the test part "
+        f"{words(best)} was the best on payments held out of the training part. On the test part "
         "its average "
         f"precision is {test['average_precision']:.3f} (95 % interval {low:.3f} to {high:.3f}).",
         f"At its threshold of {threshold_of(record, best):.3g} it flags {shown.alerts_per_day:.1f} "
@@ -71,10 +62,10 @@ def summary(record: RunRecord) -> Html:
 
 
 def comparison(record: RunRecord) -> Html:
-    """All detectors beside each other, training beside test, with intervals."""
+    """All detectors in one table, training and test, with intervals."""
     head = (
         "Detector",
-        *_FIGURES.values(),
+        *_FIGURE_TITLES.values(),
         "Recall at 1 % false positives",
         "Value detected",
         "Alerts a day",
@@ -86,7 +77,7 @@ def comparison(record: RunRecord) -> Html:
     rows = []
     for name, one in record.figures["detectors"].items():
         shown = record.evaluation[name]
-        cells = [_figure(one, shown, figure) for figure in _FIGURES]
+        cells = [_figure(one, shown, figure) for figure in _FIGURE_TITLES]
         value = shown.value_detection_rate
         cells += [
             html(f"{shown.recall_at_1_percent:.3f}"),
@@ -95,16 +86,16 @@ def comparison(record: RunRecord) -> Html:
         cells.append(html(f"{shown.alerts_per_day:.1f}"))
         if at_k:
             cells.append(html(f"{one['test']['card_precision_at_k']:.3f}"))
-        rows.append((_name(name, best=name == record.figures["best"]), *cells))
-    return _section(
+        rows.append((detector_name(name, best=name == record.figures["best"]), *cells))
+    return section(
         "Detectors compared",
-        _prose(
+        prose(
             "On the test part, which no detector learned from. Below each figure: its 95 % "
             "interval, by resampling cards, and the figure on the training part; a large gap is "
             "overfitting. Precision, recall and F1 are at the threshold with the best F1 on "
             "held-out payments; value detected and alerts at the policy's thresholds."
         ),
-        _table("Figures on the test part", head, rows),
+        table("Figures on the test part", head, rows),
     )
 
 
@@ -112,7 +103,7 @@ def curves(record: RunRecord) -> Html:
     """ROC and precision-recall curves of all detectors on one chart each."""
     roc = {name: charts.thin(counts.roc(one.bins)) for name, one in record.evaluation.items()}
     found = {name: counts.precision_recall(one.bins) for name, one in record.evaluation.items()}
-    return _section(
+    return section(
         "Curves",
         tag(
             "div",
@@ -129,80 +120,8 @@ def curves(record: RunRecord) -> Html:
     )
 
 
-def desk(record: RunRecord) -> Html:
-    """The confusion matrix of the best detector at its threshold; the script moves the
-    threshold.
-    """
-    best = record.figures["best"]
-    bins, threshold = record.evaluation[best].bins, threshold_of(record, best)
-    cut, cost = counts.at(bins, threshold), record.parameters["policy"]["cost"]
-    frauds, genuine = sum(bins.frauds), sum(bins.payments) - sum(bins.frauds)
-    flagged, lost, money = cut.tp + cut.fp, sum(bins.lost), sum(bins.lost) > 0
-    missed = lost - cut.saved if cost["missed"] == "amount" else cost["missed"] * (frauds - cut.tp)
-    priced = money or cost["missed"] != "amount"
-    figures = {
-        "precision": ("Precision", _share(cut.tp, flagged)),
-        "recall": ("Recall", _share(cut.tp, frauds)),
-        "false-positives": ("Genuine payments flagged", _share(cut.fp, genuine)),
-        "alerts": ("Alerts a day", f"{flagged / bins.days:.1f}"),
-        "saved": ("Fraud stopped a day", f"{cut.saved / bins.days:,.2f}" if money else "–"),
-        "reviewed": (
-            "Cost a day if all flagged are reviewed",
-            _daily(missed + cost["review"] * flagged, bins.days, priced),
-        ),
-        "declined": (
-            "Cost a day if all flagged are declined",
-            _daily(missed + cost["declined"] * cut.fp, bins.days, priced),
-        ),
-    }
-    options = (tag("option", name, value=name, selected=name == best) for name in record.evaluation)
-    controls = tag(
-        "div",
-        tag("label", "Detector", for_="which"),
-        tag("select", *options, id="which", autocomplete="off"),
-        tag("label", "Threshold: left flags few payments, right flags many", for_="slider"),
-        tag("input", type="range", id="slider", min="0", step="1", autocomplete="off"),
-        class_="controls",
-        id="controls",
-        hidden=True,
-    )
-    head = ("", "Passed", "Flagged")
-    cell = {"tn": genuine - cut.fp, "fp": cut.fp, "fn": frauds - cut.tp, "tp": cut.tp}
-    cells = {key: tag("span", f"{value:,}", id=key) for key, value in cell.items()}
-    rows = [(html("Genuine"), cells["tn"], cells["fp"]), (html("Fraud"), cells["fn"], cells["tp"])]
-    at = tag(
-        "p",
-        tag("code", best, id="detector"),
-        " at a probability from ",
-        tag("strong", f"{threshold:.3g}", id="threshold"),
-    )
-    facts = (
-        tag("div", tag("dt", title), tag("dd", text, id=key))
-        for key, (title, text) in figures.items()
-    )
-    return _section(
-        "Move the threshold",
-        _prose(
-            "Payments whose probability is at or above the threshold are flagged. Money is in the "
-            f"currency of the amounts; a review costs {cost['review']:g}, a declined genuine "
-            f"payment {cost['declined']:g}, a missed fraud "
-            f"{'its amount' if cost['missed'] == 'amount' else format(cost['missed'], 'g')}."
-        ),
-        tag(
-            "div",
-            controls,
-            at,
-            _table("Confusion matrix, in payments", head, rows),
-            tag("dl", *facts, class_="cells"),
-            class_="desk",
-        ),
-    )
-
-
 def scores(record: RunRecord) -> Html:
-    """How probabilities are distributed, and whether they mean what they say, for the best detector
-    and for all.
-    """
+    """How the best detector's probabilities are distributed, and whether all are calibrated."""
     best = record.figures["best"]
     bands = [band for band in record.evaluation[best].bands if band.payments]
     most = max(_log(band.payments) for band in bands)
@@ -222,7 +141,7 @@ def scores(record: RunRecord) -> Html:
         ]
         for name, one in record.evaluation.items()
     }
-    return _section(
+    return section(
         "Scores and calibration",
         tag(
             "div",
@@ -246,7 +165,7 @@ def scores(record: RunRecord) -> Html:
 
 
 def segments(record: RunRecord) -> Html:
-    """What the best detector did to segments of payments."""
+    """What the best detector's decisions do to segments of payments."""
     best = record.figures["best"]
     head = ("Value", "Payments", "Frauds", "Found", "Genuine declined", "95 % interval")
     tables = []
@@ -255,8 +174,8 @@ def segments(record: RunRecord) -> Html:
         for one in each:
             low, high = one.false_decline_interval
             found, wrong = (
-                _share(one.caught, one.frauds),
-                _share(one.false_declines, one.payments - one.frauds, digits=2),
+                share(one.caught, one.frauds),
+                share(one.false_declines, one.payments - one.frauds, digits=2),
             )
             cells = (
                 f"{one.payments:,}",
@@ -266,11 +185,11 @@ def segments(record: RunRecord) -> Html:
                 f"{low:.2%} to {high:.2%}",
             )
             rows.append((html(one.value), *map(html, cells)))
-        tables.append(_table(column, head, rows))
-    return _section(
+        tables.append(table(column, head, rows))
+    return section(
         "Segments",
-        _prose(
-            f"{_words(best)} at the policy's thresholds, on the test part. Found: frauds reviewed "
+        prose(
+            f"{words(best)} at the policy's thresholds, on the test part. Found: frauds reviewed "
             "or declined. Intervals of 95 % resample cards, and of few declines or none end at 3 "
             "/ n of the segment's n cards or above (the rule of three); where they overlap, "
             "segments may not differ."
@@ -286,9 +205,9 @@ def inputs(record: RunRecord) -> Html:
         return Html("")
     most = needed[0][1]
     rows = [(name, [("plain", value / most, f"{value:.3f}")]) for name, value in needed]
-    return _section(
+    return section(
         "Inputs",
-        _prose(
+        prose(
             "How much average precision is lost when an input's values are shuffled among test "
             "payments. Inputs that "
             "say the same cover for each other, so a low one is not useless by itself."
@@ -298,7 +217,7 @@ def inputs(record: RunRecord) -> Html:
 
 
 def rules(record: RunRecord) -> Html:
-    """Detectors beside each other where each flags as many genuine payments as the rules do."""
+    """The detectors' recall where each flags as many genuine payments as the rules do."""
     name = next((one for one in record.evaluation if one.split("-")[0] == "rules"), None)
     bins = record.evaluation[name or record.figures["best"]].bins
     genuine = sum(bins.payments) - sum(bins.frauds)
@@ -308,15 +227,15 @@ def rules(record: RunRecord) -> Html:
     for each, one in record.evaluation.items():
         cut = counts.at_false_positives(one.bins, most)
         found = f"{cut.tp:,} of {sum(one.bins.frauds):,}"
-        cells = (found, _share(cut.tp, sum(one.bins.frauds)), f"{cut.precision:.1%}", f"{cut.fp:,}")
-        rows.append((_name(each), *map(html, cells)))
-    return _section(
+        cells = (found, share(cut.tp, sum(one.bins.frauds)), f"{cut.precision:.1%}", f"{cut.fp:,}")
+        rows.append((detector_name(each), *map(html, cells)))
+    return section(
         "At equal false positives",
-        _prose(
+        prose(
             "Each detector at the lowest threshold at which it flags at most as many genuine "
             f"payments {about}."
         ),
-        _table(
+        table(
             "Frauds found at equal false positives",
             ("Detector", "Frauds found", "Recall", "Precision", "Genuine flagged"),
             rows,
@@ -336,14 +255,14 @@ def findings(record: RunRecord) -> Html:
         for name, one in subjects.items()
         for each in one["findings"]
     ]
-    return _section(
+    return section(
         "The doctor's findings",
-        tag("ul", *rows) if rows else _prose("The doctor found nothing wrong."),
+        tag("ul", *rows) if rows else prose("The doctor found nothing wrong."),
     )
 
 
 def lineage(record: RunRecord) -> Html:
-    """Where it all came from."""
+    """The run's data, definitions, code and machine."""
     read = record.inputs
     facts: dict[str, Any] = {
         role: f"{one['file']}, SHA-256 {one['sha256']}"
@@ -377,14 +296,14 @@ def lineage(record: RunRecord) -> Html:
     facts["machine"] = f"{record.machine['system']}, {record.machine['cores']} cores"
     facts["took"] = f"{sum(record.seconds.values()):.1f} s"
     pairs = (part for name, text in facts.items() for part in (tag("dt", name), tag("dd", text)))
-    return _section("Lineage", tag("dl", *pairs, class_="facts"))
+    return section("Lineage", tag("dl", *pairs, class_="facts"))
 
 
 SECTIONS: Final = (
     summary,
     comparison,
     curves,
-    desk,
+    threshold_section,
     scores,
     segments,
     inputs,
@@ -394,49 +313,11 @@ SECTIONS: Final = (
 )
 
 
-def _section(title: str, *parts: Html) -> Html:
-    return tag("section", tag("h2", title), *parts)
-
-
-def _prose(text: str) -> Html:
-    return tag("p", text)
-
-
-def _table(caption: str, head: Iterable[str], rows: Iterable[tuple[Html, ...]]) -> Html:
-    body = (
-        tag("tr", tag("th", first, scope="row"), *(tag("td", cell) for cell in cells))
-        for first, *cells in rows
-    )
-    heads = (tag("th", title, scope="col") if title else tag("td") for title in head)
-    made = tag(
-        "table", tag("caption", caption), tag("thead", tag("tr", *heads)), tag("tbody", *body)
-    )
-    return tag("div", made, class_="wide", tabindex="0", role="region", aria_label=caption)
-
-
 def _figure(one: dict[str, Any], shown: Judgement, figure: str) -> Html:
     interval = shown.intervals.get(figure)
     beneath = [] if interval is None else [f"{interval[0]:.3f}–{interval[1]:.3f}"]
     beneath.append(f"train {one['train'][figure]:.3f}")
     return html(f"{one['test'][figure]:.3f}", *(tag("small", text) for text in beneath))
-
-
-def _name(name: str, *, best: bool = False) -> Html:
-    # a long name may go on in the next line
-    code = tag("code", join(name.split("_"), Html("_<wbr>")))
-    return html(code, tag("small", " best", class_="best") if best else "")
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ").capitalize()
-
-
-def _share(part: int, whole: int, *, digits: int = 1) -> str:
-    return f"{part / whole:.{digits}%}" if whole else "–"
-
-
-def _daily(total: float, days: float, priced: bool) -> str:
-    return f"{total / days:,.2f}" if priced else "–"
 
 
 def _log(count: int) -> float:

@@ -19,8 +19,7 @@ from shroff.state import State
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """A bundle, the decider made of it (policy and lists included), and the state that gives its
-    features.
+    """A bundle, its decider (policy and lists included), and the state that gives its features.
 
     `reader` reads its payments and converts them by the exchange rates in force; `model` is its
     name in answers; `shadow` is the candidate that is compared with it.
@@ -35,9 +34,7 @@ class Active:
 
     @classmethod
     def of(cls, bundle: Bundle, decider: Decider, state: State, *, key: bytes) -> Self:
-        """A bundle by its own exchange rates, without a shadow; `key` is that of the HMAC over
-        personal columns.
-        """
+        """A bundle under its own exchange rates, without a shadow; `key` is the HMAC key."""
         schema = state.engine.plan.schema
         reader = PaymentReader(schema, key=key, currency=bundle.currency, numbers=bundle.numbers)
         return cls(bundle, decider, reader, state, ModelName.of(bundle))

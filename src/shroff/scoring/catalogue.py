@@ -17,9 +17,7 @@ from shroff.scoring.scorer import Scorer
 
 
 class DeployedModel(msgspec.Struct, frozen=True):
-    """A model that decides, or is compared with the one that does; `failure` says why it cannot
-    score.
-    """
+    """A model that decides or is in the shadow; `failure` says why it cannot score."""
 
     role: Role
     name: str
@@ -37,9 +35,7 @@ class DeployedModel(msgspec.Struct, frozen=True):
 
 
 class DeployedPolicy(msgspec.Struct, frozen=True):
-    """The policy that decides: rules in their order, then thresholds. `/v1/lists` shows what its
-    lists hold now.
-    """
+    """The policy that decides: ordered rules, then thresholds. `/v1/lists` shows its lists."""
 
     version: str
     """That of the model where it is the model's own."""

@@ -1,4 +1,4 @@
-"""Proving the ledger's chain at a start, while the state is rebuilt from its records."""
+"""Verify the ledger's chain at a start, while the state is rebuilt from its records."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from shroff.ledger import GENESIS, Head, Ledger, StoredEntry
 from shroff.scoring.start import Checked, Start, stored_start
 
 _MAX_WHOLE_RECORDS: Final = 100_000
-"""Records that are all proved at a start, within seconds; of more, only those since the last start.
-"""
+"""A ledger of at most so many records is verified whole at a start, a longer one since the last."""
 _log = logging.getLogger(__name__)
 
 
 class Check:
-    """Proves the ledger's chain at a start: all of it, or where that is long what came since the
-    last start.
+    """Verifies the ledger's chain at a start: all of it, or of a long one what the last start did
+    not.
 
-    As a context, in which the ledger is read by `proof`; at its end the rest is proved.
+    A context manager: inside, read the ledger through `proof`; on exit it verifies the rest.
 
     Args:
         accept: go on where it is broken, and say so in what is checked.
-        tick: is called for each record that is proved at the end; may raise, to break the proof
-            off.
+        tick: called for each record verified on exit; may raise, to stop.
 
     Raises:
         BrokenChain: the ledger was changed.
@@ -44,7 +42,7 @@ class Check:
         self.proof = ledger.proof(self._anchor, tolerant=accept)
 
     def done(self) -> Checked:
-        """How far the chain was proved."""
+        """How far the chain was verified."""
         end, broken = self.proof.head, self.proof.broken
         if broken is not None:
             end = self._ledger.head()
@@ -77,12 +75,12 @@ class Check:
 
 
 def _anchor(ledger: Ledger, entry: StoredEntry | None, start: Start | None) -> Head:
-    """The record behind which the chain is to be proved, from the last start."""
+    """The record after which to verify the chain, from the last start."""
     if entry is None or start is None:
         return Head(0, GENESIS)
     checked = start.checked
     if checked.broken is not None:
-        # it was accepted, and stays broken
+        # an operator accepted the break, and it stays in the ledger
         return Head(entry.seq, entry.chain)
     if ledger.head().seq - checked.after > _MAX_WHOLE_RECORDS:
         return Head(checked.last, bytes.fromhex(checked.chain))

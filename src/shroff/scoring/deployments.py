@@ -28,7 +28,7 @@ class Deployments:
         self.failed = self.adopted = self.policies = 0
 
     async def look(self) -> None:
-        """Adopt what was published since the last look."""
+        """Adopt what was published since the last call."""
         if self._scorer.unready is not None and self._seen is None:
             return
         before = self._seen
@@ -40,7 +40,7 @@ class Deployments:
             await self._follow(pointers)
         except ShroffError as error:
             if isinstance(error, Unavailable):
-                # the next look tries again, and logs nothing twice
+                # the next call tries again, and logs nothing twice
                 self._seen = before
                 if str(error) == self.failure:
                     return

@@ -1,6 +1,4 @@
-"""Results and labels: of results the first counts; labels are a history, in which the same again is
-ignored.
-"""
+"""Results and labels: the first result counts; labels are a history without repetitions."""
 
 from __future__ import annotations
 
@@ -41,7 +39,7 @@ class Events:
         return self._sequencer.active.bundle.schema.label_rank
 
     async def result(self, payment_id: str, record: LaterRecord) -> None:
-        """Make a result durable and let features see it; ignore one that is there already.
+        """Make a result durable and let features see it; ignore a repetition.
 
         Raises:
             PaymentConflict: the payment has another result.
@@ -51,8 +49,7 @@ class Events:
         while (
             pending := self._in_flight.get(("result", payment_id))
         ) is not None and pending.digest != event.digest:
-            # another process may have been faster with this one: the ledger says which of them
-            # counts
+            # another process may have recorded a result first: the ledger says which one counts
             with suppress(ShroffError):
                 await pending.waiters.join()
         if pending is None:
@@ -83,13 +80,13 @@ class Events:
 
         Raises:
             PaymentConflict: its `event` came before with another label.
-            BadPayment: the source has said as much of the payment as one can.
+            BadPayment: the source has sent its maximum of labels for the payment.
             LedgerUnavailable: it cannot be made durable.
         """
-        # the next label depends on those before it
+        # a label depends on those before it
         async with self._turn(payment_id):
             while (pending := self._in_flight.get(("label", payment_id))) is not None:
-                # its sender gave up meanwhile
+                # its client gave up meanwhile
                 with suppress(ShroffError):
                     await pending.waiters.join()
             labels = self.labels(payment_id)
@@ -99,15 +96,13 @@ class Events:
             stands = standing([*labels, Labelled(record, 0)], self.rank)
             said = PendingEvent("label", payment_id, record, record.digest())
             said.stands = stands is not None and stands.record.value is True
-            # a conflict is this very label, which another process was faster with
+            # a conflict means that another process recorded this very label first
             with suppress(PaymentConflict):
                 await self._submit(said).waiters.join()
 
     @asynccontextmanager
     async def _turn(self, payment_id: str) -> AsyncIterator[None]:
-        """Hold the lock on the labels of this payment; those who wait get it in their order, each
-        woken once.
-        """
+        """Hold the lock on a payment's labels; waiters get it in order, each woken once."""
         turn = self._turns.setdefault(payment_id, _Turn())
         turn.users += 1
         try:
@@ -119,7 +114,7 @@ class Events:
                 del self._turns[payment_id]
 
     def labels(self, payment_id: str) -> list[Labelled]:
-        """What was said of a payment, in order of arrival.
+        """The labels of a payment, in order of arrival.
 
         Raises:
             LedgerUnavailable: the database does not answer.
@@ -138,10 +133,10 @@ class Events:
 
         def settled(outcome: asyncio.Future[None]) -> None:
             del self._in_flight[key]
-            outcome.exception()  # retrieved, or asyncio logs it: other waiters get it too
+            outcome.exception()  # retrieve it, or asyncio logs it: other waiters get it too
 
         self._in_flight[key] = event
-        # a waiter of its own: the sender of the event may give up
+        # a future of its own: the client that sent the event may give up
         event.waiters.join().add_done_callback(settled)
         self._sequencer.record(event)
         return event

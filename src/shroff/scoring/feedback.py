@@ -34,7 +34,7 @@ class Result(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Label(msgspec.Struct, forbid_unknown_fields=True):
-    """Whether a payment was fraud; who says so follows from the key."""
+    """Whether a payment was fraud; its source follows from the API key."""
 
     fraud: Annotated[bool, msgspec.Meta(description="Whether it was fraud.", examples=[True])]
     source: Annotated[
@@ -65,13 +65,13 @@ def moment(
 ) -> int | None:
     """The microseconds since the epoch that a field names; a time without a zone is in `zone`.
 
-    Of an hour that comes twice it is the earlier time, and `twice` is called.
+    A time that a change of clocks repeats is taken as the earlier one, and `twice` is called.
 
     >>> moment("1970-01-01T00:00:01Z", None)
     1000000
 
     Raises:
-        BadPayment: it is no time, or names no zone where one is needed.
+        BadPayment: it is no time, or lacks the zone that it needs.
     """
     if text is None:
         return None

@@ -1,6 +1,4 @@
-"""The figures of scoring: payments and decisions, models and policies in use, the shadow, what was
-adopted.
-"""
+"""The figures of scoring: payments, decisions, models, policies, the shadow, what was adopted."""
 
 from __future__ import annotations
 
@@ -64,7 +62,7 @@ POLICY: Final = InfoFamily(
     texts=("version",),
     merge="max",
 )
-# a worker that takes the place of another begins a comparison of its own
+# a worker that replaces another starts its own comparison
 SHADOW_PAYMENTS: Final = CounterFamily(
     name="shroff_shadow_payments",
     about="Payments that the shadow scored too, by both actions.",

@@ -11,20 +11,18 @@ from shroff.scoring.start import Start
 
 
 class LastRecord(msgspec.Struct, frozen=True):
-    """The last record of the ledger that this process wrote or saw: what
-    `shroff ledger verify --since` can ask for.
-    """
+    """The last record that this process wrote or saw, for `shroff ledger verify --since`."""
 
     records: int
     chain: str
 
 
 class Health(msgspec.Struct, omit_defaults=True):
-    """The service does what it should; `notice` is what an operator should know all the same."""
+    """The service is well; `notice` is what an operator should know all the same."""
 
     status: Literal["live", "ready"]
     degraded: str | None = None
-    """Why payments are decided without features or without a score now: then the policy decides."""
+    """Why payments are decided without features or score now; then the policy decides."""
     notice: str | None = None
     start: Start | None = None
     """What the service started from."""
@@ -33,7 +31,7 @@ class Health(msgspec.Struct, omit_defaults=True):
 
 
 def ready(scorer: Scorer) -> Health:
-    """That all is well; raises `Unavailable` where it is not."""
+    """The health when all is well; raises `Unavailable` otherwise."""
     scorer.require_well()
     end = scorer.commits.end
     ledger = None if end is None else LastRecord(end.seq, end.chain.hex())

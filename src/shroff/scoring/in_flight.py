@@ -1,4 +1,4 @@
-"""Payments and events in flight: on their way to the ledger, with everybody who waits for them."""
+"""Payments and events in flight to the ledger, each with its waiters."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ class PendingPayment:
 class PendingEvent:
     """A result or a label between its arrival and the ledger.
 
-    `arrived` is set once its place in the order is known; `stands` says whether the payment is
-    fraud by then.
+    `arrived` is set once its place in the order is known; `stands` is the payment's label then.
     """
 
     kind: Later

@@ -1,7 +1,6 @@
-"""The intake: payments, and what is learned of them later, are read, checked and looked up before
-they take their turn.
+"""The intake reads, checks and looks up payments, results and labels before they are queued.
 
-It answers at once what was decided before; the rest goes to the sequencer.
+It answers known payments from the ledger at once and hands new ones to the sequencer.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ from shroff.telemetry.tracing import CURRENT
 
 
 class Intake:
-    """What is asked of a scorer, on one event loop.
+    """The requests to a scorer, on one event loop.
 
     Args:
         lateness: how much older than the newest payment one may be when it arrives.
         clock: microseconds since the epoch.
-        closed_because: why it takes nothing before it is opened.
+        closed_because: why it refuses payments until it is opened.
 
     Raises:
         ConfigurationError: `lateness` is no duration.
@@ -91,18 +90,14 @@ class Intake:
         return await answer
 
     def accept(self, body: bytes, on_durable: OnDurable[bytes]) -> None:
-        """`decide` without a coroutine: `on_durable` gets the answer or the error, perhaps before
-        this returns.
-        """
+        """`decide` without a coroutine: `on_durable` may be called before this returns."""
         try:
             self._take(body, on_durable)
         except Exception as error:  # noqa: BLE001  # an error is an outcome too
             on_durable(error)
 
     async def judge(self, payment: Payment) -> bytes:
-        """`decide` for a payment that was parsed already; it stays as it was sent, so it can be
-        tried again.
-        """
+        """`decide` for a parsed payment, which stays unchanged, so that it can be tried again."""
         self._require_ready()
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         # deciding writes the arrival and what the schema adds into a payment
@@ -121,8 +116,8 @@ class Intake:
         pending = self._sequencer.in_flight.get(payment.id)
         if pending is not None:
             if pending.digest != digest:
-                # another process may have decided this one first: the ledger says which of them
-                # counts
+                # another process may have decided this payment first: the ledger says which
+                # decision counts
                 pending.waiters.add(lambda _: self._submit_behind(payment, on_durable, journey))
                 return
             self.meter.repeated += 1
@@ -137,7 +132,7 @@ class Intake:
         self._check_time(payment.time)
         reader = self._sequencer.active.reader
         if reader.completes:
-            # after the search: rates and tables may change, so a repetition is recognised by its
+            # after the look-up: rates and tables change, so a repetition is recognised by its
             # payload as sent
             reader.complete(payment)
             encoded = encode(payment)
@@ -149,9 +144,7 @@ class Intake:
     def _submit_behind(
         self, payment: Payment, on_durable: OnDurable[bytes], journey: Journey
     ) -> None:
-        """Submit a payment once another payload with its id, which was in flight, is durable or
-        refused.
-        """
+        """Submit a payment once the one in flight with its id and another payload is settled."""
         try:
             self._submit(payment, on_durable, journey)
         except Exception as error:  # noqa: BLE001  # an error is an outcome too
@@ -178,16 +171,15 @@ class Intake:
         note: str | None = None,
         event: str | None = None,
     ) -> None:
-        """Record a payment's result (its name) or label (whether it was fraud); the same one again
-        is ignored.
+        """Record a payment's result (its name) or label (whether it was fraud); ignore repetitions.
 
-        Of results the first counts. A label that differs from what its source said last is one more
-        in the history.
+        The first result counts. A label that differs from its source's last one is added to the
+        history.
 
         Args:
             at: when it happened, microseconds since the epoch.
-            source: who says whether it was fraud; `note` is what the sender calls itself.
-            event: the sender's id of a label, by which it is recorded once whatever came in
+            source: who says whether it was fraud; `note` is what the client calls itself.
+            event: the client's id of a label, under which it is recorded once, whatever came in
                 between.
 
         Raises:
@@ -195,7 +187,7 @@ class Intake:
             PaymentConflict: the payment has a different result already, or the event was another
                 label.
             OutOfBounds: `at` lies in the future.
-            BadPayment: the source of a label has changed its mind about the payment too often.
+            BadPayment: the source has sent its maximum of labels for the payment.
             LedgerUnavailable: it cannot be made durable: send it again later.
         """
         self._require_ready()
@@ -228,7 +220,7 @@ class Intake:
         return stored
 
     def _require_ready(self) -> None:
-        """Raise `LedgerUnavailable` while nothing is taken."""
+        """Raise `LedgerUnavailable` while the intake is closed."""
         if self._closed_because is not None:
             raise LedgerUnavailable(
                 f"the service is not ready: {self._closed_because.rstrip('.')}. Send it again "
@@ -236,7 +228,7 @@ class Intake:
             )
 
     def in_time(self, time: int) -> bool:
-        """Whether a payment of that time would be taken now."""
+        """Whether a payment of that time would be accepted now."""
         try:
             self._check_time(time)
         except OutOfBounds:

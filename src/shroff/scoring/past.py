@@ -1,6 +1,4 @@
-"""What an operator should know of the past that a start knows: history that is missing, times in
-the future.
-"""
+"""What an operator should know of a start's past: missing history, times in the future."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 def say_start(start: Start, bundle: Bundle, mark: Mark, horizon: int) -> str | None:
-    """Write a start to the log, and what is wrong with its past, which is returned.
+    """Log a start and what is wrong with its past, which is returned.
 
     Args:
         horizon: how far back features look, in microseconds.
@@ -35,8 +33,7 @@ def say_start(start: Start, bundle: Bundle, mark: Mark, horizon: int) -> str | N
 
 
 def _missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> str | None:
-    """What an operator should know of a start that knows less than the model, or the start before,
-    did.
+    """The warning about a start that knows less history than the model or the start before.
 
     Args:
         horizon: how far back features look, in microseconds.
@@ -66,7 +63,7 @@ def _missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> str
 
 
 def _future_past(start: Start) -> str | None:
-    """What an operator should know of a past that lies in the future."""
+    """The warning about history and records that lie in the future."""
     if not start.future:
         return None
     return (
@@ -78,5 +75,5 @@ def _future_past(start: Start) -> str | None:
 
 
 def _reaches(history: Extent, since: int) -> bool:
-    """Whether windows that begin at a moment still hold payments of a history."""
+    """Whether windows that begin then still hold payments of a history."""
     return history.newest is not None and parse_time(history.newest, None) >= since

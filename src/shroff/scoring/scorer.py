@@ -30,8 +30,8 @@ from shroff.state import State, States
 from shroff.state.arrivals import Arrivals
 from shroff.telemetry.meter import Meter
 
-_UNSCORED_PAYMENTS: Final = 20
-"""So many payments in a row without a score are no chance."""
+_MAX_UNSCORED_PAYMENTS: Final = 20
+"""Payments in a row without a score after which the model counts as failed."""
 _log = logging.getLogger(__name__)
 
 
@@ -41,19 +41,16 @@ class Scorer(Intake):
     Args:
         key: of the HMAC over personal columns.
         lateness: how much older than the newest payment one may be when it arrives.
-        standing: the policy by which it decides; by default the one that the bundle was packaged
-            with.
+        standing: the policy that decides; by default the one that the bundle was packaged with.
         lists: edits of the lists that rules read.
-        rates: what was put in the place of the bundle's exchange rates; `tables` of its reference
-            tables.
-        state: where what features are computed from is: `memory`, or the URL of a Redis server.
+        rates: replacements of the bundle's exchange rates; `tables`: of its reference tables.
+        state: where the state of features is: `memory`, or the URL of a Redis server.
         member: the name of this process among those that share a state; by default one of its own.
-        history: makes a clean table to start from; payments that the ledger has too are not counted
-            twice.
-        accept_broken_chain: start also with a ledger that was changed, and keep a record of that.
+        history: makes a clean table to start from; payments that are also in the ledger count once.
+        accept_broken_chain: start despite a ledger that was changed, and record that.
         clock: microseconds since the epoch.
 
-    `start` it first, in any thread; everything else belongs to one event loop.
+    Call `start` first, in any thread; all other methods belong to one event loop.
 
     Raises:
         BundleError: the parts of the bundle do not fit together.
@@ -125,7 +122,7 @@ class Scorer(Intake):
 
     @property
     def decider(self) -> Decider:
-        """The bundle made ready, with its policy and lists."""
+        """What decides: the bundle with its policy and lists."""
         return self.active.decider
 
     @property
@@ -140,60 +137,54 @@ class Scorer(Intake):
 
     @property
     def state(self) -> State:
-        """What payments are counted in now; another one after a change of features."""
+        """The state that payments are counted in now; it is replaced when features change."""
         return self.active.state
 
     @property
     def list_values(self) -> Mapping[str, Sequence[str]]:
-        """The lists that payments are decided by now."""
+        """The lists that rules read now."""
         return self.decider.lists
 
     @property
     def in_flight(self) -> int:
-        """How many payments are on their way to the ledger."""
+        """How many payments are in flight to the ledger."""
         return len(self._sequencer.in_flight)
 
     @property
     def commits(self) -> Commits:
-        """What became of the ledger's groups, and its last record."""
+        """The commits of the ledger, and its last record."""
         return self.ledger.commits
 
     def census(self) -> Iterator[int]:
-        """The events of the state, counted in parts."""
+        """A count of the state's events, a stretch at a time."""
         return self.state.engine.census()
 
     @property
     def drops(self) -> int:
-        """How often a state was dropped because one of its keys held what none of our processes
-        wrote.
-        """
+        """How often a state was dropped: one of its keys held what no process of ours wrote."""
         return self._switchover.drops
 
     @property
     def unready(self) -> str | None:
-        """Why payments are refused or decided without a model now; None when all is well."""
+        """Why payments are refused or decided without a model now; None if all is well."""
         return self._closed_because or self.ledger.failure or self.decider.failure
 
     def require_well(self) -> None:
-        """Raise `Unavailable` unless all is well; what health checks of all interfaces ask."""
+        """Raise `Unavailable` unless all is well; the health check of every interface."""
         if self.unready is not None:
             raise Unavailable(f"the service is not ready: {self.unready.rstrip('.')}.")
 
     @property
     def degraded(self) -> str | None:
-        """Why payments are decided without features or without a score now; None when they are
-        not.
-        """
+        """Why payments are decided without features or score now; None if they are not."""
         unscored = self.decider.health.unscored
-        if self.state.failure is None and unscored >= _UNSCORED_PAYMENTS:
+        if self.state.failure is None and unscored >= _MAX_UNSCORED_PAYMENTS:
             return f"the model gave no number as the score of the last {unscored:,} payments"
         return self.state.failure
 
     @property
     def notice(self) -> str | None:
-        """What an operator should know although payments are decided: the ledger is away, or the
-        past is not right.
-        """
+        """What an operator should know while payments are decided: a lost ledger, a wrong past."""
         spooled = self.ledger.spooled
         if spooled is None:
             return self._wrong_past
@@ -203,11 +194,11 @@ class Scorer(Intake):
         )
 
     def start(self) -> None:
-        """Open the ledger, prove its chain and rebuild the state: history first, then the ledger's
-        records in order.
+        """Open the ledger, verify its chain and rebuild the state from history, then from the
+        ledger.
 
-        A state in Redis that is there already is taken as it is. What the state was built from is
-        recorded.
+        A state that is already in Redis is used as it is. The ledger records what the state was
+        built from.
 
         Raises:
             LedgerUnavailable: the ledger does not open or cannot be read, or `close` was called;
@@ -221,7 +212,7 @@ class Scorer(Intake):
             try:
                 self.ledger.open()
                 self._states.detach_restored(self.bundle)
-                # of the ledger's own name
+                # the state belongs to this very ledger
                 self._switchover.empty()
                 self._rebuild()
             except Exception as error:
@@ -249,16 +240,15 @@ class Scorer(Intake):
         self._wrong_past = say_start(start, self.bundle, mark, self.state.engine.plan.horizon)
 
     async def adopt(self, bundle: Bundle, standing: Standing | None = None) -> None:
-        """Decide by another bundle or policy from the next payment on; nothing is refused
-        meanwhile.
+        """Decide by another bundle or policy from the next payment on, without refusing any.
 
-        When its features are others, they are first computed over history and ledger beside those
-        in use; payments then wait only while the few that came during the last step are added.
-        Processes that share a state change over together: none may give features of the new one
-        while another still decides by the one before.
+        If its features differ, they are first computed over history and ledger, while the old ones
+        stay in use; payments wait only while the few that came during the last step are added.
+        Processes that share a state switch together: none may serve features of the new state while
+        another still decides by the old one.
 
         Raises:
-            BundleError: its parts do not fit together, or it expects other fields of a payment or
+            BundleError: its parts do not fit together, or it reads payments of other fields or
                 another currency.
             ConfigurationError: the policy does not fit the bundle.
             LedgerUnavailable: the ledger cannot be read.
@@ -268,8 +258,7 @@ class Scorer(Intake):
         await self._switchover.adopt(bundle, standing)
 
     async def compare(self, candidate: Bundle | None, standing: Standing | None = None) -> None:
-        """Let a candidate score in the shadow what is decided from now on, under a policy; None
-        ends it.
+        """Let a candidate score in the shadow from now on, under a policy; None ends it.
 
         Raises:
             BundleError: it reads what is not computed.
@@ -278,11 +267,11 @@ class Scorer(Intake):
         await self._switchover.compare(candidate, standing)
 
     def follow_lists(self) -> None:
-        """Decide by the lists as they are now: edits begin and end."""
+        """Apply the edits of lists that began or ended."""
         self._switchover.follow_lists()
 
     async def keep_lists(self) -> None:
-        """`follow_lists` beside payments: a thread prepares long lists."""
+        """`follow_lists` without blocking payments: a thread prepares long lists."""
         await self._switchover.keep_lists()
 
     def follow_rates(self) -> None:
@@ -294,13 +283,13 @@ class Scorer(Intake):
         await self._switchover.keep_tables()
 
     async def keep_time(self) -> None:
-        """Fill a state in memory anew once the clock was set back behind it."""
+        """Rebuild a state in memory once the clock was set back behind it."""
         if self.deciding:
             await self._switchover.refill()
 
     def tend(self) -> None:
-        """Read lists, rates and tables anew, and fill a lost state; to be called every second or
-        so, in any thread.
+        """Reload lists, rates and tables, and refill a lost state; call it every second, in any
+        thread.
         """
         try:
             for live in (self.lists, self.rates, self._tables):
@@ -309,28 +298,22 @@ class Scorer(Intake):
         except ControlUnavailable as error:
             _log.warning("%s", error)
         if self.deciding and self.state.away:
-            # while it still is away the service has said so already
+            # while the state is still away, the service has already said so
             with suppress(ShroffError):
                 self._states.prepare(self.bundle, self._states.new(self.bundle), only_empty=True)
 
     def beat(self) -> None:
-        """Send a state that was away what it missed; to be called twice a second, between
-        payments.
-        """
+        """Send a state that was away what it missed; call it twice a second, between payments."""
         if self.deciding:
             self.state.beat()
 
     def leave(self) -> None:
-        """Leave the shared state, so that other processes stop waiting for this one; `close` it
-        then.
-        """
+        """Leave the shared state, so that other processes stop waiting; `close` it then."""
         if self.deciding:
             self.state.leave()
 
     def close(self) -> None:
-        """Write what waits and close the ledger, for good; in any thread, when no caller waits any
-        more.
-        """
+        """Write what waits and close the ledger, in any thread, once no caller waits any more."""
         self.closed = True
         with self._opening:
             self._close_intake("it is shutting down")

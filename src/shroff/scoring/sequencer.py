@@ -1,12 +1,12 @@
 """The sequencer keeps one order: the engine observes payments in the order in which the ledger
 records them.
 
-Observing a payment and queueing its decision for the ledger happen in one synchronous stretch of
-the event loop, for all payments that wait together. If the ledger then fails, the engine forgets
-exactly these payments before the ledger takes new ones. A result or label is durable before an
-engine in memory counts it, and payments wait for it meanwhile: so a payment sees it if and only if
-the payment comes later in the ledger. A state that several processes share gets it first, because
-only that state can say where in its order the result or label comes.
+The engine observes a batch of payments and queues its decisions for the ledger without yielding to
+the event loop. If the ledger then fails, the engine forgets exactly these payments before the
+ledger takes new ones. A result or label is durable before an engine in memory counts it, and
+payments wait meanwhile: so a payment sees it if and only if the payment is later in the ledger. A
+state that several processes share gets it first, because only that state knows its place in the
+order.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from shroff.state.arrivals import Arrivals
 from shroff.telemetry.meter import Decided, Meter, Turn
 
 MAX_BATCH_PAYMENTS: Final = 64
-"""Payments decided in one stretch: more would block the event loop for too long."""
+"""Most payments in one batch: more would block the event loop for too long."""
 
 
 class Sequencer:
@@ -45,9 +45,9 @@ class Sequencer:
 
     def __init__(self, active: Active, ledger: Ledger, arrivals: Arrivals, meter: Meter) -> None:
         self.active = active
-        """What decides the next payment; replaced whole, by `use`."""
+        """What decides the next payment; `use` replaces it as a whole."""
         self.in_flight: dict[str, PendingPayment] = {}
-        """Payments that were submitted and are not durable yet, by id, in order."""
+        """Submitted payments that are not durable yet, by id, in order."""
         self._append = ledger.append_all
         self._find = ledger.find
         self._arrivals = arrivals
@@ -58,20 +58,16 @@ class Sequencer:
         self._unsettled = 0
         self._settled = asyncio.Event()
         self._scheduled = False
-        # payments that waited at the last look whether more arrive; 0: none yet
+        # how many payments waited in the last turn of the event loop; 0: none yet
         self._looked = 0
 
     def use(self, active: Active) -> None:
-        """Decide by this from the next batch on; another state only while `paused`, or before the
-        first payment.
-        """
+        """Decide by this from the next batch on; change the state only at the start or `paused`."""
         self.active = active
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
-        """Stop deciding and recording, drain what is in flight, and hold new arrivals until the
-        end.
-        """
+        """Stop deciding, drain what is in flight, and hold new arrivals until the end."""
         self._holding += 1
         try:
             while self._unsettled:
@@ -84,9 +80,7 @@ class Sequencer:
                 self._schedule()
 
     def submit(self, pending: PendingPayment) -> None:
-        """Decide a payment together with all others that wait, once a turn of the event loop brings
-        no more.
-        """
+        """Decide a payment with all that wait, once a turn of the event loop brings no more."""
         self.in_flight[pending.payment.id] = pending
         self._payments.append(pending)
         self._schedule()
@@ -107,8 +101,8 @@ class Sequencer:
             return
         waiting = len(self._payments)
         if self._looked < waiting < MAX_BATCH_PAYMENTS:
-            # while more arrive: payments decided together share one commit, which costs as much as
-            # deciding several
+            # wait while more arrive: a batch shares one commit, which costs as much as deciding
+            # several
             self._looked = waiting
             self._schedule()
             return
@@ -129,7 +123,7 @@ class Sequencer:
         began, active = perf_counter_ns(), self.active
         try:
             observed = self._observe(active, batch)
-        except Exception as error:  # noqa: BLE001  # whatever it is, nobody may wait for ever
+        except Exception as error:  # noqa: BLE001  # whatever it is, no caller may wait for ever
             self._withdraw([(pending, error) for pending in batch])
             return
         if not observed:
@@ -166,9 +160,7 @@ class Sequencer:
     def _observe(
         self, active: Active, batch: Sequence[PendingPayment]
     ) -> list[tuple[PendingPayment, dict[str, Value] | None]]:
-        """The payments and their features (None while there is no state), without those that the
-        state refuses.
-        """
+        """The payments that the state accepts, and their features (None without a state)."""
         observed: list[tuple[PendingPayment, dict[str, Value] | None]] = []
         for pending, seen in zip(
             batch, active.state.observe([one.payment for one in batch]), strict=True
@@ -181,9 +173,7 @@ class Sequencer:
         return observed
 
     def _settle(self, pending: PendingPayment, outcome: Outcome) -> None:
-        """Handle the ledger's outcome for one payment; outcomes come in the order of the
-        records.
-        """
+        """Handle the ledger's outcome for one payment; outcomes come in ledger order."""
         if pending.refused:
             # the ledger had it after all
             self.active.state.recount(pending.payment)
@@ -201,7 +191,7 @@ class Sequencer:
             self._withdraw([(pending, outcome)])
 
     def _withdraw(self, refused: Sequence[tuple[PendingPayment, Exception]]) -> None:
-        """Let the engine forget payments, last first, and give everybody who waits the error."""
+        """Let the engine forget payments, last first, and give all waiters the error."""
         for pending, error in refused:
             pending.refused = True
             del self.in_flight[pending.payment.id]
@@ -210,7 +200,7 @@ class Sequencer:
             self.active.state.forget(pending.payment)
 
     def _concede(self, pending: PendingPayment) -> None:
-        """Answer with the decision of another process, which decided this payment first."""
+        """Answer with the decision of the other process that decided this payment first."""
         self.active.state.concede(pending.payment)
         del self.in_flight[pending.payment.id]
         try:
@@ -232,7 +222,7 @@ class Sequencer:
         entry = Entry(
             event.kind, event.payment_id, event.arrived, time, event.digest, encode(event.record)
         )
-        # payments behind an event that features read wait until it is known
+        # payments that come after an event that features read wait until it is durable
         awaited = event.kind in self.active.state.engine.plan.later
         try:
             self._append(

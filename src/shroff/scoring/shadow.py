@@ -1,5 +1,4 @@
-"""The shadow: a candidate model that scores what the model in production decided, after the answer
-has left.
+"""The shadow: a candidate model that scores decided payments after their answers have left.
 
 It sees the same values and features, decides nothing, and is compared live: how often it would have
 acted otherwise, and, as labels come in, which of the two was right.
@@ -22,24 +21,21 @@ from shroff.features.plan import Plan
 from shroff.package import Bundle
 
 _MAX_WAITING_PAYMENTS: Final = 10_000
-"""Payments that wait for the shadow at most: it must not take memory from the model that decides.
-"""
+"""Most payments waiting for the shadow: it must not take memory from the model that decides."""
 _MAX_REMEMBERED_PAYMENTS: Final = 100_000
-"""Payments whose two decisions are kept until a label comes."""
+"""Payments whose two decisions are kept to compare with a label."""
 _MAX_BATCH_PAYMENTS: Final = 64
 
 
 class Judged(msgspec.Struct):
-    """How a model did on the labelled payments: of the frauds and of the genuine ones, how many it
-    did not approve.
-    """
+    """A model's record on labelled payments: frauds and genuine ones, and how many it stopped."""
 
     frauds_stopped: int = 0
     genuine_stopped: int = 0
 
 
 class Comparison(msgspec.Struct):
-    """What the shadow would have done since it began.
+    """What the shadow would have done since its start.
 
     `agreement` counts payments by both actions (`review/approve`: production reviewed, the shadow
     would approve); `passed_over` were not compared because too many waited. Differences are of the
@@ -67,7 +63,7 @@ class Shadow:
             packaged with.
 
     Raises:
-        BundleError: its model cannot score, or reads what the model in production does not compute.
+        BundleError: its model cannot score, or needs features that production does not compute.
         ConfigurationError: the policy does not fit the candidate.
     """
 
@@ -88,12 +84,12 @@ class Shadow:
         self._task: asyncio.Task[None] | None = None
 
     def use(self, decider: Decider) -> None:
-        """Let the candidate score under other lists from the next batch on."""
+        """Give the candidate other lists from the next batch on."""
         self.decider = decider
 
     @property
     def comparison(self) -> Comparison:
-        """The comparison up to now."""
+        """The comparison so far."""
         number, total, largest = self._differences
         return msgspec.structs.replace(
             self._found,
@@ -105,9 +101,7 @@ class Shadow:
     def watch(
         self, ids: Sequence[str], values: Sequence[Values], decided: Sequence[Assessment]
     ) -> None:
-        """Compare payments soon: their ids, their values and features, and how they were
-        decided.
-        """
+        """Queue payments for comparison: ids, values, features, and how they were decided."""
         for one in zip(ids, values, decided, strict=True):
             if len(self._waiting) < _MAX_WAITING_PAYMENTS:
                 self._waiting.append(one)

@@ -1,5 +1,4 @@
-"""What a service starts from: which history, how much of the ledger, and how far the ledger's chain
-was proved.
+"""A start of a service: its history, how much of the ledger, how far the chain was verified.
 
 Features depend on the past, so two starts that know different pasts decide differently. Each start
 records its past in the ledger, writes it to the log and shows it in the health check.
@@ -24,15 +23,15 @@ from shroff.package import Bundle
 from shroff.state import Mark
 
 _SHOWN_DIGITS: Final = 12
-"""Digits that the log shows of a digest: a long run of digits looks like a card number."""
+"""Digits of a digest in the log: more might look like a card number."""
 _log = logging.getLogger(__name__)
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the ledger's chain was proved: from behind record `after` up to record `last`.
+    """How far the ledger's chain was verified: after record `after`, up to record `last`.
 
     `anchor` and `chain` are the chain values of these two records. `broken` says what was wrong
-    where the service was told to start all the same.
+    when an operator made the service start all the same.
     """
 
     after: int
@@ -65,7 +64,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, bundle: Bundle, mark: Mark, checked: Checked, before: Start | None) -> Start:
-        """The start by a bundle from a state that was built so far, after another start."""
+        """The start of a bundle from the state built so far, after an earlier start."""
         oldest, newest = (
             format_time(time) if time else None for time in (mark.oldest, mark.newest)
         )
@@ -98,9 +97,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
         return f"features start from {' and '.join(parts) or 'nothing'}{newest}"
 
     def said(self) -> dict[str, str | int | None]:
-        """The same in fields of the log; of digests only the beginning, for a long run of digits
-        looks like a card.
-        """
+        """The same as fields of the log, digests cut so that none looks like a card number."""
         history = self.history
         return {
             "bundle": self.bundle,
@@ -131,9 +128,7 @@ def stored_start(entry: StoredEntry | None) -> Start | None:
 
 
 def require_currency(bundle: Bundle, counted: str | None) -> None:
-    """Raise `BundleError` when a bundle reads amounts in another currency than payments were
-    counted in.
-    """
+    """Raise `BundleError` if a bundle's amounts are in another currency than the ledger's."""
     if bundle.currency not in (None, counted):
         raise BundleError(
             f"the bundle reads amounts in {bundle.currency}, but payments were counted in "
@@ -149,7 +144,7 @@ def currency_of(ledger: Ledger, bundle: Bundle) -> str | None:
 
 
 def say_end(end: Head | None) -> None:
-    """Say where the ledger ends when the service stops, if it ever wrote."""
+    """Log where the ledger ends when the service stops, if it ever wrote."""
     if end is not None:
         noted = {"records": end.seq, "chain": end.chain.hex()[:_SHOWN_DIGITS]}
         _log.info(

@@ -1,6 +1,4 @@
-"""Switchovers: another model, policy, list, rate, reference table or state takes over while
-payments are in flight.
-"""
+"""Switchovers: another model, policy, list, rate, table or state takes over without a stop."""
 
 from __future__ import annotations
 
@@ -26,16 +24,14 @@ from shroff.scoring.start import require_currency
 from shroff.state import State, States
 
 _SWITCHOVER_TIMEOUT_US: Final = 10_000_000
-"""Microseconds that processes that share a state wait for each other before they change over to
-another.
-"""
-_LOOK_SECONDS: Final = 0.02
-"""Seconds between two looks whether the other processes are there."""
+"""Microseconds that processes with a shared state wait for each other at a switchover."""
+_POLL_SECONDS: Final = 0.02
+"""Seconds between two checks whether the other processes have arrived."""
 _log = logging.getLogger(__name__)
 
 
 class Switchover:
-    """Makes the next active value beside payments, and lets the sequencer decide by it.
+    """Makes the next active value while payments go on, and hands it to the sequencer.
 
     Args:
         lists: edits of the lists that rules read.
@@ -71,9 +67,7 @@ class Switchover:
 
     @property
     def drops(self) -> int:
-        """How often a state was dropped because one of its keys held what none of our processes
-        wrote.
-        """
+        """How often a state was dropped: one of its keys held what no process of ours wrote."""
         return self._drops + self._active.state.drops
 
     @property
@@ -97,7 +91,7 @@ class Switchover:
         require_currency(bundle, active.bundle.currency)
         decider = await asyncio.to_thread(Decider, bundle, standing)
         schema = bundle.schema
-        # a long table takes long to make ready: not on the event loop
+        # a long table takes long to prepare: not on the event loop
         await asyncio.to_thread(LookupReader, schema.lookups, schema.tables, time=schema.time)
         if decider.failure is not None:
             # the model that decides can score
@@ -122,9 +116,7 @@ class Switchover:
         self._sequencer.use(replace(self._active, shadow=shadow))
 
     async def refill(self) -> None:
-        """Fill a state in memory anew once the clock was set back behind it; one in Redis finds
-        that out itself.
-        """
+        """Fill a state in memory anew if the clock was set back; Redis finds that out itself."""
         active, failed = self._active, self._failed_refill
         if not active.state.overtaken:
             return
@@ -133,7 +125,7 @@ class Switchover:
             await self._change_state(active.bundle, active.decider, self._states.new(active.bundle))
             said = "the state was filled anew from history and ledger."
         except ShroffError as error:
-            # the next look tries again, and says nothing twice
+            # the next call tries again, and logs nothing twice
             self._failed_refill = said = f"the state cannot be filled anew: {error}"
         else:
             self._sequencer.use(replace(self._active, shadow=active.shadow))
@@ -141,12 +133,12 @@ class Switchover:
             _log.warning("the clock was set back: %s", said, extra={"event": "clock_back"})
 
     def follow_lists(self) -> None:
-        """Decide by the lists as they are now: edits begin and end."""
+        """Apply the edits of lists that began or ended."""
         for decider in self._deciders():
             self._replace(decider, self._listing(decider))
 
     async def keep_lists(self) -> None:
-        """`follow_lists` beside payments: a thread prepares long lists."""
+        """`follow_lists` without blocking payments: a thread prepares long lists."""
         lists = self._lists
         if lists is None:
             return
@@ -171,7 +163,7 @@ class Switchover:
         """Look payments up in the reference tables as they are now; a thread prepares long ones."""
         active = self._active
         reader = await asyncio.to_thread(self._looking, active.reader, active.bundle)
-        # if that was switched meanwhile, the next look is early enough
+        # if another value was switched in meanwhile, the next call is early enough
         if reader is not active.reader and self._active.reader is active.reader:
             self._sequencer.use(replace(self._active, reader=reader))
             _log.info(
@@ -203,9 +195,7 @@ class Switchover:
         return [active.decider, *([active.shadow.decider] if active.shadow else [])]
 
     def _replace(self, before: Decider, after: Decider) -> None:
-        """Let a decider take the place of another, unless that has been switched meanwhile: then
-        lists follow again.
-        """
+        """Replace a decider by another, unless it was switched meanwhile; lists follow then."""
         active = self._active
         if active.decider is before:
             self._sequencer.use(replace(active, decider=after))
@@ -213,7 +203,7 @@ class Switchover:
             active.shadow.use(after)
 
     async def _change_state(self, bundle: Bundle, decider: Decider, state: State) -> None:
-        """Fill a state beside the one in use, and decide by it."""
+        """Fill a second state while the first is in use, then decide by it."""
         states = self._states
         mark = await asyncio.to_thread(states.prepare, bundle, state)
         last = await asyncio.to_thread(states.catch_up, state, mark.seq)
@@ -230,12 +220,10 @@ class Switchover:
 
     async def _look_again(self) -> None:
         self._require_open()
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
 
     def _use(self, bundle: Bundle, decider: Decider, state: State) -> None:
-        """Decide by these from the next payment on, without a shadow: it was compared with what
-        decided before.
-        """
+        """Decide by these from the next payment on, without the shadow of the one before."""
         before = self._active.state
         if state is not before:
             before.leave()
@@ -244,9 +232,7 @@ class Switchover:
         self._sequencer.use(replace(active, reader=self._looking(self._converting(active), bundle)))
 
     def _require_same_payments(self, schema: Schema) -> None:
-        """Raise `BundleError` unless payments of a schema have the fields of those that are
-        answered now.
-        """
+        """Raise `BundleError` unless a schema's payments have the fields of today's."""
         current = self._active.reader.schema
         times = (schema.timezone, schema.epoch) == (current.timezone, current.epoch)
         if not times or live_scales(schema) != live_scales(current):

@@ -1,8 +1,8 @@
 """Serve: the scoring service over HTTP, from the bytes of a request to the bytes of its answer.
 
 Reads requests (JSON, and the formats of other scoring systems) and hands payments to
-`shroff.scoring`, which decides them and makes the decision durable. Here are connections, routes,
-problems as RFC 9457, the help page, and worker processes.
+`shroff.scoring`, which decides them and makes decisions durable. This room has connections, routes,
+RFC 9457 problems, the help page, and worker processes.
 
 Promises an answer to every request: a decision, or a problem that says what was expected and never
 repeats the payload.

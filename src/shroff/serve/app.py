@@ -1,6 +1,4 @@
-"""The service as one ASGI application: the scorer's life, the router, and the short way of hot
-operations.
-"""
+"""The service as one ASGI application: the scorer's life, the router, the fast path."""
 
 from __future__ import annotations
 
@@ -16,9 +14,8 @@ from shroff.scoring.scorer import Scorer
 from shroff.serve import asgi, metrics
 from shroff.serve.asgi import Asgi, Receive, Scope, Send
 from shroff.serve.background import Background
-from shroff.serve.connection import Head
 from shroff.serve.doorway import Doorway
-from shroff.serve.exchange import Short
+from shroff.serve.exchange import Head, HotRoute
 from shroff.serve.interfaces import interfaces
 from shroff.serve.memory import settle
 from shroff.serve.operation import Operation
@@ -40,10 +37,10 @@ class App:
     Args:
         deployments: follows the published models while the service runs.
         gate: who may ask; None lets everybody.
-        naming: how Azure ML answers look where the request does not tell.
-        tracer: gives requests their traces; None gives back what came.
+        naming: the form of Azure ML answers where the request leaves it open.
+        tracer: gives requests their traces; None passes on the client's.
         fleet: the workers of which this is one.
-        doorway: where it waits, as one of several, until it is to take connections.
+        doorway: where a worker, one of several, waits until it should accept connections.
         figures: what `/metrics` shows besides those of the service itself.
         mounts: see `Router`.
 
@@ -66,28 +63,28 @@ class App:
         self._scorer = scorer
         self._doorway = doorway
         self.telemetry = Telemetry(scorer.meter, tracer)
-        """Notices requests."""
+        """Counts, traces and logs requests."""
         self._metrics = metrics.registry(
             scorer, *figures, gate=gate, deployments=deployments, fleet=fleet
         )
         self._background = Background(scorer, self._metrics, gate=gate, deployments=deployments)
         self._router = Router(interfaces(scorer, self._metrics, naming=naming), gate, mounts=mounts)
         operations = self._router.operations
-        self.short = {short.path.encode(): short for short in _shorts(operations, gate)}
+        self.hot_routes = {route.path.encode(): route for route in _hot_routes(operations, gate)}
         """Hot operations by their path, see `Connection`."""
         self.heads: dict[bytes, Head] = {}
         self.streams = frozenset(one.path.encode() for one in operations if one.streamed)
-        """Paths of requests that may last, see `Connection`."""
+        """Paths of requests without a time limit, see `Connection`."""
         self._tasks: list[asyncio.Task[None]] = []
         self.failure: BrokenChain | None = None
-        """Why the service must not run at all."""
+        """Why the service must not run."""
         self.stop: Callable[[], None] = lambda: None
-        """Ends the server; called when it must not run."""
+        """Stops the server; called when it must not run."""
         self.ending: Callable[[], bool] = lambda: False
         """Whether the server is about to end."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One HTTP request, or the life of the server."""
+        """Handle one HTTP request, or the server's lifespan."""
         if scope["type"] == "http":
             await self.telemetry.watch(self._router, scope, receive, send)
         elif scope["type"] == "lifespan":
@@ -96,8 +93,7 @@ class App:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         asyncio.get_running_loop().set_exception_handler(partial(log.lost, self._scorer.meter))
-        # first what people changed: the start, in its thread, makes a value of its own of what
-        # decides
+        # load what people changed first: the start, in its thread, makes the first active value
         await self._background.refresh()
         self._tasks = [
             asyncio.create_task(self._start()),
@@ -110,7 +106,7 @@ class App:
         await receive()
         beating.cancel()
         self._scorer.leave()
-        # the scorer, once told to close, also breaks off its start
+        # closing the scorer also stops its start
         await asyncio.to_thread(self._scorer.close)
         await asyncio.gather(*self._tasks)
         await self._metrics.keep()
@@ -118,7 +114,7 @@ class App:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _start(self) -> None:
-        """Start the scorer; again and again while the ledger or the state server is not there."""
+        """Start the scorer; retry while the ledger or the state server is away."""
         while not self._scorer.closed:
             try:
                 await asyncio.to_thread(self._scorer.start)
@@ -129,7 +125,7 @@ class App:
                 self.failure = error
                 self.stop()
                 return
-            except Exception as error:  # noqa: BLE001  # whatever it is: health tells it, and payments are refused
+            except Exception as error:  # noqa: BLE001  # health reports whatever it is
                 asgi.explain(error)
                 return
             else:
@@ -137,10 +133,8 @@ class App:
                 return
 
 
-def _shorts(operations: Iterable[Operation], gate: Gate | None) -> Iterator[Short]:
-    """The short way of each hot operation; a request that it refuses goes to the router, which says
-    why.
-    """
+def _hot_routes(operations: Iterable[Operation], gate: Gate | None) -> Iterator[HotRoute]:
+    """The fast path of each hot operation; what it refuses goes to the router, which says why."""
     for one in operations:
         if one.accept is not None:
             scope = one.scope
@@ -149,4 +143,4 @@ def _shorts(operations: Iterable[Operation], gate: Gate | None) -> Iterator[Shor
                 if gate is None or scope is None
                 else partial(gate.admit, scope=scope, counted=False)
             )
-            yield Short(one.path, partial(asgi.divert, admit=admit), one.accept)
+            yield HotRoute(one.path, partial(asgi.divert, admit=admit), one.accept)

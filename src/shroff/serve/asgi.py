@@ -1,6 +1,4 @@
-"""What requests and answers consist of: headers that can be used, bodies within bounds, JSON,
-problem details.
-"""
+"""Parts of requests and answers: usable headers, bounded bodies, JSON, problem details."""
 
 from __future__ import annotations
 
@@ -36,21 +34,19 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 Refusal = tuple[Kind, str]
 Admit = Callable[[bytes | None], str]
-"""Lets a request in by its `Authorization` header, or raises; gives the name of its key."""
+"""Admits a request by its `Authorization` header or raises; returns the name of its key."""
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 """Largest body of a request, in bytes."""
 
 PATH_TEMPLATE: Final = "path_template"
-"""Where the router, or a mounted application, leaves the template of a path, in the scope of the
-request.
-"""
+"""The key of a request's scope under which the router, or a mount, leaves the path's template."""
 
 TOO_LARGE: Final[Refusal] = (
     problem.TOO_LARGE,
     f"expected a body of at most {MAX_BODY_BYTES:,} bytes, got more.",
 )
-BOMB: Final = Refused(
+INFLATED_TOO_LARGE: Final = Refused(
     problem.TOO_LARGE,
     f"expected a body of at most {MAX_BODY_BYTES:,} bytes when it is inflated, got more.",
 )
@@ -58,7 +54,7 @@ NOT_JSON: Final[Refusal] = (
     problem.UNSUPPORTED_MEDIA_TYPE,
     "expected the header `Content-Type: application/json`, got another one.",
 )
-ENCODED: Final[Refusal] = (
+COMPRESSED: Final[Refusal] = (
     problem.UNSUPPORTED_MEDIA_TYPE,
     "expected a body that is not compressed, got another one.",
 )
@@ -67,8 +63,7 @@ _unexpected: Final = Limit()
 
 
 def divert(headers: Headers, admit: Admit | None = None) -> Refusal | None:
-    """Why a request does not take the short way, by its headers; the router asks again, and says
-    so.
+    """Why headers keep a request off the fast path; the router checks again and answers.
 
     Only usable requests consume the rate limit of their key.
     """
@@ -79,14 +74,14 @@ def divert(headers: Headers, admit: Admit | None = None) -> Refusal | None:
         elif name == b"content-length" and int(value) > MAX_BODY_BYTES:
             return TOO_LARGE
         elif name == encoding.HEADER:
-            return ENCODED
+            return COMPRESSED
     if admit is None:
         return None
     return deny(admit, next((value for name, value in headers if name == b"authorization"), None))
 
 
 def unknown_coding(headers: Iterable[tuple[bytes, bytes]]) -> Refusal | None:
-    """Why the body of a request cannot be inflated, as far as its headers tell."""
+    """Why the body of a request cannot be inflated, by its headers."""
     try:
         encoding.coding(headers)
     except Refused as error:
@@ -116,8 +111,7 @@ def is_json(content_type: bytes) -> bool:
 
 
 def addressed(scope: Scope) -> Scope:
-    """A request as routes know it: HEAD asks for what GET asks for, and a slash at the end of a
-    path says nothing.
+    """The scope by which to route a request: HEAD counts as GET, a final slash does not count.
 
     The server leaves out the body of an answer to HEAD.
     """
@@ -132,9 +126,7 @@ def addressed(scope: Scope) -> Scope:
 async def read_body(
     receive: Receive, headers: Iterable[tuple[bytes, bytes]]
 ) -> bytes | Refusal | None:
-    """The body of a request; a refusal as soon as it is too large, None when the client leaves
-    before its end.
-    """
+    """The body of a request, None if the client left; raises once the body is too large."""
     body = await _read(receive)
     if not isinstance(body, bytes):
         return body
@@ -145,26 +137,28 @@ async def read_body(
 
 
 def plain(body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """A whole body without the coding that the headers name.
+    """A whole body, decompressed if its headers say so.
 
     Raises:
-        BadPayment: it is not compressed like that.
-        Refused: another coding than ours, or too large a body.
+        BadPayment: the body is not compressed that way.
+        Refused: an unknown coding, or too large a body.
     """
     named = encoding.coding(headers)
-    return encoding.inflate(body, named, BOMB, limit=MAX_BODY_BYTES) if named else body
+    return (
+        encoding.inflate(body, named, INFLATED_TOO_LARGE, limit=MAX_BODY_BYTES) if named else body
+    )
 
 
 def plain_stream(receive: Receive, headers: Headers) -> Receive:
-    """A body in pieces without the coding that the headers name; one of known length is looked into
-    before it is used.
+    """A body in pieces, decompressed if its headers say so; the start of one of known length is
+    checked first.
 
     Raises:
-        Refused: another coding than ours.
+        Refused: an unknown coding.
     """
     named = encoding.coding(headers)
     ahead = MAX_BODY_BYTES if any(name == b"content-length" for name, _ in headers) else 0
-    return encoding.inflated(receive, named, BOMB, ahead=ahead) if named else receive
+    return encoding.inflated(receive, named, INFLATED_TOO_LARGE, ahead=ahead) if named else receive
 
 
 async def _read(receive: Receive) -> bytes | Refusal | None:
@@ -185,14 +179,13 @@ async def _read(receive: Receive) -> bytes | Refusal | None:
 
 
 def decode(body: bytes, kind: type[T], *, nan_is_null: bool = False) -> T:
-    """A body as JSON of a type, strictly: no text is taken for a number, no number for a truth, no
-    key twice.
+    """Decode JSON of a type, strictly: no text as a number, no number as a truth, no key twice.
 
     Args:
         nan_is_null: a bare `NaN`, which Python's `json` writes, is a value that is missing.
 
     Raises:
-        BadPayment: it is something else, or holds too many values; the sentence names no value.
+        BadPayment: it is something else or has too many values; the message repeats none.
     """
     require_few_values(body)
     try:
@@ -204,9 +197,7 @@ def decode(body: bytes, kind: type[T], *, nan_is_null: bool = False) -> T:
 
 
 def explain(error: BaseException) -> Refusal:
-    """What a client gets for an error; the log gets where an unexpected one happened, but no
-    value.
-    """
+    """What a client gets for an error; the log gets where an unexpected one arose, no value."""
     kind, detail = problem.problem_of(error)
     if kind is problem.INTERNAL and (held := _unexpected.held(monotonic())) is not None:
         where = "".join(traceback.format_tb(error.__traceback__))

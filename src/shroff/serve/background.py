@@ -1,6 +1,4 @@
-"""Background work of a serving process: it follows models, policies, lists, rates, keys, and shows
-that it is alive.
-"""
+"""Background work of a serving process: reload what people changed, and send heartbeats."""
 
 from __future__ import annotations
 
@@ -15,15 +13,13 @@ from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
 from shroff.telemetry.registry import Registry
 
-_BEAT_SECONDS: Final = 0.5
-"""Seconds between signs of life to others that share the state."""
+_HEARTBEAT_SECONDS: Final = 0.5
+"""Seconds between heartbeats to processes that share the state."""
 _log = logging.getLogger(__name__)
 
 
 class Background:
-    """Keeps a scorer, and what stands around it, up to date; where something is away, it stays as
-    it is.
-    """
+    """Keeps a scorer and its surroundings up to date; what cannot be read stays as it is."""
 
     def __init__(
         self,
@@ -39,14 +35,14 @@ class Background:
         self._deployments = deployments
 
     async def refresh(self) -> None:
-        """Read keys, lists, rates, reference tables and state anew."""
+        """Reload keys, lists, rates, reference tables and state."""
         await asyncio.to_thread(self._read)
         await self._scorer.keep_lists()
         self._scorer.follow_rates()
         await self._scorer.keep_tables()
 
     async def watch(self) -> None:
-        """Notice keys, lists, rates and models that change, until the scorer is closed."""
+        """Reload what changed once a second, until the scorer is closed."""
         while not self._scorer.closed:
             await asyncio.sleep(REFRESH_SECONDS)
             await self.refresh()
@@ -56,9 +52,9 @@ class Background:
                 await self._deployments.look()
 
     async def beat(self) -> None:
-        """Show others that share the state that this process is there, until cancelled."""
+        """Send heartbeats to processes that share the state, until cancelled."""
         while True:
-            await asyncio.sleep(_BEAT_SECONDS)
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
             self._scorer.beat()
 
     def _read(self) -> None:

@@ -1,6 +1,4 @@
-"""Connections that end: under an answer that is due, and as the end of one over HTTP/1.0, which
-knows no chunks.
-"""
+"""Connections that end: while an answer is due, and after each answer over HTTP/1.0."""
 
 from __future__ import annotations
 
@@ -21,23 +19,19 @@ class Cycle(Protocol):
 
 
 class Due:
-    """Requests on uvicorn's way that may not be answered yet, in their order; uvicorn knows only
-    the last.
-    """
+    """Unanswered requests that uvicorn handles, in order; uvicorn itself knows only the last."""
 
     def __init__(self) -> None:
         self._cycles: deque[RequestResponseCycle] = deque()
 
     def add(self, cycle: RequestResponseCycle) -> None:
-        """One more."""
+        """Add a request."""
         while self._cycles and self._cycles[0].response_complete:
             self._cycles.popleft()
         self._cycles.append(cycle)
 
     def abandon(self) -> None:
-        """Let each know that its client has left: uvloop raises where a closed connection is
-        written to.
-        """
+        """Tell each that its client has left: uvloop raises on writes to a closed connection."""
         while self._cycles:
             cycle = self._cycles.popleft()
             cycle.disconnected = True
@@ -45,9 +39,7 @@ class Due:
 
 
 def end_by_closing(cycle: Cycle) -> None:
-    """Let an answer after which the connection closes leave without chunks: the end of one ends the
-    other.
-    """
+    """Send an answer without chunks when its end is the end of the connection (HTTP/1.0)."""
     sending = cycle.send
     told = True
 

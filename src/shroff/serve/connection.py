@@ -1,72 +1,47 @@
-"""One HTTP connection: uvicorn's own, with a short way for hot requests.
+"""One HTTP connection: uvicorn's own, with a fast path for hot requests.
 
 Uvicorn starts a task for every request and talks to it in dictionaries, which costs more than
-deciding a payment. A plain POST to a hot operation takes neither: its body goes to it as soon as it
-is whole, and the answer leaves in one write. Everything else takes uvicorn's way, and so does what
-comes while an answer is still due, or while the client does not read: that keeps pipelined answers
-in order and buffers bounded.
+deciding a payment. A plain POST to a hot operation needs neither: the operation gets the body once
+it is complete, and the answer leaves in one write. All other requests take uvicorn's path, and so
+does a request that comes while an answer is due or while the client does not read: that keeps
+pipelined answers in order and buffers bounded.
 
-Clients send the same head again and again. One that was parsed and took the short way is remembered
-by its bytes: when they come again with a whole body and nothing else, nothing is parsed.
+Clients repeat the same head. The connection remembers the bytes of heads that took the fast path:
+when they come again with a whole body and nothing else, nothing is parsed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from shroff.serve import heads, problem
-from shroff.serve.asgi import MAX_BODY_BYTES, TOO_LARGE, Headers, Refusal
+from shroff.serve.asgi import MAX_BODY_BYTES, TOO_LARGE, Refusal
 from shroff.serve.closing import Cycle, Due, end_by_closing
-from shroff.serve.exchange import Exchange, Short
-from shroff.serve.watch import GONE, OTHER, Telemetry
+from shroff.serve.exchange import Exchange, Head, HotApp, HotRoute
+from shroff.serve.watch import CLIENT_GONE, OTHER_ROUTE
 from shroff.telemetry.tracing import CURRENT, TRACEPARENT
 
 READ_TIMEOUT_SECONDS: Final = 20.0
-"""Seconds that a client gets to send a request, from its first byte, or from the opening of the
-connection.
-"""
+"""Seconds to send a request in, from its first byte or the opening of the connection."""
 
-_MAX_REMEMBERED_HEADS: Final = 1_024  # remembered at most, and so long
-_MEAN_PIECE_BYTES, _SPARE_BYTES = (
-    16,
-    65_536,
-)  # bytes of a piece of a body on average, and by how many all may fall short
-_END: Final = b"\r\n\r\n"
+_MAX_REMEMBERED_HEADS: Final = 1_024
+_MAX_REMEMBERED_HEAD_BYTES: Final = 1_024
+_MEAN_PIECE_BYTES: Final = 16  # the least that pieces of a body may have on average
+_SPARE_BYTES: Final = 65_536  # by which the pieces of one body may fall short of that
+_HEAD_END: Final = b"\r\n\r\n"
 _TOO_SLOW: Final[Refusal] = (
     problem.TIMEOUT,
     f"expected the whole request within {READ_TIMEOUT_SECONDS:.0f} seconds.",
 )
 
 
-class Head(NamedTuple):
-    """The head of a plain POST to a hot operation, on a connection that stays open; `whole`: bytes
-    of the request.
-    """
-
-    route: Short
-    headers: Headers
-    whole: int
-
-
-class HotApp(Protocol):
-    """The application behind the server."""
-
-    short: Mapping[bytes, Short]
-    """Hot routes by their path as it is sent."""
-    heads: dict[bytes, Head]
-    """Heads by their bytes; belongs to the connections."""
-    streams: Collection[bytes]
-    """Paths of requests that may last, as long as something comes."""
-    telemetry: Telemetry
-    """Notices requests."""
-
-
-_NOWHERE: Final = Short(OTHER, lambda headers: heads.MALFORMED, lambda body, on_durable: None)
+_NO_ROUTE: Final = HotRoute(
+    OTHER_ROUTE, lambda headers: heads.MALFORMED, lambda body, on_durable: None
+)
 """The route of a request that is refused for its head."""
 
 
@@ -78,54 +53,54 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         app = cast(HotApp, self.app)
-        self._short = app.short
+        self._hot_routes = app.hot_routes
         self._heads = app.heads
         self._streams = app.streams
         self._telemetry = app.telemetry
-        # the hot request that is being received, and the one that was received last
+        # the hot request being received, and the last one received
         self._receiving: Exchange | None = None
         self._received: Exchange | None = None
         self._size = 0
         self._due = Due()
-        # bytes that came since the last that was of a body, or since the last request
+        # bytes since the last byte of a body or since the last request
         self._loose = 0
         self._headed = False
         self._spare = _SPARE_BYTES
-        # whether what is being received takes uvicorn's way, and whether it is for nobody
+        # whether uvicorn handles what is being received, and whether it is dropped
         self._cold = self._ignored = False
-        # whether it may last
+        # whether it has no time limit
         self._streamed = False
         self._between = True
-        # since when a request is being received; None: the client owes nothing
+        # when the request being received began; None: none is
         self._since: float | None = None
-        # since when the last answer on the short way is away
+        # when the last answer on the fast path was sent
         self._idle: float | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._pause = min(self.read_limit, self.timeout_keep_alive)
         self._common: tuple[object, bytes] = None, b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's base says BaseTransport
-        """A client has come."""
+        """A client has connected."""
         super().connection_made(transport)
         self._since = self.loop.time()
         self._watch = self.loop.call_later(self._pause, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has gone."""
+        """The client has disconnected."""
         if self._watch is not None:
             self._watch.cancel()
         if self._receiving is not None:
-            self._telemetry.answered(self._receiving.route.path, GONE, self._receiving.trace)
+            self._telemetry.answered(self._receiving.route.path, CLIENT_GONE, self._receiving.trace)
             self._receiving = None
         self._due.abandon()
         super().connection_lost(exc)
         if isinstance(cast(object, self.cycle), Exchange):
-            # it knows this connection: what both hold must not wait for the garbage collector
+            # break the cycle between it and this connection, or both wait for the garbage collector
             self.cycle = cast(Any, None)
         self._received = None
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn never keeps the other half open
-        """The client sends nothing more; whether it still gets an answer that is due."""
+        """The client stopped sending; returns whether an answer is still due to it."""
         if self._free() or not self._between:
             self._due.abandon()
             return False
@@ -134,9 +109,9 @@ class Connection(HttpToolsProtocol):
         return True
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come: mostly one whole request, with a head that is known."""
+        """Bytes have arrived: mostly one whole request with a known head."""
         between = self._between
-        size = data.find(_END) + len(_END)
+        size = data.find(_HEAD_END) + len(_HEAD_END)
         head = self._heads.get(data[:size]) if between else None
         if (
             head is not None
@@ -155,9 +130,7 @@ class Connection(HttpToolsProtocol):
             self._remember(data[:size], received)
 
     def _parse(self, data: bytes) -> Exchange | None:
-        """The request on the short way that these bytes completed, the last if there are
-        several.
-        """
+        """The last request that these bytes completed on the fast path, if any."""
         self._received = None
         self._unset_keepalive_if_required()
         self._loose += len(data)
@@ -186,38 +159,34 @@ class Connection(HttpToolsProtocol):
                 return
 
     def _reject(self, refusal: Refusal) -> None:
-        """Refuse what is being received, which is no request, and hang up: what follows it means
-        nothing.
-        """
+        """Refuse what is no request, and hang up: what follows it means nothing."""
         current, self._receiving = self._receiving, None
         self._ignored = True
         if self._cold and not self.pipeline:
-            # its task gets a disconnect, as when a client leaves
+            # its task gets a disconnect, as if the client had left
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             begun = self.cycle.response_started
         else:
             begun = current is None and not self._free()
         if begun:
-            # an answer that is due to another request, or has begun, must not be taken for this
+            # the client must not take an answer to another request, or one that began, for this
             # one's
             self._due.abandon()
             self.transport.close()
             return
-        self.cycle = exchange = current or Exchange(self, _NOWHERE, None, keep_alive=False)  # type: ignore[assignment]  # as above
+        self.cycle = exchange = current or Exchange(self, _NO_ROUTE, None, keep_alive=False)  # type: ignore[assignment]  # as above
         exchange.keep_alive = False
         exchange.refuse(refusal)
 
     def _remember(self, head: bytes, exchange: Exchange) -> None:
-        """Remember the head of a request that came in one piece: its bytes, and nothing else, led
-        to this exchange.
-        """
+        """Remember the head of a request that came in one piece and led to this exchange."""
         unique = any(name == TRACEPARENT for name, _ in self.headers)
         if (
             exchange.keep_alive
             and not exchange.old
             and not unique
-            and len(head) <= _MAX_REMEMBERED_HEADS
+            and len(head) <= _MAX_REMEMBERED_HEAD_BYTES
         ):
             if len(self._heads) >= _MAX_REMEMBERED_HEADS:
                 self._heads.clear()
@@ -226,9 +195,7 @@ class Connection(HttpToolsProtocol):
     # what the parser finds
 
     def on_message_begin(self) -> None:
-        """The first byte of a request; what ASGI needs to know of it is made only when ASGI is
-        asked.
-        """
+        """The first byte of a request; ASGI's scope is made only if ASGI is asked."""
         self._since = self.loop.time()
         self._idle = None
         self._between = self._headed = self._cold = self._ignored = self._streamed = False
@@ -238,12 +205,12 @@ class Connection(HttpToolsProtocol):
         self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; trailers are not kept, nobody reads them."""
+        """A header; trailers are dropped, as nobody reads them."""
         if not self._headed:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head of a request is there: which way it takes."""
+        """The head of a request is complete: choose its path."""
         self._headed = True
         refusal = heads.misfit(self.parser.get_http_version(), self.headers)
         if (
@@ -258,13 +225,13 @@ class Connection(HttpToolsProtocol):
         elif refusal is not None:
             self._reject(refusal)
         elif self.parser.should_upgrade():
-            self._ignored = True  # it comes again, without `Upgrade`
+            self._ignored = True  # `_feed` parses it again, without `Upgrade`
         else:
             self._begin()
 
     def _begin(self) -> None:
-        """Let a request take its way."""
-        route = self._short.get(self.url)
+        """Start a request, on the fast path or on uvicorn's."""
+        route = self._hot_routes.get(self.url)
         if (
             route is not None
             and self._plain()
@@ -291,7 +258,7 @@ class Connection(HttpToolsProtocol):
         self._streamed = self.url.partition(b"?")[0].rstrip(b"/") in self._streams
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body, or all of it."""
+        """A piece of the body, or all of it."""
         self._loose = 0
         self._spare += len(body) - _MEAN_PIECE_BYTES
         if self._spare < 0 and not self._ignored:
@@ -311,7 +278,7 @@ class Connection(HttpToolsProtocol):
             exchange.body.append(body)
 
     def on_message_complete(self) -> None:
-        """A request is whole."""
+        """A request is complete."""
         self._since = None
         self._between = True
         self._cold = False
@@ -330,7 +297,7 @@ class Connection(HttpToolsProtocol):
         if exchange.trace is None:
             exchange.route.accept(body, exchange.resolve)
         else:
-            # no task, so no context of its own
+            # there is no task, and so no context of its own
             outside = CURRENT.set(exchange.trace)
             exchange.route.accept(body, exchange.resolve)
             CURRENT.reset(outside)
@@ -346,7 +313,7 @@ class Connection(HttpToolsProtocol):
         exchange.response_complete = True
         trace = exchange.trace
         if self.transport.is_closing():
-            self._telemetry.answered(exchange.route.path, GONE, trace)
+            self._telemetry.answered(exchange.route.path, CLIENT_GONE, trace)
             return
         if trace is not None and trace.answer is not None:
             lines += b"%b: %b\r\n" % (TRACEPARENT, trace.answer)
@@ -367,13 +334,13 @@ class Connection(HttpToolsProtocol):
         if self.pipeline or not exchange.keep_alive:
             self.on_response_complete()
         else:
-            # as uvicorn does, without a timer for every request
+            # as uvicorn does, but without a timer per request
             self.server_state.total_requests += 1
             self.flow.resume_reading()
             self._idle = self.loop.time()
 
     def _common_headers(self) -> bytes:
-        """The headers of every answer: uvicorn makes a new list of them each second."""
+        """The headers of every answer, joined again when uvicorn replaces its list, each second."""
         headers = self.server_state.default_headers
         if headers is not self._common[0]:
             self._common = headers, b"".join([b"%b: %b\r\n" % header for header in headers])
@@ -388,7 +355,7 @@ class Connection(HttpToolsProtocol):
         )
 
     def _free(self) -> bool:
-        """Whether nothing else is due on this connection, and its client reads."""
+        """Whether no other answer is due on this connection, and its client reads."""
         answered = self.cycle is None or self.cycle.response_complete
         return (
             answered
@@ -400,16 +367,14 @@ class Connection(HttpToolsProtocol):
     # clients that are slow
 
     def _look(self) -> None:
-        """Look whether the client has been slow, or idle, for too long; again when it could be
-        next.
-        """
+        """Close a connection whose client is slow or idle for too long; else look again later."""
         now = self.loop.time()
         left = self._pause
         if self._since is not None and not self.flow.read_paused:
-            # a client that we do not read from cannot be late
+            # a client whose bytes we do not read cannot be late
             left = self._since + self.read_limit - now
             if self._streamed:
-                # the handler gets to answer first that nothing comes
+                # leave the handler time to answer first that nothing comes
                 left += 2 * self._pause
         elif self._streamed:
             self._since = now

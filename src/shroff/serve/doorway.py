@@ -1,9 +1,8 @@
-"""Which of several workers take connections: those that can decide, and while none can, all of
-them.
+"""Which of several workers accept connections: those that can decide, or all while none can.
 
-They listen on one socket, so a worker that has just taken the place of another would answer its
-share of connections with 503 while it starts. A file says whether anybody takes connections: each
-who does holds a shared lock on it, which the kernel takes back when it dies.
+They listen on one socket, so a worker that replaces another would answer its share of connections
+with 503 while it starts. Each worker that accepts holds a shared lock on a file, which the kernel
+releases when the worker dies; so the file shows whether any accepts.
 """
 
 from __future__ import annotations
@@ -16,15 +15,13 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-_PATIENCE_SECONDS: Final = 3.0
-"""Seconds after which a worker that cannot decide takes connections if nobody else does: health
-must be answered.
-"""
-_LOOK_SECONDS: Final = 0.02
+_ACCEPT_TIMEOUT_SECONDS: Final = 3.0
+"""Seconds until a worker that cannot decide accepts all the same, to answer health checks."""
+_POLL_SECONDS: Final = 0.02
 
 
 class Doorway:
-    """The way to the connections that workers share, in the folder that is theirs alone."""
+    """The lock of the workers that accept connections, a file in their own folder."""
 
     def __init__(self, folder: Path) -> None:
         self._file = os.open(folder / "doorway", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -33,12 +30,10 @@ class Doorway:
         os.close(self._file)
 
     async def enter(self, able: Callable[[], bool], ending: Callable[[], bool]) -> None:
-        """Wait until this worker is to take connections: it is able to decide, ending, or nobody
-        else takes any.
-        """
-        patient = monotonic() + _PATIENCE_SECONDS
+        """Wait until this worker shall accept: it can decide, is ending, or nobody else accepts."""
+        patient = monotonic() + _ACCEPT_TIMEOUT_SECONDS
         while not (able() or ending() or (monotonic() > patient and self._empty())):
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
         fcntl.flock(self._file, fcntl.LOCK_SH)
 
     def _empty(self) -> bool:

@@ -1,8 +1,7 @@
-"""Bodies that come compressed: the header `Content-Encoding` (RFC 9110, 8.4) and what it stands
-for.
+"""Compressed bodies: the header `Content-Encoding` (RFC 9110, 8.4), and how to inflate them.
 
-A body is inflated in small pieces and never further than its reader allows, so that a bomb costs no
-more than a body.
+A body is inflated in small pieces and no further than its reader allows, so a decompression bomb
+costs no more than a body.
 """
 
 from __future__ import annotations
@@ -20,17 +19,16 @@ from shroff.serve.problem import Refused
 HEADER: Final = b"content-encoding"
 _ACCEPTED: Final = "gzip, deflate"
 _CODINGS: Final = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
-_NAMES: Final = re.compile(r"[a-z0-9-]{1,16}(, [a-z0-9-]{1,16}){0,3}")
+_PRINTABLE_NAMES: Final = re.compile(r"[a-z0-9-]{1,16}(, [a-z0-9-]{1,16}){0,3}")
 _UNSUPPORTED: Final = replace(
     problem.UNSUPPORTED_MEDIA_TYPE, headers={"accept-encoding": _ACCEPTED}
 )
 
-_PIECE_BYTES: Final = 65_536  # bytes made at once
-_SLICE_BYTES: Final = 4_096  # bytes read at once: what is behind a member's end is copied
-# one payment again and again is compressed to no less than a four hundredth, nothing at all to a
-# thousandth
-_MAX_RATIO: Final = 500
-_FREE_BYTES: Final = 131_072  # bytes for which it does not matter
+_INFLATED_PIECE_BYTES: Final = 65_536  # inflated at a time
+_COMPRESSED_SLICE_BYTES: Final = 4_096  # read at a time: zlib copies what follows a member
+# one payment repeated compresses to a four hundredth at best, zeros to a thousandth
+_MAX_COMPRESSION_RATIO: Final = 500
+_UNCHECKED_RATIO_BYTES: Final = 131_072  # of inflated text whose ratio is not checked
 _GZIP_WINDOW_BITS: Final = 31
 _ZLIB_WINDOW_BITS, _RAW_WINDOW_BITS = 15, -15
 
@@ -44,7 +42,7 @@ def coding(headers: Iterable[tuple[bytes, bytes]]) -> str:
     ('gzip', '')
 
     Raises:
-        Refused: it is another one, or several.
+        Refused: an unknown coding, or several.
     """
     text = b",".join([value for name, value in headers if name == HEADER]).decode("latin-1").lower()
     named = [name for one in text.split(",") if (name := one.strip()) not in ("", "identity")]
@@ -52,7 +50,11 @@ def coding(headers: Iterable[tuple[bytes, bytes]]) -> str:
         return ""
     found = _CODINGS.get(named[0]) if len(named) == 1 else None
     if found is None:
-        shown = f"`{', '.join(named)}`" if _NAMES.fullmatch(", ".join(named)) else "another one"
+        shown = (
+            f"`{', '.join(named)}`"
+            if _PRINTABLE_NAMES.fullmatch(", ".join(named))
+            else "another one"
+        )
         raise Refused(
             _UNSUPPORTED,
             f"expected the header `Content-Encoding: gzip` or `deflate`, or none, got {shown}.",
@@ -61,10 +63,10 @@ def coding(headers: Iterable[tuple[bytes, bytes]]) -> str:
 
 
 def inflate(body: bytes, named: str, too_large: Refused, *, limit: int) -> bytes:
-    """A whole body as it was before its coding.
+    """A whole body, decompressed.
 
     Raises:
-        BadPayment: it is not compressed like that.
+        BadPayment: the body is not compressed that way.
         Refused: `too_large`, as soon as it is larger than `limit` bytes.
     """
     inflater, parts, size = Inflater(named), [], 0
@@ -78,7 +80,7 @@ def inflate(body: bytes, named: str, too_large: Refused, *, limit: int) -> bytes
 
 
 class Inflater:
-    """A compressed text that comes in pieces; gzip may have several members, one behind the other.
+    """Inflates a compressed text in pieces; gzip may have several members in a row.
 
     >>> inflater = Inflater("deflate")
     >>> b"".join(inflater.feed(zlib.compress(b"payments"))), inflater.end()
@@ -93,23 +95,21 @@ class Inflater:
         """Bytes so far, compressed and not."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What these bytes stand for, in small pieces; raises `BadPayment` where they are no such
-        text.
-        """
-        for at in range(0, len(data), _SLICE_BYTES):
-            yield from self._inflate(data[at : at + _SLICE_BYTES])
+        """The inflated bytes, in small pieces; raises `BadPayment` for other bytes."""
+        for at in range(0, len(data), _COMPRESSED_SLICE_BYTES):
+            yield from self._inflate(data[at : at + _COMPRESSED_SLICE_BYTES])
 
     def end(self) -> None:
-        """Raise `BadPayment` unless the text was whole."""
+        """Raise `BadPayment` unless the text was complete."""
         if not self._whole or self._member is not None:
             raise self._bad("got its beginning")
 
     def _inflate(self, data: bytes) -> Iterator[bytes]:
         piece = b""
-        while data or len(piece) == _PIECE_BYTES:
+        while data or len(piece) == _INFLATED_PIECE_BYTES:
             member = self._member = self._member or self._begin(data)
             try:
-                piece = member.decompress(data, _PIECE_BYTES)
+                piece = member.decompress(data, _INFLATED_PIECE_BYTES)
             except zlib.error:
                 raise self._bad("got other bytes") from None
             left = member.unused_data if member.eof else member.unconsumed_tail
@@ -126,7 +126,7 @@ class Inflater:
             return zlib.decompressobj(_GZIP_WINDOW_BITS)
         if self._whole:
             raise self._bad("got more behind it")
-        # RFC 9110 means zlib's format; some clients send the bare one
+        # RFC 9110 means zlib's format; some clients send raw deflate
         return zlib.decompressobj(
             _ZLIB_WINDOW_BITS if data[0] & 0x0F == zlib.DEFLATED else _RAW_WINDOW_BITS
         )
@@ -139,12 +139,11 @@ class Inflater:
 
 
 def inflated(receive: Receive, named: str, bomb: Refused, *, ahead: int = 0) -> Receive:
-    """The body of a request without its coding, as a `receive` that raises what `Inflater` raises.
+    """A `receive` that decompresses the body of a request; raises as `Inflater` does.
 
     Args:
-        bomb: is raised where more comes of it than of payments.
-        ahead: so many bytes are inflated before the first is given, so that what is wrong with them
-            is raised first.
+        bomb: raised if the body inflates more than payments can.
+        ahead: bytes to inflate before the first is given, so that errors in them are raised first.
     """
     return _ahead(_messages(receive, Inflater(named), bomb), ahead).__anext__
 
@@ -172,7 +171,7 @@ async def _messages(
             yield message
             return
         for piece in inflater.feed(message["body"]):
-            if inflater.made > _FREE_BYTES + _MAX_RATIO * inflater.taken:
+            if inflater.made > _UNCHECKED_RATIO_BYTES + _MAX_COMPRESSION_RATIO * inflater.taken:
                 raise bomb
             yield {"type": "http.request", "body": piece, "more_body": True}
         more = message.get("more_body", False)

@@ -21,7 +21,7 @@ _MADE_UP: Final = {
     "name": "Ada Example",
     "country": "DK",
 }
-"""Texts that are nobody's, by what is in the name of their column."""
+"""Made-up texts by a word in the column's name."""
 
 
 def example_payment(

@@ -1,44 +1,62 @@
-"""A request on the short way and its answer, without a task; see `Connection`."""
+"""A request on the fast path and its answer, without a task; see `Connection`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple, Protocol
 
 from shroff.ledger import OnDurable
 from shroff.serve.asgi import Headers, Refusal, explain, problem_response
+from shroff.serve.watch import Telemetry
 from shroff.telemetry.tracing import Trace
 
-_JSON = b"content-type: application/json\r\n"
+_JSON_HEADER = b"content-type: application/json\r\n"
 
 
-class Short(NamedTuple):
-    """A hot operation: why a request cannot be used, by its headers, and what takes the body of one
-    that can.
-    """
+class HotRoute(NamedTuple):
+    """A hot operation: why a request is refused by its headers, and what takes a usable body."""
 
     path: str
     refuse: Callable[[Headers], Refusal | None]
     accept: Callable[[bytes, OnDurable[bytes]], None]
 
 
+class Head(NamedTuple):
+    """The head of a plain POST to a hot operation; `whole` is the length of the whole request."""
+
+    route: HotRoute
+    headers: Headers
+    whole: int
+
+
+class HotApp(Protocol):
+    """The application that a `Connection` serves."""
+
+    hot_routes: Mapping[bytes, HotRoute]
+    """Hot routes by their path as sent."""
+    heads: dict[bytes, Head]
+    """Remembered heads by their bytes; the connections fill it."""
+    streams: Collection[bytes]
+    """Paths of requests without a time limit while bytes arrive."""
+    telemetry: Telemetry
+    """Counts, traces and logs requests."""
+
+
 class Answering(Protocol):
-    """The connection that a request came on."""
+    """The connection of a request."""
 
     def respond(self, exchange: Exchange, status: int, lines: bytes, body: bytes) -> None:
-        """Send an answer, whose own headers are these lines."""
+        """Send an answer with these lines of headers."""
 
 
 class _Event:
-    """Uvicorn wakes its task by this; here is no task."""
+    """Uvicorn would wake a task by this; here is none."""
 
     def set(self) -> None: ...
 
 
 class Exchange:
-    """A request on the short way and its answer; uvicorn's protocol takes it for a cycle of its
-    own.
-    """
+    """A request on the fast path and its answer; uvicorn takes it for a cycle of its own."""
 
     __slots__ = (
         "_connection",
@@ -56,7 +74,7 @@ class Exchange:
     def __init__(
         self,
         connection: Answering,
-        route: Short,
+        route: HotRoute,
         trace: Trace | None,
         *,
         keep_alive: bool,
@@ -66,7 +84,7 @@ class Exchange:
         self.route = route
         self.trace = trace
         self.keep_alive = keep_alive
-        # whether it came over HTTP/1.0, where a connection stays open only if both sides say so
+        # HTTP/1.0, where a connection stays open only if both sides say so
         self.old = old
         self.body: list[bytes] = []
         self.response_complete = False
@@ -75,7 +93,7 @@ class Exchange:
     def resolve(self, outcome: bytes | Exception) -> None:
         """Send the answer, or why there is none."""
         if isinstance(outcome, bytes):
-            self._connection.respond(self, 200, _JSON, outcome)
+            self._connection.respond(self, 200, _JSON_HEADER, outcome)
         else:
             self.refuse(explain(outcome))
 

@@ -1,8 +1,8 @@
 """The fence around uvicorn: `Connection` overrides methods that uvicorn does not promise to keep.
 
-`pyproject.toml` bounds uvicorn's version. Where another one is installed all the same, and differs
-in what `Connection` relies on, the service speaks HTTP as uvicorn does: every route answers, each
-payment costs more.
+`pyproject.toml` bounds uvicorn's version. If another one is installed and differs in what
+`Connection` relies on, the service uses uvicorn's own protocol and logs a warning: every route
+works, payments cost more.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _METHODS: Final[Mapping[str, tuple[str, ...]]] = {
     "on_response_complete": (),
     "_unset_keepalive_if_required": (),
 }
-"""What `Connection` overrides or calls, and the parameters behind `self`."""
-_ATTRIBUTES: Final = (
+"""What `Connection` overrides or calls, and the parameters after `self`."""
+_PROTOCOL_ATTRIBUTES: Final = (
     *("app", "cycle", "expect_100_continue", "flow", "headers", "loop", "parser", "pipeline"),
     *("server_state", "timeout_keep_alive", "transport"),
 )
-_CYCLE: Final = (
+_CYCLE_ATTRIBUTES: Final = (
     *("chunked_encoding", "disconnected", "expected_content_length"),
     *("keep_alive", "message_event", "response_started"),
 )
@@ -42,9 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 def http_protocol() -> type[asyncio.Protocol] | Literal["auto"]:
-    """What speaks HTTP: `Connection`, or uvicorn's own choice where uvicorn is not as `Connection`
-    needs it.
-    """
+    """The HTTP protocol: `Connection`, or uvicorn's own where `Connection` would not work."""
     try:
         from shroff.serve.connection import Connection
 
@@ -64,16 +62,17 @@ def http_protocol() -> type[asyncio.Protocol] | Literal["auto"]:
 
 
 def _missing() -> str | None:
-    """What uvicorn's protocol lacks of all that `Connection` relies on; None when nothing is
-    missing.
-    """
+    """What `Connection` relies on and uvicorn's protocol lacks; None if nothing is missing."""
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
     for name, parameters in _METHODS.items():
         method = getattr(HttpToolsProtocol, name, None)
         if method is None or tuple(inspect.signature(method).parameters)[1:] != parameters:
             return f"`{name}({', '.join(parameters)})`"
-    for owner, names in (HttpToolsProtocol, _ATTRIBUTES), (RequestResponseCycle, _CYCLE):
+    for owner, names in (
+        (HttpToolsProtocol, _PROTOCOL_ATTRIBUTES),
+        (RequestResponseCycle, _CYCLE_ATTRIBUTES),
+    ):
         assigned = owner.__init__.__code__.co_names
         for name in names:
             if name not in assigned:

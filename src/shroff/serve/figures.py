@@ -19,7 +19,7 @@ REQUESTS: Final = CounterFamily(
 
 
 def figures(meter: Meter) -> Iterator[Figure]:
-    """The requests as they are counted now."""
+    """The counts of requests now."""
     counts = Counter[tuple[str, ...]]()
     for (route, status), number in meter.requests.items():
         counts[route, outcome(status)] += number

@@ -1,6 +1,4 @@
-"""What the head of a request must be, beyond what the parser asks: RFC 9110 and 9112, and a limit
-to its size.
-"""
+"""Rules for the head of a request beyond the parser's: RFC 9110, RFC 9112, and a size limit."""
 
 from __future__ import annotations
 
@@ -10,8 +8,7 @@ from shroff.serve import problem
 from shroff.serve.asgi import Headers, Refusal
 
 MAX_HEAD_BYTES: Final = 64 * 1024
-"""Largest head of a request in bytes, and most bytes between two pieces of its body or behind them.
-"""
+"""Largest head of a request, and most bytes of framing between or after pieces of its body."""
 
 TOO_LARGE: Final[Refusal] = (
     problem.HEAD_TOO_LARGE,
@@ -27,14 +24,13 @@ FRAGMENTED: Final[Refusal] = (
 )
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _MAX_LENGTH_DIGITS: Final = 20
-"""Most digits of a length: Python reads no number of thousands of zeros."""
-_ONCE: Final = (b"host", b"authorization", b"content-type")
-"""Headers of which two readers would each believe another one."""
+"""Most digits of a length: Python refuses to parse thousands."""
+_SINGLE_HEADERS: Final = (b"host", b"authorization", b"content-type")
+"""Headers that may come only once: of two, proxies and servers could believe different ones."""
 
 
 def misfit(version: str, headers: Headers) -> Refusal | None:
-    """Why no request with this head is answered, whatever it asks for; header names are in lower
-    case.
+    """Why a head is refused whatever it asks for; header names are in lower case.
 
     >>> misfit("1.1", [(b"host", b"a"), (b"host", b"b")])[1]
     'expected the header `host` once, got it again.'
@@ -42,7 +38,7 @@ def misfit(version: str, headers: Headers) -> Refusal | None:
     """
     if version not in _VERSIONS:
         return problem.BAD_PAYMENT, "expected HTTP/1.0 or HTTP/1.1, got another version."
-    found = [name for name, _ in headers if name in _ONCE]
+    found = [name for name, _ in headers if name in _SINGLE_HEADERS]
     if any(
         name == b"content-length" and len(value) > _MAX_LENGTH_DIGITS for name, value in headers
     ):
@@ -52,22 +48,22 @@ def misfit(version: str, headers: Headers) -> Refusal | None:
             problem.BAD_PAYMENT,
             "expected the header `host`, got a request of HTTP/1.1 without it.",
         )
-    for name in _ONCE:
+    for name in _SINGLE_HEADERS:
         if found.count(name) > 1:
             return problem.BAD_PAYMENT, f"expected the header `{name.decode()}` once, got it again."
     return None
 
 
 def size(url: bytes, headers: Headers) -> int:
-    """Bytes of a head, but for a few."""
+    """The approximate size of a head in bytes."""
     return len(url) + sum([len(name) + len(value) + 4 for name, value in headers])
 
 
 def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
-    """The head of the same request by a client that asks for no other protocol.
+    """The head of the same request without `Upgrade`.
 
-    A server may ignore `Upgrade` (RFC 9110, 7.8) and answer in the protocol there is; Java's HTTP
-    client asks for HTTP/2 in this way with its first request.
+    A server may ignore `Upgrade` (RFC 9110, 7.8); Java's HTTP client asks for HTTP/2 with it in its
+    first request.
 
     >>> without_upgrade(b"POST", b"/", "1.1", [(b"host", b"x"), (b"upgrade", b"h2c")])
     b'POST / HTTP/1.1\\r\\nhost: x\\r\\n\\r\\n'

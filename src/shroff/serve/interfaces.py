@@ -29,7 +29,7 @@ def interfaces(
 
     Args:
         figures: what `/metrics` shows.
-        naming: how Azure ML answers look where the request does not tell.
+        naming: the form of Azure ML answers where the request leaves it open.
     """
     schema, bundle = scorer.reader.schema, scorer.bundle
     example = partial(example_payment, schema, bundle.preparation, currency=bundle.currency)

@@ -25,7 +25,7 @@ def registry(
     deployments: Deployments | None = None,
     fleet: Fleet | None = None,
 ) -> Registry:
-    """The figures of a scorer and what stands around it.
+    """The registry of the figures of a scorer and its surroundings.
 
     Args:
         sources: of rooms above this one.

@@ -33,7 +33,7 @@ _KEYS: Final = {
 
 @dataclass(frozen=True)
 class Component:
-    """A type that is known only when the service runs, such as the payment of the deployed schema.
+    """A type known only at run time, such as a payment of the deployed schema.
 
     Args:
         schema: gives its JSON Schema, for each document anew.
@@ -44,9 +44,7 @@ class Component:
 
 
 class Document:
-    """The description of the operations of some interfaces; called, it gives the document as it is
-    now.
-    """
+    """The OpenAPI document of some interfaces; called, it gives the document as it is now."""
 
     def __init__(self, interfaces: Iterable[Interface]) -> None:
         described = [
@@ -82,7 +80,7 @@ class Document:
             )
 
     def __call__(self) -> Json:
-        """The document, its examples of now: a service refuses old payments."""
+        """The document with fresh examples: a service refuses old payments."""
         made = {name: schema() for name, schema in self._made.items()}
         return {
             "info": _INFO,
@@ -94,7 +92,7 @@ class Document:
 
 
 def _in_one_paragraph(component: Json) -> Json:
-    """A component whose description, a docstring, is without the margins of its source."""
+    """A component whose description, a docstring, has lost its indentation."""
     if "description" not in component:
         return component
     return component | {"description": " ".join(component["description"].split())}
@@ -157,9 +155,7 @@ def _any(schemas: list[Json]) -> Json:
 
 
 def _failures(operation: Operation) -> list[Kind]:
-    """What the operation itself says, and what comes with every key, every name in a path and every
-    body.
-    """
+    """The problems an operation declares, and those that every key, path and body can have."""
     found = {kind.status: kind for kind in (*operation.fails, problem.INTERNAL)}
     for kind, happens in (
         (problem.UNAUTHORIZED, operation.scope is not None),

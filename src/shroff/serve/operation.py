@@ -1,5 +1,4 @@
-"""One HTTP operation as a value: who may ask, what it takes, gives and fails with, and the function
-that answers.
+"""One HTTP operation as a value: scope, request, response, problems, and its handler.
 
 The router (`serve/router.py`) and the OpenAPI description (`serve/openapi.py`) read the same
 values, so each fact about an operation is written once. Operations whose errors have the same shape
@@ -32,32 +31,28 @@ TEXT: Final = "text/plain"
 
 @dataclass(frozen=True)
 class Call:
-    """A request: its body, the names in its path, its query, and its headers (names in lower
-    case).
-    """
+    """A request: body, names in its path, query, and headers (names in lower case)."""
 
     body: bytes
     names: Mapping[str, str]
     query: Mapping[str, str]
     headers: Mapping[bytes, bytes]
     count: Callable[[int], None] = lambda payments: None
-    """Counts payments beyond the first against the rate of the key, and checks that the key is
-    still valid.
-    """
+    """Counts payments beyond the first against the key's rate, and checks the key again."""
     key: ApiKey | None = None
     """The key that it was admitted with; None where no key is needed."""
     scheme: str = "http"
 
     @property
     def caller(self) -> str:
-        """Who asks, for the record of a change: the name of the key, where one is needed."""
+        """The name of the caller's key, for the record of a change."""
         return "anybody" if self.key is None else self.key.name
 
     async def json(self, kind: type[T]) -> T:
         """The body as JSON of a type.
 
         Raises:
-            BadPayment: it is something else; the sentence names no value.
+            BadPayment: it is something else; the message repeats no value.
         """
         if not self.body:
             raise BadPayment("expected one JSON object, got an empty body.")
@@ -68,7 +63,7 @@ class Call:
         write it so.
 
         Raises:
-            BadPayment: it is something else; the sentence names no value.
+            BadPayment: it is something else; the message repeats no value.
         """
         return await apart(
             asgi.decode, self.body if content is None else content, kind, nan_is_null=True
@@ -76,14 +71,12 @@ class Call:
 
 
 Stream = Callable[[Receive, Send], Awaitable[None]]
-"""Reads the rest of a request and sends the whole response, as it likes."""
+"""Reads the rest of a request and sends the whole response by itself."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A response; one that is streamed sends itself. Without a `status` it has that of its
-    operation.
-    """
+    """A response, or what streams it; without a `status` it has that of its operation."""
 
     body: bytes | Stream
     media: str = JSON
@@ -96,11 +89,11 @@ class Reply:
         return cls(encode(value))
 
 
-NOTHING: Final = Reply(b"", media="")
+NO_CONTENT: Final = Reply(b"", media="")
 """A success without a body, 204."""
 
 Types = tuple[Any, ...]
-"""What a text of one media type may be: one of these Python types, or an `openapi.Component`."""
+"""The types of a body of one media type: Python types, or an `openapi.Component`."""
 Handler = Callable[[Call], Awaitable[Reply]]
 
 
@@ -111,19 +104,17 @@ class Operation:
     Args:
         path: a template such as `/v2/models/{name}/ready`.
         name: its id in the OpenAPI description.
-        scope: of the API key that it asks for, whose rate limit then counts the request; None lets
-            everybody.
-        takes, gives: media types and the types of what is sent and answered. A body may have 1 MiB.
+        scope: the scope that the API key needs, whose rate limit counts the request; None: no key.
+        takes, gives: media types and types of the request's and the response's body, at most 1 MiB.
         query: the names of parameters and their JSON Schema.
-        fails: the problems that the handler answers with. Those of keys, paths and bodies need not
-            be named.
-        status, done: of a success, and what the description says of it.
+        fails: the problems of the handler, besides those that any key, path or body can have.
+        status, done: status of a success, and its description.
         any_media: do not check the content type: stock clients of some protocols send none or a
             wrong one.
         streamed: leave the body to the reply.
-        accept: on the hot path, takes a whole body without a task (see `Connection`); the handler
-            answers the rest.
-        described: whether OpenAPI describes it; pages for people are not.
+        accept: handles a whole body on the fast path, without a task (see `Connection`); the
+            handler takes the other requests.
+        described: whether it is in the OpenAPI description; pages for people are not.
     """
 
     method: str
@@ -152,13 +143,13 @@ class Operation:
 
 @dataclass(frozen=True)
 class Interface:
-    """Operations whose errors have one shape.
+    """Operations whose errors have the same shape.
 
     Args:
         name: groups them in the description; empty for the native ones.
         fail: makes the body of an error, of type `error`.
-        prefix: the beginning of addresses that are all its own.
-        names: a pattern of what stands for a name in a path.
+        prefix: the prefix of all its addresses.
+        names: a pattern of names in paths.
     """
 
     name: str

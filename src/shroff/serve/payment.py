@@ -30,15 +30,13 @@ _TEXT: Final[Json] = {"type": "string", "format": "date-time"}
 
 
 def payment(schema: Schema, example: Callable[[], Mapping[str, Value]]) -> Component:
-    """The payment of this schema as a component of the description, each time with an example of
-    now.
-    """
+    """A payment of this schema as an OpenAPI component, with an example made each time."""
     described = payment_schema(schema)
     return Component("Payment", lambda: described | {"examples": [example()]})
 
 
 def payment_schema(schema: Schema) -> Json:
-    """The JSON Schema of a payment: the wire type itself, with what its fields mean."""
+    """The JSON Schema of a payment: the wire type, with the meaning of each field."""
     scales = live_scales(schema)
     needed = scales.keys() & {
         schema.id,
@@ -63,7 +61,7 @@ def payment_schema(schema: Schema) -> Json:
 
 
 def _unit(scale: Scale, schema: Schema) -> str | None:
-    """The unit or form that values of a scale are given in, where they have one."""
+    """The unit or form of a scale's values, if they have one."""
     match scale:
         case "time":
             zone = (

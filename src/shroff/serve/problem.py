@@ -1,7 +1,7 @@
 """The one table from errors to what an HTTP client gets: RFC 9457 problem details.
 
-Errors of the domain know no HTTP. What is not in the table is a defect of ours: the client hears
-just that.
+Domain errors know nothing of HTTP. An error that is not in the table is a defect of ours, and the
+client is told only that.
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of problem: the end of its type URI, its HTTP status, what a client does about it, and
-    its headers.
-    """
+    """A kind of problem: the end of its type URI, status, advice for the client, and headers."""
 
     slug: str
     status: int
@@ -50,7 +48,7 @@ class Kind:
 
     @property
     def summary(self) -> str:
-        """What the OpenAPI description says of it."""
+        """Its text in the OpenAPI description."""
         return f"{self.title} (`/problems/{self.slug}`)."
 
     def problem(self, detail: str) -> Problem:
@@ -169,9 +167,7 @@ KINDS: Final = (
 
 
 class Refused(Exception):
-    """A request that is refused by the rules of HTTP: a kind of problem, and the sentence for
-    it.
-    """
+    """A request refused by the rules of HTTP: the kind of problem, and the sentence for it."""
 
     def __init__(self, kind: Kind, detail: str) -> None:
         super().__init__(detail)
@@ -190,7 +186,7 @@ _OF_ERROR: Final[dict[type[BaseException], Kind]] = {
 
 
 def problem_of(error: BaseException) -> tuple[Kind, str]:
-    """The kind of problem an error is, and the sentence for it.
+    """The kind of problem of an error, and the sentence for it.
 
     >>> problem_of(NotFound("there is no payment with this id."))[0].status
     404

@@ -1,6 +1,4 @@
-"""The router: finds the operation of a request, checks what the operation declares, and lets it
-answer.
-"""
+"""The router: finds a request's operation, checks what that declares, and lets it answer."""
 
 from __future__ import annotations
 
@@ -17,12 +15,12 @@ from shroff.serve import asgi, encoding, problem
 from shroff.serve.asgi import Asgi, Receive, Refusal, Scope, Send
 from shroff.serve.operation import Call, Interface, Operation, Reply, media, native
 
-NOWHERE: Final = "there is no such address; /openapi.json describes those there are."
+NO_SUCH_ADDRESS: Final = "there is no such address; /openapi.json describes those there are."
 Segments = tuple[str, ...]
 
 
 class Resource(NamedTuple):
-    """The operations of one address by method, and how a path leads there."""
+    """The operations of one address by method, and the pattern of its path."""
 
     interface: Interface
     path: str
@@ -30,7 +28,7 @@ class Resource(NamedTuple):
     operations: dict[str, Operation]
 
     def match(self, segments: Segments) -> dict[str, str] | None:
-        """The names in a path of as many segments; None where it leads elsewhere."""
+        """The names in a path of as many segments; None if it does not match."""
         names: dict[str, str] = {}
         for pattern, segment in zip(self.pattern, segments, strict=True):
             found = pattern.fullmatch(segment)
@@ -45,9 +43,8 @@ class Router:
 
     Args:
         gate: who may ask; None lets everybody.
-        mounts: applications, such as a web console, that answer whatever is beneath a first segment
-            of paths.
-        nowhere: what a client is told that asks for another address.
+        mounts: applications, such as a web console, by the first segment of their paths.
+        nowhere: the message for an unknown address.
     """
 
     def __init__(
@@ -56,16 +53,16 @@ class Router:
         gate: Gate | None = None,
         *,
         mounts: Mapping[str, Asgi] | None = None,
-        nowhere: str = NOWHERE,
+        nowhere: str = NO_SUCH_ADDRESS,
     ) -> None:
         self.interfaces = tuple(interfaces)
         self._gate = gate
         self._mounts = mounts or {}
         self._nowhere = nowhere
         self._fixed: dict[Segments, Resource] = {}
-        # as most clients send them
+        # paths without names, looked up whole
         self._sent: dict[bytes, Resource] = {}
-        # by the number of their segments
+        # paths with names, by their number of segments
         self._named: dict[int, list[Resource]] = {}
         for resource in _resources(self.interfaces):
             if "{" in resource.path:
@@ -82,11 +79,12 @@ class Router:
         return [operation for interface in self.interfaces for operation in interface.operations]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request, whatever it is; a client that has left is no error."""
+        """Answer one HTTP request; a client that has left is no error."""
         names: dict[str, str] = {}
         resource = self._sent.get(scope["raw_path"])
         if resource is None:
-            # each segment by itself: a `/` in a payment id arrives as %2F and stays in its place
+            # decoded segment by segment: a `/` in a payment id arrives as %2F and stays in its
+            # segment
             segments = segments_of(scope["raw_path"].decode("latin-1"))
             mounted = self._mounts.get(segments[0]) if segments else None
             if mounted is not None:
@@ -147,7 +145,7 @@ class Router:
         scope: Scope,
         receive: Receive,
     ) -> Reply | None:
-        """What an operation answers; None where the client has left."""
+        """The reply of an operation; None if the client has left."""
         given = scope["headers"]
         headers: dict[bytes, bytes] = dict(given)
         key, refusal = self._admitted(operation, headers)
@@ -173,7 +171,7 @@ class Router:
     def _admitted(
         self, operation: Operation, headers: Mapping[bytes, bytes]
     ) -> tuple[ApiKey | None, Refusal | None]:
-        """The key of a request, or why it is not let in."""
+        """The key of a request, or the reason to refuse it."""
         if self._gate is None or operation.scope is None:
             return None, None
         try:
@@ -182,14 +180,14 @@ class Router:
             return None, problem.problem_of(error)
 
     def _counting(self, key: ApiKey | None) -> Callable[[int], None]:
-        """What counts the payments of a request by its key."""
+        """The function that counts the payments of a request against its key."""
         if self._gate is None or key is None:
             return lambda payments: None
         return partial(self._gate.count, key)
 
 
 def segments_of(path: str) -> Segments:
-    """The segments of a path as it was sent, each decoded; empty ones say nothing.
+    """The segments of a path as sent, each decoded; empty ones are skipped.
 
     >>> segments_of("/v1//decisions/a%2Fb/")
     ('v1', 'decisions', 'a/b')
@@ -212,7 +210,7 @@ def _resources(interfaces: Iterable[Interface]) -> list[Resource]:
 
 
 def _pattern(segment: str, name: str) -> re.Pattern[str]:
-    """What matches a segment of a template, such as `{name}:predict`."""
+    """The pattern of a template's segment, such as `{name}:predict`."""
     parts = re.split(r"\{(\w+)\}", segment)
     return re.compile(
         "".join(
@@ -225,9 +223,7 @@ def _pattern(segment: str, name: str) -> re.Pattern[str]:
 def _refusal(
     operation: Operation, given: asgi.Headers, headers: Mapping[bytes, bytes]
 ) -> Refusal | None:
-    """Why a request cannot be used, as far as its headers tell: all that were given, and the last
-    of each name.
-    """
+    """Why a request cannot be used by its headers: all of them, and the last of each name."""
     if not operation.takes:
         return None
     if not operation.streamed and int(headers.get(b"content-length", b"0")) > asgi.MAX_BODY_BYTES:

@@ -14,11 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import polars as pl
 import uvicorn
 
-from shroff.collect import clean, local_copies, read
-from shroff.collect.currencies import require_only
 from shroff.control import (
     Gate,
     Keys,
@@ -32,10 +29,11 @@ from shroff.control import (
 from shroff.control.models import Models
 from shroff.errors import ConfigurationError, Unavailable
 from shroff.ledger import Ledger
-from shroff.package import Bundle, load
+from shroff.package import load
 from shroff.package.trial import passed, trust
 from shroff.scoring.check import Check
 from shroff.scoring.deployments import Deployments
+from shroff.scoring.history import History, history_of
 from shroff.scoring.scorer import Scorer
 from shroff.serve.app import App
 from shroff.serve.doorway import Doorway
@@ -50,7 +48,7 @@ from shroff.telemetry.log import Style, write_log
 
 _log = logging.getLogger(__name__)
 _MAX_WAITING_CONNECTIONS = 2_048
-_DRAIN_TIMEOUT_SECONDS = 30  # seconds that requests in flight get to finish
+_DRAIN_TIMEOUT_SECONDS = 30  # for requests in flight to finish
 
 
 @dataclass(frozen=True)
@@ -78,21 +76,21 @@ class Certificate:
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """What decides in a process, over HTTP or from Kafka, and how.
+    """The configuration of a deciding process, over HTTP or from Kafka.
 
     Args:
-        bundle: the folder of a bundle, with the policy it was packaged with; by default the
-            published model and policy in production are served, and what is published later too.
+        bundle: the folder of a bundle, whose own policy decides; by default the process serves the
+            published model and policy, and follows later publications.
         warm: a table of payments to start from, a file or a URL; `max_bad` as for `clean`.
         lateness: how much older than the newest payment one may be when it arrives.
         keys: whether a request needs an API key.
-        accept_broken_chain: start also with a ledger that was changed, and keep a record of that.
+        accept_broken_chain: start despite a ledger that was changed, and record that.
         tls: speak HTTPS with this certificate.
-        log: how a worker writes its log.
-        checked: whether the process that started this one has found all this sound; then history is
-            read only when needed.
-        passed: the models that passed their trial there, see `package.trial`.
-        settings: where ledger, state, models and keys are; by default from the environment.
+        log: the format of a worker's log.
+        checked: whether the parent process has checked all this; then history is read only when
+            needed.
+        passed: models that passed their trial in the parent, see `package.trial`.
+        settings: the places of ledger, state, models and keys; by default from the environment.
         figures: what `/metrics` shows besides those of the service itself; functions of a module.
     """
 
@@ -134,7 +132,7 @@ class Service:
         return _gate(self.settings, None if seat is None else seat.folder) if self.keys else None
 
     def scorer(self, *, member: str = "") -> tuple[Scorer, Deployments | None]:
-        """What decides, not started yet, and what lets it follow what is published.
+        """The scorer, not started yet, and what makes it follow publications.
 
         Args:
             member: the name of this process among those that share a state.
@@ -180,8 +178,7 @@ class Service:
         seat: Seat | None = None,
         listening: Callable[[], None] = lambda: None,
     ) -> None:
-        """Answer on a listening socket until SIGTERM or SIGINT; then finish what is in flight and
-        return.
+        """Serve on a listening socket until SIGTERM or SIGINT, then drain and return.
 
         Raises:
             BundleError, ConfigurationError, DataError: as `app`, before `listening` is called.
@@ -198,11 +195,9 @@ class Service:
             raise app.failure
 
     def check_chain(self) -> None:
-        """Raise `BrokenChain` where the ledger was changed, so that no worker is started in
-        vain.
-        """
+        """Raise `BrokenChain` where the ledger was changed, before any worker starts."""
         if not self.accept_broken_chain:
-            # what else is wrong with it the workers say
+            # the workers report any other fault
             with (
                 suppress(Unavailable, ConfigurationError),
                 Check(Ledger(self.settings.ledger), accept=False),
@@ -218,14 +213,14 @@ def serve(
     workers: int = 1,
     listening: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Answer payments over HTTP until SIGTERM or SIGINT; then finish what is in flight and return.
+    """Serve payments over HTTP until SIGTERM or SIGINT, then drain and return.
 
     Args:
         port: 0 takes a free one.
-        workers: processes that answer; more than one share their state in Redis and their ledger in
+        workers: number of processes; several share their state in Redis and their ledger in
             PostgreSQL.
-        listening: called with the URL once connections are accepted (not yet decided: see
-            `/health/ready`).
+        listening: called with the URL once connections are accepted (`/health/ready` says when it
+            can decide).
 
     Raises:
         BundleError: the bundle is incomplete or altered.
@@ -275,7 +270,7 @@ def _config(app: App, tls: Certificate | None) -> uvicorn.Config:
 
 
 def listen(host: str, port: int, *, option: str = "--port") -> socket.socket:
-    """Listen on an address, whose port is given by this option.
+    """Listen on an address; `option` is the command's option for its port.
 
     Raises:
         ConfigurationError: it cannot be listened on.
@@ -291,62 +286,16 @@ def listen(host: str, port: int, *, option: str = "--port") -> socket.socket:
 
 
 def url_of(listener: socket.socket, scheme: str) -> str:
-    """The URL at which a socket is listened on."""
+    """The URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def history_of(
-    bundle: Bundle, path: str | os.PathLike[str], key: bytes, max_bad: float
-) -> pl.DataFrame:
-    """The clean table that a service starts from.
-
-    Raises:
-        DataError: the table is unusable.
-        MixedCurrencies: its payments are in another currency than those that the bundle was trained
-            on.
-        SourceUnavailable: the database or service that has it does not answer, or breaks off.
-    """
-    schema = bundle.schema
-    with local_copies(schema, key=key) as local:
-        table = local(path, alone=True)
-        cleaned = clean(
-            read(table, dialect=schema.csv_dialect),
-            schema,
-            key=key,
-            max_bad=max_bad,
-            source=str(table),
-        )
-    for notice in cleaned.notices(schema):
-        _log.warning("%s: %s", table, notice)
-    require_only(bundle.currency, cleaned.currencies, schema, str(table))
-    return cleaned.frame
-
-
-class History:
-    """Makes the table that a service starts from: the first time at once, so that a bad one is
-    reported early.
-
-    Raises:
-        DataError: the table is unusable.
-    """
-
-    def __init__(self, make: Callable[[], pl.DataFrame]) -> None:
-        self._make = make
-        self._first: pl.DataFrame | None = make()
-
-    def __call__(self) -> pl.DataFrame:
-        table, self._first = self._first, None
-        return self._make() if table is None else table
-
-
 @contextmanager
 def _signals_end(server: uvicorn.Server) -> Iterator[None]:
-    """Let a signal stop the server also before uvicorn listens to signals, and be the end of it
-    afterwards.
+    """Stop the server on a signal, also before uvicorn handles signals, and swallow it after.
 
-    uvicorn raises the signal that stopped it again when it is done; by then the server has nothing
-    left to stop.
+    uvicorn raises the signal again once it has stopped; then nothing is left to stop.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,7 +1,6 @@
-"""Work that takes long for an event loop: in slices, between which others have their turn, or in a
-thread.
+"""Long work beside an event loop: in slices that yield to other tasks, or in a thread.
 
-A thread does not make it shorter, but Python lets the event loop go on within milliseconds.
+A thread is no faster, but Python lets the event loop run within milliseconds.
 """
 
 from __future__ import annotations
@@ -14,26 +13,26 @@ from typing import Any, Final, TypeVar
 T = TypeVar("T")
 
 _SLICE_SECONDS: Final = 0.005
-"""Seconds of work, after which others have their turn."""
-_SMALL_BYTES: Final = 32_768
-"""Bytes that are read faster than a thread is started."""
+"""Seconds of work between two yields."""
+_MAX_INLINE_BYTES: Final = 32_768
+"""Larger bodies are read in a thread; to start one takes longer than to read these."""
 
 
 class Turns:
-    """Lets others have their turn, as soon as a slice of work is done."""
+    """Yields to other tasks after each slice of work."""
 
     def __init__(self) -> None:
         self._began = perf_counter()
 
     async def next(self) -> None:
-        """Called between two pieces of work, however small."""
+        """Call between two pieces of work, however small."""
         if perf_counter() - self._began > _SLICE_SECONDS:
             await asyncio.sleep(0)
             self._began = perf_counter()
 
 
 async def apart(read: Callable[..., T], body: bytes, *arguments: Any, **options: Any) -> T:
-    """What a function makes of a body: in a thread, where the body is large."""
-    if len(body) <= _SMALL_BYTES:
+    """Apply a function to a body, in a thread if the body is large."""
+    if len(body) <= _MAX_INLINE_BYTES:
         return read(body, *arguments, **options)
     return await asyncio.to_thread(read, body, *arguments, **options)

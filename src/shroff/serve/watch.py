@@ -1,4 +1,4 @@
-"""What is noticed of every request: counted, traced, and logged when it was refused."""
+"""Counts and traces every request, and logs refused ones."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from shroff.telemetry.limit import Limit
 from shroff.telemetry.meter import Meter
 from shroff.telemetry.tracing import CURRENT, TRACEPARENT, Passing, Trace, Tracer
 
-GONE: Final = 0
-"""In place of a status: the client left before its answer."""
-OTHER: Final = "other"
-"""The route of addresses that there are none of: what clients make up must not become a name."""
+CLIENT_GONE: Final = 0
+"""In place of a status: the client left before it was answered."""
+OTHER_ROUTE: Final = "other"
+"""The route of all unknown addresses: what clients make up must not become a label."""
 
 _READY: Final = "/health/ready"
-_OUTCOMES: Final = {GONE: "gone", **{kind.status: kind.slug for kind in problem.KINDS}}
+_OUTCOMES: Final = {CLIENT_GONE: "gone", **{kind.status: kind.slug for kind in problem.KINDS}}
 _log = logging.getLogger(__name__)
 
 
 def outcome(status: int) -> str:
-    """What a status is counted as: `ok`, the kind of a problem, or `gone` for a client that left
-    first.
+    """The label of a status: `ok`, a kind of problem, or `gone` for a client that left.
 
     >>> outcome(204), outcome(429)
     ('ok', 'too-many-requests')
@@ -36,20 +35,20 @@ class Telemetry:
     """Watches requests.
 
     Args:
-        meter: where they are counted.
+        meter: counts them.
         tracer: gives them their traces.
     """
 
     def __init__(self, meter: Meter, tracer: Tracer | None = None) -> None:
         self.meter = meter
         self.tracer: Tracer = tracer or Passing()
-        self._lines = {kind: Limit() for kind in (*_OUTCOMES.values(), OTHER)}
+        self._lines = {kind: Limit() for kind in (*_OUTCOMES.values(), OTHER_ROUTE)}
 
     async def watch(self, app: Asgi, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let an ASGI application answer a request, and notice how."""
+        """Let an ASGI application answer a request, and record the outcome."""
         trace = self.tracer.begin(scope["method"], scope["headers"])
-        CURRENT.set(trace)  # a request is a task of its own, and so is its context
-        status = GONE
+        CURRENT.set(trace)  # each request has a task, and so a context of its own
+        status = CLIENT_GONE
         asked = addressed(scope)
 
         async def told(message: Message) -> None:
@@ -69,22 +68,22 @@ class Telemetry:
             status = status or problem.INTERNAL.status
             raise
         finally:
-            self.answered(asked.get(PATH_TEMPLATE, OTHER), status, trace)
+            self.answered(asked.get(PATH_TEMPLATE, OTHER_ROUTE), status, trace)
 
     def answered(self, route: str, status: int, trace: Trace | None = None) -> None:
-        """A request got its answer; its status, or `GONE`."""
+        """Record the answer to a request: its status, or `CLIENT_GONE`."""
         self.meter.requests[route, status] += 1
         if trace is not None:
             trace.end(route, status)
         if status == problem.INTERNAL.status:
             self.meter.failures["unexpected"] += 1
-        # probes of readiness get the reason each time, so the log need not
+        # readiness probes get the reason each time, so the log need not repeat it
         if status >= 400 and route != _READY:
             self._tell(route, status)
 
     def _tell(self, route: str, status: int) -> None:
         kind = outcome(status)
-        held = self._lines.get(kind, self._lines[OTHER]).held(monotonic())
+        held = self._lines.get(kind, self._lines[OTHER_ROUTE]).held(monotonic())
         if held is None:
             return
         fields: dict[str, object] = {"route": route, "status": status, "outcome": kind}

@@ -1,6 +1,4 @@
-"""Several processes that answer on one port: started and stopped as one, and started again when one
-dies.
-"""
+"""Worker processes on one port: started and stopped together, and replaced when they die."""
 
 from __future__ import annotations
 
@@ -25,21 +23,21 @@ from shroff.settings import Settings
 
 Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 Work = Callable[[socket.socket, "Seat"], None]
-"""Answers on a listening socket until SIGTERM; importable and picklable."""
+"""Serves on a listening socket until SIGTERM; importable and picklable."""
 
-_REPEAT_SECONDS: Final = 0.5
-"""Seconds between two signals that ask an orphan to end."""
+_SIGNAL_INTERVAL_SECONDS: Final = 0.5
+"""Seconds between two SIGTERMs to an orphaned worker."""
 _EARLY_DEATH_SECONDS: Final = 10.0
-"""A worker that dies within so many seconds of its start is not started for ever."""
+"""A worker that dies within so many seconds of its start died early."""
 _MAX_EARLY_DEATHS: Final = 5
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Seat:
-    """One of several workers: a worker that dies is replaced by one that takes its seat.
+    """The place of one worker, which its replacement takes over when it dies.
 
-    `folder` is theirs alone as long as there are any of them.
+    `folder` is the workers' own while any of them runs.
     """
 
     folder: Path
@@ -47,7 +45,7 @@ class Seat:
 
     @property
     def name(self) -> str:
-        """What tells this seat from all others, also of other services.
+        """A name unique among the seats of all services.
 
         >>> Seat(Path("/tmp/shroff-x7"), 1).name
         'shroff-x7-1'
@@ -72,9 +70,8 @@ def require_shared(settings: Settings) -> None:
 class Workers:
     """`number` processes that do `work` on one listening socket.
 
-    A worker that dies is replaced. SIGTERM and SIGINT end all of them, each after what it has in
-    flight; so does the death of the process that started them. `drain`: the seconds that a worker
-    gets to finish what is in flight.
+    A worker that dies is replaced. SIGTERM, SIGINT and the death of the parent process end all
+    workers, each after its requests in flight, for which it has `drain` seconds.
     """
 
     def __init__(
@@ -93,7 +90,7 @@ class Workers:
         """Run until SIGTERM or SIGINT.
 
         Raises:
-            ShroffError: workers die as soon as they are started.
+            ShroffError: workers keep dying early.
         """
         before = self._catch_signals()
         try:
@@ -157,7 +154,7 @@ class Workers:
 
 
 def _sit(work: Work, listener: socket.socket, seat: Seat, drain: float) -> None:
-    """Work on a seat, for as long as there is somebody to end or replace the worker."""
+    """Work on a seat while the parent process lives."""
     threading.Thread(
         target=_end_with_parent, args=(drain,), name="shroff-parent", daemon=True
     ).start()
@@ -165,10 +162,9 @@ def _sit(work: Work, listener: socket.socket, seat: Seat, drain: float) -> None:
 
 
 def _end_with_parent(drain: float) -> None:
-    """End this process once its parent is dead: gracefully, and by force when that takes too long.
+    """End this process once its parent is dead: gracefully, or by force after `drain` seconds.
 
-    SIGTERM is sent again until it has worked: while a worker starts or ends, nobody may be
-    listening to it.
+    SIGTERM is repeated until it works: a worker that starts or ends may not handle it yet.
     """
     parent = parent_process()
     if parent is None:
@@ -177,5 +173,5 @@ def _end_with_parent(drain: float) -> None:
     deadline = monotonic() + drain
     while monotonic() < deadline:
         os.kill(os.getpid(), signal.SIGTERM)
-        sleep(_REPEAT_SECONDS)
+        sleep(_SIGNAL_INTERVAL_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -4,7 +4,7 @@ Reads plain numbers that each room keeps; a room declares its metrics in its own
 (`family.py` has the kinds), and `Registry` collects them when Prometheus scrapes. Times are
 nanoseconds inside and seconds in metrics.
 
-Promises that none of them holds a payload or a token, and that a payment pays only a few additions
+Promises that none of them holds a payload or a token, and that a payment costs only a few additions
 (`Meter`).
 """
 

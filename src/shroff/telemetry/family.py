@@ -1,5 +1,4 @@
-"""A family of figures as a room declares it: name, meaning, labels, and how the figures of several
-workers become one.
+"""A family of figures as a room declares it: name, meaning, labels, and how to merge workers.
 
 A room declares its families in its `figures.py`, beside the functions that give their values. What
 Prometheus scrapes, how workers are merged and docs/reference/metrics.md all follow from the
@@ -26,9 +25,7 @@ from shroff.telemetry.histogram import Histogram
 Labels = tuple[str, ...]
 L = TypeVar("L", bound=Labels)
 Merge = Literal["sum", "max", "min"]
-"""How the figures of several workers become one: `max` where each of them knows all, `min` where
-one speaks for all.
-"""
+"""How to merge several workers: `max` where each knows all, `min` where one speaks for all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +36,9 @@ class Family(ABC):
         name: as Prometheus knows it, without the ending of its kind.
         about: its meaning, one sentence.
         labels: the names of its labels.
-        merge: how the figures of several workers become one.
-        weight: the counter that weighs each worker's value; the mean is then taken in place of a
-            sum.
-        inherited: whether a worker that takes the place of another counts on from there; of sums
-            only.
+        merge: how to merge several workers.
+        weight: the counter that weighs each worker's value, to merge by the mean.
+        inherited: whether a worker continues the count of the one it replaces; sums only.
     """
 
     name: str
@@ -72,7 +67,7 @@ class Figure(NamedTuple):
 
 
 Source = Callable[[], Iterable[Figure]]
-"""Gives the figures of a room as they are now."""
+"""Gives the figures of a room now."""
 
 
 class CounterFamily(Family):
@@ -123,9 +118,7 @@ class GaugeFamily(Family):
 
 @dataclass(frozen=True, kw_only=True)
 class HistogramFamily(Family):
-    """How often a measure lay at or below each bound. `unit`: what one of the measure is worth in
-    the family's unit.
-    """
+    """How often a measure was at or below each bound; `unit` converts it to the family's unit."""
 
     unit: float = 1
 

@@ -14,7 +14,7 @@ FAILURES: Final = CounterFamily(
 )
 """Each room gives the kinds that happen in it."""
 
-_LEAST: Final = frozenset({"process_start_time_seconds", "process_max_fds"})
+_MINIMUM_METRICS: Final = frozenset({"process_start_time_seconds", "process_max_fds"})
 """Of several processes, the earliest start and the lowest limit hold for all."""
 _PROCESS: Final = ProcessCollector(registry=None)
 
@@ -26,5 +26,5 @@ def process() -> Iterator[Figure]:
 
 def _family(metric: Metric) -> Family:
     kind = CounterFamily if metric.type == "counter" else GaugeFamily
-    merge: Merge = "min" if metric.name in _LEAST else "sum"
+    merge: Merge = "min" if metric.name in _MINIMUM_METRICS else "sum"
     return kind(name=metric.name, about=metric.documentation, merge=merge)

@@ -1,9 +1,8 @@
-"""The figures of several workers as one: each keeps its own in a folder, and the worker that is
-scraped merges them.
+"""Merges the figures of several workers: each writes its own; the one that is scraped adds up.
 
-Counting costs the same as in one process: a worker writes where its figures stand only once a
-second and when it is scraped. So every figure that Prometheus got is on disk, and no counter falls
-when a worker dies: the worker that takes its seat counts on from there.
+Counting costs the same as in one process: a worker writes its figures to disk only once a second
+and when it is scraped. So every figure that Prometheus got is on disk, and no counter falls when a
+worker dies: its replacement continues the count.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from prometheus_client import Metric
 from shroff.telemetry.family import Family, Figure
 
 _FRESH_SECONDS: Final = 5.0
-"""The age up to which a worker's figures say something about now."""
-_COUNTED: Final = frozenset({"counter", "histogram"})
-_ADD: Final[Mapping[str, Callable[[float, float], float]]] = {
+"""The age up to which a worker's gauges count."""
+_CUMULATIVE_TYPES: Final = frozenset({"counter", "histogram"})
+_MERGE: Final[Mapping[str, Callable[[float, float], float]]] = {
     "sum": float.__add__,
     "max": max,
     "min": min,
@@ -60,7 +59,7 @@ class FamilyRecord(msgspec.Struct, frozen=True):
 
 
 class WorkerRecord(msgspec.Struct, frozen=True):
-    """Where the figures of a worker stood, at a time in seconds since the epoch."""
+    """The figures of a worker at a time in seconds since the epoch."""
 
     at: float
     families: list[FamilyRecord]
@@ -70,8 +69,7 @@ class Fleet:
     """The figures of all workers, as one of them sees them.
 
     Args:
-        seat: this worker's number; it counts on from the figures of the worker that had the seat
-            before.
+        seat: this worker's number; it continues the figures of its predecessor in that seat.
     """
 
     def __init__(self, folder: Path, seat: int) -> None:
@@ -82,9 +80,7 @@ class Fleet:
         self._before = [] if before is None else _lasting(before)
 
     def together(self, figures: Sequence[Figure]) -> list[Metric]:
-        """The figures of all workers: this one's as they are, those of the others as they stood a
-        second ago.
-        """
+        """The figures of all workers: this one's now, the others' as of a second ago."""
         own = self.keep(figures)
         others = [
             _read(path) for path in sorted(self._folder.glob("*.figures")) if path != self._own
@@ -97,9 +93,7 @@ class Fleet:
         return [record.metric() for record in total([own, *known], _declared(figures))]
 
     def keep(self, figures: Sequence[Figure]) -> list[FamilyRecord]:
-        """Write where this worker's figures stand, with those of the workers before it; returns
-        what was written.
-        """
+        """Write the sum of this worker's figures and its predecessors'; returns it."""
         declared = _declared(figures)
         before = [record for record in self._before if _inherited(declared.get(record.name))]
         own = total([[FamilyRecord.of(figure.metric) for figure in figures], before], declared)
@@ -147,7 +141,7 @@ def _one(
 
 
 def _merged(same: Sequence[FamilyRecord], merge: str) -> FamilyRecord:
-    first, add = same[0], _ADD[merge]
+    first, add = same[0], _MERGE[merge]
     values: dict[tuple[str, Labels], float] = {}
     for record in same:
         for sample, labels, value in record.samples:
@@ -176,7 +170,7 @@ def _declared(figures: Iterable[Figure]) -> dict[str, Family]:
 
 def _lasting(worker: WorkerRecord) -> list[FamilyRecord]:
     """The families that outlive a worker: counters and histograms."""
-    return [record for record in worker.families if record.kind in _COUNTED]
+    return [record for record in worker.families if record.kind in _CUMULATIVE_TYPES]
 
 
 def _inherited(family: Family | None) -> bool:

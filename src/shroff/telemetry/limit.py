@@ -16,9 +16,7 @@ class Limit:
         self._held = 0
 
     def held(self, now: float) -> int | None:
-        """The number of lines held back before this one, which may be written; None if it may
-        not.
-        """
+        """How many lines were held back before this one; None if it is held back too."""
         if now - self._since >= 1:
             self._since, self._lines = now, 0
         if self._lines >= _LINES_PER_SECOND:

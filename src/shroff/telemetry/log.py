@@ -1,8 +1,8 @@
 """The log of the service on standard error: readable text, or one JSON object a line.
 
-No line holds a payload or a token. Our own sentences name columns and kinds, never values. What
-others log may hold anything, so of that only the fixed part is written: no arguments, and of an
-exception its type and where it was.
+No line holds a payload or a token. Our own sentences name columns and kinds, never values. Other
+libraries may log anything, so only the fixed part of their lines is written: no arguments, and of
+an exception its type and place.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shroff.telemetry.tracing import CURRENT
 
 Style = Literal["text", "json"]
 
-_OURS: Final = "shroff"
+_ROOT_LOGGER: Final = "shroff"
 _log = logging.getLogger(__name__)
 
 
@@ -33,7 +33,7 @@ def write_log(style: Style) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger(_OURS).setLevel(logging.INFO)
+    logging.getLogger(_ROOT_LOGGER).setLevel(logging.INFO)
 
 
 def say_listening(url: str) -> None:
@@ -58,9 +58,7 @@ def lost(meter: Meter, _: asyncio.AbstractEventLoop, context: dict[str, Any]) ->
 
 
 class _Lines(logging.Formatter):
-    """One JSON object a line: time, level, event, trace id (null outside a traced request),
-    message, what else.
-    """
+    """One JSON object a line: time, level, event, trace id or null, message, more fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         trace = CURRENT.get()
@@ -96,10 +94,10 @@ def _event(record: logging.LogRecord) -> str:
 
 
 def _message(record: logging.LogRecord) -> str:
-    if record.name.split(".")[0] == _OURS:
+    if record.name.split(".")[0] == _ROOT_LOGGER:
         said = record.getMessage()
     else:
-        # asyncio writes values on the lines after the first
+        # asyncio logs values after the first line
         said = (
             str(record.msg).partition("\n")[0]
             if isinstance(record.msg, str)

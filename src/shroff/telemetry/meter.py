@@ -23,7 +23,7 @@ for all of them; `ledger` ends with the answer; `whole` is the sum.
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 
 _MS_NS: Final = 1_000_000
-SECONDS: Final = tuple(
+DURATION_BOUNDS_NS: Final = tuple(
     int(ms * _MS_NS)
     for ms in (
         0.5,
@@ -49,7 +49,7 @@ SECONDS: Final = tuple(
     )
 )
 """Bounds of all histograms of time, in nanoseconds, from half a millisecond up."""
-_PROBABILITIES: Final = (
+_PROBABILITY_BOUNDS: Final = (
     0.001,
     0.003,
     0.01,
@@ -77,9 +77,7 @@ class Decided(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """The times of a batch: begin, features done, scores done, decisions done; and its number of
-    payments.
-    """
+    """A batch's times (begin, features, scores, decisions done) and number of payments."""
 
     began: int
     observed: int
@@ -116,12 +114,14 @@ class Meter:
         self.requests: defaultdict[tuple[str, int], int] = defaultdict(int)
         self.decisions: defaultdict[Decided, int] = defaultdict(int)
         self.probabilities: defaultdict[str, Histogram] = defaultdict(
-            lambda: Histogram(_PROBABILITIES)
+            lambda: Histogram(_PROBABILITY_BOUNDS)
         )
         self.failures: defaultdict[str, int] = defaultdict(int)
         self.repeated = 0
         self.labels: defaultdict[tuple[str, bool], int] = defaultdict(int)
-        self.stages: dict[Stage, Histogram] = {stage: Histogram(SECONDS) for stage in STAGES}
+        self.stages: dict[Stage, Histogram] = {
+            stage: Histogram(DURATION_BOUNDS_NS) for stage in STAGES
+        }
         self._parse, self._wait, self._ledger, self._whole = (
             self.stages[stage].add for stage in ("parse", "wait", "ledger", "whole")
         )

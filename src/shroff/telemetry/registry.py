@@ -1,6 +1,4 @@
-"""The registry: it asks each room for its figures when Prometheus scrapes, and writes them in the
-format asked for.
-"""
+"""The registry asks each room for its figures at each scrape and writes them as asked for."""
 
 from __future__ import annotations
 
@@ -14,8 +12,8 @@ from prometheus_client.exposition import choose_encoder
 from shroff.telemetry.family import Figure, Source
 from shroff.telemetry.fleet import Fleet
 
-_SURVEY_SECONDS: Final = 15.0
-"""The age at which a survey is made again for the other workers."""
+_MAX_SURVEY_AGE_SECONDS: Final = 15.0
+"""The age at which a survey is repeated for the other workers."""
 
 
 async def _nothing() -> None:
@@ -60,7 +58,7 @@ class Registry:
         """Write where the figures stand for the other workers; called once a second."""
         if self._fleet is None:
             return
-        if monotonic() - self._surveyed > _SURVEY_SECONDS:
+        if monotonic() - self._surveyed > _MAX_SURVEY_AGE_SECONDS:
             await self._count()
         self._fleet.keep(self._collect())
 

@@ -1,6 +1,6 @@
 """Spans of requests and stages, sent by OpenTelemetry's SDK; the only file that imports it.
 
-The standard `OTEL_…` variables switch it on and steer it: the SDK reads them itself (endpoint,
+The standard `OTEL_…` variables switch it on and configure it: the SDK reads them (endpoint,
 headers, sampler, batches, resource, limits).
 """
 
@@ -95,7 +95,7 @@ class Recorder:
         self._extract = TraceContextTextMapPropagator().extract
 
     def begin(self, method: str, headers: Headers) -> Trace:
-        """The trace of a request: the one it came with, or a new one."""
+        """The trace of a request: its own, or a new one."""
         carrier = {
             name.decode("latin-1"): value.decode("latin-1")
             for name, value in headers
@@ -109,9 +109,7 @@ class Recorder:
         return Trace(f"{context.trace_id:032x}", answer, recording)
 
     def close(self) -> None:
-        """Send what waits, for at most three seconds: a collector that is away must not delay the
-        end.
-        """
+        """Send what waits for at most three seconds: a dead collector must not delay the end."""
         patience = Timer(_FLUSH_SECONDS, self._exporter.shutdown)
         patience.start()
         self._provider.shutdown()
@@ -119,9 +117,7 @@ class Recorder:
 
 
 def recorder(*, named: bool) -> Recorder:
-    """The recording tracer; `named`: the environment names a sampler, else one request in a hundred
-    is recorded.
-    """
+    """The recording tracer; unless `named` in the environment, 1 % of requests are recorded."""
     return Recorder(sampler=None if named else ParentBasedTraceIdRatio(RECORDED_SHARE))
 
 

@@ -1,7 +1,7 @@
 """W3C trace context: the trace that a request belongs to, recorded here or elsewhere.
 
-Without OpenTelemetry a request costs one look at its headers, and a `traceparent` that came is
-given back as it was.
+Without OpenTelemetry, a request costs one look at its headers, and its `traceparent` is returned
+unchanged.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Span = tuple[int, int]
 """Begin and end, in nanoseconds of `time.perf_counter_ns`."""
 
 TRACEPARENT: Final = b"traceparent"
-_VALID: Final = re.compile(
+_TRACEPARENT_FORM: Final = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
 
@@ -28,7 +28,7 @@ class Recording(Protocol):
         """The stages of one payment."""
 
     def end(self, route: str, status: int) -> None:
-        """The request was answered."""
+        """End the record: the request was answered."""
 
 
 class Trace:
@@ -66,16 +66,14 @@ class Tracer(Protocol):
     """Gives requests their trace."""
 
     def begin(self, method: str, headers: Headers) -> Trace | None:
-        """The trace of a request that begins now; None if it is neither recorded nor answered with
-        a trace.
-        """
+        """The trace of a new request; None if it is neither recorded nor answered with one."""
 
     def close(self) -> None:
         """Send what is still to be sent."""
 
 
 class Passing:
-    """Records nothing, and passes the trace that a request brought to its logs and its answer.
+    """Records nothing, and passes a request's own trace to logs and answer.
 
     >>> came = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     >>> trace = Passing().begin("POST", [(b"traceparent", came)])
@@ -87,7 +85,7 @@ class Passing:
         """The trace that the request brought, if any."""
         for name, value in headers:
             if name == TRACEPARENT:
-                found = _VALID.fullmatch(value)
+                found = _TRACEPARENT_FORM.fullmatch(value)
                 return None if found is None else Trace(found[1].decode("ascii"), value)
         return None
 

@@ -1,6 +1,4 @@
-"""The doctor's checks of a fitted detector: are its scores finite, varied, well directed and
-repeatable?
-"""
+"""The doctor's checks of a fitted detector: finite, varied, well directed, repeatable scores."""
 
 from __future__ import annotations
 

@@ -17,9 +17,7 @@ from shroff.detect.deep.training import LearningTask
 
 
 class GameLoss(NamedTuple):
-    """The loss of the discriminator over real and unreal logits, and that of the generator over its
-    own.
-    """
+    """The discriminator's loss over real and unreal logits, and the generator's over its own."""
 
     discriminator: Callable[[TrainingOps, Tensor, Tensor], Tensor]
     generator: Callable[[TrainingOps, Tensor], Tensor]
@@ -47,22 +45,18 @@ LOSSES = {
 """Goodfellow et al., 2014; Mao et al., 2017; Gulrajani et al., 2017; Ngo et al., 2019."""
 
 _FENCE_PROBABILITY = 0.5
-"""The probability of being real that the generator aims at: undecided, so its rows lie at the
-border.
-"""
+"""The probability of being real that the generator aims at: undecided, so at the border."""
 
 _DISPERSION_WEIGHT = 1.0
 _GRADIENT_PENALTY_WEIGHT = 10.0
-_SMALLEST_BLUR_STD = 0.1
-_LARGEST_BLUR_STD = 3.0
+_MIN_BLUR_STD = 0.1
+_MAX_BLUR_STD = 3.0
 _EPSILON = 1e-3
 
 
 @dataclass(frozen=True)
 class Adversaries(LearningTask):
-    """One step of the game: every network is updated at once, against the current weights of the
-    others.
-    """
+    """One step of the game: each network is updated against the current weights of the others."""
 
     name: ClassVar[str] = "adversaries"
     loss_type: str = field(kw_only=True)
@@ -76,9 +70,7 @@ class Adversaries(LearningTask):
     rebuild: bool = field(kw_only=True)
 
     def initial(self) -> Arrays:
-        """The discriminator's last layer: real at energies below a typical normal row's, unreal
-        above.
-        """
+        """The discriminator's last layer: real at energies below a typical normal row's."""
         return {
             "head/kernel": np.full((1, 1), -4.0, np.float32),
             "head/bias": np.full((1, 1), 4.0, np.float32),
@@ -108,8 +100,8 @@ class Adversaries(LearningTask):
         if not self.blur:
             return made
         log_size, choice = ops.split(ops.uniform(real, 2), 1)
-        span = float(np.log(_LARGEST_BLUR_STD / _SMALLEST_BLUR_STD))
-        blurred = real + ops.exp(log_size * span + float(np.log(_SMALLEST_BLUR_STD))) * shock
+        span = float(np.log(_MAX_BLUR_STD / _MIN_BLUR_STD))
+        blurred = real + ops.exp(log_size * span + float(np.log(_MIN_BLUR_STD))) * shock
         return made + ops.positive(self.blur - choice) * (blurred - made)
 
     def _logit(self, ops: TrainingOps, weights: Mapping[str, Tensor], z: Tensor) -> Tensor:
@@ -135,9 +127,7 @@ class Adversaries(LearningTask):
     def _steepness(
         self, ops: TrainingOps, weights: Mapping[str, Tensor], real: Tensor, unreal: Tensor
     ) -> Tensor:
-        """The gradient penalty: (length of the gradient - 1)² at points between real and unreal
-        rows.
-        """
+        """The gradient penalty: (length of the gradient - 1)², between real and unreal rows."""
         share = ops.uniform(real, 1)
         between = share * real + (1.0 - share) * unreal[: real.shape[0]]
         z = self.features.train(ops, weights, between, keep=False)

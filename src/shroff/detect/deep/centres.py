@@ -10,13 +10,13 @@ import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 
 from shroff.arrays import Floats, Rows
-from shroff.detect.deep.ops import FLOOR, Ops, Tensor, TrainingOps, log_ratio
+from shroff.detect.deep.ops import MIN_DIVISOR, Ops, Tensor, TrainingOps, log_ratio
 
 _BANDWIDTH = 16.0
 """Temperature as a multiple of the typical squared distance per dimension."""
-_MOST_TYPICAL_DISTANCES = 2.0
+_MAX_TYPICAL_DISTANCES = 2.0
 """Limit of the temperature, in typical squared distances."""
-_MOST_CLUSTERED_ROWS = 20_000
+_MAX_CLUSTERED_ROWS = 20_000
 _SCALE_ROWS = 4_096
 """Evenly spaced rows whose median distance is the typical one."""
 
@@ -41,14 +41,12 @@ class Centres:
 
     @classmethod
     def learn(cls, latent: Rows, count: int, *, seed: int) -> Self:
-        """At most `count` centres of the rows `latent` [rows, width], with at least four rows
-        each.
-        """
+        """At most `count` centres of `latent` rows [rows, width], each with at least four rows."""
         rng = np.random.default_rng(seed)
         rows = (
             latent
-            if len(latent) <= _MOST_CLUSTERED_ROWS
-            else latent[rng.choice(len(latent), _MOST_CLUSTERED_ROWS, replace=False)]
+            if len(latent) <= _MAX_CLUSTERED_ROWS
+            else latent[rng.choice(len(latent), _MAX_CLUSTERED_ROWS, replace=False)]
         )
         count = max(1, min(count, len(rows) // 4))
         if count == 1:
@@ -62,8 +60,8 @@ class Centres:
         """Centres at `points`, with the scales of the rows `latent`."""
         rows = latent[:: ceil(len(latent) / _SCALE_ROWS)].astype(np.float64)
         gaps = _squared(rows, points).min(axis=1)
-        typical = max(float(np.median(gaps)), FLOOR)
-        temperature = typical * min(_BANDWIDTH / points.shape[1], _MOST_TYPICAL_DISTANCES)
+        typical = max(float(np.median(gaps)), MIN_DIVISOR)
+        temperature = typical * min(_BANDWIDTH / points.shape[1], _MAX_TYPICAL_DISTANCES)
         return cls(points, np.log(shares)[None, :], temperature, typical)
 
     def scaled_to(self, latent: Rows) -> Self:
@@ -78,8 +76,9 @@ class Centres:
         return ops.relu(ops.subtract(own, ops.multiply(total, ops.constant(self.temperature))))
 
     def _nearness(self, ops: Ops, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Each centre's log term less the largest (log-sum-exp must not overflow), and the largest;
-        without |z|².
+        """Each centre's log term less the largest, and the largest; without |z|².
+
+        The largest is taken out so that log-sum-exp does not overflow.
         """
         toward = (2.0 / self.temperature) * self.points.T
         level = self.log_share - (self.points**2).sum(axis=1)[None, :] / self.temperature

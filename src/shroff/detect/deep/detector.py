@@ -44,9 +44,7 @@ _HELD_OUT_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures of `train_and_evaluate` on the evaluation rows, with mean scores of normal and
-    fraud rows.
-    """
+    """The figures of `train_and_evaluate`, with the mean scores of normal and fraud rows."""
 
     rows: int
     frauds: int
@@ -77,9 +75,7 @@ class Study:
         return {"normal": self.held} if len(self.held) else {}
 
     def learn(self, task: LearningTask, weights: Arrays, training: Training) -> Arrays:
-        """The weights after training; read from the phase's file if an interrupted run had finished
-        it.
-        """
+        """The weights after training, or those of the phase's file if a run had finished it."""
         if self.folder is None:
             return learning.learn(task, weights, training, stream=self.stream)
         done = self.folder / f"{task.name}.npz"

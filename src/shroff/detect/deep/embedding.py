@@ -41,9 +41,7 @@ class Embedding:
         return self._with(ops, weights, x, self.network.train(ops, weights, x, keep=keep))
 
     def train_both(self, ops: TrainingOps, weights: Weights, kept: Tensor, other: Tensor) -> Tensor:
-        """`train` for two stacked batches: each has its own statistics, and only those of `kept`
-        are learned.
-        """
+        """`train` for two stacked batches, each by its own statistics; only `kept` updates any."""
         if not self.network.batch_norm:
             return self.train(ops, weights, ops.stack([kept, other]))
         return ops.stack(
@@ -78,7 +76,7 @@ def first_gain(residual: bool) -> float:
 
 def spread(placed: Rows) -> Rows:
     """Standard deviation of each latent direction, [1, width]."""
-    first: Rows = np.maximum(placed.std(axis=0, keepdims=True), _SMALLEST_SPREAD)
+    first: Rows = np.maximum(placed.std(axis=0, keepdims=True), _MIN_SPREAD)
     return first
 
 
@@ -89,12 +87,10 @@ def shrinkage(ops: TrainingOps, z: Tensor, first: Rows) -> Tensor:
     Deep One-Class Classification, 2020.
     """
     variance = ops.column_mean(ops.square(z - ops.column_mean(z)))
-    return ops.mean(
-        ops.relu(1.0 - ops.sqrt(variance + _SMALLEST_SPREAD**2) * ops.constant(1.0 / first))
-    )
+    return ops.mean(ops.relu(1.0 - ops.sqrt(variance + _MIN_SPREAD**2) * ops.constant(1.0 / first)))
 
 
-_SMALLEST_SPREAD = 1e-3
+_MIN_SPREAD = 1e-3
 
 
 def _orthonormal(rng: np.random.Generator, inputs: int, outputs: int) -> Rows:

@@ -1,6 +1,4 @@
-"""From a detector's matrix to a network's inputs: scaled numbers, missing indicators, one-hot
-codes.
-"""
+"""A network's inputs from a detector's matrix: scaled numbers, missing flags, one-hot codes."""
 
 from __future__ import annotations
 
@@ -51,9 +49,7 @@ class Inputs:
         return cls.over(lambda: iter([matrix]), matrix.shape[1], nominal)
 
     def read_as(self, scaling: Scaling, side: Side, rows: Matrix) -> Self:
-        """The same inputs with another scaling, by quantiles of `rows`; raises ConfigurationError
-        if unknown.
-        """
+        """The same inputs scaled by quantiles of `rows`; raises ConfigurationError if unknown."""
         if scaling not in ("z-score", "quantile") or side not in ("both", "upper"):
             raise ConfigurationError(
                 "expected scaling 'z-score' or 'quantile' and side 'both' or 'upper', got "
@@ -70,9 +66,7 @@ class Inputs:
     def over(
         cls, read: Callable[[], Iterator[Matrix]], columns: int, nominal: Mapping[int, int]
     ) -> Self:
-        """The same from a stream of rows, read twice: for the means, then for the deviations from
-        them.
-        """
+        """The same from a stream of rows, read twice: for the means, then for the deviations."""
         numeric = tuple(column for column in range(columns) if column not in nominal)
         count, total, square = (np.zeros(len(numeric)) for _ in range(3))
         codes = {column: np.zeros(nominal[column]) for column in sorted(nominal)}

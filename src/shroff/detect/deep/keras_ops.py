@@ -1,6 +1,4 @@
-"""Formulas in Keras, which only this file imports. `KERAS_BACKEND`, Keras' own setting, chooses the
-backend.
-"""
+"""Formulas in Keras: no other file imports it. `KERAS_BACKEND`, its setting, names the backend."""
 
 from __future__ import annotations
 
@@ -157,9 +155,7 @@ class KerasOps:
 
 
 def save(formula: Formula, folder: Path, *, columns: int) -> None:
-    """`formula` as a TensorFlow SavedModel with a serving signature: `X` float32 [N, columns] to
-    `score` [N].
-    """
+    """Write `formula` as a TensorFlow SavedModel: `X` float32 [N, columns] to `score` [N]."""
     keras = keras_module()
 
     class ScoringModel(keras.Model):  # type: ignore[misc, name-defined]  # Keras ships no types

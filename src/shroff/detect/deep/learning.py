@@ -1,6 +1,4 @@
-"""The training of networks in Keras: one step is an epoch, and an interrupted run goes on where it
-stopped.
-"""
+"""The training of networks in Keras: one step is an epoch, and interrupted runs resume."""
 
 from __future__ import annotations
 

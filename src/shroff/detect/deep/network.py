@@ -14,9 +14,7 @@ from shroff.detect.deep.ops import Ops, Tensor, TrainingOps
 from shroff.errors import ConfigurationError
 
 Arrays = dict[str, Floats32]
-"""A network's weights by name; those named `…/mean` and `…/variance` are statistics of batch
-normalisation.
-"""
+"""Weights by name; `…/mean` and `…/variance` are statistics of batch normalisation."""
 
 Weights = Mapping[str, Tensor]
 """The weights as an engine's tensors."""
@@ -109,9 +107,7 @@ class Dense:
         return self._through(ops, weights, x, after)
 
     def train(self, ops: TrainingOps, weights: Weights, x: Tensor, *, keep: bool = True) -> Tensor:
-        """`formula` in a training step: with the batch's own statistics, which update the learned
-        ones if `keep`.
-        """
+        """`formula` in training, by the batch's own statistics; `keep` updates the learned ones."""
 
         def after(at: int, h: Tensor) -> Tensor:
             if self.batch_norm:

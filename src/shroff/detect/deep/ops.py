@@ -24,9 +24,7 @@ Formula: TypeAlias = "Callable[[Ops, Tensor], Tensor]"
 
 
 class Ops(Protocol):
-    """The operations of scoring. `constant` takes a learned array; all others take and give
-    tensors.
-    """
+    """The operations of scoring, on tensors; only `constant` takes a learned array."""
 
     def constant(self, value: npt.ArrayLike) -> Tensor:
         """A learned array."""
@@ -87,9 +85,7 @@ class Ops(Protocol):
 
 
 class TrainingOps(Ops, Protocol):
-    """The additional operations of training, where tensors also take + - * / and **. Draws follow
-    the run's seed.
-    """
+    """More operations, for training: tensors take + - * / and **; draws follow the seed."""
 
     def stop_gradient(self, x: Tensor) -> Tensor:
         """`x` as if it were a constant."""
@@ -283,7 +279,7 @@ class GraphOps:
         return self._graph.add("ReduceMax", x, axes=[1], keepdims=1)
 
 
-FLOOR = 1e-6
+MIN_DIVISOR = 1e-6
 """Smallest divisor of a score."""
 
 

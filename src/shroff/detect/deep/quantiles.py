@@ -31,9 +31,7 @@ class Quantiles:
     """
 
     bends: Sequence[tuple[Floats, Floats, float, float]]
-    """By column: knots [1, bends], the change of slope at each [bends, 1], first height and first
-    slope.
-    """
+    """By column: knots [1, bends], slope changes [bends, 1], first height and first slope."""
 
     @classmethod
     def learn(cls, values: Matrix) -> Self:

@@ -82,9 +82,7 @@ class Parquet:
 
 @dataclass(frozen=True)
 class Survey:
-    """The result of one pass over a file: even samples of its normal and fraud rows, and a
-    digest.
-    """
+    """The result of one pass over a file: even samples of normal and fraud rows, and a digest."""
 
     normal: Matrix
     fraud: Matrix

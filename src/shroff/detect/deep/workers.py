@@ -1,6 +1,4 @@
-"""The TensorFlow code: an epoch as one function, batches from a stream, workers that train
-together.
-"""
+"""The TensorFlow code: an epoch as one function, batches from a stream, distributed training."""
 
 from __future__ import annotations
 
@@ -59,9 +57,7 @@ def find_crew() -> Crew | None:
 
 
 def batches(stream: RowStream, training: Training, crew: Crew | None) -> Any:
-    """The stream's rows in endless shuffled batches, a `tf.data.Dataset`; each worker has its own
-    order.
-    """
+    """The stream's rows in endless batches (`tf.data.Dataset`), in each worker's own order."""
     tensorflow = import_module("tensorflow")
     mine = stream if crew is None else replace(stream, seed=stream.seed + crew.index)
     signature = tensorflow.TensorSpec((None, stream.inputs.width), tensorflow.float32)
@@ -90,9 +86,7 @@ def ticks() -> Any:
 
 @contextmanager
 def plainly_built() -> Iterator[None]:
-    """Switch off TensorFlow's graph rewriting, which takes longer than an epoch and saves nothing
-    here.
-    """
+    """Switch off TensorFlow's graph rewriting: it takes longer than an epoch and saves nothing."""
     options = import_module("tensorflow").config.optimizer
     before = options.get_experimental_options().get(_REWRITES_OFF, False)
     options.set_experimental_options({_REWRITES_OFF: True})
@@ -106,8 +100,9 @@ _REWRITES_OFF = "disable_meta_optimizer"
 
 
 def epoch_function(learner: Any, steps: int, *, streamed: bool) -> Any:
-    """All steps of an epoch as one TensorFlow function; Keras' own traces each step twice and loops
-    in Python.
+    """All steps of an epoch as one TensorFlow function.
+
+    Keras' own traces each step twice and loops in Python.
     """
     tensorflow = import_module("tensorflow")
 

@@ -1,6 +1,4 @@
-"""The help page: what an integrator needs, from the service's own OpenAPI document, in one file
-that works offline.
-"""
+"""The help page, made from the service's OpenAPI document: one file that works offline."""
 
 from shroff.serve.help.operations import help_operations
 from shroff.serve.help.page import Page

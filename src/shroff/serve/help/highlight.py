@@ -1,4 +1,4 @@
-"""Code with its strings, comments and numbers marked; the text itself stays as it is."""
+"""Marks strings, comments and numbers in code, and leaves the text unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TOKENS: Final = re.compile(
 
 
 def highlight(code: str) -> Html:
-    """Marks for a style sheet around what stands out.
+    """Code with spans around tokens, for a style sheet.
 
     >>> highlight('n = 5  # "five"')
     'n = <span class="number">5</span>  <span class="note"># &quot;five&quot;</span>'

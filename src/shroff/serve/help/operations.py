@@ -1,6 +1,4 @@
-"""Where the help page and the OpenAPI description are: `/help`, `/openapi.json`, and what leads
-there.
-"""
+"""The operations `/help` and `/openapi.json`, and what redirects to them."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ _TEXT: Final = "text/plain; charset=utf-8"
 
 
 def help_operations(document: Document) -> list[Operation]:
-    """`/openapi.json`, `/help`, `/` and the addresses that name kinds of problems."""
+    """`/openapi.json`, `/help`, `/` and the type URIs of problems."""
     page = Page(document)
     headers = tuple((name.encode(), value.encode()) for name, value in page.headers.items())
 
@@ -72,6 +70,6 @@ def _redirect(to: str) -> Reply:
 
 
 def origin(call: Call) -> str:
-    """Where the client found the service; what is no host name is not repeated."""
+    """The service's origin as the client sees it; a malformed host name is not repeated."""
     host = call.headers.get(b"host", b"").decode("latin-1")
     return f"{call.scheme}://{host if _HOST.fullmatch(host) else 'localhost:8080'}"

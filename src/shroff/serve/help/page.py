@@ -1,6 +1,4 @@
-"""The help page as one HTML document: nothing in it is fetched, and nothing in it runs but its own
-script.
-"""
+"""The help page as one HTML document: it fetches nothing and runs only its own script."""
 
 from __future__ import annotations
 
@@ -22,8 +20,8 @@ from shroff.serve.problem import KINDS, PAYMENT_CONFLICT, Kind
 
 Json = Mapping[str, Any]
 
-_ORIGIN: Final = "http://origin.invalid"
-"""Stands for where the service is until a client asks."""
+_ORIGIN_PLACEHOLDER: Final = "http://origin.invalid"
+"""Placeholder of the origin, replaced for each client."""
 _HOUR_US: Final = 3_600_000_000
 _SCOPES: Final[dict[Scope, str]] = {
     "decide": "send payments",
@@ -47,17 +45,15 @@ class Page:
         self._page = ""
 
     def html(self, origin: str) -> bytes:
-        """The page for a client that found the service at `origin`, a URL without a path."""
+        """The page for a client that sees the service at `origin`, a URL without a path."""
         hour = self._clock() // _HOUR_US
-        if (
-            hour != self._hour
-        ):  # made when it is asked for, and again when its example payment gets old
+        if hour != self._hour:  # made on request, and again once its example payment is old
             self._hour, self._page = hour, self._render()
-        return self._page.replace(_ORIGIN, html(origin)).encode()
+        return self._page.replace(_ORIGIN_PLACEHOLDER, html(origin)).encode()
 
     @cached_property
     def headers(self) -> dict[str, str]:
-        """What the page may do: run and look as it is written, and ask the service it came from."""
+        """The page's CSP: its own script and style, and requests to its own service."""
         policy = (
             "default-src 'none'",
             f"script-src '{_digest(_file('page.js'))}'",
@@ -85,7 +81,7 @@ class Page:
             for name, about in payment["properties"].items()
             if "x-scale" in about
         }
-        steps = samples(example, id=roles["id"], time=roles["time"], origin=_ORIGIN)
+        steps = samples(example, id=roles["id"], time=roles["time"], origin=_ORIGIN_PLACEHOLDER)
 
         def step(name: str) -> Html:
             return join(
@@ -97,7 +93,7 @@ class Page:
             style=_file("page.css"),
             script=_file("page.js"),
             version=html(str(document["info"]["version"])),
-            origin=_ORIGIN,
+            origin=_ORIGIN_PLACEHOLDER,
             times=html(payment["properties"][roles["time"]]["x-unit"]),
             languages=_languages(),
             scopes=_scopes(),
@@ -114,7 +110,7 @@ class Page:
             result_fields=reference.fields("Result", examples={}),
             label_fields=reference.fields("Label", examples={}),
             kinds=tag("dl", *map(_kind, KINDS), class_="fields kinds"),
-            operations=reference.articles(_ORIGIN),
+            operations=reference.articles(_ORIGIN_PLACEHOLDER),
         )
 
 

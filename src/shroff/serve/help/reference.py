@@ -33,7 +33,7 @@ _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "
 
 @dataclass(frozen=True)
 class Entry:
-    """An operation of the document, and what the document says of it."""
+    """An operation of the document."""
 
     method: str
     path: str
@@ -41,12 +41,12 @@ class Entry:
 
     @property
     def tag(self) -> str:
-        """The kind of client it is for; nothing for the service's own."""
+        """The kind of client it is for; empty for native operations."""
         return str(next(iter(self.says.get("tags", ())), ""))
 
     @property
     def scopes(self) -> list[str]:
-        """What a key must be for."""
+        """The scopes that a key needs, one of them."""
         return [
             scope
             for asked in self.says.get("security", ())
@@ -56,7 +56,7 @@ class Entry:
 
     @property
     def bodies(self) -> list[tuple[str, Json]]:
-        """What it takes: media types and their schemas."""
+        """The request's media types and their schemas."""
         content = self.says.get("requestBody", {}).get("content", {})
         return [(media, about.get("schema", {})) for media, about in content.items()]
 
@@ -73,9 +73,7 @@ class Reference:
         return found
 
     def fields(self, name: str, *, examples: Json | None = None) -> Html:
-        """The fields of a component as a list of definitions; with the examples, where there are
-        some.
-        """
+        """The fields of a component as a list of definitions, with examples if there are any."""
         schema = self.component(name)
         needed = schema.get("required", ())
         return tag(
@@ -88,7 +86,7 @@ class Reference:
         )
 
     def _field(self, name: str, about: Json, *, required: bool, examples: Json | None) -> Html:
-        # that an optional field may be null goes without saying
+        # an optional field may be null anyway
         badges = [tag("span", self.type_of(about, null=required), class_="type")]
         if examples is not None:
             word, looks = ("required", "badge must") if required else ("optional", "badge")
@@ -105,7 +103,7 @@ class Reference:
         )
 
     def type_of(self, schema: Json, *, null: bool = True) -> str:
-        """What values a schema allows, in words."""
+        """The values that a schema allows, in words."""
         if "$ref" in schema:
             return _name(schema).rpartition(".")[2]
         if "enum" in schema:
@@ -130,9 +128,7 @@ class Reference:
                     yield Entry(method.upper(), path, methods[method])
 
     def articles(self, origin: str) -> Html:
-        """Every operation with a request to copy: the service's own first, then by the client they
-        are for.
-        """
+        """Every operation with a request to copy: native ones first, then by kind of client."""
         groups: dict[str, list[Entry]] = {"": []}
         for operation in self.operations():
             groups.setdefault(operation.tag, []).append(operation)
@@ -175,7 +171,7 @@ class Reference:
         )
 
     def _body(self, operation: Entry) -> Html:
-        """The fields of what is sent, or where they are described."""
+        """The fields of a request's body, or a link to them."""
         for _, schema in operation.bodies:
             name = _name(schema)
             if name == "Payment":
@@ -211,9 +207,7 @@ class Reference:
         return " \\\n  ".join(lines)
 
     def _data(self, media: str, schema: Json) -> str:
-        """A body as a word of the shell: written out where the document has examples, else a
-        file.
-        """
+        """A body as a word of the shell: written out if the document has examples, else a file."""
         name = _name(schema)
         fields = self.component(name).get("properties", {}) if name and name != "Payment" else {}
         shown = {
@@ -250,10 +244,10 @@ def _json(value: object) -> str:
 
 
 def _name(schema: Json) -> str:
-    """The component that a schema refers to, or nothing."""
+    """The component that a schema refers to, or an empty text."""
     return str(schema.get("$ref", "")).rpartition("/")[2]
 
 
 def _filled(path: str) -> str:
-    """A path with its parameters filled in as they would be."""
+    """A path with example values for its parameters."""
     return path.replace("{payment_id}", "example-1").replace("{", "").replace("}", "")

@@ -1,7 +1,7 @@
 """The examples to copy: a decision, its result and its label, in four languages.
 
-Id and time are made where the example runs, so that it works whenever and as often as it is run.
-Each step goes on from the one before.
+The code itself makes the payment's id and time, so it works whenever it runs. Each step continues
+the one before.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from shroff.collect.payment import Value
 
 KEY: Final = "YOUR_API_KEY"
-"""What to replace by an API key."""
+"""Placeholder of the API key."""
 LANGUAGES: Final = {"curl": "curl", "python": "Python", "r": "R", "csharp": "C#"}
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _R_WORDS: Final = frozenset(
@@ -36,7 +36,7 @@ def samples(payment: Mapping[str, Value], *, id: str, time: str, origin: str) ->
     """The examples by language (`LANGUAGES`).
 
     Args:
-        payment: an example payment; `id` and `time` name its columns that are made anew.
+        payment: an example payment; the code makes its columns `id` and `time` anew.
         origin: where the service is, such as `http://localhost:8080`.
     """
     return {

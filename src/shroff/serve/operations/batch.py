@@ -2,13 +2,13 @@
 come.
 
 Each line that is not blank gets one line, in order: its decision, or a problem with the line's
-number. A window bounds what is read and not yet answered: a sender who does not read the answers is
-not read from any more. The window holds `MAX_WAITING_LINES` lines of up to 4 KiB, so a sender of no
-more than that may read after it has sent.
+number. A window bounds the lines that are read and not yet answered: the service stops reading from
+a client that does not read the answers. The window holds `MAX_WAITING_LINES` lines of up to 4 KiB,
+so a client of no more than that may send everything before it reads.
 
-A batch may last. It ends early, and its last line says why, when its sender is silent for
-`MAX_SILENCE_SECONDS`, when its key is no longer valid, and when it has `MAX_SURPLUS_REFUSALS` more
-refused lines than decided ones: the answer to a refused line has a hundred times its bytes.
+A batch has no time limit. It ends early, and its last line says why, if the client is silent for
+`MAX_SILENCE_SECONDS`, if the key is no longer valid, or if `MAX_SURPLUS_REFUSALS` more lines are
+refused than decided: the answer to a refused line can have a hundred times its bytes.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ MAX_WAITING_LINES: Final = 1_024
 MAX_SURPLUS_REFUSALS: Final = 10_000
 """Lines refused beyond those decided, after which a batch ends."""
 MAX_SILENCE_SECONDS: Final = 20.0
-"""Seconds that a sender may be silent."""
+"""Seconds that a client may be silent."""
 
-_LOOK_SECONDS: Final = 0.5
-"""Seconds between two looks whether a batch is to end."""
-_UNIT_BYTES: Final = 4_096
+_POLL_SECONDS: Final = 0.5
+"""Seconds between two checks whether a batch must end."""
+_LINE_UNIT_BYTES: Final = 4_096
 _SLICE_PAYMENTS: Final = 64
 _MAX_BLANK_LINES: Final = 256
 """Blank lines skipped in one stretch."""
-_EMPTY: Final = Refused(
+_ONLY_BLANK_LINES: Final = Refused(
     problem.TOO_LARGE, f"expected payments, got more than {MAX_BODY_BYTES:,} blank lines."
 )
-_NO_PAYMENTS: Final = Refused(
+_MOSTLY_REFUSED: Final = Refused(
     problem.TOO_LARGE,
     f"expected payments, got {MAX_SURPLUS_REFUSALS:,} more lines refused than decided: the batch "
     "ends here.",
 )
-_SILENT: Final = Refused(
+_SILENT_SENDER: Final = Refused(
     problem.TIMEOUT,
     f"expected a line or the end, got nothing for {MAX_SILENCE_SECONDS:.0f} seconds: the batch "
     "ends here.",
 )
-_TOO_LONG: Final = Refused(
+_LINE_TOO_LONG: Final = Refused(
     problem.TOO_LARGE, f"expected a line of at most {MAX_BODY_BYTES:,} bytes, got a longer one."
 )
 
@@ -69,9 +69,7 @@ class LineProblem(Problem, frozen=True):
 
 
 def batch(scorer: Scorer) -> Operation:
-    """The operation over a scorer; what is wrong with the whole request is a problem as
-    everywhere.
-    """
+    """The operation over a scorer; a wrong request as a whole gets a problem as elsewhere."""
 
     async def decide(call: Call) -> Reply:
         return Reply(partial(_stream, scorer, call))
@@ -90,7 +88,7 @@ def batch(scorer: Scorer) -> Operation:
 
 
 async def _stream(scorer: Scorer, call: Call, receive: Receive, send: Send) -> None:
-    # the first piece before the first byte of the answer: who asked for `100 Continue` waits for it
+    # read before the answer begins: a client that asked for `100 Continue` waits for it
     try:
         first = await receive()
     except (BadPayment, Refused) as error:
@@ -105,7 +103,7 @@ async def _stream(scorer: Scorer, call: Call, receive: Receive, send: Send) -> N
 
 
 class _Batch:
-    """The lines of one request, and what becomes of them."""
+    """The lines of one request, and their answers."""
 
     def __init__(
         self, scorer: Scorer, call: Call, receive: Receive, tasks: asyncio.TaskGroup
@@ -119,23 +117,23 @@ class _Batch:
         self._number = self._payments = 0
         # lines refused beyond those decided
         self._surplus = 0
-        # since when the sender is listened to; None while it is not
+        # when the service began to wait for the client; None while it does not
         self._since: float | None = None
 
     async def read(self, first: Message) -> None:
-        """Read to the end, or until the batch is to end before."""
+        """Read to the end, or until the batch must end."""
         reading = asyncio.create_task(self._take_all(first))
         try:
             await self._watched(reading)
         except (BadPayment, Refused, UnknownKey) as error:
-            # what is behind these lines cannot be read, or is not wanted
+            # the rest cannot be read, or must not be
             self._put(0, self._refused(error, self._number + 1))
         finally:
             reading.cancel()
         self._waiting.put_nowait(None)
 
     async def write(self, send: Send) -> None:
-        """Send answers in the order of their lines, those that wait together at once."""
+        """Send answers in the order of their lines, all that wait in one write."""
         open_ = True
         while open_:
             items = [await self._waiting.get()]
@@ -148,19 +146,19 @@ class _Batch:
             self._window.give(sum(units for units, _ in lines))
 
     async def _watched(self, reading: asyncio.Task[None]) -> None:
-        """Wait until all is read; raises why the batch is to end before."""
-        while not (await asyncio.wait({reading}, timeout=_LOOK_SECONDS))[0]:
+        """Wait until all is read; raises the reason to end early."""
+        while not (await asyncio.wait({reading}, timeout=_POLL_SECONDS))[0]:
             self._count(0)
             if self._since is not None and monotonic() - self._since > MAX_SILENCE_SECONDS:
-                raise _SILENT
+                raise _SILENT_SENDER
         await reading
 
     async def _take_all(self, first: Message) -> None:
         async for line in self._lines(first):
-            units = 1 + len(line or b"") // _UNIT_BYTES
+            units = 1 + len(line or b"") // _LINE_UNIT_BYTES
             await self._window.take(units)
             try:
-                # the first is the request's own
+                # the request itself counts the first
                 self._count(1 if self._payments else 0)
             except TooManyRequests as error:
                 self._put(units, self._refused(error, self._number))
@@ -168,21 +166,21 @@ class _Batch:
                 self._put(units, self._decide(line, self._number))
             self._payments += 1
             if self._payments % _SLICE_PAYMENTS == 0:
-                # these begin at once, and more would keep the event loop from everything else
+                # all of these begin at once; more would block the event loop
                 await asyncio.sleep(0)
             if self._surplus >= MAX_SURPLUS_REFUSALS:
-                raise _NO_PAYMENTS
+                raise _MOSTLY_REFUSED
 
     async def _lines(self, message: Message) -> AsyncIterator[bytes | None]:
-        """The lines with something in them; None for one that is too long.
+        """The lines that are not blank; None for one that is too long.
 
         Raises:
-            BadPayment, Refused: the body is not as its headers say, or of blank lines.
+            BadPayment, Refused: the body is not what its headers say, or is blank.
         """
         splitter, blank = Splitter(), 0
         while message["type"] == "http.request":
             more = message.get("more_body", False)
-            # the end is looked at when the last piece was
+            # the end of a compressed body is checked with its last piece
             for line in chain(
                 splitter.feed(message.get("body", b"")), () if more else splitter.end()
             ):
@@ -195,10 +193,9 @@ class _Batch:
                     await asyncio.sleep(0)
             if not more:
                 return
-            # a line that is not answered holds nobody back, and a thousand of them are a byte when
-            # compressed
+            # blank lines take no room in the window, and compress to a byte per thousand
             if blank > MAX_BODY_BYTES:
-                raise _EMPTY
+                raise _ONLY_BLANK_LINES
             self._since = monotonic()
             message = await self._receive()
             self._since = None
@@ -209,9 +206,9 @@ class _Batch:
     async def _decide(self, line: bytes | None, number: int) -> bytes:
         try:
             if line is None:
-                raise _TOO_LONG
+                raise _LINE_TOO_LONG
             answer = await self._scorer.decide(line)
-        except Exception as error:  # noqa: BLE001  # one line must not take its neighbours with it
+        except Exception as error:  # noqa: BLE001  # a failed line must not fail its neighbours
             return await self._refused(error, number)
         self._surplus -= 1
         return answer + b"\n"

@@ -1,4 +1,4 @@
-"""What is deployed: models, policy, features, and the candidate in the shadow."""
+"""The deployed models, policy and features, and the candidate in the shadow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Health: whether the process runs, and whether all is well; also of a consumer of Kafka."""
+"""Health: whether the process runs, and whether all is well; for a Kafka consumer too."""
 
 from __future__ import annotations
 

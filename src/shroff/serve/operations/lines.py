@@ -1,4 +1,4 @@
-"""Lines of a text that comes in pieces, and room for those that wait."""
+"""Lines of a text that comes in pieces, and the window of those that wait."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shroff.serve.asgi import MAX_BODY_BYTES
 
 
 class Splitter:
-    """The lines of a text that comes in pieces; one that is too long is None, and never held whole.
+    """Splits a text that comes in pieces; a line that is too long is None and never kept whole.
 
     >>> splitter = Splitter(limit=5)
     >>> (
@@ -26,7 +26,7 @@ class Splitter:
         self._size = 0
 
     def feed(self, piece: bytes) -> Iterator[bytes | None]:
-        """The lines that end in this piece."""
+        """The lines that this piece completes."""
         *whole, rest = piece.split(b"\n")
         for part in whole:
             self._keep(part)
@@ -34,7 +34,7 @@ class Splitter:
         self._keep(rest)
 
     def end(self) -> Iterator[bytes | None]:
-        """The last line, where it has no end of its own."""
+        """The last line, if it has no line end."""
         if self._size:
             yield self._take()
 
@@ -53,20 +53,20 @@ class Splitter:
 
 
 class Window:
-    """Room for lines; one reader waits for it."""
+    """A limit on the lines that wait; one reader waits for room."""
 
     def __init__(self, room: int) -> None:
         self._room = room
         self._freed = asyncio.Event()
 
     async def take(self, units: int) -> None:
-        """Take room for a line, as soon as there is any."""
+        """Take room for a line, once there is any."""
         while self._room < units:
             self._freed.clear()
             await self._freed.wait()
         self._room -= units
 
     def give(self, units: int) -> None:
-        """Give it back."""
+        """Give room back."""
         self._room += units
         self._freed.set()

@@ -1,4 +1,4 @@
-"""Lists that rules read: what they hold, who edited them, and one more edit."""
+"""Lists that rules read: their values, their edits, and how to add one."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ _Moment = Annotated[
 
 
 class NewEdit(msgspec.Struct, forbid_unknown_fields=True):
-    """A value to add to a list or to take out, from now or `since` on, for good or `until` a
-    moment.
-    """
+    """A value to add to a list or to remove, from now or `since` on, for good or `until` a time."""
 
     value: _Value
     action: Literal["add", "remove"] = "add"
@@ -55,9 +53,7 @@ class ListEdit(msgspec.Struct, frozen=True):
 
 
 class NamedList(msgspec.Struct, frozen=True):
-    """A list as it is now, and its last edits, at most 100; `edited` is how many there ever
-    were.
-    """
+    """A list now, and its last edits, at most 100; `edited` counts all there ever were."""
 
     name: str
     values: tuple[str, ...]

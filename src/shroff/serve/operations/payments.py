@@ -12,7 +12,7 @@ from shroff.scoring.feedback import Label, Result, moment
 from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
 from shroff.serve.openapi import Component
-from shroff.serve.operation import JSON, NOTHING, Call, Operation, Reply
+from shroff.serve.operation import JSON, NO_CONTENT, Call, Operation, Reply
 from shroff.serve.problem import Refused
 
 _EVENT_FAILS: Final = (
@@ -25,7 +25,7 @@ _RECORDED: Final = "It is recorded."
 
 
 def hot(scorer: Scorer, payment: Component) -> list[Operation]:
-    """The operations whose ordinary requests take the short way (`Connection`).
+    """The operations whose ordinary requests take the fast path (`Connection`).
 
     Args:
         payment: the description of a payment of the deployed schema.
@@ -72,7 +72,7 @@ def payments(scorer: Scorer) -> list[Operation]:
             await scorer.learn("result", call.names["payment_id"], told.result, at=at)
         except PaymentConflict as error:
             raise Refused(problem.EVENT_CONFLICT, str(error)) from None
-        return NOTHING
+        return NO_CONTENT
 
     async def label(call: Call) -> Reply:
         told = await call.json(Label)
@@ -90,7 +90,7 @@ def payments(scorer: Scorer) -> list[Operation]:
             )
         except PaymentConflict as error:
             raise Refused(problem.EVENT_CONFLICT, str(error)) from None
-        return NOTHING
+        return NO_CONTENT
 
     return [
         Operation(

@@ -1,4 +1,4 @@
-"""Exchange rates: those that payments are converted by, and others in their place."""
+"""Exchange rates: those in force, and their replacement."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ class NewRates(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class UsedRates(msgspec.Struct, frozen=True):
-    """The rates that payments are converted by: units of `base` per unit; `mark` is what records
-    call them.
-    """
+    """The exchange rates in force: units of `base` per unit; records name them by `mark`."""
 
     base: str
     mark: str

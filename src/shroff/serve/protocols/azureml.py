@@ -25,15 +25,15 @@ from shroff.serve.protocols.rows import Cell, Outcome, from_text, judge, table
 from shroff.settings import Settings
 
 LABELS: Final[dict[Action, str]] = {"approve": "Success", "review": "Review", "decline": "Failed"}
-"""`Scored Labels`: what is to become of the payment."""
+"""`Scored Labels` by action."""
 Of = Literal["fraud", "success"]
-"""What `Scored Probabilities` are the probability of."""
+"""The event whose probability `Scored Probabilities` are."""
 _VERSION: Final = "2.0"
 _MAX_TABLES: Final = 16
 
 
 class InputTable(msgspec.Struct):
-    """A table as it is sent."""
+    """A table in a request."""
 
     columns: list[str] = msgspec.field(name="ColumnNames")
     values: list[list[Cell]] = msgspec.field(name="Values")
@@ -47,7 +47,7 @@ class AzureRequest(msgspec.Struct):
 
 
 class ResultTable(msgspec.Struct):
-    """A table as it is answered."""
+    """A table in an answer."""
 
     columns: list[str] = msgspec.field(name="ColumnNames")
     values: list[list[str | None]] = msgspec.field(name="Values")
@@ -89,11 +89,11 @@ class AzureError(msgspec.Struct):
 
 @dataclass(frozen=True, kw_only=True)
 class Naming:
-    """How answers look where the request does not tell.
+    """The form of answers where the request leaves it open.
 
     Args:
-        result: name of the answered table; by default from the name of the input.
-        echo: columns to repeat; by default those up to the payment's id, all where there is none.
+        result: name of the table in the answer; by default made from the input's name.
+        echo: columns to repeat; by default those up to the payment's id, or all without an id.
         probability_of: whether `Scored Probabilities` are of fraud or of `Success`.
     """
 
@@ -103,10 +103,10 @@ class Naming:
 
     @classmethod
     def read(cls, settings: Settings) -> Naming:
-        """What the settings say.
+        """Read the form from the settings.
 
         Raises:
-            ConfigurationError: probabilities of something else.
+            ConfigurationError: the settings ask for the probability of something else.
         """
         of = settings.azureml_probability_of or "fraud"
         if of not in ("fraud", "success"):
@@ -129,7 +129,7 @@ class Naming:
         return f"{name.removesuffix('Info')}Prediction"
 
     def echoed(self, columns: Sequence[str], identifier: str) -> Sequence[str]:
-        """The columns to repeat of those that came."""
+        """The columns of a request to repeat."""
         if self.echo:
             return [name for name in self.echo if name in columns]
         return columns[: columns.index(identifier) + 1] if identifier in columns else columns

@@ -1,4 +1,4 @@
-"""How much one request may hold, in whichever protocol it comes: rows, columns, values."""
+"""The limits of a request in any protocol: rows, columns, values."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from shroff.serve import problem
 from shroff.serve.problem import Refused
 
 MAX_ROWS: Final = 1_024
-"""Rows of one request, as many as lines of a batch wait for their answer."""
+"""Most rows of a request, equal to a batch's window of waiting lines."""
 MAX_COLUMNS: Final = 1_024
 
 
 def require_few(rows: int, columns: int = 0) -> None:
-    """Raise `Refused` where a request has more than one may have; asked before any row is made.
+    """Raise `Refused` if a request exceeds a limit; call it before any row is made.
 
     >>> require_few(2_000)
     Traceback (most recent call last):

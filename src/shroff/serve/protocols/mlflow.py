@@ -21,7 +21,7 @@ from shroff.serve.turns import apart
 CSV: Final = "text/csv"
 _MAX_LINES: Final = 4 * MAX_ROWS
 _SEARCHED_BYTES: Final = 262_144
-"""Bytes that are looked at one by one, to tell which dialect they are in."""
+"""Bytes searched one by one to detect the CSV dialect."""
 Records = list[dict[str, Cell]]
 
 
@@ -133,7 +133,7 @@ def _rows(sent: Invocation) -> Records:
 def _csv(body: bytes) -> list[Cells]:
     """The rows of a CSV table with its header first, all text."""
     require_few_values(body)
-    # also those that are blank, or within a text
+    # blank lines count too, and line ends within a text
     if max(body.count(b"\n"), body.count(b"\r")) > _MAX_LINES:
         raise Refused(
             problem.TOO_LARGE,

@@ -1,9 +1,8 @@
-"""The Open Inference Protocol, version 2, with the binary tensor extension: what MLServer, Triton
-and KServe speak.
+"""Open Inference Protocol 2 with binary tensors, as MLServer, Triton and KServe speak it.
 
-Tensors are ready-made inputs of the model, so they are scored and not counted as payments. One
-tensor for each input, `FP64 [n]` or `BYTES [n]`, named as in the model's metadata; or one tensor
-`X`, `FP32 [n, inputs]`, which is the matrix that the ONNX model itself reads.
+Tensors are ready-made inputs of the model: they are scored, and not counted as payments. There is
+one tensor per input, `FP64 [n]` or `BYTES [n]`, named as in the model's metadata; or a single
+tensor `X`, `FP32 [n, inputs]`, the matrix that the ONNX model reads.
 """
 
 from __future__ import annotations
@@ -81,20 +80,20 @@ class ModelReady(msgspec.Struct):
 
 
 class WantedOutput(msgspec.Struct):
-    """An output that is asked for."""
+    """A requested output."""
 
     name: str
     parameters: Parameters = Parameters()
 
 
 class InferParameters(msgspec.Struct, frozen=True):
-    """What is known here of a request's parameters."""
+    """The parameters of a request that are used here."""
 
     binary_data_output: bool = False
 
 
 class InferRequest(msgspec.Struct):
-    """Inputs to score; all outputs are answered where none is asked for."""
+    """Inputs to score; a request that names no outputs gets all."""
 
     inputs: list[InputTensor]
     id: str | None = None
@@ -103,7 +102,7 @@ class InferRequest(msgspec.Struct):
 
 
 class OutputTensor(msgspec.Struct, omit_defaults=True):
-    """An output: its values in `data`, or in bytes behind the JSON."""
+    """An output: its values in `data`, or as bytes after the JSON."""
 
     name: str
     shape: list[int]
@@ -252,7 +251,7 @@ async def _infer(scorer: Scorer, call: Call) -> Reply:
     )
     if not wanted.keys() <= _OUTPUTS.keys():
         raise BadPayment(f"unknown output; the model has {', '.join(_OUTPUTS)}.")
-    # taken once: another model may be put in place while others have their turn
+    # read once: the model may be replaced between two slices
     bundle, decider = scorer.bundle, scorer.decider
     matrix = await _matrix(bundle, decider, request.inputs, call.body[length:])
     call.count(len(matrix) - 1)
@@ -286,7 +285,7 @@ def _length(header: bytes, size: int) -> int:
 async def _matrix(
     bundle: Bundle, decider: Decider, inputs: Sequence[InputTensor], raw: bytes
 ) -> Matrix:
-    """The model's inputs, float32 [n, inputs], from tensors and the bytes behind the JSON."""
+    """The model's inputs, float32 [n, inputs], from tensors and the bytes after the JSON."""
     preparation = bundle.preparation
     columns = preparation.names
     names = [tensor.name for tensor in inputs]

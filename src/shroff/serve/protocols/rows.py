@@ -1,6 +1,4 @@
-"""Rows of a table, in whatever protocol they came, to outcomes: payments decided, ready-made inputs
-scored.
-"""
+"""Rows of any protocol to outcomes: payments are decided, ready-made inputs are scored."""
 
 from __future__ import annotations
 
@@ -34,12 +32,12 @@ Cell = str | float | int | bool | None
 Cells = Mapping[str, Cell]
 
 _SLICE_ROWS: Final = 64
-"""Rows decided or scored in one stretch: more would keep the event loop from everything else."""
-_COPY: Final = re.compile(r"(.+) \([0-9]+\)")
+"""Rows decided or scored in one slice: more would block the event loop."""
+_JOIN_COPY: Final = re.compile(r"(.+) \([0-9]+\)")
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What is answered for a row.
+    """The answer to a row.
 
     `payment_id` and `decision_id` are null for a row without the payment's id: it was scored, not
     decided. `probability` of fraud is null where no model could score.
@@ -61,7 +59,7 @@ def table(columns: Sequence[str], values: Sequence[Sequence[Cell]]) -> list[dict
     [{'id': 'p1', 'eur': 5.0}]
 
     Raises:
-        BadPayment: a column comes twice, or a row has another number of values.
+        BadPayment: a column is repeated, or a row has another number of values.
         Refused: more rows or columns than a request may have.
     """
     require_few(len(values), len(columns))
@@ -98,11 +96,10 @@ def transpose(columns: Mapping[str, Sequence[Cell]]) -> list[dict[str, Cell]]:
 
 
 async def from_text(scorer: Scorer, rows: Sequence[Cells]) -> list[dict[str, Cell]]:
-    """Rows whose values came as text: nothing becomes missing, and a number where one belongs
-    becomes a number.
+    """Convert rows of texts: an empty text is missing, and numbers are parsed where they belong.
 
     Raises:
-        BadPayment: something else where a number belongs, with the row's number.
+        BadPayment: a value that should be a number is none; names the row.
     """
     schema = scorer.reader.schema
     scales: dict[str, Scale] = dict.fromkeys(
@@ -138,8 +135,8 @@ def _typed(name: str, cell: Cell, scale: Scale | None, schema: Schema) -> Cell:
 async def judge(scorer: Scorer, rows: Sequence[Cells]) -> list[Outcome]:
     """The outcome of each row, in order.
 
-    All rows are read before the first is decided; those decided when another fails stay decided,
-    and the same request again is safe.
+    All rows are read before the first is decided. If one fails, those decided before it stay
+    decided, and repeating the request is safe.
 
     Raises:
         BadPayment, PaymentConflict, Unavailable: as `Scorer.decide`, with the row's number.
@@ -155,7 +152,7 @@ async def judge(scorer: Scorer, rows: Sequence[Cells]) -> list[Outcome]:
 
 
 async def rate(decider: Decider, matrix: Matrix) -> list[Rating]:
-    """Scores of prepared inputs, float32 [n, inputs], without keeping the event loop.
+    """Scores of prepared inputs, float32 [n, inputs], in slices.
 
     Raises:
         Unavailable: the model cannot score.
@@ -187,14 +184,12 @@ async def _decide(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int
 
 
 def _payment(scorer: Scorer, row: Cells) -> Cells:
-    """A row as a payment, without empty columns that are not known yet and copies that a join named
-    `NAME (2)`.
-    """
+    """A row as a payment, without unknown empty columns and a join's copies `NAME (2)`."""
     schema, fields = scorer.reader.schema, scorer.reader.fields
     unknown = schema.later | {schema.arrived_at}
 
     def dropped(name: str) -> bool:
-        copy = _COPY.fullmatch(name)
+        copy = _JOIN_COPY.fullmatch(name)
         return (row[name] is None and name in unknown) or (
             copy is not None and copy[1] in row and name not in fields
         )
@@ -205,7 +200,7 @@ def _payment(scorer: Scorer, row: Cells) -> Cells:
 async def _score(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int, Outcome]:
     if not rows:
         return {}
-    # taken once: another model may be put in place while others have their turn
+    # read once: the model may be replaced between two slices
     bundle, decider = scorer.bundle, scorer.decider
     ready_made = inputs_of(bundle)
     prepared, turns = [], Turns()
@@ -221,9 +216,7 @@ async def _score(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int,
 
 
 def inputs_of(bundle: Bundle) -> Callable[[Cells], Row]:
-    """The function that gives a row as the model's inputs: names as text, and nothing for what
-    means no value.
-    """
+    """The function that gives a row as the model's inputs: names as text, missing as None."""
     schema, numbers = bundle.schema, null_numbers(bundle.schema.nulls)
     nominal = {one.name for one in bundle.preparation.nominal}
 
@@ -232,7 +225,7 @@ def inputs_of(bundle: Bundle) -> Callable[[Cells], Row]:
             text = None if cell is None else text_of(cell)
             if text is None or text in schema.nulls:
                 return None
-            # a code of no currency is a name that the model does not know
+            # an unknown currency is a name that the model does not know
             return (alphabetic(text) or text) if name == schema.currency else text
         return None if name in schema.numeric and cell in numbers else cell
 
@@ -241,7 +234,7 @@ def inputs_of(bundle: Bundle) -> Callable[[Cells], Row]:
 
 @contextmanager
 def _numbered(number: int, why: str = "") -> Iterator[None]:
-    """Say in an error which row it is about."""
+    """Add the row's number to an error."""
     try:
         yield
     except ShroffError as error:

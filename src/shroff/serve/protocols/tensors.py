@@ -1,6 +1,4 @@
-"""Tensors of the Open Inference Protocol: JSON numbers and texts, or raw bytes behind the JSON, to
-Python and back.
-"""
+"""Tensors of the Open Inference Protocol, as JSON values or as raw bytes behind the JSON."""
 
 from __future__ import annotations
 
@@ -25,25 +23,25 @@ TYPES: Final = {
     },
     **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
 }
-"""NumPy's types for those of the protocol that are numbers; `BYTES` is text."""
+"""NumPy's types for the protocol's numeric types; `BYTES` is text."""
 _LENGTH: Final = struct.Struct("<I")
 _KINDS: Final[dict[str, tuple[type, ...]]] = {"BYTES": (str,), "BOOL": (bool, int, float)}
-"""What values in JSON are, where they are not just numbers."""
+"""Python types of JSON values, for types other than numbers."""
 _MAX_DIMENSION: Final = 2**63 - 1
-"""Largest dimension: the protocol has them in 64 bits."""
+"""Largest dimension: the protocol's are of 64 bits."""
 
 Scalar = float | str | None
 
 
 class Parameters(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is known here of a tensor's parameters."""
+    """The parameters of a tensor that are used here."""
 
     binary_data_size: int | None = None
     binary_data: bool | None = None
 
 
 class InputTensor(msgspec.Struct):
-    """An input: its values in `data` (row by row, nested or flat), or in bytes behind the JSON."""
+    """An input: its values in `data` (row by row, nested or flat), or as bytes after the JSON."""
 
     name: str
     shape: list[int]
@@ -53,16 +51,15 @@ class InputTensor(msgspec.Struct):
 
 
 def read(tensor: InputTensor, raw: bytes | None) -> list[Scalar]:
-    """The values of an input, whose name is known, in the order of its rows; not a number is
-    missing.
+    """The values of an input in the order of its rows; NaN is missing.
 
     Raises:
-        BadPayment: an unknown type, or values that are not as the shape and the type say.
+        BadPayment: an unknown type, or values that do not fit shape and type.
         Refused: more rows or columns than a request may have.
     """
     if tensor.datatype != "BYTES" and tensor.datatype not in TYPES:
         raise _bad(tensor, f"expected a datatype of {', '.join(TYPES)} or BYTES, got another one")
-    # before they are multiplied: thousands of dimensions make a number that takes seconds
+    # checked before they are multiplied: the product of thousands takes seconds
     if not 1 <= len(tensor.shape) <= 2 or not all(
         0 <= length <= _MAX_DIMENSION for length in tensor.shape
     ):
@@ -83,7 +80,7 @@ def _from_json(tensor: InputTensor) -> list[Scalar]:
     if tensor.data is None:
         raise _bad(tensor, "expected `data`, or `binary_data_size` and the bytes, got neither")
     flat = list(_flatten(tensor.data, len(tensor.shape)))
-    # exactly these: to Python, but not to a client, `true` is a number
+    # exactly these: `true` is a number to Python, but not to a client
     wanted = {type(None), *_KINDS.get(tensor.datatype, (int, float))}
     if not wanted.issuperset(map(type, flat)):
         expected = "texts" if tensor.datatype == "BYTES" else "numbers"
@@ -101,7 +98,7 @@ def _flatten(data: Iterable[Any], depth: int) -> Iterable[Any]:
 
 def _from_bytes(tensor: InputTensor, raw: bytes, size: int) -> list[Scalar]:
     if tensor.datatype == "BYTES":
-        # one more than there should be is enough to tell that there are too many
+        # one surplus value is enough to know that there are too many
         return list(islice(_texts(tensor, raw), size + 1))
     kind = TYPES[tensor.datatype]
     if len(raw) > (size + 1) * kind.itemsize:
@@ -110,7 +107,7 @@ def _from_bytes(tensor: InputTensor, raw: bytes, size: int) -> list[Scalar]:
         )
     if len(raw) % kind.itemsize:
         raise _bad(tensor, f"expected values of {kind.itemsize} bytes, got {len(raw):,} bytes")
-    # a whole number may be a code of more digits than a float keeps
+    # an integer may be a code with more digits than a float keeps
     return [None if value != value else value for value in np.frombuffer(raw, kind).tolist()]
 
 

@@ -1,8 +1,8 @@
 """TensorFlow Serving's REST interface: predict (rows as `instances`, columns as `inputs`), status,
 metadata.
 
-Versions are whole numbers there: the digits of when the bundle was made. The bundle's own version
-is taken too.
+Its versions are integers: here the digits of the time when the bundle was made. The bundle's own
+version works too.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Outputs(msgspec.Struct):
 
 
 class Status(msgspec.Struct):
-    """Whether a version is well."""
+    """The error of a version."""
 
     error_code: str
     error_message: str
@@ -74,7 +74,7 @@ class ModelSpec(msgspec.Struct):
 
 
 class Metadata(msgspec.Struct):
-    """What the model takes and answers."""
+    """The model's inputs and outputs."""
 
     model_spec: ModelSpec
     metadata: dict[str, Any]

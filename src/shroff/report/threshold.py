@@ -1,0 +1,88 @@
+"""The threshold of a report: where it begins, and the section in which the reader moves it."""
+
+from __future__ import annotations
+
+from shroff.evaluate import NEVER
+from shroff.experiment import RunRecord
+from shroff.markup import Html, html, tag
+from shroff.report import counts
+from shroff.report.blocks import prose, section, share, table
+
+
+def threshold_of(record: RunRecord, name: str) -> float:
+    """The threshold that flags a detector's payments: `review_at`, or else that of the best F1."""
+    one = record.figures["detectors"][name]
+    review_at = one["thresholds"]["review_at"]
+    return float(review_at if review_at < NEVER else one["test"]["threshold"])
+
+
+def threshold_section(record: RunRecord) -> Html:
+    """The best detector's confusion matrix at its threshold, which the script moves."""
+    best = record.figures["best"]
+    bins, threshold = record.evaluation[best].bins, threshold_of(record, best)
+    cut, cost = counts.at(bins, threshold), record.parameters["policy"]["cost"]
+    frauds, genuine = sum(bins.frauds), sum(bins.payments) - sum(bins.frauds)
+    flagged, lost, money = cut.tp + cut.fp, sum(bins.lost), sum(bins.lost) > 0
+    missed = lost - cut.saved if cost["missed"] == "amount" else cost["missed"] * (frauds - cut.tp)
+    priced = money or cost["missed"] != "amount"
+    figures = {
+        "precision": ("Precision", share(cut.tp, flagged)),
+        "recall": ("Recall", share(cut.tp, frauds)),
+        "false-positives": ("Genuine payments flagged", share(cut.fp, genuine)),
+        "alerts": ("Alerts a day", f"{flagged / bins.days:.1f}"),
+        "saved": ("Fraud stopped a day", f"{cut.saved / bins.days:,.2f}" if money else "–"),
+        "reviewed": (
+            "Cost a day if all flagged are reviewed",
+            _daily(missed + cost["review"] * flagged, bins.days, priced),
+        ),
+        "declined": (
+            "Cost a day if all flagged are declined",
+            _daily(missed + cost["declined"] * cut.fp, bins.days, priced),
+        ),
+    }
+    options = (tag("option", name, value=name, selected=name == best) for name in record.evaluation)
+    controls = tag(
+        "div",
+        tag("label", "Detector", for_="which"),
+        tag("select", *options, id="which", autocomplete="off"),
+        tag("label", "Threshold: left flags few payments, right flags many", for_="slider"),
+        tag("input", type="range", id="slider", min="0", step="1", autocomplete="off"),
+        class_="controls",
+        id="controls",
+        hidden=True,
+    )
+    head = ("", "Passed", "Flagged")
+    cell = {"tn": genuine - cut.fp, "fp": cut.fp, "fn": frauds - cut.tp, "tp": cut.tp}
+    cells = {key: tag("span", f"{value:,}", id=key) for key, value in cell.items()}
+    rows = [(html("Genuine"), cells["tn"], cells["fp"]), (html("Fraud"), cells["fn"], cells["tp"])]
+    at = tag(
+        "p",
+        tag("code", best, id="detector"),
+        " at a probability from ",
+        tag("strong", f"{threshold:.3g}", id="threshold"),
+    )
+    facts = (
+        tag("div", tag("dt", title), tag("dd", text, id=key))
+        for key, (title, text) in figures.items()
+    )
+    return section(
+        "Move the threshold",
+        prose(
+            "Payments whose probability is at or above the threshold are flagged. Money is in the "
+            f"currency of the amounts; a review costs {cost['review']:g}, a declined genuine "
+            f"payment {cost['declined']:g}, a missed fraud "
+            f"{'its amount' if cost['missed'] == 'amount' else format(cost['missed'], 'g')}."
+        ),
+        tag(
+            "div",
+            controls,
+            at,
+            table("Confusion matrix, in payments", head, rows),
+            tag("dl", *facts, class_="cells"),
+            class_="desk",
+        ),
+    )
+
+
+def _daily(total: float, days: float, priced: bool) -> str:
+    return f"{total / days:,.2f}" if priced else "–"

@@ -1,0 +1,58 @@
+"""The history that a service starts from: a clean table of payments, before the first live one."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+
+import polars as pl
+
+from shroff.collect import clean, local_copies, read
+from shroff.collect.currencies import require_only
+from shroff.package import Bundle
+
+_log = logging.getLogger(__name__)
+
+
+def history_of(
+    bundle: Bundle, path: str | os.PathLike[str], key: bytes, max_bad: float
+) -> pl.DataFrame:
+    """The clean table that a service starts from.
+
+    Raises:
+        DataError: the table is unusable.
+        MixedCurrencies: its payments are in another currency than those that the bundle was trained
+            on.
+        SourceUnavailable: the database or service that has it does not answer, or breaks off.
+    """
+    schema = bundle.schema
+    with local_copies(schema, key=key) as local:
+        table = local(path, alone=True)
+        cleaned = clean(
+            read(table, dialect=schema.csv_dialect),
+            schema,
+            key=key,
+            max_bad=max_bad,
+            source=str(table),
+        )
+    for notice in cleaned.notices(schema):
+        _log.warning("%s: %s", table, notice)
+    require_only(bundle.currency, cleaned.currencies, schema, str(table))
+    return cleaned.frame
+
+
+class History:
+    """Makes the table that a service starts from, the first at once, to report errors early.
+
+    Raises:
+        DataError: the table is unusable.
+    """
+
+    def __init__(self, make: Callable[[], pl.DataFrame]) -> None:
+        self._make = make
+        self._first: pl.DataFrame | None = make()
+
+    def __call__(self) -> pl.DataFrame:
+        table, self._first = self._first, None
+        return self._make() if table is None else table
