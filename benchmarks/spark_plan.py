@@ -20,7 +20,7 @@ from shroff import Entity, FeatureGroup, Schema, calendar, sql
 from shroff.collect import clean, write_parquet
 from shroff.features.engines.batch import compute
 from shroff.features.engines.spark import Skew, compute_spark, read_clean
-from shroff.features.engines.spark.engine import ORDER
+from shroff.features.engines.spark.frames import ORDER
 from shroff.simulate import RATES, simulate
 
 SCHEMA = Schema(

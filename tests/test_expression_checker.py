@@ -12,7 +12,7 @@ import pytest
 
 from shroff.errors import BadPayment, ConfigurationError, InvalidExpression, UnknownColumn
 from shroff.expression import Expression, Kind, parse
-from shroff.expression.parsing import MOST_CHARACTERS
+from shroff.expression.parsing import MAX_CHARACTERS
 
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(["a", "b"], "number"),
@@ -275,7 +275,7 @@ def test_user_text_never_enters_the_generated_source() -> None:
 
 def _filled(head: str, unit: str, tail: str = "", close: str = "") -> str:
     """A condition of as many characters as one may have, or a few fewer."""
-    many = (MOST_CHARACTERS - len(head) - len(tail)) // len(unit + close)
+    many = (MAX_CHARACTERS - len(head) - len(tail)) // len(unit + close)
     return head + unit * many + tail + close * many
 
 

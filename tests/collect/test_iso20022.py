@@ -145,7 +145,7 @@ def test_a_row_that_was_written_is_the_row_that_is_read(
 
 
 def test_parts_are_small_whatever_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(message_rows, "PART_ROWS", 7)
+    monkeypatch.setattr(message_rows, "CHUNK_ROWS", 7)
     table = raw(tmp_path, pacs008([ROW | {"id": f"E{number}"} for number in range(2_000)]))
     assert table["id"].to_list() == [f"E{number}" for number in range(2_000)]
 
@@ -273,7 +273,7 @@ def test_limits_are_far_above_what_banks_send() -> None:
 def test_nothing_of_a_file_that_is_refused_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(message_rows, "PART_ROWS", 1)
+    monkeypatch.setattr(message_rows, "CHUNK_ROWS", 1)
     # each chunk of the file ends a part
     many = pacs008([ROW | {"id": f"E{number}"} for number in range(2_000)])
     (tmp_path / "log.xml").write_text(many[:-50])

@@ -152,7 +152,7 @@ def test_an_empty_table_has_its_columns(database: str, tmp_path: Path) -> None:
         assert through(where, SMALL).shape == (0, 5)
 
 
-# --- in parts -------------------------------------------------------------------------------------
+# --- in chunks ------------------------------------------------------------------------------------
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     keys=st.lists(
@@ -168,16 +168,16 @@ def test_a_read_from_any_bookmark_gives_the_rest(
     )
     (tmp_path / "log.db").unlink(missing_ok=True)
     where = Location.of(sqlite(tmp_path, table, "id TEXT COLLATE NOCASE, n INTEGER"))
-    monkeypatch.setattr(sql_table, "PART_ROWS", 4)
-    monkeypatch.setattr("shroff.collect.sqlite.PART_ROWS", 3)
-    parts = list(remote_table(where).parts(None, key="id", after=None))
-    rows = [row for part in parts for row in part.rows.rows()]
+    monkeypatch.setattr(sql_table, "CHUNK_ROWS", 4)
+    monkeypatch.setattr("shroff.collect.sqlite.CHUNK_ROWS", 3)
+    chunks = list(remote_table(where).chunks(None, key="id", after=None))
+    rows = [row for chunk in chunks for row in chunk.rows.rows()]
     assert sorted(rows, key=str) == sorted(table.rows(), key=str)
     done = 0
-    for part in parts:
-        done += len(part.rows)
-        if part.bookmark is not None:
-            rest = remote_table(where).parts(None, key="id", after=part.bookmark)
+    for chunk in chunks:
+        done += len(chunk.rows)
+        if chunk.bookmark is not None:
+            rest = remote_table(where).chunks(None, key="id", after=chunk.bookmark)
             assert [row for one in rest for row in one.rows.rows()] == rows[done:]
 
 
@@ -198,22 +198,25 @@ def test_keys_of_any_type_are_bookmarks(
             f"INSERT INTO payments SELECT {value}, n FROM generate_series(1, 20) n",
         ],
     )
-    monkeypatch.setattr(sql_table, "PART_ROWS", 4)
+    monkeypatch.setattr(sql_table, "CHUNK_ROWS", 4)
     monkeypatch.setattr("shroff.collect.postgresql._BATCH_BYTES", 16)
     where = Location.of(location(database, key="k"))
-    parts = list(remote_table(where).parts(None, key=None, after=None))
-    whole = pl.concat([part.rows for part in parts])
+    chunks = list(remote_table(where).chunks(None, key=None, after=None))
+    whole = pl.concat([chunk.rows for chunk in chunks])
     assert sorted(whole["n"]) == list(range(1, 21))
     done, marked = 0, 0
-    for part in parts:
-        done += len(part.rows)
-        if part.bookmark is not None:
+    for chunk in chunks:
+        done += len(chunk.rows)
+        if chunk.bookmark is not None:
             marked += 1
             rest = pl.concat(
-                [one.rows for one in remote_table(where).parts(None, key=None, after=part.bookmark)]
+                [
+                    one.rows
+                    for one in remote_table(where).chunks(None, key=None, after=chunk.bookmark)
+                ]
             )
             assert rest["n"].to_list() == whole["n"][done:].to_list()
-    assert marked or len(parts) == 1
+    assert marked or len(chunks) == 1
 
 
 # --- broken reads ---------------------------------------------------------------------------------
@@ -221,9 +224,9 @@ KILLED = """
 import os, signal, sys
 from shroff import Schema
 from shroff.collect import local_copies, sql_table
-sql_table.PART_ROWS = 1_000
+sql_table.CHUNK_ROWS = 1_000
 import shroff.collect.sqlite
-shroff.collect.sqlite.PART_ROWS = 500
+shroff.collect.sqlite.CHUNK_ROWS = 500
 
 def count(done, total):
     print(done, flush=True)
@@ -324,7 +327,7 @@ def test_two_who_read_the_same_do_not_meet(tmp_path: Path) -> None:
 
 
 def test_a_server_that_goes_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql_table, "PART_ROWS", 10_000)
+    monkeypatch.setattr(sql_table, "CHUNK_ROWS", 10_000)
     monkeypatch.setattr("shroff.collect.postgresql._BATCH_BYTES", 100_000)
     with or_skip(stoppable_postgres(), "PostgreSQL server") as server:
         fill(
@@ -476,17 +479,19 @@ def test_a_delta_table_is_read_in_the_version_that_the_read_began_in(
 ) -> None:
     where = delta(tmp_path, small(100))
     delta(tmp_path, small(200)[100:])
-    monkeypatch.setattr("shroff.collect.delta_table.PART_ROWS", 30)
-    parts = list(remote_table(Location.of(where)).parts(["id"], key=None, after=None))
-    whole = pl.concat([part.rows for part in parts])
+    monkeypatch.setattr("shroff.collect.delta_table.CHUNK_ROWS", 30)
+    chunks = list(remote_table(Location.of(where)).chunks(["id"], key=None, after=None))
+    whole = pl.concat([chunk.rows for chunk in chunks])
     assert sorted(whole["id"]) == small(200)["id"].to_list()
     delta(tmp_path, small(7), mode="overwrite")
     done = 0
-    for part in parts:
-        done += len(part.rows)
+    for chunk in chunks:
+        done += len(chunk.rows)
         rest = [
             one.rows
-            for one in remote_table(Location.of(where)).parts(["id"], key=None, after=part.bookmark)
+            for one in remote_table(Location.of(where)).chunks(
+                ["id"], key=None, after=chunk.bookmark
+            )
         ]
         assert pl.concat(rest).equals(whole[done:])
     assert len(read(where)) == 7
@@ -572,20 +577,22 @@ def test_azure_is_read_page_by_page_whatever_the_row_keys(
             )
             for row in range(first, first + 100)
         )
-    monkeypatch.setattr("shroff.collect.azure_table.PART_ROWS", 1)
-    parts = list(remote_table(Location.of(where)).parts(None, key=None, after=None))
-    rows = [row for part in parts for row in part.rows.select("PartitionKey", "RowKey", "n").rows()]
+    monkeypatch.setattr("shroff.collect.azure_table.CHUNK_ROWS", 1)
+    chunks = list(remote_table(Location.of(where)).chunks(None, key=None, after=None))
+    rows = [
+        row for chunk in chunks for row in chunk.rows.select("PartitionKey", "RowKey", "n").rows()
+    ]
     assert rows == [(f"p{row:04}", "", row) for row in range(1_050)] + [
         ("z", f"{row:05}", row) for row in range(1_100)
     ]
-    assert len(parts) >= 3
+    assert len(chunks) >= 3
     done = 0
-    for part in parts[:-1]:
-        done += len(part.rows)
-        bookmark = json.loads(json.dumps(part.bookmark))
+    for chunk in chunks[:-1]:
+        done += len(chunk.rows)
+        bookmark = json.loads(json.dumps(chunk.bookmark))
         rest = [
             one.rows
-            for one in remote_table(Location.of(where)).parts(["n"], key=None, after=bookmark)
+            for one in remote_table(Location.of(where)).chunks(["n"], key=None, after=bookmark)
         ]
         assert pl.concat(rest)["n"].to_list() == [row[2] for row in rows[done:]]
     assert set(read(where)["text"].drop_nulls()) == {str(row) for row in range(1_100)}

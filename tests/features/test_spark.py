@@ -29,7 +29,7 @@ from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra
 from shroff.features.define import Aggregate
 from shroff.features.engines.batch import compute
 from shroff.features.engines.spark import Skew, compute_spark, features_job, read_clean
-from shroff.features.engines.spark.engine import ORDER
+from shroff.features.engines.spark.frames import ORDER
 from shroff.features.engines.spark.skew import ARRIVAL, FROM, UPTO, ranges
 from shroff.features.engines.spark.worker import CHUNK
 from shroff.features.engines.subplans import payment_columns, subplans

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shroff.collect.money import EXPONENT
 from shroff.simulate.campaigns import plan
-from shroff.simulate.clock import DAY, HOUR, Clock, read_clock
+from shroff.simulate.clock import DAY_MS, HOUR_MS, Clock, read_clock
 from shroff.simulate.identity import addresses, transaction_ids
 from shroff.simulate.population import build, fresh_hosts
 from shroff.simulate.prices import minor_units
@@ -25,20 +25,20 @@ from shroff.simulate.reference import CATEGORIES, COUNTRIES, CURRENCIES, EXPONEN
 )
 def test_utc_and_local_time_are_each_others_inverse(day: int, hour: float, country: int) -> None:
     clock = Clock(date(2024, 1, 1), 366)
-    where, local = np.array([country]), np.array([hour * HOUR])
+    where, local = np.array([country]), np.array([hour * HOUR_MS])
     moment = clock.utc(np.array([day]), local, where)
     # the clock changes at noon in the simulation, so that a day next to the change may be an hour
     # off
-    off = clock.local(moment, where) - (day * DAY + local.astype(np.int64))
-    assert abs(int(off[0])) in (0, HOUR)
+    off = clock.local(moment, where) - (day * DAY_MS + local.astype(np.int64))
+    assert abs(int(off[0])) in (0, HOUR_MS)
 
 
 def test_summer_time_is_kept() -> None:
     clock = read_clock("2024-01-01", 366)
     berlin = [country.code for country in COUNTRIES].index("DE")
     tokyo = [country.code for country in COUNTRIES].index("JP")
-    assert clock.offset[berlin, [0, 200]].tolist() == [HOUR, 2 * HOUR]
-    assert clock.offset[tokyo, [0, 200]].tolist() == [9 * HOUR, 9 * HOUR]
+    assert clock.offset[berlin, [0, 200]].tolist() == [HOUR_MS, 2 * HOUR_MS]
+    assert clock.offset[tokyo, [0, 200]].tolist() == [9 * HOUR_MS, 9 * HOUR_MS]
 
 
 def test_weekdays_count_from_the_start() -> None:

@@ -73,7 +73,7 @@ def train(
     vectors, until = _named(loaded.vectors, name), None if before is None else _micros(before)
     with steps(quiet=as_json) as step:
         if engine == "spark":
-            from shroff.features.engines.spark.engine import read_clean, session
+            from shroff.features.engines.spark.frames import read_clean, session
 
             step("count on Spark, and learn vectors")
             with session("shroff embed", master) as spark:

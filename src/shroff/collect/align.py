@@ -1,6 +1,4 @@
-"""Parts of one table as one table, although a column may be missing or of another type in some of
-them.
-"""
+"""Several tables as one, although some may lack a column or have it in another type."""
 
 from __future__ import annotations
 
@@ -12,18 +10,18 @@ import polars as pl
 from shroff.canonical import text_of
 from shroff.collect.columns import texts_of
 
-_EXACT: Final = 2**53
-_LARGEST: Final = 2**63 - 1
+_MAX_EXACT_INT: Final = 2**53
+_MAX_INT64: Final = 2**63 - 1
 
 
-def aligned(parts: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
-    """The rows of all parts in order, with the columns of all."""
-    schemas = [part.collect_schema() for part in parts]
+def aligned(tables: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
+    """The rows of all tables in order, with the columns of all."""
+    schemas = [table.collect_schema() for table in tables]
     names = dict.fromkeys(name for schema in schemas for name in schema)
     types = {name: common([schema.get(name, pl.Null()) for schema in schemas]) for name in names}
     return pl.concat(
-        part.select(_as(name, schema.get(name), kind) for name, kind in types.items())
-        for part, schema in zip(parts, schemas, strict=True)
+        table.select(_as(name, schema.get(name), kind) for name, kind in types.items())
+        for table, schema in zip(tables, schemas, strict=True)
     )
 
 
@@ -52,13 +50,13 @@ def typed(name: str, values: Sequence[Any]) -> pl.Series:
     """
     kinds = {type(value) for value in values if value is not None}
     if kinds == {int, float} and all(
-        abs(value) <= _EXACT for value in values if isinstance(value, int)
+        abs(value) <= _MAX_EXACT_INT for value in values if isinstance(value, int)
     ):
         return pl.Series(name, values, dtype=pl.Float64, strict=False)
     if len(kinds) > 1:
         texts = [one if one is None or isinstance(one, str) else _text(one) for one in values]
         return pl.Series(name, texts, dtype=pl.String)
-    if kinds == {int} and any(abs(value) > _LARGEST for value in values if value is not None):
+    if kinds == {int} and any(abs(value) > _MAX_INT64 for value in values if value is not None):
         return pl.Series(name, values, dtype=pl.Int128)
     return pl.Series(name, values, dtype=None if kinds else pl.Null())
 

@@ -1,6 +1,4 @@
-"""A table of Azure Table storage, over the official SDK: entities page by page, in order of
-PartitionKey and RowKey.
-"""
+"""A table of Azure Table storage, by the official SDK: pages of entities in order of their keys."""
 
 from __future__ import annotations
 
@@ -14,19 +12,17 @@ from uuid import UUID
 import polars as pl
 
 from shroff.collect.align import typed
-from shroff.collect.remote import PART_ROWS, Bookmark, TablePart
+from shroff.collect.remote import CHUNK_ROWS, Bookmark, TableChunk
 from shroff.errors import BadFile, ConfigurationError, MissingExtra, ShroffError, SourceUnavailable
 from shroff.location import FORMS, Location
 from shroff.settings import azure_connection
 
 TIMESTAMP: Final = "Timestamp"
-"""When the service changed an entity: no property of it, and a column here."""
+"""When the service changed an entity: metadata of it, and a column here."""
 
 
 class AzureTable:
-    """The table of a location; the account's secret comes from the environment
-    (`shroff.settings`).
-    """
+    """The table of a location; the account's secret comes from `shroff.settings`."""
 
     def __init__(self, location: Location) -> None:
         account, _, table = location.text.partition("://")[2].partition("/")
@@ -37,26 +33,24 @@ class AzureTable:
         self._table = table
 
     def columns(self) -> None:
-        """Any: each entity has its own."""
+        """None: each entity has its own."""
 
     def count(self) -> None:
-        """Unknown: the service does not count entities."""
+        """None: the service does not count entities."""
 
-    def parts(
+    def chunks(
         self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None
-    ) -> Iterator[TablePart]:
-        """The entities; a read goes on with the service's own continuation token, which never
-        ends.
-        """
+    ) -> Iterator[TableChunk]:
+        """The entities; a read resumes with the service's continuation token, which is lasting."""
         with self._answering(), self._client() as client:
             pages = client.list_entities().by_page(continuation_token=after)
             entities: list[dict[str, Any]] = []
             for page in pages:
                 entities += [_values(one) for one in page]
-                if pages.continuation_token is not None and len(entities) >= PART_ROWS:
-                    yield TablePart(_rows(entities, names), pages.continuation_token)
+                if pages.continuation_token is not None and len(entities) >= CHUNK_ROWS:
+                    yield TableChunk(_rows(entities, names), pages.continuation_token)
                     entities = []
-            yield TablePart(_rows(entities, names), None)
+            yield TableChunk(_rows(entities, names), None)
 
     @contextmanager
     def _client(self) -> Iterator[Any]:
@@ -70,7 +64,7 @@ class AzureTable:
         try:
             client = sdk.TableClient.from_connection_string(connection, table_name=self._table)
         except ValueError:
-            # its message may repeat the secret
+            # the error's message may contain the secret
             raise ConfigurationError(
                 "expected a connection string in AZURE_STORAGE_CONNECTION_STRING, got another text."
             ) from None
@@ -90,7 +84,7 @@ class AzureTable:
             raise
         except (
             Exception
-        ) as error:  # the SDK's own errors are known once it is loaded, others are ours
+        ) as error:  # the SDK's errors can be named once it is loaded; others are ours
             raise self._told(error) from error
 
     def _told(self, error: Exception) -> Exception:
@@ -112,7 +106,7 @@ class AzureTable:
 
 
 def _values(entity: Any) -> dict[str, Any]:
-    """The properties of an entity as Python's values, its keys and `Timestamp` too."""
+    """The properties of an entity as Python values, with its keys and `Timestamp`."""
     values = {name: _plain(value) for name, value in entity.items()}
     changed = entity.metadata.get("timestamp")
     return values if changed is None else values | {TIMESTAMP: _plain(changed)}
@@ -120,7 +114,7 @@ def _values(entity: Any) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        # a class of the SDK, which Polars does not take for a time
+        # the SDK's class, which Polars does not recognise as a time
         return datetime.combine(value.date(), value.timetz())
     if isinstance(value, UUID):
         return str(value)

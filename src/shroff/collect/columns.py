@@ -50,7 +50,7 @@ FLAGS: Final = {
     **dict.fromkeys(("0", "0.0", "false", "f", "no", "n"), False),
 }
 """The words, in lower case, that a label may be."""
-_EXACT: Final = 2.0**53
+_MAX_EXACT_INT: Final = 2.0**53
 _KEYS: Final = frozenset[Scale]({"key", "nominal", "personal"})
 """The scales that a feature's key may have."""
 _TOKEN: Final = "shroff token"
@@ -258,7 +258,7 @@ def _shortest(text: str) -> str | None:
 
 def _texts_of_reals(column: pl.Series) -> pl.Series:
     finite = column.is_finite().fill_null(value=False)
-    whole = finite & (column == column.floor()) & (column.abs() < _EXACT)
+    whole = finite & (column == column.floor()) & (column.abs() < _MAX_EXACT_INT)
     texts = column.set(~whole, None).cast(pl.Int64).cast(pl.String)
     odd = finite & ~whole
     return (

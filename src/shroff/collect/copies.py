@@ -1,9 +1,8 @@
-"""Local copies of tables in databases and services and of messages, read in parts so that a broken
-read goes on.
+"""Local copies of remote tables and messages, read in chunks so that a broken read resumes.
 
-A copy is in a folder of its owner under `SHROFF_HOME` and goes when what it was read for is done.
-Its personal columns hold tokens. Where a read breaks off, its whole parts stay for a day, and the
-same read goes on after them.
+A copy is in a private folder under `SHROFF_HOME`, and is removed after use. Its personal columns
+hold tokens. If a read breaks off, its complete chunks stay for a day, and the same read resumes
+after them.
 """
 
 from __future__ import annotations
@@ -30,20 +29,20 @@ from shroff.collect.columns import read_column, seal
 from shroff.collect.labels import SOURCE
 from shroff.collect.remote import Bookmark, Count, uncounted
 from shroff.collect.schema import Schema
-from shroff.collect.sources import SECOND, written_whole
+from shroff.collect.sources import SECOND_SUFFIX, written_whole
 from shroff.errors import BadFile, SourceUnavailable
 from shroff.location import Location
 from shroff.private import private_folder
 from shroff.settings import home
 
 KEPT_HOURS: Final = 24
-"""How long the parts of a broken read are kept."""
+"""How long the chunks of a broken read are kept."""
 _FORMAT: Final = 1
-"""Raised where parts of an earlier release cannot be gone on with."""
+"""The version of chunks on disk: a read never resumes after those of another version."""
 
 
 class Local(Protocol):
-    """Makes a local copy of a table that is no file."""
+    """Makes a local copy of a remote table."""
 
     def __call__(self, where: str | os.PathLike[str], *, alone: bool = False) -> Location:
         """The copy, or the file itself; `alone`: the table has all columns of the schema."""
@@ -54,7 +53,7 @@ class Local(Protocol):
 def local_copies(
     schema: Schema, *, key: bytes, join: str | None = None, count: Count = uncounted
 ) -> Iterator[Local]:
-    """A function that makes a local copy of a table that is no file; all copies go at the end.
+    """A function that makes local copies of remote tables; all copies are removed at the end.
 
     Args:
         schema: of the payments; only its columns are copied.
@@ -64,8 +63,8 @@ def local_copies(
 
     Raises:
         BadFile: a table is missing, has other columns, or card numbers in the open.
-        SourceUnavailable: a database or service does not answer, or breaks off; what is read by
-            then is kept.
+        SourceUnavailable: a database or service does not answer, or breaks off; complete chunks are
+            kept.
     """
     with ExitStack() as stack:
 
@@ -93,48 +92,48 @@ class _Copying:
         self._table = remote_table(location, schema)
         self._order = [schema.id, *([join] if join else [])]
         self._names = sorted(
-            {name.removesuffix(SECOND) for name in schema.scales} | {*self._order, SOURCE}
+            {name.removesuffix(SECOND_SUFFIX) for name in schema.scales} | {*self._order, SOURCE}
         )
-        self._personal = sorted({name.removesuffix(SECOND) for name in schema.personal})
+        self._personal = sorted({name.removesuffix(SECOND_SUFFIX) for name in schema.personal})
 
     @contextmanager
     def done(self, *, alone: bool) -> Iterator[Location]:
-        """The copy, which goes at the end; where the table breaks off its parts stay."""
+        """The copy, removed at the end; if the table breaks off, its chunks stay."""
         there = self._table.columns()
         if there is not None and alone:
             require_columns(there, self._schema, str(self._location))
         key = next((name for name in self._order if name in (there or ())), None)
         with _own(home() / "reads" / self._digest(key)) as folder:
-            parts = _Parts(folder)
+            chunks = _Chunks(folder)
             try:
-                self._read(parts, key, check=alone)
+                self._read(chunks, key, check=alone)
             except Exception:
-                if parts.bookmark is None:
-                    # no read can go on after these
+                if chunks.bookmark is None:
+                    # no read can resume after these
                     shutil.rmtree(folder, ignore_errors=True)
                 raise
             file = folder / "table.parquet"
-            _join(parts.files, file, self._location)
+            _join(chunks.files, file, self._location)
             try:
                 yield Location(str(file), self._location.shown)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _read(self, parts: _Parts, key: str | None, *, check: bool) -> None:
+    def _read(self, chunks: _Chunks, key: str | None, *, check: bool) -> None:
         total = self._table.count()
-        self._count(parts.rows, total)
+        self._count(chunks.rows, total)
         try:
-            for part in self._table.parts(self._names, key=key, after=parts.bookmark):
-                if check and not parts.files:
-                    self._check(part.rows)
-                parts.add(self._sealed(part.rows), part.bookmark)
-                self._count(parts.rows, total)
+            for chunk in self._table.chunks(self._names, key=key, after=chunks.bookmark):
+                if check and not chunks.files:
+                    self._check(chunk.rows)
+                chunks.add(self._sealed(chunk.rows), chunk.bookmark)
+                self._count(chunks.rows, total)
         except SourceUnavailable as error:
             kept = (
-                f" {parts.rows:,} rows are kept for {KEPT_HOURS} hours: the same command goes "
+                f" {chunks.rows:,} rows are kept for {KEPT_HOURS} hours: the same command goes "
                 "on after them."
             )
-            raise SourceUnavailable(f"{error}{kept if parts.rows else ''}") from None
+            raise SourceUnavailable(f"{error}{kept if chunks.rows else ''}") from None
 
     def _check(self, first: pl.DataFrame) -> None:
         """Refuse what `clean` would refuse, before any of it is stored."""
@@ -151,16 +150,14 @@ class _Copying:
         )
 
     def _digest(self, key: str | None) -> str:
-        """The name of what is read: the same read goes on, another begins."""
+        """The name of a read: the same read resumes, another one begins anew."""
         token = hashlib.sha256(b"reads" + self._key).hexdigest()
         what = [_FORMAT, self._location.shown, key, self._names, self._personal, token]
         return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
 
 
-class _Parts:
-    """The whole parts of a table in a folder, from the first to the last after which a read can go
-    on.
-    """
+class _Chunks:
+    """The complete chunks of a table in a folder, up to the last at which a read can resume."""
 
     def __init__(self, folder: Path) -> None:
         self.files: list[Path] = []
@@ -179,7 +176,7 @@ class _Parts:
             self._take(file, entry["rows"], entry["bookmark"])
 
     def add(self, rows: pl.DataFrame, bookmark: Bookmark | None) -> None:
-        """Keep one more part; it counts once its entry is on disk."""
+        """Keep one more chunk; it counts once its entry is on disk."""
         file = self._file(len(self.files))
         with written_whole(file, private=True) as target:
             rows.write_parquet(target, compression="zstd")
@@ -203,7 +200,7 @@ def _digest(file: Path) -> str:
 
 
 def _join(files: Sequence[Path], target: Path, location: Location) -> None:
-    """Write one file of all parts."""
+    """Write one file of all chunks."""
     try:
         aligned([pl.scan_parquet(file, glob=False) for file in files]).sink_parquet(
             target, compression="zstd"
@@ -217,9 +214,7 @@ def _join(files: Sequence[Path], target: Path, location: Location) -> None:
 
 @contextmanager
 def _own(folder: Path) -> Iterator[Path]:
-    """This folder for this process alone, or a fresh one where another process has it; old ones are
-    swept.
-    """
+    """This folder for this process alone, or a fresh one if another process uses it."""
     private_folder(folder.parent)
     for old in folder.parent.iterdir():
         if time.time() - old.stat().st_mtime > KEPT_HOURS * 3600:
@@ -228,7 +223,7 @@ def _own(folder: Path) -> Iterator[Path]:
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # the one who had it may have removed it meanwhile
+        # the process that used it may have removed it meanwhile
         mine = folder.is_dir() and folder.stat().st_ino == os.fstat(lock).st_ino
     except BlockingIOError:
         mine = False

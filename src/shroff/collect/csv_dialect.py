@@ -24,7 +24,7 @@ from shroff.collect.csv_walk import Dialect, Walked
 _MARK: Final = b"\xef\xbb\xbf"
 _BACKSLASH: Final = b"\\"
 _PLAIN_LOOP_BYTES: Final = 1 << 16
-"""Up to so many bytes, a plain loop ends sooner than a compiled one loads."""
+"""Up to so many bytes, a plain loop is faster than loading a compiled one."""
 _NAMED: Final[dict[Dialect, str]] = {
     "rfc4180": "RFC 4180",
     "spark": "Spark's export",
@@ -35,9 +35,7 @@ _DECLARE: Final = "declare how it was written, rfc4180, spark or mysql, with Sch
 
 @dataclass(frozen=True)
 class Text:
-    """A CSV text understood: its dialect, its rows after the header, and its RFC 4180 if it is
-    another dialect.
-    """
+    """A CSV text understood: its dialect, its rows, and its RFC 4180 form if it differs."""
 
     dialect: Dialect
     rows: int
@@ -45,14 +43,13 @@ class Text:
 
 
 def understand(raw: bytes | mmap, dialect: Dialect | None = None, *, plainly: bool = False) -> Text:
-    """The one reading of a CSV text.
+    """The only reading of a CSV text.
 
-    Without a declared dialect, the one in which all rows have the header's width and no quote is
-    out of place; where two such read different values, neither is chosen.
+    Without a declared dialect, it is the one in which all rows have the header's width and no quote
+    is misplaced; if two such dialects read different values, neither is chosen.
 
     Raises:
-        ValueError: with the first row (1 = first data row) at which no dialect can go on, or two
-            differ.
+        ValueError: no dialect fits, or two differ, from a row on (1 = first data row).
     """
     data = _marked_off(raw)
     plainly = plainly or len(data) < _PLAIN_LOOP_BYTES
@@ -79,7 +76,7 @@ def _marked_off(raw: bytes | mmap) -> Bytes:
 
 
 def records(body: bytes) -> list[list[str]]:
-    """The rows of a small CSV text, its header first, all text; as `understand` reads it.
+    """The rows of a small CSV text as `understand` reads them, header first, all text.
 
     Raises:
         ValueError: no CSV in UTF-8, or none with one meaning.
@@ -101,7 +98,7 @@ def records(body: bytes) -> list[list[str]]:
 
 
 def undecodable(raw: bytes | mmap) -> str:
-    """The error for a text that was understood but not read: the row whose bytes are not UTF-8."""
+    """The error for a text that was understood but not read: a row that is not UTF-8."""
     data = _marked_off(raw)
     try:
         data.tobytes().decode()
@@ -114,9 +111,7 @@ def undecodable(raw: bytes | mmap) -> str:
 
 
 def _fitness(walked: Walked) -> int:
-    """How well a dialect fits: 0 not at all, 1 with short rows, 2 with misplaced characters, 3
-    without fault.
-    """
+    """How well a dialect fits: 0 not, 1 with short rows, 2 with misplaced characters, 3 fully."""
     if walked.fault >= 0 or (walked.short >= 0 and walked.stray >= 0):
         return 0
     return 1 if walked.short >= 0 else 2 if walked.stray >= 0 else 3

@@ -1,5 +1,4 @@
-"""CSV byte by byte: counts the rows of a file without a parser, and rewrites other dialects as RFC
-4180.
+"""CSV byte by byte: counts rows without a parser, and rewrites other dialects as RFC 4180.
 
 Each dialect is a state table: the next step by the current state and byte. `walk` and `rewrite` are
 plain loops over it; for files they are compiled, for the few bytes of a request they run as they
@@ -32,8 +31,7 @@ _START, _OPEN, _QUOTED, _BEHIND, _CARRIAGE, _QUOTED_SLASH, _OPEN_SLASH, _START_S
 
 UNCLOSED, BEHIND_QUOTE, LONE_RETURN, LONG = range(4)
 
-# what a step says beside the place it leads to: a bit each, the text to write and the fault as
-# small numbers
+# a step also has flags, one bit each, and the text to write and the fault as small numbers
 _KEEP, _TEXT, _FIELD, _ROW, _STRAY, _ESCAPE, _PLAIN, _BREAK, _INNER, _STOP = (
     1 << bit for bit in range(4, 14)
 )
@@ -43,11 +41,11 @@ _TEXTS: Final = (b"", b'"', b'""', b'"""', b"\\", b'"\\', b'\\"', b'"\\"', b'"\\
 TEXTS: Final = b"".join(text.ljust(5) for text in _TEXTS)
 LENGTHS: Final = bytes(map(len, _TEXTS))
 _FEWEST_COLUMNS: Final = 4
-"""The fewest columns at which commas tell a row from a line of text."""
+"""The fewest columns at which commas distinguish a row from a line of text."""
 
 
 class Walked(NamedTuple):
-    """What `walk` found; rows are numbered from 0, the header, and -1 is none.
+    """The findings of `walk`; rows are numbered from 0, the header, and -1 is none.
 
     `rows`: those that hold anything, the header too. `fault`: why the walk ended at row `bad`,
     which has `values`. `stray`, the first row with a quote or a backslash that the dialect would
@@ -125,9 +123,7 @@ def walk(data: Bytes, classes: Bytes, steps: Steps, found: MutableSequence[int] 
 def rewrite(
     data: Bytes, classes: Bytes, steps: Steps, texts: Bytes, lengths: Bytes, out: Any
 ) -> int:
-    """Write faultless CSV as RFC 4180; returns the bytes written: at most three for each byte, and
-    two more.
-    """
+    """Write faultless CSV as RFC 4180; returns the bytes written, at most 3 per byte plus 2."""
     state, to, size = _START, 0, len(data)
     for at in range(size + 1):
         step = steps[state * 8 + (classes[data[at]] if at < size else _END)]

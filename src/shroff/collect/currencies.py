@@ -13,9 +13,7 @@ from shroff.errors import MixedCurrencies
 
 
 def payments_by_currency(frame: pl.DataFrame, schema: Schema) -> dict[str, int]:
-    """The payments of a clean table by currency, most first; empty if the schema names no
-    column.
-    """
+    """The payments of a clean table by currency, most first; empty without a column for it."""
     if schema.currency is None:
         return {}
     counts: Counter[str] = Counter()
@@ -25,8 +23,7 @@ def payments_by_currency(frame: pl.DataFrame, schema: Schema) -> dict[str, int]:
 
 
 def told(currencies: Mapping[str, int], base: str | None) -> str | None:
-    """A sentence on conversion by currency; None if all payments are in one and nothing was
-    converted.
+    """A sentence on conversion by currency; None for one currency without conversion.
 
     >>> told({"EUR": 3_000, "JPY": 1_200, "USD": 1}, "EUR")
     '1,201 of 4,201 payments converted to EUR: 1,200 in JPY, 1 in USD.'
@@ -34,15 +31,15 @@ def told(currencies: Mapping[str, int], base: str | None) -> str | None:
     'payments in 2 currencies, not converted without exchange rates: 2 in EUR, 1 in JPY.'
     """
     others = {code: many for code, many in currencies.items() if code != base}
-    parts = ", ".join(f"{many:,} in {code}" for code, many in others.items())
+    counts = ", ".join(f"{many:,} in {code}" for code, many in others.items())
     if base is not None and others:
         return (
             f"{sum(others.values()):,} of {sum(currencies.values()):,} payments converted to "
-            f"{base}: {parts}."
+            f"{base}: {counts}."
         )
     if len(others) > 1:
         return (
-            f"payments in {len(others)} currencies, not converted without exchange rates: {parts}."
+            f"payments in {len(others)} currencies, not converted without exchange rates: {counts}."
         )
     return None
 

@@ -1,4 +1,4 @@
-"""A Delta table, local or in object storage: one version of it, whatever others write meanwhile."""
+"""A Delta table, local or in object storage: one version, unaffected by later writes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from shroff.collect.remote import PART_ROWS, Bookmark, TablePart
+from shroff.collect.remote import CHUNK_ROWS, Bookmark, TableChunk
 from shroff.errors import BadFile, ConfigurationError, ShroffError, SourceUnavailable
 from shroff.location import FORMS, Location
 
@@ -18,7 +18,7 @@ _VERSION: Final = re.compile("[0-9]{1,18}")
 
 
 class DeltaLog:
-    """The table of a location, at its `version` or else at the newest."""
+    """The table of a location, at its `version`, by default the newest."""
 
     def __init__(self, location: Location) -> None:
         self._location = location
@@ -41,12 +41,10 @@ class DeltaLog:
         with self._answering():
             return int(self._scan(self._chosen()).select(pl.len()).collect().item())
 
-    def parts(
+    def chunks(
         self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None
-    ) -> Iterator[TablePart]:
-        """The rows in the order of the table's files; a read goes on in the version that it began
-        in.
-        """
+    ) -> Iterator[TableChunk]:
+        """The rows in the order of the table's files; a read resumes in the version it began in."""
         version, done = after or (self._chosen(), 0)
         with self._answering():
             table = self._scan(version)
@@ -55,20 +53,20 @@ class DeltaLog:
                 done
             )
             none = True
-            for batch in wanted.collect_batches(chunk_size=PART_ROWS, maintain_order=True):
+            for batch in wanted.collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True):
                 none = False
                 done += len(batch)
-                yield TablePart(batch, [version, done])
+                yield TableChunk(batch, [version, done])
             if none:
-                yield TablePart(wanted.head(0).collect(), [version, done])
+                yield TableChunk(wanted.head(0).collect(), [version, done])
 
     def _chosen(self) -> int:
-        """The number of the version, which stays the same from then on."""
+        """The number of the version, which then stays the same."""
         if self._version is None:
             with self._answering():
                 newest = int(import_module("deltalake").DeltaTable(self._uri).version())
             if self._asked is not None and self._asked > newest:
-                # deltalake would look for each of the versions between, one after the other
+                # deltalake would probe each version in between
                 raise self._lacking(self._asked)
             self._version = newest if self._asked is None else self._asked
         return self._version

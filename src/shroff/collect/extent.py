@@ -13,8 +13,7 @@ from shroff.collect.times import format_time
 
 
 class Extent(msgspec.Struct, frozen=True, kw_only=True):
-    """The number of payments (`rows`) and the time of the `newest` (ISO 8601; None without
-    payments).
+    """The number of payments (`rows`), and the time of the `newest` in ISO 8601, if any.
 
     `digest` is a SHA-256 over the columns' names and every row, whatever their order.
     """

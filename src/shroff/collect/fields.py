@@ -8,7 +8,7 @@ from shroff.errors import BadPayment
 
 
 def require_fit_note(note: str | None) -> None:
-    """Raise `BadPayment` if a note holds a card number or characters that hide or reorder text."""
+    """Raise `BadPayment` if a note holds a card number, or hides or reorders text."""
     if note is None:
         return
     if holds_card_number(note):
@@ -34,9 +34,7 @@ def card_number(field: str) -> BadPayment:
 
 
 def require_note(note: str | None) -> None:
-    """Raise `ConfigurationError` if a note holds a card number or characters that hide or reorder
-    text.
-    """
+    """Raise `ConfigurationError` if a note holds a card number, or hides or reorders text."""
     if note is not None:
         require_no_card_number(note, "a note")
         require_readable(note, "a note")

@@ -1,6 +1,4 @@
-"""ISO 20022 credit transfers (`pacs.008`, `pain.001`) as a table: a payment is a row, in the order
-of the file.
-"""
+"""ISO 20022 credit transfers (`pacs.008`, `pain.001`) as a table, in the order of the file."""
 
 from __future__ import annotations
 
@@ -12,53 +10,45 @@ from typing import Final
 from shroff.collect.mappings import Iso20022
 from shroff.collect.message_rows import (
     MessageRows,
+    MessageTable,
     UnfitMessage,
-    columns_of,
     message_files,
     placed,
 )
-from shroff.collect.remote import Bookmark, TablePart
+from shroff.collect.remote import Bookmark, TableChunk
 from shroff.collect.schema import Schema
 from shroff.collect.xml_walk import XmlWalk
 from shroff.location import Location
 
 MAX_KEPT_CHARS: Final = 1_000_000
-"""The most text of mapped elements that is held for one payment."""
+"""The most characters of mapped elements of one payment."""
 _CHUNK_BYTES: Final = 65_536
 _MESSAGES: Final = {
     "FIToFICstmrCdtTrf": ("pacs.008", "CdtTrfTxInf"),
     "CstmrCdtTrfInitn": ("pain.001", "PmtInf/CdtTrfTxInf"),
 }
-"""The elements of messages: the kind of each, and the path of a payment in it."""
+"""Elements of messages, with the kind of message and the path of a payment in it."""
 _DECLARED: Final = re.compile(r"[a-z]{4}\.\d{3}(?:\.\d{3}\.\d{2})?\Z")
 _ELEMENT: Final = re.compile(r"[A-Za-z]\w{0,60}", re.ASCII)
 _REPEATED: Final = ("Ustrd", "AdrLine")
-"""The elements that a text of several lines is in; of any other there is one in a payment."""
+"""Elements that a payment may have several of: the lines of a text."""
 
 
-class CreditTransfers:
-    """The payments of a file or of the files of a folder."""
+class CreditTransfers(MessageTable):
+    """Credit transfers of a file, or of the files of a folder."""
 
     def __init__(self, location: Location, mapping: Iso20022, schema: Schema) -> None:
-        self._location = location
+        super().__init__(location, mapping.columns, schema)
         self._mapping = mapping
-        self._schema = schema
 
-    def columns(self) -> list[str]:
-        """The columns that are mapped, and those that are known later."""
-        return columns_of(self._mapping.columns, self._schema)
-
-    def count(self) -> None:
-        """Unknown until all is read."""
-
-    def parts(
+    def chunks(
         self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None
-    ) -> Iterator[TablePart]:
+    ) -> Iterator[TableChunk]:
         """The payments; a later read begins anew."""
         rows = MessageRows(
             self._schema,
             names,
-            self._mapping.columns,
+            self._mapped,
             lambda column: f"`{' or '.join(self._mapping.paths[column])}`",
         )
         for file in message_files(self._location, ".xml"):
@@ -66,7 +56,7 @@ class CreditTransfers:
         yield rows.take()
 
 
-def _read(file: Path, rows: MessageRows, mapping: Iso20022) -> Iterator[TablePart]:
+def _read(file: Path, rows: MessageRows, mapping: Iso20022) -> Iterator[TableChunk]:
     transfers = _Transfers(rows, mapping)
     walk = XmlWalk(transfers.started, transfers.ended)
     chunk = b"first"
@@ -80,7 +70,7 @@ def _read(file: Path, rows: MessageRows, mapping: Iso20022) -> Iterator[TablePar
 
 
 class _Transfers:
-    """What is known at a place of a file: the path to it, and the mapped texts that hold there."""
+    """The state at a place of a file: its path, and the mapped texts that apply there."""
 
     def __init__(self, rows: MessageRows, mapping: Iso20022) -> None:
         self._rows = rows
@@ -95,7 +85,7 @@ class _Transfers:
         self._messages = self._transfers = self._kept = 0
 
     def place(self) -> str:
-        """Where in the file this is."""
+        """The place in the file, in words."""
         payment = f", payment {self._transfers:,}" if self._transfers else ""
         return f"message {max(self._messages, 1):,}{payment}"
 
@@ -118,7 +108,7 @@ class _Transfers:
                 self._keep(f"{path}/@{attribute.rpartition(':')[2]}", value)
 
     def ended(self, text: str | None) -> None:
-        """The element that started last and has not ended ends."""
+        """The innermost open element ends."""
         if not self._inside:
             self._outside.pop()
             return
@@ -135,7 +125,7 @@ class _Transfers:
             self._transfers = 0
 
     def _outer(self, name: str, attributes: Mapping[str, str]) -> None:
-        """An element around messages starts, or a message does."""
+        """An element outside of messages starts, or a message does."""
         declared = [
             found[0]
             for attribute, value in attributes.items()

@@ -1,4 +1,4 @@
-"""ISO 8583 messages as a table, over pyiso8583: a message is a row, in the order of the file.
+"""ISO 8583 messages as a table, by pyiso8583: a row per message, in the order of the file.
 
 Source: ISO 8583:1987 for the meaning of the elements with times and amounts.
 """
@@ -14,12 +14,12 @@ from typing import IO, Any, Final
 from shroff.collect.mappings import Iso8583
 from shroff.collect.message_rows import (
     MessageRows,
+    MessageTable,
     UnfitMessage,
-    columns_of,
     message_files,
     placed,
 )
-from shroff.collect.remote import Bookmark, TablePart
+from shroff.collect.remote import Bookmark, TableChunk
 from shroff.collect.schema import Schema
 from shroff.errors import ConfigurationError, MissingExtra
 from shroff.location import FORMS, Location
@@ -27,43 +27,35 @@ from shroff.location import FORMS, Location
 MAX_MESSAGE_BYTES: Final = 65_535
 _PREFIX_BYTES: Final = {"2 bytes": 2, "4 bytes": 4, "4 digits": 4, "none": 0}
 _UTC: Final = ("7",)
-"""The element with the time of transmission, which is UTC."""
+"""The element of the transmission time, which is in UTC."""
 _MONTH_TO_SECOND: Final = 10
 _YEAR_TO_SECOND: Final = 12
 _CENTURY_TO_SECOND: Final = 14
-"""How many digits a time has without a year, with two of the year, with four."""
+"""Digits of a time without a year, with a year of two digits, and of four."""
 
 
-class CardMessages:
-    """The messages of a file or of the files of a folder."""
+class CardMessages(MessageTable):
+    """Card messages of a file, or of the files of a folder."""
 
     def __init__(self, location: Location, mapping: Iso8583, schema: Schema) -> None:
-        self._location = location
+        super().__init__(location, mapping.columns, schema)
         self._mapping = mapping
-        self._schema = schema
         self._since = _since(location)
         self._times = {
             name for name, scale in schema.scales.items() if scale == "time"
         } & mapping.numbers.keys()
 
-    def columns(self) -> list[str]:
-        """The columns that are mapped, and those that are known later."""
-        return columns_of(self._mapping.columns, self._schema)
-
-    def count(self) -> None:
-        """Unknown until all is read."""
-
-    def parts(
+    def chunks(
         self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None
-    ) -> Iterator[TablePart]:
+    ) -> Iterator[TableChunk]:
         """The messages; a later read begins anew."""
         decode = _Decoder(self._mapping)
-        rows = MessageRows(self._schema, names, self._mapping.columns, self._named)
+        rows = MessageRows(self._schema, names, self._mapped, self._named)
         for file in message_files(self._location):
             yield from self._read(file, decode, rows)
         yield rows.take()
 
-    def _read(self, file: Path, decode: _Decoder, rows: MessageRows) -> Iterator[TablePart]:
+    def _read(self, file: Path, decode: _Decoder, rows: MessageRows) -> Iterator[TableChunk]:
         number = 1
         with placed(file, lambda: f"message {number:,}"), file.open("rb") as source:
             for message in _messages(source, self._mapping.prefix):
@@ -95,7 +87,7 @@ class CardMessages:
         return values
 
     def _time(self, column: str, digits: str) -> str:
-        """A time as ISO 8601 writes it, in UTC where the element is."""
+        """A time in ISO 8601, in UTC if the element is."""
         zone = "Z" if self._mapping.numbers[column] == _UTC else ""
         if digits.isascii() and digits.isdigit():
             if len(digits) == _MONTH_TO_SECOND and self._since is None:
@@ -110,7 +102,7 @@ class CardMessages:
 
 
 class _Decoder:
-    """The parser with the dialect of a mapping."""
+    """pyiso8583 with the dialect of a mapping."""
 
     def __init__(self, mapping: Iso8583) -> None:
         try:
@@ -130,21 +122,21 @@ class _Decoder:
         try:
             elements, _ = self._parser.decode(message, self._dialect)
         except self._parser.DecodeError as error:
-            # its text has lengths and no data; what it carries besides is dropped
+            # its text has lengths and no data; its other attributes are dropped
             raise UnfitMessage(
-                f"expected a message in the declared dialect, got an unfit {_part(error.field)} "
+                f"expected a message in the declared dialect, got an unfit {_field(error.field)} "
                 f"({error.msg})"
             ) from None
         return dict(elements)
 
 
-def _part(field: str) -> str:
-    parts = {"h": "header", "t": "type", "p": "primary bitmap", "1": "secondary bitmap"}
-    return parts.get(field, f"data element {field}")
+def _field(field: str) -> str:
+    names = {"h": "header", "t": "type", "p": "primary bitmap", "1": "secondary bitmap"}
+    return names.get(field, f"data element {field}")
 
 
 def _messages(source: IO[bytes], prefix: str) -> Iterator[bytes]:
-    """The messages of a file, one after the other."""
+    """The messages of a file in turn."""
     size = _PREFIX_BYTES[prefix]
     if not size:
         message = source.read(MAX_MESSAGE_BYTES + 1)
@@ -186,9 +178,7 @@ def _since(location: Location) -> date | None:
 
 
 def _moment(digits: str, since: date) -> datetime | None:
-    """A time from its digits; without a year it is the first that is not before a day, within a
-    year.
-    """
+    """A time from its digits; without a year, the first from a day on, within a year."""
     if len(digits) == _MONTH_TO_SECOND:
         years = [f"{year:04}" for year in (since.year, since.year + 1)]
     else:

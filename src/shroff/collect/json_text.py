@@ -1,4 +1,4 @@
-"""JSON texts of senders, where the standard leaves a choice or is too strict.
+"""JSON from clients, where the standard leaves a choice or is too strict.
 
 RFC 8259 lets a reader choose what a duplicate key means, whether to skip a byte order mark, and
 what it accepts beside JSON. Shroff refuses duplicate keys, skips one mark, and accepts `NaN` only
@@ -24,7 +24,7 @@ _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises for an unreadable text."""
 IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
-"""The form of a key that an error may name, because it is no misplaced value."""
+"""The form of a key that an error may name: a misplaced value rarely has it."""
 
 VALUES: Final = 65_536
 """The most values in one JSON text."""
@@ -38,15 +38,14 @@ _MOST: Final = (
     "text, got more."
 )
 
-# a text that is never closed ends where the document does, so that nothing is read twice
+# an unclosed text ends with the document, so that nothing is read twice
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|NaN|-?Infinity', re.DOTALL)
 
 
 def require_few_values(body: bytes) -> None:
-    """Refuse a JSON text of too many objects: a megabyte of `{}` is fifty megabytes of
-    dictionaries.
+    """Refuse a JSON text of too many objects: 1 MB of `{}` makes 50 MB of dictionaries.
 
-    What is counted are the characters that begin and end things, also where they are in a text.
+    It counts the characters that begin and end values, also within texts.
 
     >>> require_few_values(b"[" + b"{}," * 50_000 + b"{}]")
     Traceback (most recent call last):
@@ -119,8 +118,7 @@ def unreadable(error: Exception, body: bytes) -> str | None:
 
 
 def require_keys_once(body: bytes) -> None:
-    """Refuse duplicate keys in any object of a JSON text: one reader takes the first, another the
-    last.
+    """Refuse duplicate keys in a JSON text: some readers take the first, others the last.
 
     >>> require_keys_once(b'{"amount": 9000, "amo\\\\u0075nt": 1}')
     Traceback (most recent call last):
@@ -134,7 +132,7 @@ def require_keys_once(body: bytes) -> None:
     try:
         _scan(body.decode("utf-8-sig"))
     except (UnicodeDecodeError, RecursionError) as error:
-        # this decoder runs deeper in the stack than the one that accepted the text
+        # this decoder needs more stack than the one that accepted the text
         raise BadPayment(str(unreadable(error, body))) from None
 
 
@@ -150,7 +148,7 @@ def _null(token: re.Match[bytes]) -> bytes:
     return b"null" if token[0] == b"NaN" else token[0]
 
 
-# values are of no interest: a number is not made, however long it is
+# values are not needed: no number is parsed, however long it is
 _scan: Final = json.JSONDecoder(
     object_pairs_hook=_once, parse_float=len, parse_int=len, strict=False
 ).decode

@@ -143,9 +143,7 @@ def said_of(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
 
 
 def standing(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
-    """The changes of the label that stands, by row and arrival: row, since (µs), and whether it is
-    fraud.
-    """
+    """The label that stands, by row and change: row, since (µs), and whether it is fraud."""
     said = said_of(frame, schema)
     stands = said.filter(pl.col("rank") <= pl.col("rank").cum_min().over(_ROW))
     changed = pl.col("fraud").ne_missing(pl.col("fraud").shift().over(_ROW))

@@ -1,6 +1,4 @@
-"""Cleaning a Parquet file that may be larger than memory: slice by slice, into clean files in order
-of arrival.
-"""
+"""Cleaning a Parquet file larger than memory, in slices, into files in order of arrival."""
 
 from __future__ import annotations
 
@@ -21,15 +19,12 @@ from shroff.collect.sources import parquet_rows, scan
 from shroff.collect.time_column import TimeColumn, Twice, read_times, tell_apart
 
 _SAMPLE_STEP_ROWS = 1 << 10
-"""One arrival in so many is read to choose where sorted files begin, if the source is not in order.
-"""
+"""If the source is unsorted, one arrival in so many is read to choose where files begin."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CleanFiles(RowCounts):
-    """A clean table in several Parquet files, each with its number of payments, in order of
-    arrival.
-    """
+    """A clean table in several Parquet files, in order of arrival, with their row counts."""
 
     files: list[tuple[Path, int]]
 
@@ -50,7 +45,7 @@ def clean_large(
 ) -> CleanFiles:
     """`clean` for a Parquet file, `rows` of it at a time.
 
-    What is judged by column (times without a zone, card numbers in the open) is judged by slice.
+    What is judged by column (times without a zone, open card numbers) is judged by slice.
 
     Args:
         folder: where the clean files are written; the caller's to remove.
@@ -93,9 +88,7 @@ def clean_large(
 def _told_apart(
     table: pl.LazyFrame, many: int, rows: int, schema: Schema
 ) -> tuple[dict[str, pl.Series], dict[str, Twice]]:
-    """By column, which local times are of the second pass of an hour that comes twice, by the order
-    of all rows.
-    """
+    """By column, which local times are of a repeated hour's second pass, by the order of rows."""
     second: dict[str, pl.Series] = {}
     twice: dict[str, Twice] = {}
     given = table.collect_schema()
@@ -134,7 +127,7 @@ def _write(frame: pl.DataFrame, path: Path) -> Path:
 def _without_repeats(
     files: Sequence[tuple[Path, int]], hashes: Sequence[pl.Series], schema: Schema
 ) -> tuple[list[tuple[Path, int]], int]:
-    """The files without payments whose id came before in another one, and how many those were."""
+    """The files without payments whose id came in an earlier file, and how many those were."""
     everything = pl.concat(hashes).sort()
     twice = everything.filter(everything == everything.shift()).unique()
     if not len(twice):
@@ -164,9 +157,7 @@ def _without_repeats(
 def _in_order(
     files: list[tuple[Path, int]], schema: Schema, folder: Path, rows: int
 ) -> list[tuple[Path, int]]:
-    """The same rows in files that follow each other in order of arrival, ties in the order they
-    have.
-    """
+    """The same rows in files in order of arrival; ties keep their order."""
     arrival = schema.arrived_at or schema.time
     arrivals = [pl.read_parquet(path, columns=[arrival])[arrival] for path, _ in files]
     ends = [(one[0], one[-1]) for one in arrivals if len(one)]

@@ -1,4 +1,4 @@
-"""Payments out of messages: rows whose amounts are exact, or half a sentence on what is wrong."""
+"""Messages as rows with exact amounts, or with an error that completes a sentence."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Final
 import polars as pl
 
 from shroff.collect.money import EXPONENT, alphabetic
-from shroff.collect.remote import PART_ROWS, TablePart
+from shroff.collect.remote import CHUNK_ROWS, TableChunk
 from shroff.collect.schema import Schema
 from shroff.errors import BadFile, one_line
 from shroff.location import Location
 
-MAX_PART_CHARS: Final = 32_000_000
-"""The most text of a part: long texts make it end before it has all its rows."""
+MAX_CHUNK_CHARS: Final = 32_000_000
+"""The most characters of a chunk: long texts end it before it has all its rows."""
 
 _AMOUNT: Final = re.compile(r"\+?(?=\.?[0-9])([0-9]{0,18})(?:\.([0-9]{0,18}))?")
 _MONEY: Final = pl.Decimal(38, 4)
@@ -26,7 +26,7 @@ _MONEY: Final = pl.Decimal(38, 4)
 
 
 class UnfitMessage(ValueError):
-    """Half a sentence on a message that is no payment; its reader says where it is."""
+    """What is wrong with a message; `placed` completes the sentence with its place."""
 
 
 class MessageRows:
@@ -37,7 +37,7 @@ class MessageRows:
     Args:
         names: the columns to keep; None for all.
         mapped: the columns that fields of the messages are mapped to.
-        named: how the messages call the field of a column.
+        named: the name of a column's field in messages.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class MessageRows:
 
     @property
     def full(self) -> bool:
-        """Whether they are enough for a part."""
-        return self._count >= PART_ROWS or self._chars >= MAX_PART_CHARS
+        """Whether they are enough for a chunk."""
+        return self._count >= CHUNK_ROWS or self._chars >= MAX_CHUNK_CHARS
 
     def add(self, values: Mapping[str, str | None], *, minor: bool) -> None:
-        """One more payment.
+        """Add a payment.
 
         Args:
             values: the text of each mapped column.
@@ -82,8 +82,8 @@ class MessageRows:
         self._amounts.append(amount)
         self._count += 1
 
-    def take(self) -> TablePart:
-        """What was added since the last time; a later read begins anew."""
+    def take(self) -> TableChunk:
+        """The rows added since the last call, without a bookmark: a later read begins anew."""
         amount = self._schema.amount
         columns = [
             pl.Series(name, self._amounts, dtype=_MONEY)
@@ -92,7 +92,7 @@ class MessageRows:
             for name, texts in self._texts.items()
         ]
         self._clear()
-        return TablePart(pl.DataFrame(columns), None)
+        return TableChunk(pl.DataFrame(columns), None)
 
     def _clear(self) -> None:
         self._texts: dict[str, list[str | None]] = {name: [] for name in self._names}
@@ -112,7 +112,7 @@ class MessageRows:
             raise UnfitMessage(f"expected an amount of at most 18 digits in {field}, got none")
         if minor:
             return Decimal(text).scaleb(-EXPONENT[code])
-        # zeros behind the last minor unit take nothing from the amount
+        # zeros after the last minor unit do not change the amount
         if len((found[2] or "").rstrip("0")) > EXPONENT[code]:
             raise UnfitMessage(
                 f"expected at most {EXPONENT[code]} decimals in {field}, as {code} has, got more"
@@ -120,8 +120,28 @@ class MessageRows:
         return Decimal(f"{found[1] or 0}.{(found[2] or '')[:4] or 0}")
 
 
+class MessageTable:
+    """The messages of a file, or of the files of a folder, as a table.
+
+    Args:
+        mapped: the columns that fields of the messages are mapped to.
+    """
+
+    def __init__(self, location: Location, mapped: Iterable[str], schema: Schema) -> None:
+        self._location = location
+        self._mapped = tuple(mapped)
+        self._schema = schema
+
+    def columns(self) -> list[str]:
+        """The mapped columns, and those that are known later."""
+        return columns_of(self._mapped, self._schema)
+
+    def count(self) -> None:
+        """Unknown until all messages are read."""
+
+
 def columns_of(mapped: Iterable[str], schema: Schema) -> list[str]:
-    """The columns of a table of messages: those that are mapped, and those that are known later."""
+    """The columns of a table of messages: the mapped ones, and those known later."""
     return list(dict.fromkeys([*mapped, *sorted(schema.later)]))
 
 
@@ -147,7 +167,7 @@ def message_files(location: Location, suffix: str = "") -> list[Path]:
 
 @contextmanager
 def placed(file: Path, place: Callable[[], str]) -> Iterator[None]:
-    """Say of what cannot be read in which file and message it is."""
+    """Complete an error with the file and the message."""
     try:
         yield
     except UnfitMessage as error:

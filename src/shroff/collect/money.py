@@ -1,4 +1,4 @@
-"""Money by ISO 4217: which currencies there are and how many decimals each has.
+"""Money by ISO 4217: the currencies, and the decimals of each.
 
 Inside, an amount is an integer of the currency's minor units (cents, øre, fils), and a sum is an
 integer of ten-thousandths (ISO 4217's largest exponent is 4), so that sums over mixed currencies
@@ -82,8 +82,7 @@ _ABSOLUTE: Final = 1e-9
 
 
 def most(currency: str) -> int:
-    """The largest accepted amount in minor units of a currency: 15 digits, and 100,000,000,000,000
-    major units.
+    """The largest amount in minor units of a currency: 15 digits, and 10¹⁴ major units.
 
     >>> most("EUR"), most("JPY")
     (999999999999999, 100000000000000)
@@ -116,18 +115,14 @@ def minor(amount: str, currency: str | None, default: str) -> pl.Expr:
 
 
 def exponent(currency: str | None, default: str) -> pl.Expr:
-    """Decimals of each row's currency (Int64, null where the code is unknown), or of the default
-    currency.
-    """
+    """Decimals of each row's currency (Int64, null if unknown), or of the default currency."""
     if currency is None:
         return pl.lit(EXPONENT[default], dtype=pl.Int64)
     return pl.col(currency).replace_strict(EXPONENT, default=None, return_dtype=pl.Int64)
 
 
 def major(minor: str, currency: str | None, default: str) -> pl.Expr:
-    """Amounts in major units: the double nearest to the decimal number (one correctly rounded
-    division).
-    """
+    """Amounts in major units: the nearest doubles, by one correctly rounded division."""
     amount = pl.col(minor).cast(pl.Float64)
     # Polars divides a column by one number as `x * (1 / number)`, which rounds twice: make it a
     # full column

@@ -1,5 +1,4 @@
-"""Numbers written as text: `1234.56`, and the ways a schema may declare, for one text and for a
-column.
+"""Numbers as text: `1234.56`, and the styles a schema may declare, by text and by column.
 
 A comma may divide thousands or decimals, so `1,234` is two numbers: how a log writes them is
 declared, never guessed.
@@ -83,7 +82,7 @@ def numbers_of(texts: pl.Series, style: NumberFormat = PLAIN) -> pl.Series:
 
 
 def styles_of(text: str) -> list[NumberFormat]:
-    """The styles in which a text that is no number as it is would be one.
+    """The styles in which a text would be a number that is none in the plain style.
 
     >>> styles_of("1,234.56"), styles_of("1,5"), styles_of("1,234"), styles_of("twelve")
     (['1,234.56'], ['1.234,56', '1 234,56'], ['1,234.56', '1.234,56', '1 234,56'], [])

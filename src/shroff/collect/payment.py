@@ -40,10 +40,9 @@ class Payment(msgspec.Struct, omit_defaults=True):
 
 
 def counted_in(payment: Payment, schema: Schema) -> str | None:
-    """The currency in which a payment's amount enters sums: the base of its exchange rates, or else
-    its own.
+    """The currency in which a payment's amount is summed: that of its rates, or its own.
 
-    None where that is no currency of ISO 4217.
+    None if that is no currency of ISO 4217.
     """
     if payment.rates:
         return payment.rates.partition(" ")[0]

@@ -18,8 +18,7 @@ _OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
 def tokenizer(key: bytes) -> Callable[[str], str]:
-    """The function that gives a personal value's token: the 64 hexadecimal digits of its
-    HMAC-SHA256.
+    """The function that makes a personal value's token: its HMAC-SHA256 in 64 hex digits.
 
     The padded key is hashed once, not for every value.
 
@@ -39,9 +38,7 @@ def tokenizer(key: bytes) -> Callable[[str], str]:
 
 
 def tokens(column: pl.Series, key: bytes) -> pl.Series:
-    """A whole column of personal values (String, nullable) as tokens; each distinct value is hashed
-    once.
-    """
+    """A column of personal values (String, nullable) as tokens; hashes each distinct value once."""
     distinct = column.drop_nulls().unique()
     hashed = pl.Series(column.name, map(tokenizer(key), distinct), dtype=pl.String)
     return hashed.gather(column.cast(pl.Enum(distinct)).to_physical()) if len(distinct) else column

@@ -1,6 +1,4 @@
-"""PostgreSQL over ADBC (Arrow Database Connectivity): rows arrive as Arrow batches, by `COPY` in
-binary.
-"""
+"""PostgreSQL over ADBC (Arrow Database Connectivity): Arrow batches by binary `COPY`."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ _PLAIN: Final = frozenset(
     "bool int2 int4 int8 float4 float8 numeric text varchar bpchar date timestamp "
     "timestamptz".split()
 )
-"""Types that are read as they are; of any other (`uuid`, an enumeration, `inet` …) its text is."""
+"""Types that are read as they are; any other (`uuid`, an enumeration, `inet` …) is read as text."""
 _COLUMNS: Final = (
     "SELECT a.attname::text AS name, coalesce(b.typname, t.typname)::text AS type FROM "
     "pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type b ON t.typtype = 'd' "
@@ -31,7 +29,7 @@ _COLUMNS: Final = (
     "a.attisdropped ORDER BY a.attnum"
 )
 _BROKEN: Final = ("08", "53", "57", "58")
-"""Classes of SQLSTATE by which a server says that it goes, is full or has lost the connection."""
+"""SQLSTATE classes of a server that shuts down, is full or has lost the connection."""
 _SAID: Final = {
     "28": "a user or password that it refuses",
     "3D": "no database of this name",
@@ -41,9 +39,7 @@ _ONLY_OURS: Final = ("table", "key")
 
 
 class PostgreSql:
-    """The database of a location; where the URL has no password, libpq reads it from `PGPASSWORD`
-    or `~/.pgpass`.
-    """
+    """The database of a location; libpq finds passwords in `PGPASSWORD` and `~/.pgpass`, too."""
 
     dialect = "postgres"
 
@@ -60,9 +56,7 @@ class PostgreSql:
         return exp.table_(last, db=schema[0] if schema else None, quoted=True)
 
     def columns(self, table: exp.Table) -> dict[str, str]:
-        """The columns of a table and the names of their types; of a domain, of what it is made
-        of.
-        """
+        """The columns of a table with their type names; of a domain, that of its base type."""
         named = exp.Literal.string(table.sql(self.dialect)).sql(self.dialect)
         return dict(pl.concat(self.batches(_COLUMNS.format(named))).rows())
 
@@ -80,15 +74,13 @@ class PostgreSql:
         return column
 
     def batches(self, query: str) -> Iterator[pl.DataFrame]:
-        """The answer to a query as it comes; one batch also where there are no rows."""
+        """The result of a query, batch by batch; at least one batch."""
         for batch, kinds in self._answer(query):
             numeric = [batch[name] for name, kind in kinds.items() if kind == _NUMERIC]
             yield batch.with_columns(map(self._decimals, numeric))
 
     def _answer(self, query: str) -> Iterator[tuple[pl.DataFrame, dict[str, str | None]]]:
-        """The batches of an answer as they arrive, and the types that PostgreSQL has for the
-        columns.
-        """
+        """The batches of a result as they arrive, and PostgreSQL's types of the columns."""
         arrow = import_module("arro3.core")
         with self._answering(), self._connected() as cursor:
             cursor.execute(query)
@@ -105,9 +97,7 @@ class PostgreSql:
                 yield pl.DataFrame(schema=dict.fromkeys(kinds, pl.Null())), {}
 
     def _decimals(self, texts: pl.Series) -> pl.Series:
-        """What is `numeric` arrives as an extension of text: here it is a number, to the last
-        digit.
-        """
+        """`numeric` columns, which arrive as text, as exact decimals."""
         texts = texts.ext.storage()
         numbers = texts.set((texts == "nan").fill_null(value=False), None)
         digits = numbers.str.extract(r"\.([0-9]+)$").str.len_chars().max()
@@ -147,14 +137,14 @@ class PostgreSql:
             raise self._told(error) from None
 
     def _told(self, error: Exception) -> ShroffError:
-        """The error of a driver in one sentence, without the values that its message may repeat."""
+        """The error of a driver in one sentence, without values that its message may contain."""
         state = str(getattr(error, "sqlstate", None) or "")
         said = _SAID.get(state) or _SAID.get(state[:2])
         if said is None and state and not state.startswith(_BROKEN):
             said = f"SQLSTATE {state}"
         if said is not None:
             return BadFile(f"{self._location}: expected a table that can be read, got {said}.")
-        # libpq names the server and the user there, and no password
+        # libpq names server and user there, but no password
         reason = re.search(r"connection to server[^\n]*", str(error))
         said = (
             one_line(reason[0].rstrip("."))

@@ -25,12 +25,11 @@ from shroff.errors import BadFile, ConfigurationError, did_you_mean
 
 _COLUMNS: Final = ("currency", "rate", "since")
 _MAX_DIGITS: Final = 18
-"""The most digits, and the most decimals, of a rate: an amount times a rate fits into 128 bits."""
+"""The most digits and decimals of a rate: so an amount times a rate fits into 128 bits."""
 
 
 class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The worth of one unit of a currency in the base currency from `since` and, if given, before
-    `until`.
+    """The worth of a currency's unit in the base currency, from `since` until before `until`.
 
     The rate is a decimal number written as text, of at most 18 digits. The moments are ISO 8601: a
     date means midnight UTC. Without `until` a rate is valid until the currency's next one.
@@ -128,7 +127,7 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def rows(self) -> int:
-        """How many rates it has."""
+        """The number of rates."""
         return len(self.rates)
 
     @property

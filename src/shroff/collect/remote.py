@@ -1,6 +1,4 @@
-"""The contract of tables that are no files: read in parts, each of which says where the next read
-may begin.
-"""
+"""The protocol of tables that are no files, read in chunks that end with a bookmark."""
 
 from __future__ import annotations
 
@@ -10,23 +8,23 @@ from typing import Any, Final, Protocol
 
 import polars as pl
 
-PART_ROWS: Final = 50_000
-"""The least number of rows of a part, except for the last; about 10 MB of payments."""
+CHUNK_ROWS: Final = 50_000
+"""The fewest rows of a chunk, except for the last; about 10 MB of payments."""
 
 Bookmark = Any
-"""A JSON value that says where a part ends, for the source that made it."""
+"""A JSON value with which its source finds the end of a chunk again."""
 
 Count = Callable[[int, int | None], None]
-"""Called with the rows read so far, and with the number of all rows where it is known."""
+"""Called with the rows read so far, and the number of all rows if it is known."""
 
 
 def uncounted(done: int, total: int | None) -> None:
-    """A count that nobody watches."""
+    """A count that is not shown."""
 
 
 @dataclass(frozen=True)
-class TablePart:
-    """Rows of a table, and where a later read goes on after them; None: it cannot go on here."""
+class TableChunk:
+    """Rows of a table, and the bookmark after them; None if no read can resume there."""
 
     rows: pl.DataFrame
     bookmark: Bookmark | None
@@ -36,7 +34,7 @@ class Remote(Protocol):
     """A table in a database or a service."""
 
     def columns(self) -> Sequence[str] | None:
-        """The table's columns; None where rows may have any.
+        """The table's columns; None if rows may have any.
 
         Raises:
             BadFile: there is no such table.
@@ -45,12 +43,12 @@ class Remote(Protocol):
         ...
 
     def count(self) -> int | None:
-        """The number of rows, where it is known at once."""
+        """The number of rows, if it is known at once."""
         ...
 
-    def parts(
+    def chunks(
         self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None
-    ) -> Iterator[TablePart]:
+    ) -> Iterator[TableChunk]:
         """The rows in order, from a bookmark on.
 
         Args:

@@ -25,7 +25,7 @@ from shroff.location import Location
 from shroff.plain import require_replaceable
 from shroff.private import private_folder
 
-SECOND: Final = " (2)"
+SECOND_SUFFIX: Final = " (2)"
 """The suffix of a column of the second table whose name the first one has too."""
 
 # a damaged file can make the reader panic, which is no ordinary error
@@ -59,8 +59,8 @@ def read(
         raise ConfigurationError(f"read(dialect=…): expected one of {', '.join(DIALECTS)}.")
     location = Location.of(path)
     if location.scheme is not None:
-        parts = remote_table(location, schema).parts(None, key=None, after=None)
-        return aligned([part.rows.lazy() for part in parts]).collect()
+        chunks = remote_table(location, schema).chunks(None, key=None, after=None)
+        return aligned([chunk.rows.lazy() for chunk in chunks]).collect()
     file = Path(path)
     name = file.name.lower()
     wanted = "expected a .csv, .csv.gz, .parquet or .xml file"
@@ -148,8 +148,7 @@ def read_joined(
     max_bad: float = 0.01,
     dialect: Dialect | None = None,
 ) -> pl.DataFrame:
-    """Payment facts joined with their pre-computed statistics on the payment id, in the order of
-    the facts.
+    """Payment facts joined with precomputed statistics by payment id, in the order of facts.
 
     Columns that both tables have, the id too, get ` (2)` behind the second table's name. `inner`
     leaves out payments without statistics, as long as they are at most `max_bad` of all; `left`
@@ -171,15 +170,16 @@ def read_joined(
         )
     try:
         joined = left.join(
-            right, on=on, how="left", suffix=SECOND, coalesce=False, maintain_order="left"
+            right, on=on, how="left", suffix=SECOND_SUFFIX, coalesce=False, maintain_order="left"
         )
     except pl.exceptions.DuplicateError:
         raise BadFile(
-            f"{facts}: expected no column whose name ends in `{SECOND}`: those are the statistics'."
+            f"{facts}: expected no column whose name ends in `{SECOND_SUFFIX}`: those are the "
+            "statistics'."
         ) from None
     if how == "left":
         return joined
-    alone = joined[on + SECOND].is_null()
+    alone = joined[on + SECOND_SUFFIX].is_null()
     if (count := int(alone.sum())) > max_bad * len(left):
         raise BadFile(
             f"{statistics}: expected statistics for each payment of {facts}, found none for "
@@ -202,15 +202,15 @@ def _keyed(path: str | os.PathLike[str], on: str, dialect: Dialect | None) -> pl
 def written_whole(path: str | Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     """A file to write, which gets its name only once it is whole and synced to disk.
 
-    A reader sees the old file or the new one, never a part; folders are made as needed. A `private`
-    one is for its owner only, and so are the folders that are made for it.
+    A reader sees the old file or the new one, never half of one; folders are made as needed. A
+    `private` file is for its owner only, as are folders made for it.
 
     Raises:
         BadFile: the file cannot be written, or its name is that of a device, a pipe, a folder or a
             symbolic link.
     """
     target = Path(path)
-    part = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
     try:
         require_replaceable(target)
         if private:
@@ -219,13 +219,13 @@ def written_whole(path: str | Path, *, private: bool = False) -> Iterator[IO[byt
             target.parent.mkdir(parents=True, exist_ok=True)
         mode = 0o600 if private else 0o666
         try:
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:  # noqa: PTH123  # its mode
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:  # noqa: PTH123  # its mode
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            part.replace(target)
+            draft.replace(target)
         finally:
-            part.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
     except OSError as error:
         raise BadFile(f"{target}: cannot be written: {error.strerror}.") from None
 

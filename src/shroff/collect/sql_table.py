@@ -1,6 +1,4 @@
-"""A table or view of a SQL database: one query in order of a key, behind a value of which a later
-read goes on.
-"""
+"""A table or view of a SQL database: one query in order of a key, by which reads resume."""
 
 from __future__ import annotations
 
@@ -11,23 +9,23 @@ import polars as pl
 from sqlglot import exp
 
 from shroff.collect.align import aligned
-from shroff.collect.remote import PART_ROWS, Bookmark, TablePart
+from shroff.collect.remote import CHUNK_ROWS, Bookmark, TableChunk
 from shroff.errors import BadFile, ConfigurationError
 from shroff.location import FORMS, Location
 
 
 class Database(Protocol):
-    """What differs between databases."""
+    """What differs between kinds of databases."""
 
     dialect: str
-    """Its name in sqlglot."""
+    """The dialect's name in sqlglot."""
 
     def table(self, name: str) -> exp.Table:
         """The table that a location's `table` names."""
         ...
 
     def columns(self, table: exp.Table) -> dict[str, str]:
-        """The columns of a table and their types; none where there is no such table."""
+        """The columns of a table and their types; none if there is no such table."""
         ...
 
     def selected(self, name: str, kind: str) -> exp.Expression:
@@ -35,11 +33,11 @@ class Database(Protocol):
         ...
 
     def ordered(self, column: exp.Expression) -> exp.Expression:
-        """A column as it is compared: of two different values one is greater."""
+        """A column for comparisons, in which different values never tie."""
         ...
 
     def batches(self, query: str) -> Iterator[pl.DataFrame]:
-        """The answer to a query as it comes.
+        """The result of a query, batch by batch.
 
         Raises:
             BadFile: it cannot be read.
@@ -72,23 +70,21 @@ class SqlTable:
         [found] = self._database.batches(f"SELECT count(*) AS many FROM {self._sql(self._table)}")
         return int(found["many"].item())
 
-    def parts(
+    def chunks(
         self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None
-    ) -> Iterator[TablePart]:
-        """The rows in order of the location's `key`, else of the one given; no part ends between
-        rows of one key.
-        """
+    ) -> Iterator[TableChunk]:
+        """The rows in order of the location's `key`, else of `key`; a chunk has whole keys."""
         known, key = self._known(), self._key or key
         chosen = [name for name in known if names is None or name in names or name == key]
         held = pl.DataFrame(schema=dict.fromkeys(chosen, pl.Null()))
         for batch in self._database.batches(self._query(chosen, key, after)):
             held = aligned([held.lazy(), batch.lazy()]).collect() if len(held) else batch
-            if len(held) >= PART_ROWS:
+            if len(held) >= CHUNK_ROWS:
                 rows, bookmark = _cut(held, key)
                 if rows:
-                    yield TablePart(held[:rows], bookmark)
+                    yield TableChunk(held[:rows], bookmark)
                     held = held[rows:]
-        yield TablePart(held, None)
+        yield TableChunk(held, None)
 
     def _known(self) -> dict[str, str]:
         if not self._columns:
@@ -125,11 +121,9 @@ class SqlTable:
 
 
 def _cut(rows: pl.DataFrame, key: str | None) -> tuple[int, Bookmark | None]:
-    """How many rows make a part, and the key that they end with; no rows where all have the same
-    key.
-    """
+    """How many rows make a chunk, and their last key; no rows if all have the same key."""
     if key is None or rows[key].null_count():
-        # rows without a key come last, and no read can begin among them
+        # rows without a key come last, and no read can resume among them
         return len(rows), None
     keys = rows[key]
     others = (keys != keys[-1]).arg_true()

@@ -1,6 +1,4 @@
-"""A SQLite file, read by Python's own library: a column may hold several types, which ADBC's driver
-refuses.
-"""
+"""A SQLite file, read by `sqlite3`: a column may hold several types, which ADBC refuses."""
 
 from __future__ import annotations
 
@@ -14,13 +12,13 @@ import polars as pl
 from sqlglot import exp
 
 from shroff.collect.align import typed
-from shroff.collect.remote import PART_ROWS
+from shroff.collect.remote import CHUNK_ROWS
 from shroff.errors import BadFile
 from shroff.location import Location
 
 
 class SqliteFile:
-    """The database of a location, which is only read."""
+    """The database of a location, opened read-only."""
 
     dialect = "sqlite"
 
@@ -45,18 +43,18 @@ class SqliteFile:
         return exp.column(name, quoted=True)
 
     def ordered(self, column: exp.Expression) -> exp.Expression:
-        """The column byte for byte: `NOCASE` takes different values for one."""
+        """The column compared bytewise: `NOCASE` would merge different values."""
         return exp.Collate(this=column.copy(), expression=exp.var("BINARY"))
 
     def batches(self, query: str) -> Iterator[pl.DataFrame]:
-        """The answer to a query as it comes; one batch also where there are no rows."""
+        """The result of a query, batch by batch; at least one batch."""
         try:
             with closing(
                 sqlite3.connect(f"file:{quote(str(self._file))}?mode=ro", uri=True)
             ) as connection:
                 cursor = connection.execute(query)
                 names = [one[0] for one in cursor.description]
-                rows = cursor.fetchmany(PART_ROWS)
+                rows = cursor.fetchmany(CHUNK_ROWS)
                 if not rows:
                     yield pl.DataFrame(schema=dict.fromkeys(names, pl.Null()))
                 while rows:
@@ -64,7 +62,7 @@ class SqliteFile:
                     yield pl.DataFrame(
                         [typed(name, values) for name, values in zip(names, columns, strict=True)]
                     )
-                    rows = cursor.fetchmany(PART_ROWS)
+                    rows = cursor.fetchmany(CHUNK_ROWS)
         except sqlite3.Error as error:
             raise BadFile(
                 f"{self._location}: expected a SQLite database that can be read, got "

@@ -18,14 +18,14 @@ from shroff.collect.times import (
     DAY,
     EPOCH,
     FIRST_COUNTED,
-    LAST,
     LAST_OF_DAY,
+    LAST_US,
     LEAP,
     MINUTE,
     NUMBER,
     OFFSET,
     PER_SECOND,
-    SECOND,
+    SECOND_US,
     UTC_NAMES,
 )
 
@@ -37,15 +37,13 @@ _GROUPS: Final = (
 _ISO_UTC: Final = rf"^{DAY}T{MINUTE}:[0-5][0-9](?:\.[0-9]+)?Z$"
 _LOCAL: Final = "%Y-%m-%dT%H:%M:%S"
 _UTC: Final = pl.Datetime("us", "UTC")
-_NEAR: Final = 24 * 3600 * SECOND
+_CLOCK_CHANGE_US: Final = 24 * 3600 * SECOND_US
 """Microseconds within which two ambiguous times belong to one change of the clocks."""
 
 
 @dataclass(frozen=True)
 class Twice:
-    """Ambiguous times of a column: `told_apart` by the order of rows, or `assumed` to be the
-    earlier ones.
-    """
+    """Ambiguous times of a column: resolved by row order (`told_apart`), or `assumed` earlier."""
 
     told_apart: int = 0
     assumed: int = 0
@@ -57,13 +55,13 @@ class Twice:
         """The notice about them, one sentence."""
         told, assumed = f"{self.told_apart:,}", f"{self.assumed:,}"
         hour = f"`{column}`: times of the hour that comes twice in {zone}: "
-        parts = [f"{told} told apart by the order of rows"] if self.told_apart else []
-        parts += (
+        notices = [f"{told} told apart by the order of rows"] if self.told_apart else []
+        notices += (
             [f"{assumed} read as the earlier; write times with their offset"]
             if self.assumed
             else []
         )
-        return hour + "; ".join(parts) + "."
+        return hour + "; ".join(notices) + "."
 
 
 @dataclass(frozen=True)
@@ -80,10 +78,9 @@ class TimeColumn:
 
 
 def read_times(column: pl.Series, zone: str | None, epoch: Epoch | None = None) -> TimeColumn:
-    """A column of text, numbers, or Datetime of any unit and zone; null where `parse_time` and
-    `parse_epoch` raise.
+    """A column of texts, numbers or Datetimes as times; null where `parse_time` would raise.
 
-    Numbers, also as text, are read where their unit is declared.
+    Numbers, also as text, are read as `parse_epoch` does, if their unit is declared.
     """
     if isinstance(column.dtype, pl.Datetime):
         moments = column.cast(pl.Datetime("us", column.dtype.time_zone))
@@ -96,23 +93,22 @@ def read_times(column: pl.Series, zone: str | None, epoch: Epoch | None = None) 
         times = _parse_texts(column.str.strip_chars(BLANK), zone, epoch)
     else:
         times = TimeColumn(_counted(column, epoch))
-    out = ~times.values.is_between(EPOCH, _moment(LAST))
+    out = ~times.values.is_between(EPOCH, _moment(LAST_US))
     return TimeColumn(times.values.set(out, None), times.later) if out.any() else times
 
 
 def parse_times(column: pl.Series, zone: str | None, epoch: Epoch | None = None) -> pl.Series:
-    """`read_times` with ambiguous times told apart where the rows allow it."""
+    """`read_times` with ambiguous times resolved where the order of rows allows it."""
     times = read_times(column, zone, epoch)
     second, _ = tell_apart(times)
     return times.choose(second)
 
 
 def tell_apart(times: TimeColumn) -> tuple[pl.Series, Twice]:
-    """Which local times of an hour that comes twice are of the second pass, and how many were told
-    apart or not.
+    """Which times of a repeated hour are of its second pass, and how many could be resolved.
 
-    Where all times are in order, or all in reverse, the second pass begins with the first that
-    falls back. Otherwise, and where none falls back, all are of the first pass.
+    If all times are in order, or all in reverse, the second pass begins with the first that falls
+    back. Otherwise, and if none falls back, all are of the first pass.
     """
     nowhere = pl.Series([False]).new_from_index(0, len(times.values))
     if times.later is None:
@@ -127,7 +123,8 @@ def tell_apart(times: TimeColumn) -> tuple[pl.Series, Twice]:
     back = twice & (early < early.cum_max().shift(1).forward_fill()).fill_null(value=False)
     change = early.set(~back, None)
     since, until = (
-        (early - filled).abs() < _NEAR for filled in (change.forward_fill(), change.backward_fill())
+        (early - filled).abs() < _CLOCK_CHANGE_US
+        for filled in (change.forward_fill(), change.backward_fill())
     )
     second = twice & since.fill_null(value=False)
     if not late.zip_with(second, early).drop_nulls().is_sorted():
@@ -146,20 +143,20 @@ def _parse_texts(column: pl.Series, zone: str | None, epoch: Epoch | None) -> Ti
             .cast(pl.Int64)
             .cast(_UTC)
         )
-    parts = column.str.extract_groups(_GROUPS).struct.unnest()
-    second = parts["second"].fill_null("00")
+    groups = column.str.extract_groups(_GROUPS).struct.unnest()
+    second = groups["second"].fill_null("00")
     leap = second == LEAP
     if leap.any():
         before = column.str.replace(f":{LEAP}", ":59", literal=True)
         times = _parse_texts(before.zip_with(leap, column), zone, epoch)
         later = None if times.later is None else _after_leap(times.later, leap)
         return TimeColumn(_after_leap(times.values, leap), later)
-    local = (parts["day"] + "T" + parts["minute"] + ":" + second).str.to_datetime(
+    local = (groups["day"] + "T" + groups["minute"] + ":" + second).str.to_datetime(
         _LOCAL, time_unit="us", strict=False, cache=False
     )
-    local = local + _fraction(parts["fraction"].fill_null(""))
-    moments = (local - _offset(parts["offset"])).dt.replace_time_zone("UTC")
-    times, naive = TimeColumn(moments), parts["offset"].is_null()
+    local = local + _fraction(groups["fraction"].fill_null(""))
+    moments = (local - _offset(groups["offset"])).dt.replace_time_zone("UTC")
+    times, naive = TimeColumn(moments), groups["offset"].is_null()
     if naive.any():
         here = _localise(local.set(~naive, None), zone)
         later = None if here.later is None else moments.zip_with(~naive, here.later)
@@ -176,8 +173,8 @@ def _parse_texts(column: pl.Series, zone: str | None, epoch: Epoch | None) -> Ti
 def _after_leap(times: pl.Series, leap: pl.Series) -> pl.Series:
     """Times, a second later for a leap second; null where no leap second can be."""
     moments = times.to_physical()
-    last = moments // SECOND % (LAST_OF_DAY + 1) == LAST_OF_DAY
-    return (moments + leap.cast(pl.Int64) * SECOND).set(leap & ~last, None).cast(_UTC)
+    last = moments // SECOND_US % (LAST_OF_DAY + 1) == LAST_OF_DAY
+    return (moments + leap.cast(pl.Int64) * SECOND_US).set(leap & ~last, None).cast(_UTC)
 
 
 def _counted(column: pl.Series, unit: Epoch | None) -> pl.Series:
@@ -188,24 +185,26 @@ def _counted(column: pl.Series, unit: Epoch | None) -> pl.Series:
         whole, rest = column.cast(pl.Int64, strict=False), None
     else:
         texts = _plain(column) if column.dtype == pl.String else _digits(column)
-        parts = texts.str.extract_groups(f"^{NUMBER}$").struct.unnest()
-        whole, rest = parts["1"].cast(pl.Int64, strict=False), parts["2"].fill_null("")
+        groups = texts.str.extract_groups(f"^{NUMBER}$").struct.unnest()
+        whole, rest = groups["1"].cast(pl.Int64, strict=False), groups["2"].fill_null("")
     per = PER_SECOND[unit]
-    # out of these bounds the product would leave 64 bits
+    # outside of these bounds the product would overflow 64 bits
     whole = whole.set(
-        ~whole.is_between(FIRST_COUNTED * per, (LAST // SECOND + 1) * per).fill_null(value=False),
+        ~whole.is_between(FIRST_COUNTED * per, (LAST_US // SECOND_US + 1) * per).fill_null(
+            value=False
+        ),
         None,
     )
-    if per > SECOND:
-        return (whole // (per // SECOND)).cast(_UTC)
-    micros = whole * (SECOND // per)
+    if per > SECOND_US:
+        return (whole // (per // SECOND_US)).cast(_UTC)
+    micros = whole * (SECOND_US // per)
     if rest is not None:
         micros = micros + _fraction(rest).cast(pl.Int64) // per
     return micros.cast(_UTC)
 
 
 def _plain(texts: pl.Series) -> pl.Series:
-    """Texts of numbers, large ones without exponents, as some program writes them."""
+    """Numbers as text, large ones without exponents."""
     if not texts.str.contains("e+", literal=True).any():
         return texts
     return pl.Series(
@@ -235,7 +234,7 @@ def _offset(texts: pl.Series) -> pl.Series:
     minutes = texts.replace_strict(distinct, shifts, default=None, return_dtype=pl.Int64).fill_null(
         0
     )
-    return (minutes * 60 * SECOND).cast(pl.Duration("us"))
+    return (minutes * 60 * SECOND_US).cast(pl.Duration("us"))
 
 
 def _shift(offset: str) -> int:
@@ -261,6 +260,6 @@ def _localise(moments: pl.Series, zone: str | None) -> TimeColumn:
 
 
 def _moment(micros: int) -> datetime:
-    return datetime.fromtimestamp(micros // SECOND, EPOCH.tzinfo).replace(
-        microsecond=micros % SECOND
+    return datetime.fromtimestamp(micros // SECOND_US, EPOCH.tzinfo).replace(
+        microsecond=micros % SECOND_US
     )

@@ -12,10 +12,10 @@ from shroff.collect.schema import EPOCHS, Epoch
 from shroff.collect.times import (
     DAY,
     FIRST_COUNTED,
-    LAST,
+    LAST_US,
     OUT_OF_RANGE,
     PER_SECOND,
-    SECOND,
+    SECOND_US,
     locate,
     parse_time,
 )
@@ -116,7 +116,7 @@ def _kind_of_number(number: float, epoch: Epoch | None) -> str:
 
 
 def _counts(number: float, unit: Epoch) -> bool:
-    return FIRST_COUNTED <= number / PER_SECOND[unit] <= LAST / SECOND
+    return FIRST_COUNTED <= number / PER_SECOND[unit] <= LAST_US / SECOND_US
 
 
 def _kind_of_text(text: str, zone: ZoneInfo | None) -> str:

@@ -1,5 +1,4 @@
-"""Times: ISO 8601 and what warehouses make of it in, UTC microseconds inside; what is finer is cut
-off, not rounded.
+"""Times: ISO 8601, as data warehouses write it, to UTC microseconds; finer digits are cut off.
 
 Read are `2015-04-15T23:44:28.6508575+03:00`, a blank or `t` for the `T`, a comma for the point,
 seconds left out, and, with or without a blank before it, the offset as `Z`, `z`, `UTC`, `GMT`,
@@ -22,8 +21,8 @@ from shroff.collect.schema import Epoch
 
 PER_SECOND: Final[dict[Epoch, int]] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-SECOND: Final = 1_000_000
-LAST: Final = (datetime(2100, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1) - 1
+SECOND_US: Final = 1_000_000
+LAST_US: Final = (datetime(2100, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1) - 1
 FIRST_COUNTED: Final = 365 * 86_400
 """Seconds since 1970 below which a number is taken for one of a coarser unit than declared."""
 
@@ -80,16 +79,14 @@ def parse_time(text: str, zone: ZoneInfo | None, *, twice: Callable[[], None] | 
     if leap and since.seconds != LAST_OF_DAY:
         raise ValueError(NO_LEAP)
     # integer arithmetic: timestamp() would go through a double
-    micros = (since.days * 86_400 + since.seconds + leap) * SECOND + since.microseconds
-    if not 0 <= micros <= LAST:
+    micros = (since.days * 86_400 + since.seconds + leap) * SECOND_US + since.microseconds
+    if not 0 <= micros <= LAST_US:
         raise ValueError(OUT_OF_RANGE)
     return micros
 
 
 def _iso(text: str) -> tuple[str, int]:
-    """A time as warehouses write it as Python's parser takes it, and how many seconds after that it
-    is.
-    """
+    """A time for Python's parser, and the seconds to add for a leap second."""
     match = _WAREHOUSE.fullmatch(text)
     if match is None:
         raise ValueError("not an ISO 8601 date and time")
@@ -142,7 +139,7 @@ def parse_epoch(value: str | int | float, unit: Epoch) -> int:
     # the number in millionths of its unit, cut off
     units = int(match[1] + (match[2] or "")[:6].ljust(6, "0"))
     micros = units // PER_SECOND[unit]
-    if not FIRST_COUNTED * SECOND <= micros <= LAST:
+    if not FIRST_COUNTED * SECOND_US <= micros <= LAST_US:
         raise ValueError(f"a number that is no time from 1971 to 2099 in {unit}")
     return micros
 
@@ -153,7 +150,7 @@ def format_time(micros: int) -> str:
     >>> format_time(1429130668650857)
     '2015-04-15T20:44:28.650857Z'
     """
-    second, rest = divmod(micros, SECOND)
+    second, rest = divmod(micros, SECOND_US)
     return f"{_format_second(second)}.{rest:06d}Z"
 
 

@@ -15,7 +15,7 @@ from shroff.embed.define import Vectors
 from shroff.embed.learned import TokenVectors
 from shroff.embed.learner import Read, learned_of
 from shroff.errors import ConfigurationError
-from shroff.features.engines.spark.engine import payments_before, summed
+from shroff.features.engines.spark.sums import payments_before, summed
 from shroff.features.engines.spark.worker import batches_of, table_of
 
 if TYPE_CHECKING:

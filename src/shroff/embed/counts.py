@@ -15,7 +15,7 @@ from shroff.errors import ConfigurationError
 from shroff.features.tokens import tokens
 from shroff.features.window import micros
 
-MOST_TOKENS: Final = 4_096
+MAX_TOKENS: Final = 4_096
 
 
 class Vocabulary(NamedTuple):
@@ -45,9 +45,9 @@ def vocabulary(vectors: Vectors, found: dict[tuple[str, str], int]) -> Vocabular
         ConfigurationError: there are too many to compare all pairs.
     """
     often = sorted(token for token, count in found.items() if count >= vectors.least)
-    if len(often) > MOST_TOKENS:
+    if len(often) > MAX_TOKENS:
         raise ConfigurationError(
-            f"vectors `{vectors.name}`: expected at most {MOST_TOKENS:,} tokens, got "
+            f"vectors `{vectors.name}`: expected at most {MAX_TOKENS:,} tokens, got "
             f"{len(often):,}; raise least=, or take a column of fewer values."
         )
     columns, texts = tuple(column for column, _ in often), tuple(text for _, text in often)

@@ -17,7 +17,7 @@ from shroff.features.vectors import TokenTable, component
 from shroff.features.window import micros
 
 Method = Literal["ppmi", "sgns"]
-_MOST_DIMENSIONS: Final = 64
+_MAX_DIMENSIONS: Final = 64
 _TOKENS: Final[tuple[Scale, ...]] = ("nominal", "currency", "key", "amount")
 
 
@@ -75,9 +75,9 @@ class Vectors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             )
         if not self.tokens or len(set(self.tokens)) < len(self.tokens):
             raise ConfigurationError("Vectors(tokens=…): expected one column or more, each once.")
-        if not (2 <= self.dimensions <= _MOST_DIMENSIONS and self.reach >= 1 and self.least >= 1):
+        if not (2 <= self.dimensions <= _MAX_DIMENSIONS and self.reach >= 1 and self.least >= 1):
             raise ConfigurationError(
-                f"Vectors `{self.name}`: expected 2 to {_MOST_DIMENSIONS} dimensions, a reach and "
+                f"Vectors `{self.name}`: expected 2 to {_MAX_DIMENSIONS} dimensions, a reach and "
                 "a least of 1 or more."
             )
         if self.method not in get_args(Method):

@@ -24,9 +24,9 @@ from shroff.arrays import Floats, Ints
 MAX_COMPONENT: Final = 32_767
 """The value of the largest component."""
 
-_ONE: Final = 2**32
-_STEPS: Final = 100
-_VANISHED: Final = 1e-9
+_UNITS_PER_NAT: Final = 2**32
+_ITERATIONS: Final = 100
+_MIN_REMAINING_SHARE: Final = 1e-9
 """A column with a smaller share left after orthogonalisation is only rounding error."""
 
 
@@ -40,9 +40,13 @@ def ppmi(counts: Ints, shift: float) -> Floats:
     logs = _logarithms(single)
     total = _logarithms(single.sum(keepdims=True))
     found = (
-        _logarithms(counts) + total - logs[:, None] - logs[None, :] - round(math.log(shift) * _ONE)
+        _logarithms(counts)
+        + total
+        - logs[:, None]
+        - logs[None, :]
+        - round(math.log(shift) * _UNITS_PER_NAT)
     )
-    return np.where(counts > 0, np.maximum(found, 0), 0) / float(_ONE)
+    return np.where(counts > 0, np.maximum(found, 0), 0) / float(_UNITS_PER_NAT)
 
 
 def factorise(matrix: Floats, dimensions: int) -> NDArray[np.int16]:
@@ -52,7 +56,7 @@ def factorise(matrix: Floats, dimensions: int) -> NDArray[np.int16]:
     component is positive. Components beyond the rank are zero.
     """
     columns = _orthonormal(_start(len(matrix), dimensions))
-    for _ in range(_STEPS):
+    for _ in range(_ITERATIONS):
         columns = _orthonormal(_product(matrix, columns))
     image = _product(matrix, columns)
     singular = [math.sqrt(math.fsum((column * column).tolist())) for column in image.T]
@@ -73,7 +77,8 @@ def whole(vectors: NDArray[np.floating]) -> NDArray[np.int16]:
 def _logarithms(counts: Ints) -> Ints:
     values, places = np.unique(counts, return_inverse=True)
     table = np.array(
-        [round(math.log(value) * _ONE) if value > 0 else 0 for value in values.tolist()], np.int64
+        [round(math.log(value) * _UNITS_PER_NAT) if value > 0 else 0 for value in values.tolist()],
+        np.int64,
     )
     return table[places].reshape(counts.shape)
 
@@ -83,9 +88,9 @@ def _start(rows: int, columns: int) -> Floats:
         1, columns + 1, dtype=np.uint64
     )
     # any fixed numbers without a pattern do: fractional parts of the golden ratio times squares
-    return (places * places * np.uint64(2_654_435_769) % np.uint64(_ONE)).astype(
+    return (places * places * np.uint64(2_654_435_769) % np.uint64(_UNITS_PER_NAT)).astype(
         np.float64
-    ) / _ONE - 0.5
+    ) / _UNITS_PER_NAT - 0.5
 
 
 def _product(matrix: Floats, columns: Floats) -> Floats:
@@ -104,7 +109,9 @@ def _orthonormal(columns: Floats) -> Floats:
             # orthogonalising twice is enough (Giraud, Langou and Rozložník 2005)
             rest = rest - other * math.fsum((other * rest).tolist())
         length = _length(rest)
-        done.append(rest / length if length > _VANISHED * before else np.zeros_like(rest))
+        done.append(
+            rest / length if length > _MIN_REMAINING_SHARE * before else np.zeros_like(rest)
+        )
     return np.stack(done, axis=1)
 
 

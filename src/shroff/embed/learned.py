@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from shroff.collect.cards import holds_card_numbers
 from shroff.collect.sources import written_whole
 from shroff.embed.arrow_file import arrow_batch
-from shroff.embed.counts import MOST_TOKENS
+from shroff.embed.counts import MAX_TOKENS
 from shroff.embed.define import Vectors
 from shroff.errors import BadFile, ConfigurationError, NotFound, did_you_mean
 from shroff.features.vectors import TokenTable
 from shroff.plain import read_plain
 
-MOST_BYTES: Final = 64 << 20
+MAX_BYTES: Final = 64 << 20
 _COLUMNS: Final = ("column", "token", "occurrences", "vector", "settings")
 
 
@@ -51,9 +51,7 @@ class Neighbour(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TokenVectors:
-    """The vectors of tokens: `tokens` in the order of rows of `vectors`, and how often each
-    occurs.
-    """
+    """The vectors of tokens; `tokens` are in the order of the rows of `vectors`."""
 
     lesson: Lesson
     tokens: tuple[tuple[str, str], ...]
@@ -150,7 +148,7 @@ def read_vectors(path: str | Path) -> TokenVectors:
         BadFile: there is no such file, or it holds something else.
     """
     try:
-        content = read_plain(Path(path), MOST_BYTES)
+        content = read_plain(Path(path), MAX_BYTES)
     except FileNotFoundError:
         raise BadFile(f"{path}: no such file; `shroff embed train` writes one.") from None
     return parse_vectors(content, path)
@@ -217,8 +215,8 @@ def _require_plain(content: bytes, path: str | Path) -> None:
             f"{path}: expected an Arrow file without compression, as `shroff embed train` writes "
             "it; got a compressed one."
         )
-    if not 0 < batch.rows <= MOST_TOKENS:
-        raise BadFile(f"{path}: expected 1 to {MOST_TOKENS:,} tokens, got {batch.rows:,}.")
+    if not 0 < batch.rows <= MAX_TOKENS:
+        raise BadFile(f"{path}: expected 1 to {MAX_TOKENS:,} tokens, got {batch.rows:,}.")
 
 
 def _require_sound(found: TokenVectors, path: str | Path) -> None:

@@ -25,7 +25,7 @@ def learn(
 
     Args:
         before: only payments that happened and arrived before this moment count, in microseconds
-            since 1970; the beginning of the days that a model is judged on. By default all count.
+            since 1970, such as the start of the test days. By default all count.
 
     Raises:
         ConfigurationError: the definition does not fit the schema, or there are too many tokens.
@@ -44,9 +44,7 @@ def learn(
 
 
 class Read(NamedTuple):
-    """What was read: how many payments, when the last of them happened or arrived, and before which
-    moment.
-    """
+    """The payments read: how many, when the last happened or arrived, and before which moment."""
 
     payments: int
     latest: int
@@ -54,10 +52,10 @@ class Read(NamedTuple):
 
 
 def learned_of(vectors: Vectors, known: Vocabulary, counted: Ints, read: Read) -> TokenVectors:
-    """The vectors that follow from counts.
+    """The vectors that counts give.
 
     Args:
-        counted: how often each token is a context of each other one [tokens, tokens], symmetric.
+        counted: how often tokens are contexts of each other [tokens, tokens], symmetric.
 
     Raises:
         DataError: no two tokens stand near each other often enough.

@@ -11,15 +11,13 @@ from shroff.embed.factorise import MAX_COMPONENT, factorise
 from shroff.embed.learned import TokenVectors
 from shroff.errors import ConfigurationError, did_you_mean
 
-SIZE: Final = 900
+SIZE_PX: Final = 900
 """Width and height of a map, in pixels."""
-_EDGE: Final = 60
+_MARGIN_PX: Final = 60
 
 
 class Dot(NamedTuple):
-    """A token in the plane: its place in pixels from the upper left; its radius grows with its
-    count.
-    """
+    """A token in the plane, in pixels from the upper left; its radius grows with its count."""
 
     text: str
     occurrences: int
@@ -68,7 +66,7 @@ def plot(learned: TokenVectors, column: str) -> str:
         '<!doctype html>\n<html lang="en"><meta '
         f'charset="utf-8"><title>{head}</title>\n<h1>{head}</h1>\n'
         f"<p>Near is alike.</p>\n"
-        f'<svg viewBox="0 0 {SIZE} {SIZE}" width="{SIZE}" font-family="sans-serif" '
+        f'<svg viewBox="0 0 {SIZE_PX} {SIZE_PX}" width="{SIZE_PX}" font-family="sans-serif" '
         f'font-size="13">\n{marks}\n'
         "</svg></html>\n"
     )
@@ -78,8 +76,8 @@ def _coordinates(learned: TokenVectors, places: list[int]) -> list[tuple[float, 
     cosines = np.array([[learned.cosine(one, other) for other in places] for one in places])
     middle = cosines.mean(axis=0)
     centred = cosines - middle[:, None] - middle[None, :] + cosines.mean()
-    half = (SIZE - 2 * _EDGE) / 2
-    found = factorise(centred, 2).astype(np.float64) / MAX_COMPONENT * half + SIZE / 2
+    half = (SIZE_PX - 2 * _MARGIN_PX) / 2
+    found = factorise(centred, 2).astype(np.float64) / MAX_COMPONENT * half + SIZE_PX / 2
     return [(float(x), float(y)) for x, y in found]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 
 from shroff.embed.learned import TokenVectors
-from shroff.embed.mapping import SIZE, dots, title
+from shroff.embed.mapping import SIZE_PX, dots, title
 from shroff.errors import MissingExtra
 
 _BLUE = (51, 102, 204)
@@ -23,7 +23,7 @@ def picture(learned: TokenVectors, column: str) -> bytes:
         from PIL import Image, ImageDraw, ImageFont
     except ModuleNotFoundError as error:
         raise MissingExtra("a map as PNG needs Pillow: pip install 'shroff[plot]'") from error
-    image = Image.new("RGB", (2 * SIZE, 2 * SIZE), "white")
+    image = Image.new("RGB", (2 * SIZE_PX, 2 * SIZE_PX), "white")
     draw, font = ImageDraw.Draw(image, "RGBA"), ImageFont.load_default(26)
     draw.text((20, 20), title(learned, column), _INK, ImageFont.load_default(32))
     for dot in dots(learned, column):

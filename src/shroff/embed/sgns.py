@@ -22,7 +22,7 @@ from shroff.features.tokens import tokens
 from shroff.features.window import micros
 
 _EPOCHS = 5
-_NEGATIVE = 5
+_NEGATIVE_SAMPLES = 5
 
 
 def skip_gram(
@@ -48,7 +48,7 @@ def skip_gram(
         vector_size=vectors.dimensions,
         window=vectors.reach * len(vectors.tokens),
         sg=1,
-        negative=_NEGATIVE,
+        negative=_NEGATIVE_SAMPLES,
         epochs=_EPOCHS,
         min_count=1,
         workers=1,

@@ -104,8 +104,7 @@ class Expression:
         return compared_with(self.tree, column)
 
     def polars(self, lists: Mapping[str, Collection[str]] = _NO_LISTS) -> pl.Expr:
-        """The condition over whole columns: numbers as Float64, text as String, booleans as
-        Boolean.
+        """The condition over columns: numbers as Float64, text as String, booleans as Boolean.
 
         The result has no name; give it one with `.alias`. A condition that reads no column has
         one row, which `with_columns` and `filter` repeat.

@@ -41,10 +41,9 @@ def date_diff(unit: str, since: float, until: float) -> float:
 
 
 def moment(text: str) -> float | None:
-    """A text such as `2024-05-04` or `2024-05-04T10:00:00+02:00` in microseconds since 1970, or
-    None.
+    """A text such as `2024-05-04T10:00:00+02:00` in microseconds since 1970, or None.
 
-    Without an offset it is in UTC; a date is its midnight.
+    Without an offset it is in UTC; a date such as `2024-05-04` is its midnight.
 
     >>> (
     ...     moment("1970-01-02"),

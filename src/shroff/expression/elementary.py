@@ -19,11 +19,11 @@ _LN_2_HIGH: Final = float.fromhex("0x1.62e42fefa38p-1")
 _LN_2_LOW: Final = 5.497923018708371e-14
 _ROOT_HALF: Final = 0.7071067811865476
 _SPLIT: Final = 134217729.0  # 2**27 + 1 cuts a float64 into two halves (Veltkamp)
-_LARGEST_LN: Final = 709.782712893384
-_SMALLEST_LN: Final = -745.1332191019412
+_MAX_LN: Final = 709.782712893384
+_MIN_LN: Final = -745.1332191019412
 _RADIANS: Final = 0.017453292519943295
 # for larger exponents repeated squaring would lose more digits than a logarithm
-_MOST_SQUARED: Final = 64
+_MAX_SQUARED_EXPONENT: Final = 64
 
 # Taylor series, the highest power first
 _EXP: Final = tuple(1.0 / math.factorial(n) for n in range(14, 1, -1))
@@ -52,7 +52,7 @@ def power(x: float, y: float) -> float | None:
     whole = y == math.floor(y)
     if x == 0.0 or (x < 0.0 and not whole):
         return None if y < 0.0 or x < 0.0 else float(y == 0.0)
-    if whole and abs(y) <= _MOST_SQUARED:
+    if whole and abs(y) <= _MAX_SQUARED_EXPONENT:
         squared = _squared(x, int(y))
         # x^-y may overflow a float64 although x^y is a small, representable number
         if squared != 0.0:
@@ -113,7 +113,7 @@ def _angle(sine: float, cosine: float) -> float:
 
 def _exp(x: float, rest: float) -> float | None:
     """e to the power of x + rest, where the rest is smaller than the last digit of x."""
-    if not _SMALLEST_LN <= x <= _LARGEST_LN:
+    if not _MIN_LN <= x <= _MAX_LN:
         return 0.0 if x < 0.0 else None
     twos = math.floor(x / _LN_2 + 0.5)
     part, lost = _sum(x - twos * _LN_2_HIGH, rest - twos * _LN_2_LOW)

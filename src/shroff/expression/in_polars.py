@@ -94,8 +94,7 @@ def _checked(body: Callable[..., pl.Expr]) -> Callable[[_Args], pl.Expr]:
 
 
 def _quotient(x: pl.Expr, y: pl.Expr) -> pl.Expr:
-    """The IEEE quotient: Polars divides by a constant as `x * (1 / constant)`, which rounds
-    differently.
+    """The IEEE quotient: Polars divides by a constant as `x * (1 / constant)`, less exactly.
 
     Inside a struct both sides are full columns, so Polars divides.
     """

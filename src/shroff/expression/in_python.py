@@ -33,9 +33,7 @@ Closure: TypeAlias = Callable[[Mapping[str, Value]], Value]
 
 
 def to_closure(node: Node) -> Closure:
-    """The function of a tree whose named lists are bound; it reads `row[column]`, missing means
-    null.
-    """
+    """The function of a tree with bound lists; it reads `row[column]`, a missing one is null."""
     writer = _Writer()
     writer.finish(node)
     return define(function("condition(row)", writer.lines), writer.namespace)

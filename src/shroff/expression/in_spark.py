@@ -1,6 +1,4 @@
-"""A checked tree as Spark SQL text, for columns that are finite or null, as cleaning leaves
-them.
-"""
+"""A checked tree as Spark SQL text; columns must be finite or null, as cleaning leaves them."""
 
 from __future__ import annotations
 

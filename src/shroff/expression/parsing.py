@@ -1,6 +1,4 @@
-"""From SQL text to sqlglot's parse tree of one expression; anything else is refused in one
-sentence.
-"""
+"""From SQL text to sqlglot's parse tree of one expression; anything else is refused."""
 
 from __future__ import annotations
 
@@ -14,9 +12,9 @@ from shroff.errors import InvalidExpression
 from shroff.expression.grammar import ALLOWED
 
 # deeper than anyone writes, shallow enough for every engine's recursion
-MOST_LEVELS: Final = 50
+MAX_LEVELS: Final = 50
 # longer than anyone writes by hand, and parsed within a second
-MOST_CHARACTERS: Final = 50_000
+MAX_CHARACTERS: Final = 50_000
 _QUOTED_CHARACTERS: Final = 300
 
 
@@ -35,9 +33,9 @@ def parse_one(sql: str) -> exp.Expression:
     Raises:
         InvalidExpression: the text is no single expression, or too long.
     """
-    if len(sql) > MOST_CHARACTERS:
+    if len(sql) > MAX_CHARACTERS:
         raise InvalidExpression(
-            f"expected a condition of at most {MOST_CHARACTERS:,} characters, got one of "
+            f"expected a condition of at most {MAX_CHARACTERS:,} characters, got one of "
             f"{len(sql):,}: split it, and put values into a named list"
         )
     try:
@@ -71,7 +69,7 @@ def _place(sql: str, error: ParseError) -> str:
 
 def too_deep() -> InvalidExpression:
     """The error for a condition that is nested too deep for the engines' recursion."""
-    return InvalidExpression(f"the condition is nested deeper than {MOST_LEVELS} levels: split it")
+    return InvalidExpression(f"the condition is nested deeper than {MAX_LEVELS} levels: split it")
 
 
 def quote_node(node: exp.Expression) -> str:

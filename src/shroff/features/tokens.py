@@ -14,7 +14,7 @@ from shroff.collect import Schema, money
 from shroff.collect.payment import Value
 from shroff.collect.times import EPOCH
 
-PARTS: Final = ("night", "morning", "afternoon", "evening")
+PARTS_OF_DAY: Final = ("night", "morning", "afternoon", "evening")
 """Of the day, six hours each, from midnight."""
 
 _EDGES: Final = tuple(step * 10**power for power in range(8) for step in (1, 2, 5))
@@ -53,7 +53,7 @@ def token_reader(column: str, schema: Schema) -> TokenReader:
     """
     if column == schema.time:
         zone = ZoneInfo(schema.timezone or "UTC")
-        return lambda _, time, __: PARTS[
+        return lambda _, time, __: PARTS_OF_DAY[
             (EPOCH + timedelta(microseconds=time)).astimezone(zone).hour // 6
         ]
     if column == schema.amount:
@@ -64,7 +64,7 @@ def token_reader(column: str, schema: Schema) -> TokenReader:
 def _token(column: str, schema: Schema) -> pl.Expr:
     if column == schema.time:
         hour = pl.col(column).dt.convert_time_zone(schema.timezone or "UTC").dt.hour()
-        return (hour // 6).replace_strict(dict(enumerate(PARTS)), return_dtype=pl.String)
+        return (hour // 6).replace_strict(dict(enumerate(PARTS_OF_DAY)), return_dtype=pl.String)
     if column == schema.amount:
         units = money.units(column, *schema.amounts_in)
         reached = pl.sum_horizontal([(units >= edge).cast(pl.Int32) for edge in _EDGES_IN_UNITS])

@@ -18,7 +18,7 @@ from msgspec import Meta
 from shroff.collect.extent import Extent
 from shroff.collect.json_text import UNREADABLE, require_keys_once
 from shroff.collect.sources import written_whole
-from shroff.embed.learned import MOST_BYTES
+from shroff.embed.learned import MAX_BYTES
 from shroff.errors import BadFile, BadPayment, BundleError, one_line
 from shroff.plain import read_plain
 
@@ -36,7 +36,7 @@ MAX_FILE_BYTES: Final[Mapping[str, int]] = {
     "policy.json": _MAX_JSON_BYTES,
     "thresholds.json": _MAX_JSON_BYTES,
     "metrics.json": _MAX_JSON_BYTES,
-    **dict.fromkeys(VECTORS, MOST_BYTES),
+    **dict.fromkeys(VECTORS, MAX_BYTES),
 }
 """Every file that a bundle may have, and the most bytes it may hold."""
 

@@ -115,8 +115,7 @@ def logged_payments(
 
 
 def stored_payments(project: Project, dataset: str, root: str | Path) -> Payments:
-    """The payments of a training dataset, `NAME` or `NAME@VERSION`, with the features that it
-    holds.
+    """The payments of a training dataset, `NAME` or `NAME@VERSION`, with its features.
 
     Raises:
         NotFound: the store has none of this name.

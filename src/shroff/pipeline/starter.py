@@ -69,8 +69,8 @@ def start_project(
 def _first_rows(data: str | os.PathLike[str]) -> pl.DataFrame:
     location = Location.of(data)
     if location.scheme is not None:
-        part = next(iter(remote_table(location).parts(None, key=None, after=None)))
-        return part.rows.head(_MAX_ROWS)
+        chunk = next(iter(remote_table(location).chunks(None, key=None, after=None)))
+        return chunk.rows.head(_MAX_ROWS)
     if str(data).lower().endswith(".parquet"):
         return scan(data).head(_MAX_ROWS).collect()
     return read(data).head(_MAX_ROWS)

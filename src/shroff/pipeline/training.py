@@ -134,8 +134,7 @@ def package(
     accept: Iterable[str] = (),
     overwrite: bool = False,
 ) -> Packaged:
-    """Write the best detector of a run (or the one given) as a bundle, after checking its ONNX
-    model.
+    """Write the best detector of a run, or a given one, as a bundle; checks its ONNX model.
 
     Args:
         stored: the training dataset of the store that the run learned from; the bundle names it.

@@ -1,4 +1,4 @@
-"""Simulate: make a labelled payment log: honest habits, five kinds of fraud, honest lookalikes.
+"""Simulate: a labelled payment log: honest habits, five kinds of fraud, honest lookalikes.
 
 Reads a number of payments, days, a share of fraud and a seed; gives one table (`simulate`), amounts
 in major units, times in UTC. Promises the same table, to the bit, for the same arguments: every
@@ -6,9 +6,10 @@ number is drawn from a seeded generator. Nothing in it is taken from, or belongs
 addresses, hosts and amounts are made up.
 
     card_testing          one host tries many cards within minutes, with small amounts that mostly
-    fail stolen_card           a spree of growing amounts within hours, at unusual merchants and
-    hosts compromised_merchant  cards seen at one merchant are misused for weeks; or thieves run the
-    shop account_takeover      a new e-mail, phone and host, then many cards on one account
+                          fail
+    stolen_card           a spree of growing amounts within hours, at unusual merchants and hosts
+    compromised_merchant  cards seen at one merchant are misused for weeks; or thieves run the shop
+    account_takeover      a new e-mail, phone and host, then many cards on one account
     slow_bleed            every few days an amount just under a limit, for weeks
 
 Honest lookalikes: journeys, big purchases, offices and mobile networks that share a host,

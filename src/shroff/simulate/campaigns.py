@@ -1,6 +1,4 @@
-"""What every fraud campaign needs: victims, hideouts, campaigns of payments, and their finished
-payments.
-"""
+"""What every fraud campaign needs: victims, hosts, campaigns, and their finished payments."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from shroff.arrays import Bools, Floats, Ints
-from shroff.simulate.clock import SECOND, Clock
+from shroff.simulate.clock import SECOND_MS, Clock
 from shroff.simulate.payments import PATTERNS, SimulatedPayments
 from shroff.simulate.population import Population, fresh_hosts
 from shroff.simulate.prices import currencies, minor_units
@@ -20,9 +18,7 @@ from shroff.simulate.reference import COUNTRIES, shares
 
 @dataclass(frozen=True)
 class CampaignSampler:
-    """Draws what campaigns need: who is robbed, when and from where; of the people, in the
-    simulated days.
-    """
+    """Draws who is robbed, when and from where, of a population in the simulated days."""
 
     rng: np.random.Generator
     population: Population
@@ -30,30 +26,29 @@ class CampaignSampler:
 
     @cached_property
     def spenders(self) -> Floats:
-        """How likely each card [c] is to be copied: its owner uses it, the more the likelier."""
+        """How likely each card [c] is to be copied: in proportion to its use."""
         return shares(np.sqrt(self.population.cards.rate))
 
     def victims(self, size: int) -> Ints:
-        """Cards [size] in use, each once while there are enough."""
+        """Cards [size] in use, without repetition while there are enough."""
         replaced = bool(size > np.count_nonzero(self.spenders))
         cards: Ints = self.rng.choice(len(self.spenders), size, p=self.spenders, replace=replaced)
         return cards
 
     def starts(self, length: Floats) -> Floats:
-        """Start times [n] of campaigns so that each ends, after `length` [n], within the simulated
-        days.
+        """Start times [n] of campaigns of `length` [n], each of which ends in the simulated days.
 
         They are spread evenly, so that a short log has each pattern early and late.
         """
         return self.spread(len(length)) * np.maximum(self.clock.span - 1.0 - length, 0.0)
 
     def spread(self, size: int) -> Floats:
-        """Numbers [size] from 0 to 1 in random order, one in each `size`-th of that range."""
+        """Numbers [size] from 0 to 1 in random order, one in each `size`-th of the range."""
         numbers: Floats = (self.rng.permutation(size) + self.rng.random(size)) / max(size, 1)
         return numbers
 
     def elsewhere(self, home: Ints, foreign: float) -> Ints:
-        """Countries [n]: with probability `foreign` another than `home` [n]."""
+        """Countries [n]: with probability `foreign` not `home` [n]."""
         moved = self.rng.random(len(home)) < foreign
         return np.where(
             moved,
@@ -69,19 +64,15 @@ class CampaignSampler:
 
 @dataclass(frozen=True)
 class Campaigns:
-    """Payments [n] in campaigns [k]: the campaign of each, its turn in it (0 first), and the
-    campaigns' sizes.
-    """
+    """Payments [n] in campaigns [k]: each one's campaign and place in it, and campaigns' sizes."""
 
     campaign: Ints
     turn: Ints
     sizes: Ints
 
     def waits(self, rng: np.random.Generator, between: Floats) -> Floats:
-        """Milliseconds [n] since the campaign's first payment; payments come about `between` [k]
-        apart.
-        """
-        gaps = rng.gamma(2.0, 0.5, len(self.campaign)) * between[self.campaign] + SECOND
+        """Milliseconds [n] since the campaign's first payment, about `between` [k] apart."""
+        gaps = rng.gamma(2.0, 0.5, len(self.campaign)) * between[self.campaign] + SECOND_MS
         waited = np.cumsum(gaps)
         first = np.cumsum(self.sizes) - self.sizes
         since: Floats = waited - waited[first][self.campaign]
@@ -89,7 +80,7 @@ class Campaigns:
 
 
 def plan(rng: np.random.Generator, count: int, low: int, high: int) -> Campaigns:
-    """Campaigns of `low` to `high` payments each, `count` in all (the last may be smaller).
+    """Campaigns of `low` to `high` payments, `count` payments in all; the last may be smaller.
 
     >>> campaigns = plan(np.random.default_rng(0), 20, 6, 10)
     >>> int(campaigns.sizes.sum()), len(campaigns.turn)
@@ -115,8 +106,7 @@ def campaign_payments(
     amount: Floats | Callable[[Ints], Ints],
     failing: float | Floats,
 ) -> SimulatedPayments:
-    """Fraudulent payments [n]; `amount` is in euro [n], or a function from currency to minor units
-    [n].
+    """Fraudulent payments [n]; `amount` is in euro [n], or gives minor units [n] by currency.
 
     The account and the contact are the card's own.
     """

@@ -1,6 +1,4 @@
-"""Time in the simulation: milliseconds since the first midnight UTC, and what the clock on the wall
-says.
-"""
+"""Time in the simulation: milliseconds since the first midnight UTC, and local time."""
 
 from __future__ import annotations
 
@@ -16,10 +14,10 @@ from shroff.arrays import Floats, Ints
 from shroff.errors import ConfigurationError
 from shroff.simulate.reference import COUNTRIES
 
-SECOND: Final = 1_000
-MINUTE: Final = 60 * SECOND
-HOUR: Final = 60 * MINUTE
-DAY: Final = 24 * HOUR
+SECOND_MS: Final = 1_000
+MINUTE_MS: Final = 60 * SECOND_MS
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
 
 # how many payments people make in each local hour: a trough before dawn, a peak after work
 _WEEKDAY_HOURS: Final = (
@@ -80,9 +78,7 @@ _PAYDAY_FACTOR: Final = 1.12
 
 @dataclass(frozen=True)
 class Clock:
-    """The simulated days, `days` of them from `start`; all times are milliseconds since `start`,
-    UTC.
-    """
+    """The simulated days, `days` from `start` on; times are milliseconds since `start`, UTC."""
 
     start: date
     days: int
@@ -90,7 +86,7 @@ class Clock:
     @property
     def span(self) -> int:
         """Length of the simulated time in milliseconds."""
-        return self.days * DAY
+        return self.days * DAY_MS
 
     @cached_property
     def weekday(self) -> Ints:
@@ -99,9 +95,7 @@ class Clock:
 
     @cached_property
     def busyness(self) -> Floats:
-        """How busy each day is [days]: Fridays, Saturdays and the days after payday are the
-        busiest.
-        """
+        """How busy each day is [days]; Fridays, Saturdays and days after payday are busiest."""
         month_day = np.array([(self.start + timedelta(days=day)).day for day in range(self.days)])
         payday = np.where((month_day >= 26) | (month_day <= 2), _PAYDAY_FACTOR, 1.0)
         weights: Floats = np.array(_MONDAY_TO_SUNDAY)[self.weekday] * payday
@@ -118,22 +112,22 @@ class Clock:
         return np.array([[_offset(zone, noon) for noon in noons] for zone in zones], np.int64)
 
     def utc(self, day: Ints, local: Floats, country: Ints) -> Ints:
-        """Moments [n] at `local` milliseconds after midnight of `day` in `country`, kept within the
-        simulated days.
-        """
-        moment: Ints = (day * DAY + local.astype(np.int64) - self.offset[country, day]) % self.span
+        """Moments [n] at `local` milliseconds after midnight of `day` in `country`, mod `span`."""
+        moment: Ints = (
+            day * DAY_MS + local.astype(np.int64) - self.offset[country, day]
+        ) % self.span
         return moment
 
     def local(self, moment: Ints, country: Ints) -> Ints:
-        """Milliseconds [n] since the first midnight on the wall clocks of `country`."""
-        return moment + self.offset[country, moment // DAY]
+        """Milliseconds [n] since the first local midnight in `country`."""
+        return moment + self.offset[country, moment // DAY_MS]
 
     def draw_days(self, rng: np.random.Generator, size: int) -> Ints:
         """Days [size], the busy ones more often."""
         return rng.choice(self.days, size, p=self.busyness / self.busyness.sum())
 
     def draw_hours(self, rng: np.random.Generator, day: Ints) -> Floats:
-        """Local milliseconds after midnight [n] for payments on `day` [n]: later on the weekend."""
+        """Local milliseconds after midnight [n] for payments on `day` [n]; later on weekends."""
         uniform = rng.random(len(day))
         return np.where(
             self.weekday[day] >= 5,
@@ -144,18 +138,17 @@ class Clock:
 
 def _offset(zone: ZoneInfo, moment: datetime) -> int:
     shift = moment.astimezone(zone).utcoffset() or timedelta(0)
-    return round(shift.total_seconds() * SECOND)
+    return round(shift.total_seconds() * SECOND_MS)
 
 
 def _within_day(hours: tuple[float, ...], uniform: Floats) -> Floats:
     cumulated = np.concatenate([[0.0], np.cumsum(hours)])
-    within: Floats = np.interp(uniform, cumulated / cumulated[-1], np.arange(25) * float(HOUR))
+    within: Floats = np.interp(uniform, cumulated / cumulated[-1], np.arange(25) * float(HOUR_MS))
     return within
 
 
 def read_clock(start: str, days: int) -> Clock:
-    """The clock of `days` days from `start` (an ISO 8601 date); ConfigurationError when either is
-    unusable.
+    """The clock of `days` days from `start`, an ISO 8601 date; or a ConfigurationError.
 
     >>> read_clock("2024-01-01", 90).span
     7776000000

@@ -1,6 +1,4 @@
-"""The compromised merchant, in its two forms: a shop whose customers' cards are copied, and a shop
-run by thieves.
-"""
+"""The compromised merchant: a shop where cards are copied, or a shop run by thieves."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ import numpy as np
 
 from shroff.arrays import Floats, Ints
 from shroff.simulate.campaigns import Campaigns, CampaignSampler, campaign_payments, plan
-from shroff.simulate.clock import DAY, HOUR
+from shroff.simulate.clock import DAY_MS, HOUR_MS
 from shroff.simulate.payments import PATTERNS, SimulatedPayments, concat
 from shroff.simulate.population import fresh_hosts
 from shroff.simulate.prices import usual
@@ -21,15 +19,14 @@ _COPIED_SHARE: Final = 0.6
 _LEAKS_BEFORE_SHARE: Final = 0.8
 _CANDIDATE_MERCHANTS: Final = 40
 _SESSIONS: Final = 3
-_SESSION_MS: Final = 2 * HOUR
+_SESSION_MS: Final = 2 * HOUR_MS
 _PATTERN: Final = 1 + PATTERNS.index("compromised_merchant")
 
 
 def compromised_merchant(
     sampler: CampaignSampler, genuine: SimulatedPayments, count: int
 ) -> tuple[SimulatedPayments, SimulatedPayments]:
-    """The genuine payments, with those at thieves' shops turned into frauds, and the new frauds;
-    `count` in all.
+    """Genuine payments, those at thieves' shops turned into frauds, and new frauds; `count` frauds.
 
     Copied cards: cards seen at one merchant are misused over the following weeks. Thieves' shops:
     all payments of a merchant in a period are fraud.
@@ -43,7 +40,7 @@ def compromised_merchant(
 
 @dataclass(frozen=True)
 class _Ledger:
-    """Genuine payments in order of merchant, then time, so that one shop's days are one slice."""
+    """Genuine payments by merchant and time, so that a shop's days are one slice."""
 
     order: Ints
     merchant: Ints
@@ -51,9 +48,7 @@ class _Ledger:
     span: int
 
     def slices(self, merchant: Ints, start: Floats | Ints, end: Floats | Ints) -> tuple[Ints, Ints]:
-        """Where in `order` the merchants' payments from `start` to `end` begin, and where they have
-        ended [k].
-        """
+        """The bounds in `order` of the merchants' payments from `start` to `end` [k]."""
         key = self.merchant * self.span + self.time
         low = np.searchsorted(
             key, merchant * self.span + np.clip(start, 0, self.span - 1).astype(np.int64)
@@ -75,18 +70,17 @@ def _copied_cards(
     rng, people, span = sampler.rng, sampler.population, sampler.clock.span
     plans = plan(rng, count, 12, 40)
     campaigns, row = len(plans.sizes), plans.campaign
-    # a payment in the first part of the log: its merchant is the leak, its day the middle of the
-    # copying
+    # a payment early in the log: its merchant is the leak, its day the middle of the copying
     early = np.argsort(genuine.time, kind="stable")[
         : max(round(_LEAKS_BEFORE_SHARE * len(genuine)), 1)
     ]
     seen = early[(sampler.spread(campaigns) * len(early)).astype(np.int64)]
-    copying = np.minimum(rng.uniform(2.0, 5.0, campaigns) * DAY, 0.1 * span)
+    copying = np.minimum(rng.uniform(2.0, 5.0, campaigns) * DAY_MS, 0.1 * span)
     leak_end = genuine.time[seen] + copying
     low, high = ledger.slices(genuine.merchant[seen], genuine.time[seen] - copying, leak_end)
     at = low[row] + (rng.random(count) * np.maximum(high - low, 1)[row]).astype(np.int64)
     card = genuine.card[ledger.order[at]]
-    weeks = np.minimum(rng.uniform(7.0, 28.0, campaigns) * DAY, span - leak_end - _SESSION_MS)
+    weeks = np.minimum(rng.uniform(7.0, 28.0, campaigns) * DAY_MS, span - leak_end - _SESSION_MS)
     host, country, session = _sessions(sampler, leak_end, weeks)
     which = rng.integers(_SESSIONS, size=count)
     merchant = people.merchants.draw(rng, rng.choice(len(COUNTRIES), count, p=COUNTRY_SHARES))
@@ -104,9 +98,7 @@ def _copied_cards(
 
 
 def _sessions(sampler: CampaignSampler, start: Ints, length: Floats) -> tuple[Ints, Ints, Floats]:
-    """Hosts, their countries, and the times [campaigns, sessions] at which a ring spends with
-    copied cards.
-    """
+    """Hosts, their countries, and times [campaigns, sessions] of a ring that uses copied cards."""
     shape = (len(start), _SESSIONS)
     country = sampler.rng.integers(len(COUNTRIES), size=len(start) * _SESSIONS)
     host = fresh_hosts(sampler.rng, country)
@@ -136,9 +128,7 @@ def _thieves_shops(
 
 @dataclass(frozen=True)
 class _Shops:
-    """Thieves' shops [k]: the merchants, their periods, and where the ledger has their honest
-    customers' payments.
-    """
+    """Thieves' shops [k]: merchants, periods, and places of their customers' payments."""
 
     merchant: Ints
     start: Floats
@@ -148,12 +138,10 @@ class _Shops:
 
 
 def _choose_shops(sampler: CampaignSampler, ledger: _Ledger, sizes: Ints) -> _Shops:
-    """A shop and a period for each campaign, so that about a quarter of its frauds rob honest
-    customers.
-    """
+    """A shop and a period per campaign; about a quarter of its frauds rob honest customers."""
     rng, shape = sampler.rng, (_CANDIDATE_MERCHANTS, len(sizes))
     merchant = ledger.merchant[rng.integers(len(ledger.merchant), size=shape)]
-    length = np.minimum(rng.uniform(14.0, 35.0, len(sizes)) * DAY, 0.4 * sampler.clock.span)
+    length = np.minimum(rng.uniform(14.0, 35.0, len(sizes)) * DAY_MS, 0.4 * sampler.clock.span)
     start = sampler.starts(length)
     low, high = ledger.slices(
         merchant, np.broadcast_to(start, shape), np.broadcast_to(start + length, shape)
@@ -167,7 +155,7 @@ def _fabricated(sampler: CampaignSampler, plans: Campaigns, shops: _Shops) -> Si
     card = rng.choice(len(sampler.spenders), len(row), p=sampler.spenders)
     account = people.cards.account[card]
     country = people.home(card)
-    # the thieves replay what they know of their customers: half the time the customers' own hosts
+    # thieves reuse what they know of their customers: half the time the customers' own hosts
     known = rng.random(len(row)) < 0.5
     host = np.where(known, people.accounts.home_host[account], sampler.hideouts(country))
     merchant = shops.merchant[row]

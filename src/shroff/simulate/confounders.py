@@ -1,5 +1,4 @@
-"""What looks like fraud and is not: journeys, big purchases, subscriptions, declined cards, new
-addresses.
+"""Honest lookalikes of fraud: journeys, big purchases, subscriptions, declines, new contacts.
 
 Offices and mobile networks, where many honest cards share one host, are part of the population.
 """
@@ -12,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from shroff.arrays import Bools, Floats, Ints
-from shroff.simulate.clock import DAY, MINUTE, SECOND, Clock
+from shroff.simulate.clock import DAY_MS, MINUTE_MS, SECOND_MS, Clock
 from shroff.simulate.payments import SimulatedPayments, concat
 from shroff.simulate.population import Population, fresh_hosts
 from shroff.simulate.prices import currencies
@@ -23,11 +22,11 @@ _TRIP_DAYS: Final = (3.0, 15.0)
 _BIG_SHARE: Final = 0.006
 _BIG_FACTOR: Final = 9.0
 _BIG_SPREAD: Final = 0.6
-_MONTH_MS: Final = 30 * DAY
-_WEEK_MS: Final = 7 * DAY
+_MONTH_MS: Final = 30 * DAY_MS
+_WEEK_MS: Final = 7 * DAY_MS
 _RETRIED_AGAIN_SHARE: Final = 0.25
 _MOVED_SHARE: Final = 0.03
-# what subscriptions cost, in euro or the currency's like of it, in cents
+# what subscriptions cost, in cents of a euro or of a similar amount of the currency
 _FEES: Final[Ints] = np.array(
     [399, 499, 799, 999, 1299, 1499, 1999, 2499, 2999, 3999, 4900, 4999, 7999, 9900, 9999, 49900]
 )
@@ -36,9 +35,7 @@ _FEE_SHARES: Final[Floats] = shares(1.0 / (2.0 + np.arange(len(_FEES))))
 
 @dataclass(frozen=True)
 class Trips:
-    """One journey at most for each card [c]: where to, from when, until when (milliseconds), and
-    the hotel's host.
-    """
+    """At most one journey per card [c]: country, start and end (milliseconds), the hotel's host."""
 
     destination: Ints
     start: Ints
@@ -57,11 +54,11 @@ class Trips:
 
 
 def plan_trips(rng: np.random.Generator, population: Population, clock: Clock) -> Trips:
-    """A journey of days to another country for some cards; the others' ends before it starts."""
+    """A journey of days abroad for some cards; that of the others ends before it starts."""
     size = len(population.cards.rate)
     home = population.home(np.arange(size))
     destination = (home + rng.integers(1, len(COUNTRIES), size=size)) % len(COUNTRIES)
-    length = np.minimum(rng.uniform(*_TRIP_DAYS, size) * DAY, 0.5 * clock.span)
+    length = np.minimum(rng.uniform(*_TRIP_DAYS, size) * DAY_MS, 0.5 * clock.span)
     start = rng.random(size) * (clock.span - length)
     length *= rng.random(size) < _TRAVELLER_SHARE
     return Trips(
@@ -82,8 +79,7 @@ def big_purchases(rng: np.random.Generator, payments: SimulatedPayments) -> Simu
 def subscriptions(
     rng: np.random.Generator, population: Population, clock: Clock, count: int
 ) -> SimulatedPayments:
-    """At most `count` payments that recur weekly or monthly with the same card, merchant and
-    amount.
+    """At most `count` weekly or monthly payments of the same card, merchant and amount.
 
     They are genuine, regular, and often end just under a round limit.
     """
@@ -94,7 +90,9 @@ def subscriptions(
     times = (clock.span - 1 - phase) // period + 1
     contract = np.repeat(np.arange(size), times)[:count]
     turn = np.arange(len(contract)) - (np.cumsum(times) - times)[contract]
-    due = phase[contract] + turn * period[contract] + rng.integers(10 * MINUTE, size=len(contract))
+    due = (
+        phase[contract] + turn * period[contract] + rng.integers(10 * MINUTE_MS, size=len(contract))
+    )
     first = _contracts(rng, population, size)
     return replace(first.take(contract), time=np.minimum(due, clock.span - 1))
 
@@ -125,14 +123,12 @@ def _contracts(rng: np.random.Generator, population: Population, size: int) -> S
 def retries(
     rng: np.random.Generator, clock: Clock, payments: SimulatedPayments, count: int
 ) -> SimulatedPayments:
-    """The payments, `count` of them declined, and `count` more: each declined one is tried again at
-    once.
-    """
+    """The payments, `count` of them declined, with an immediate retry after each decline."""
     declined = rng.permutation(len(payments))[:count]
     failed = payments.failed.copy()
     failed[declined] = True
     again = payments.take(declined)
-    later = again.time + rng.integers(8 * SECOND, 2 * MINUTE, size=len(declined))
+    later = again.time + rng.integers(8 * SECOND_MS, 2 * MINUTE_MS, size=len(declined))
     failed_again = rng.random(len(declined)) < _RETRIED_AGAIN_SHARE
     again = replace(again, time=np.minimum(later, clock.span - 1), failed=failed_again)
     return concat([replace(payments, failed=failed), again])
@@ -141,7 +137,7 @@ def retries(
 def moves(
     rng: np.random.Generator, population: Population, clock: Clock, payments: SimulatedPayments
 ) -> SimulatedPayments:
-    """The payments; a few accounts have a new e-mail and phone from some day on.
+    """The payments; a few accounts get a new e-mail and phone on some day.
 
     The contacts of `a` accounts: `0..a-1` their first, `a..2a-1` their own second.
     """

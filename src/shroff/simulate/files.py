@@ -18,9 +18,9 @@ _ISO_8601: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
 def write(frame: pl.DataFrame, path: str | Path) -> None:
     """Write a simulated log as `.csv`, `.csv.gz` or `.parquet`, by the name's ending.
 
-    Folders are made as needed. A reader sees the old file or the new one, never a part: the rows go
-    to a temporary file in the same folder, which then takes the name. Times are ISO 8601 UTC in
-    CSV. The same table gives the same bytes. ConfigurationError when the name has another ending.
+    Folders are made as needed. A reader sees the old file or the new one, never half of one: the
+    rows go to a temporary file in the same folder, which then takes the name. Times are ISO 8601
+    UTC in CSV. The same table gives the same bytes. Raises ConfigurationError for another ending.
 
     >>> import tempfile
     >>> from shroff.simulate import simulate
@@ -50,7 +50,7 @@ def _write_csv(frame: pl.DataFrame, file: IO[bytes]) -> None:
 
 
 def _write_csv_gz(frame: pl.DataFrame, file: IO[bytes]) -> None:
-    # neither name nor time in the header: they would change the bytes from run to run
+    # no name or time in the header: they would change the bytes from run to run
     with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as packed:
         _write_csv(frame, cast(IO[bytes], packed))
 

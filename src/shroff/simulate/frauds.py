@@ -1,8 +1,7 @@
-"""Four ways to steal from cards and accounts: each draws exactly as many payments as it is asked
-for.
+"""Four ways to steal from cards and accounts; each draws exactly the payments asked for.
 
-They come in campaigns: one host testing cards, one stolen card's spree, one taken account, one card
-bled slowly. Criminals hide behind fresh hosts mostly, behind a mobile network's now and then.
+They come in campaigns: one host that tests cards, one stolen card's spree, one taken account, one
+card bled slowly. Criminals mostly use fresh hosts, now and then a mobile network's.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import numpy as np
 
 from shroff.arrays import Floats, Ints
 from shroff.simulate.campaigns import CampaignSampler, campaign_payments, plan
-from shroff.simulate.clock import DAY, MINUTE, SECOND
+from shroff.simulate.clock import DAY_MS, MINUTE_MS, SECOND_MS
 from shroff.simulate.payments import SimulatedPayments
 from shroff.simulate.population import fresh_hosts
 from shroff.simulate.prices import usual
@@ -25,16 +24,14 @@ _CARDS_ON_TAKEN: Final = 9
 
 
 def card_testing(sampler: CampaignSampler, count: int) -> SimulatedPayments:
-    """Bursts of small payments, most of them failing, from one host over many cards within
-    minutes.
-    """
+    """Bursts of small, mostly failing payments from one host over many cards within minutes."""
     rng, people = sampler.rng, sampler.population
     plans = plan(rng, count, 10, 40)
     campaigns = len(plans.sizes)
     country = rng.integers(len(COUNTRIES), size=campaigns)
     digital = people.digital()
     merchant = digital[rng.integers(len(digital), size=campaigns)]
-    between = rng.uniform(3.0, 20.0, campaigns) * SECOND
+    between = rng.uniform(3.0, 20.0, campaigns) * SECOND_MS
     start = sampler.starts(between * plans.sizes * 2.0)
     row = plans.campaign
     return campaign_payments(
@@ -51,15 +48,13 @@ def card_testing(sampler: CampaignSampler, count: int) -> SimulatedPayments:
 
 
 def stolen_card(sampler: CampaignSampler, count: int) -> SimulatedPayments:
-    """Sprees of growing amounts within hours: unusual merchants, a new host, often another
-    country.
-    """
+    """Sprees of growing amounts within hours, at unusual merchants and hosts, often abroad."""
     rng, people = sampler.rng, sampler.population
     plans = plan(rng, count, 5, 14)
     campaigns, row = len(plans.sizes), plans.campaign
     victim = sampler.victims(campaigns)
     country = sampler.elsewhere(people.home(victim), 0.65)
-    between = rng.lognormal(np.log(14.0), 0.6, campaigns) * MINUTE
+    between = rng.lognormal(np.log(14.0), 0.6, campaigns) * MINUTE_MS
     growth = rng.uniform(1.15, 1.6, campaigns)
     first = rng.lognormal(np.log(35.0), 0.8, campaigns) * people.cards.level[victim]
     resale = people.resale()
@@ -81,16 +76,14 @@ def stolen_card(sampler: CampaignSampler, count: int) -> SimulatedPayments:
 
 
 def slow_bleed(sampler: CampaignSampler, count: int) -> SimulatedPayments:
-    """Regular amounts just under a limit (50, 100, 500 ...), every few days for weeks, from one
-    host.
-    """
+    """Regular amounts just under a limit (50, 100, 500 …), for weeks, from one host."""
     rng, people = sampler.rng, sampler.population
     plans = plan(rng, count, 7, 16)
     campaigns, row = len(plans.sizes), plans.campaign
     victim = sampler.victims(campaigns)
     country = sampler.elsewhere(people.home(victim), 0.3)
     between: Floats = np.minimum(
-        rng.uniform(1.0, 3.5, campaigns) * DAY, 0.5 * sampler.clock.span / plans.sizes
+        rng.uniform(1.0, 3.5, campaigns) * DAY_MS, 0.5 * sampler.clock.span / plans.sizes
     )
     resale = np.union1d(people.resale(), people.digital())
     limit = rng.choice(_LIMITS, campaigns, p=(0.45, 0.35, 0.2))
@@ -127,7 +120,7 @@ def account_takeover(sampler: CampaignSampler, count: int) -> SimulatedPayments:
         [victim, rng.integers(len(people.cards.rate), size=(campaigns, _CARDS_ON_TAKEN - 1))]
     )
     card = pool[row, plans.turn // 2]
-    between = rng.lognormal(np.log(15.0), 0.7, campaigns) * MINUTE
+    between = rng.lognormal(np.log(15.0), 0.7, campaigns) * MINUTE_MS
     merchant = people.merchants.draw(rng, rng.choice(len(COUNTRIES), count, p=COUNTRY_SHARES))
     payments = campaign_payments(
         sampler,

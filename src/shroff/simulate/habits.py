@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from shroff.arrays import Bools, Floats, Ints
-from shroff.simulate.clock import DAY, HOUR, MINUTE, SECOND, Clock
+from shroff.simulate.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Clock
 from shroff.simulate.confounders import Trips
 from shroff.simulate.payments import SimulatedPayments
 from shroff.simulate.population import FAVOURITE_MERCHANTS, Population, fresh_hosts
@@ -15,7 +15,7 @@ from shroff.simulate.prices import currencies, minor_units, usual
 from shroff.simulate.reference import COUNTRIES, COUNTRY_SHARES, shares
 
 _ONE_MORE_SHARE: Final = 0.22
-_MEAN_GAP_MS: Final = 18 * MINUTE
+_MEAN_GAP_MS: Final = 18 * MINUTE_MS
 _FAVOURITE_SHARE: Final = 0.7
 _FOREIGN_SHOP_SHARE: Final = 0.05
 _FAVOURITE_SHARES: Final[Floats] = shares(1.0 / np.arange(1.0, FAVOURITE_MERCHANTS + 1.0))
@@ -71,7 +71,7 @@ def _visits(
     start = clock.utc(day, local, population.home(card))
     tour = np.repeat(np.arange(len(tours)), tours)[:count]
     first = (np.cumsum(tours) - tours)[tour]
-    waited = np.cumsum(rng.exponential(_MEAN_GAP_MS, count) + 20 * SECOND)
+    waited = np.cumsum(rng.exponential(_MEAN_GAP_MS, count) + 20 * SECOND_MS)
     time = start[tour] + (waited - waited[first]).astype(np.int64)
     return card[tour], np.minimum(time, clock.span - 1)
 
@@ -112,7 +112,7 @@ def _hosts(
 
 def _office_hours(clock: Clock, time: Ints, country: Ints) -> Bools:
     local = clock.local(time, country)
-    hour = (local % DAY) // HOUR
-    working_day = (clock.start.weekday() + local // DAY) % 7 < 5
+    hour = (local % DAY_MS) // HOUR_MS
+    working_day = (clock.start.weekday() + local // DAY_MS) % 7 < 5
     flags: Bools = working_day & (hour >= 8) & (hour < 17)
     return flags

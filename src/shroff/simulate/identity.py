@@ -117,9 +117,7 @@ def addresses(host: Ints) -> pl.Series:
 
 
 def transaction_ids(rng: np.random.Generator, size: int) -> pl.Series:
-    """Unique ids [size] of 32 hexadecimal digits: a counter and a random word, each scrambled one
-    to one.
-    """
+    """Unique ids [size] of 32 hexadecimal digits: a counter and a random word, each scrambled."""
     salt = rng.integers(1 << 63, dtype=np.uint64)
     counter = _scramble(np.arange(size, dtype=np.uint64) + salt)
     words = [counter, _scramble(counter ^ rng.integers(1 << 63, size=size, dtype=np.uint64))]
@@ -135,9 +133,7 @@ def transaction_ids(rng: np.random.Generator, size: int) -> pl.Series:
 
 
 def _scramble(word: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A one-to-one map of 64-bit words without visible order (SplitMix64: Steele, Lea, Flood
-    2014).
-    """
+    """A bijection of 64-bit words without visible order (SplitMix64: Steele, Lea, Flood 2014)."""
     word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return word ^ (word >> np.uint64(31))
@@ -173,7 +169,7 @@ def _phones(rng: np.random.Generator, country: Ints) -> pl.Series:
 
 
 def _ascii(name: str) -> str:
-    """A name as it stands in an e-mail address.
+    """A name as written in an e-mail address.
 
     >>> _ascii("Søren Nyström")
     'soren.nystrom'

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from shroff.arrays import Floats, Ints
-from shroff.simulate.clock import DAY, HOUR, Clock
+from shroff.simulate.clock import DAY_MS, HOUR_MS, Clock
 from shroff.simulate.identity import Texts, addresses, transaction_ids
 from shroff.simulate.payments import PATTERNS, SimulatedPayments
 from shroff.simulate.population import Population
@@ -18,9 +18,9 @@ from shroff.simulate.reference import CATEGORIES, COUNTRIES, CURRENCIES, EXPONEN
 _WITH_GAPS: Final = ("host_id", "request_country", "account_country", "email", "phone")
 _MISSING_SHARE: Final = 0.01
 _COUNTRY_CODES: Final = pl.Series([country.code for country in COUNTRIES])
-_MEAN_CHARGEBACK_MS: Final = 7.0 * DAY
+_MEAN_CHARGEBACK_MS: Final = 7.0 * DAY_MS
 _CHARGEBACK_SPREAD: Final = 0.9
-_CHARGEBACK_RANGE: Final = (3 * HOUR, 60 * DAY)
+_CHARGEBACK_RANGE_MS: Final = (3 * HOUR_MS, 60 * DAY_MS)
 
 
 def tabulate(
@@ -75,18 +75,14 @@ def _moments(clock: Clock, since_start: Ints) -> pl.Series:
 
 
 def _result_delay(rng: np.random.Generator, size: int) -> Ints:
-    """Milliseconds [size] until the card issuer has answered: 0.2 s to 3 s, mostly well under
-    one.
-    """
+    """Milliseconds [size] until the card issuer answers: 0.2 s to 3 s, mostly well under 1 s."""
     return (200.0 + 2_800.0 * rng.beta(1.3, 7.0, size)).astype(np.int64)
 
 
 def _label_delay(rng: np.random.Generator, size: int) -> Ints:
-    """Milliseconds [size] until a chargeback says fraud: a week in the median, from hours to two
-    months.
-    """
+    """Milliseconds [size] until a chargeback: 3 hours to 60 days, a week in the median."""
     delay: Floats = _MEAN_CHARGEBACK_MS * rng.lognormal(0.0, _CHARGEBACK_SPREAD, size)
-    return np.clip(delay, *_CHARGEBACK_RANGE).astype(np.int64)
+    return np.clip(delay, *_CHARGEBACK_RANGE_MS).astype(np.int64)
 
 
 def _with_gaps(rng: np.random.Generator, frame: pl.DataFrame) -> pl.DataFrame:

@@ -17,14 +17,12 @@ PATTERNS: Final = (
     "account_takeover",
     "slow_bleed",
 )
-"""Names of the fraud patterns; each payment holds `1 +` their position, and 0 for a genuine
-payment.
-"""
+"""Names of the fraud patterns; a payment holds 1 + its pattern's position, or 0 if genuine."""
 
 
 @dataclass(frozen=True)
 class SimulatedPayments:
-    """Payments [n]: when, by which card, where, from which host, how much, and what came of it."""
+    """Payments [n]: time, card, merchant, host, amount, result and pattern."""
 
     time: Ints  # milliseconds since the start of the simulation, UTC
     card: Ints

@@ -1,5 +1,4 @@
-"""Who pays, where and from which machine: accounts, cards, merchants, hosts and their lasting
-habits.
+"""The population: accounts, cards, merchants and hosts, with their lasting habits.
 
 Host addresses lie in 10.0.0.0/8 (RFC 1918), sixteen /16 networks for each country, so that none of
 them is anybody's.
@@ -13,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from shroff.arrays import Bools, Floats, Ints
-from shroff.simulate.clock import HOUR
+from shroff.simulate.clock import HOUR_MS
 from shroff.simulate.reference import CATEGORIES, CATEGORY_SHARES, COUNTRIES, COUNTRY_SHARES, shares
 
 FAVOURITE_MERCHANTS: Final = 6
@@ -28,9 +27,7 @@ _ACCOUNTS_PER_GATEWAY: Final = 30
 
 @dataclass(frozen=True)
 class Accounts:
-    """Accounts [a]: home country, spending level (1 is usual), home and second host, office host
-    (-1: none).
-    """
+    """Accounts [a]: home country, spending level (1 is usual), hosts at home and in the office."""
 
     country: Ints
     level: Floats
@@ -41,9 +38,7 @@ class Accounts:
 
 @dataclass(frozen=True)
 class Cards:
-    """Cards [c]: account, relative spending rate (0: dormant), level, shift of the daily rhythm,
-    favourites [c, 6].
-    """
+    """Cards [c]: account, spending rate (0: dormant) and level, daily rhythm, favourites [c, 6]."""
 
     account: Ints
     rate: Floats
@@ -56,9 +51,7 @@ class Cards:
 
 @dataclass(frozen=True)
 class Merchants:
-    """Merchants [m], grouped by country: category, median price in euro, popularity, own currency
-    or the payer's.
-    """
+    """Merchants [m] by country: category, median price in euro, popularity, currency."""
 
     country: Ints
     category: Ints
@@ -68,7 +61,7 @@ class Merchants:
     first: Ints  # [countries + 1] the first merchant of each country, and the number of merchants
 
     def draw(self, rng: np.random.Generator, country: Ints) -> Ints:
-        """Merchants [n] of the countries [n], the popular ones more often."""
+        """Merchants [n] of the countries [n], popular ones more often."""
         edges = np.concatenate([[0.0], self.cumulated])
         low, high = edges[self.first[country]], edges[self.first[country + 1]]
         found = np.searchsorted(
@@ -80,9 +73,7 @@ class Merchants:
 
 @dataclass(frozen=True)
 class Shared:
-    """Hosts that many people share: [countries, most] addresses, of which each country has the
-    first `count`.
-    """
+    """Hosts that many people share: [countries, most]; each country has the first `count`."""
 
     host: Ints
     count: Ints
@@ -106,15 +97,11 @@ class Population:
         return self.accounts.country[self.cards.account[card]]
 
     def digital(self) -> Ints:
-        """The merchants that sell subscriptions and other digital goods; all merchants where none
-        does.
-        """
+        """The merchants that sell digital goods, or subscriptions; all if none does."""
         return self._where(np.array([category.digital for category in CATEGORIES]))
 
     def resale(self) -> Ints:
-        """The merchants whose goods are easily sold on; all merchants where none sells such
-        goods.
-        """
+        """The merchants whose goods are easily resold; all merchants if none sells such goods."""
         return self._where(np.array([category.resale for category in CATEGORIES]))
 
     def _where(self, wanted: Bools) -> Ints:
@@ -123,7 +110,7 @@ class Population:
 
 
 def fresh_hosts(rng: np.random.Generator, country: Ints) -> Ints:
-    """Hosts [n] in the countries [n] that most likely nobody has used before."""
+    """Hosts [n] in the countries [n], most likely unused before."""
     return (10 << 24) + (country << 20) + rng.integers(1 << 20, size=len(country))
 
 
@@ -151,9 +138,7 @@ def _accounts(rng: np.random.Generator, size: int) -> Accounts:
 
 
 def _shared(rng: np.random.Generator, country: Ints, people: int) -> Shared:
-    """A shared host for about every `people` accounts of a country, at least one in each
-    country.
-    """
+    """Shared hosts, one for about every `people` accounts of a country, at least one in each."""
     count = np.maximum(np.bincount(country, minlength=len(COUNTRIES)) // people, 1)
     most = int(count.max())
     return Shared(
@@ -166,7 +151,7 @@ def _cards(rng: np.random.Generator, size: int, accounts: Accounts, merchants: M
     first = rng.permutation(owners)[:size]
     account = np.concatenate([first, rng.integers(owners, size=size - len(first))])
     rate = rng.gamma(1.3, 1.0, size) * (rng.random(size) >= _DORMANT_SHARE)
-    rate[0] = max(rate[0], 1.0)  # somebody pays
+    rate[0] = max(rate[0], 1.0)  # at least one card is in use
     home = np.repeat(accounts.country[account], FAVOURITE_MERCHANTS)
     foreign = rng.random(len(home)) < _FOREIGN_FAVOURITE_SHARE
     country = np.where(foreign, rng.choice(len(COUNTRIES), len(home), p=COUNTRY_SHARES), home)
@@ -174,7 +159,7 @@ def _cards(rng: np.random.Generator, size: int, accounts: Accounts, merchants: M
         account=account,
         rate=rate,
         level=accounts.level[account] * rng.lognormal(0.0, 0.25, size),
-        shift=rng.normal(0.0, 1.1 * HOUR, size),
+        shift=rng.normal(0.0, 1.1 * HOUR_MS, size),
         unreliable=0.012 * rng.lognormal(0.0, 0.8, size),
         favourites=merchants.draw(rng, country).reshape(size, FAVOURITE_MERCHANTS),
         family=(np.arange(size) >= len(first)) & (rng.random(size) < 0.5),

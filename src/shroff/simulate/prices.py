@@ -1,6 +1,4 @@
-"""What a payment costs: log-normal prices, in the currency of the shop or of the payer, with their
-endings.
-"""
+"""Prices: log-normal, in the currency of the shop or the payer, with usual endings."""
 
 from __future__ import annotations
 
@@ -17,16 +15,14 @@ _WHOLE_SHARE: Final = 0.25
 
 
 def currencies(population: Population, card: Ints, merchant: Ints) -> Ints:
-    """Currency [n] of payments by `card` at `merchant`: the shop's, or the payer's where the shop
-    offers it.
-    """
+    """Currency [n] of payments by `card` at `merchant`: the shop's, or the payer's if offered."""
     shops = HOME_CURRENCY[population.merchants.country[merchant]]
     payers = HOME_CURRENCY[population.home(card)]
     return np.where(population.merchants.multi_currency[merchant], payers, shops)
 
 
 def usual(rng: np.random.Generator, population: Population, card: Ints, merchant: Ints) -> Floats:
-    """Prices [n] in euro that these cards usually pay at these merchants."""
+    """Usual prices [n] in euro of these cards at these merchants."""
     merchants = population.merchants
     spread = np.array([category.spread for category in CATEGORIES])[merchants.category[merchant]]
     level = merchants.level[merchant] * population.cards.level[card]
@@ -38,7 +34,7 @@ def minor_units(rng: np.random.Generator, euros: Floats, currency: Ints) -> Ints
     """Prices [n] in minor units of `currency`, at least one, some ending in .99 and some whole."""
     units = 10 ** EXPONENTS[currency]
     minor = np.maximum(np.rint(euros * PER_EURO[currency] * units), 1.0).astype(np.int64)
-    # where money has no decimals, prices end in round tens instead
+    # in currencies without decimals, prices end in round tens instead
     step = np.where(units == 1, 10, units)
     whole = np.maximum(minor // step, 1) * step
     ending = rng.random(len(minor))

@@ -18,9 +18,7 @@ from shroff.collect.rates import Rates
 
 
 class Currency(NamedTuple):
-    """One currency: how much of it a euro buys, and how its round limits compare with 50, 100 and
-    500 euro.
-    """
+    """One currency: how much a euro buys, and how its round limits compare with 50 euro."""
 
     code: str
     per_euro: float
@@ -28,9 +26,7 @@ class Currency(NamedTuple):
 
 
 class Country(NamedTuple):
-    """One country: its currency, clock, dial code, share of the cardholders, and the region its
-    names are from.
-    """
+    """One country: currency, time zone, dial code, share of cardholders, region of names."""
 
     code: str
     currency: str
@@ -41,9 +37,7 @@ class Country(NamedTuple):
 
 
 class Category(NamedTuple):
-    """One merchant category: share of the merchants, median price and spread, and what draws a
-    thief to it.
-    """
+    """One merchant category: share of merchants, median price and spread, appeal to thieves."""
 
     mcc: str
     share: float
@@ -74,7 +68,7 @@ RATES: Final = Rates.constant(
         if currency.code != "EUR"
     },
 )
-"""What the currencies of a simulated log are worth."""
+"""Exchange rates of the currencies of a simulated log."""
 
 COUNTRIES: Final = (
     Country("DE", "EUR", "Europe/Berlin", "49", 16, "german"),
@@ -132,9 +126,7 @@ PER_EURO: Final[Floats] = np.array([currency.per_euro for currency in CURRENCIES
 """Major units of each currency in one euro [currencies]."""
 
 LIMIT_SCALES: Final[Ints] = np.array([currency.limit_scale for currency in CURRENCIES], np.int64)
-"""Major units of each currency at which people think of `1`, roughly a euro, in round limits
-[currencies].
-"""
+"""Major units of each currency that stand for one euro in round limits [currencies]."""
 
 HOME_CURRENCY: Final[Ints] = np.array(
     [[currency.code for currency in CURRENCIES].index(country.currency) for country in COUNTRIES],

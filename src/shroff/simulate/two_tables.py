@@ -1,9 +1,8 @@
-"""A simulated payment log as two tables: payment facts, and velocity statistics computed ahead, as
-many online anti-fraud services keep them.
+"""A simulated payment log as two tables: payment facts, and precomputed velocity statistics.
 
-The column names are those of a published scoring request of such a service. The statistics are not
-made up: they are features of the batch engine, so they exclude the payment itself and see only what
-had arrived before it.
+Many online anti-fraud services keep such tables; the column names are those of a published scoring
+request of one. The statistics are features of the batch engine, so they exclude the payment itself
+and see only what had arrived before it.
 """
 
 from __future__ import annotations
@@ -74,9 +73,9 @@ STATISTICS: Final = FeatureGroup(
 )
 
 _GAPS: Final = {"CardholderName": 0.01, "TransactionAmount": 0.005, "TransactionCurrency": 0.005}
-"""Shares of payments that lack what a detector cannot do without."""
+"""Shares of payments without values that a detector needs."""
 _VALIDITY_MONTHS: Final = 48
-"""Months from the first payment after which every card has expired."""
+"""Months from the first payment by which every card has expired."""
 
 
 def write_two_tables(frame: pl.DataFrame, folder: str | Path, *, seed: int) -> None:
@@ -88,7 +87,7 @@ def write_two_tables(frame: pl.DataFrame, folder: str | Path, *, seed: int) -> N
 
     Args:
         frame: a log as `shroff.simulate.simulate` gives it.
-        seed: of the gaps, expiry dates and pseudonyms.
+        seed: that of the gaps, expiry dates and pseudonyms.
 
     Raises:
         BadFile: the log lacks a column, or the files cannot be written.
@@ -146,7 +145,7 @@ def _facts(log: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
 
 
 def _expiry(log: pl.DataFrame, rng: np.random.Generator) -> pl.Series:
-    """A month's end for each card, after the log's last payment, on the issuer's clock."""
+    """An expiry date per card: a month's end after the log's last payment, in the issuer's time."""
     cards, card = np.unique(log["card_id"].to_numpy(), return_inverse=True)
     months = pl.Series(rng.integers(1, _VALIDITY_MONTHS, size=len(cards))[card])
     last = log["created_at"].max()

@@ -31,7 +31,7 @@ from shroff.store.tables import (
 
 Keep = Callable[[pl.DataFrame], pl.DataFrame]
 
-_NOTHING: Final = {ROWS: "0", STATISTICS: "{}", GONE: "true"}
+_GONE_FACTS: Final = {ROWS: "0", STATISTICS: "{}", GONE: "true"}
 
 
 def replay(old: GroupTable, new: Place, keep: Keep) -> None:
@@ -70,7 +70,7 @@ def _commit(new: Place, version: Version, group: Group, rows: pl.DataFrame | Non
     # the batch keeps its mark, so that it is not written again
     mark = (f"batch:{version.batch}", int(version.content[:15], 16)) if version.batch else None
     if rows is None:
-        facts = {BATCH: version.batch, CONTENT: version.content, **_NOTHING}
+        facts = {BATCH: version.batch, CONTENT: version.content, **_GONE_FACTS}
         rows = _whole(pl.DataFrame(), group)
     else:
         facts = facts_of(rows, group, version.batch)

@@ -21,7 +21,7 @@ from shroff.features.streams import RowFeature
 
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 PARTS_OF_DAY: Final = ("Night", "Morning", "Afternoon", "Evening")
-_DAY, _HOUR = 86_400_000_000, 3_600_000_000
+_DAY_US, _HOUR_US = 86_400_000_000, 3_600_000_000
 _FIRST_WEEKDAY: Final = 3
 """1970-01-01 was a Thursday."""
 
@@ -70,7 +70,7 @@ def _calendar_column(part: CalendarPart, time: pl.Expr, zone: str | None) -> pl.
         hour, weekday = local.dt.hour().cast(pl.Int64), local.dt.weekday().cast(pl.Int64) - 1
     else:
         # hours fit into 32 bits, which halves the work
-        hours = (time.to_physical() // _HOUR).cast(pl.Int32, wrap_numerical=True)
+        hours = (time.to_physical() // _HOUR_US).cast(pl.Int32, wrap_numerical=True)
         hour, weekday = hours % 24, (hours // 24 + _FIRST_WEEKDAY) % 7
     if part == "hour":
         return hour.cast(pl.Float64)
@@ -91,7 +91,7 @@ def _calendar_reader(
     def read(values: Mapping[str, Value]) -> Value:
         micros: int = values[time]  # type: ignore[assignment]  # a payment's time is its microseconds
         if located is None:
-            weekday, hour = (micros // _DAY + _FIRST_WEEKDAY) % 7, micros % _DAY // _HOUR
+            weekday, hour = (micros // _DAY_US + _FIRST_WEEKDAY) % 7, micros % _DAY_US // _HOUR_US
         else:
             moment = (EPOCH + timedelta(microseconds=micros)).astimezone(located)
             weekday, hour = moment.weekday(), moment.hour

@@ -16,7 +16,7 @@ import polars as pl
 
 from shroff.features.engines.batch.grouping import Pairs
 
-SHORT: Final = 12
+MAX_INLINE_BYTES: Final = 12
 """Bytes of the longest text that is kept in place."""
 
 _IN_PLACE: Final = b"vu"
@@ -81,7 +81,7 @@ def short(values: pl.Series) -> Generator[Pairs]:
         try:
             numbers = ctypes.cast(array.buffers[1], ctypes.POINTER(ctypes.c_uint64))
             pairs = np.ctypeslib.as_array(numbers, (array.offset + array.length, 2))[array.offset :]
-            if pairs.view(np.uint32)[:, 0].max(initial=0) > SHORT:
+            if pairs.view(np.uint32)[:, 0].max(initial=0) > MAX_INLINE_BYTES:
                 return
             yield pairs
         finally:

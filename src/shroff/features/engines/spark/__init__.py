@@ -4,7 +4,8 @@
 imported when one of them runs; `pip install 'shroff[spark]'` brings it.
 """
 
-from shroff.features.engines.spark.engine import compute_spark, features_job, read_clean
+from shroff.features.engines.spark.engine import compute_spark, features_job
+from shroff.features.engines.spark.frames import read_clean
 from shroff.features.engines.spark.skew import Skew
 
 __all__ = ["Skew", "compute_spark", "features_job", "read_clean"]

@@ -1,0 +1,173 @@
+"""Spark tables: sessions, files, columns, and functions over record batches.
+
+This is the only file that imports PySpark.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Final
+
+from shroff.collect import Schema
+from shroff.collect.schema import Scale
+from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra, did_you_mean
+from shroff.features.engines.spark import worker
+from shroff.features.engines.spark.worker import Compute
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+ORDER: Final = "shroff order"
+"""The column that `read_clean` adds: the place of each row in the table, as one machine reads it.
+"""
+
+_SINCE: Final = "shroff since"
+_KEY: Final = "shroff key "
+_ROW_INDEX_BITS: Final = 40
+_BATCH_ROWS: Final = 50_000
+_TYPES: Final[dict[Scale, str]] = {
+    "time": "timestamp",
+    "amount": "bigint",
+    "original": "bigint",
+    "label": "boolean",
+    "numeric": "double",
+}
+
+
+def read_clean(spark: SparkSession, path: str) -> DataFrame:
+    """A clean table from a Parquet file or folder, with its row order as the column `ORDER`.
+
+    The order of rows is that of files by name, and of rows within a file.
+
+    Raises:
+        BadFile: there is no Parquet at that path.
+    """
+    f = functions()
+    from pyspark.errors import AnalysisException
+
+    try:
+        frame = spark.read.parquet(path)
+    except AnalysisException:
+        raise BadFile(f"{path}: expected a Parquet file or a folder of them.") from None
+    file, place = f.col("_metadata.file_path"), f.col("_metadata.row_index")
+    files = sorted(row[0] for row in frame.select(file).distinct().collect())
+    if len(files) < 2:
+        return frame.withColumn(ORDER, place)
+    numbers = spark.createDataFrame(
+        [(name, number << _ROW_INDEX_BITS) for number, name in enumerate(files)], [_KEY, ORDER]
+    )
+    placed = frame.select("*", file.alias(_KEY), place.alias(_SINCE))
+    return (
+        placed.join(f.broadcast(numbers), _KEY)
+        .withColumn(ORDER, f.col(ORDER) + f.col(_SINCE))
+        .drop(_KEY, _SINCE)
+    )
+
+
+def write_new(frame: DataFrame, target: str) -> None:
+    """Write a table as a folder of Parquet files.
+
+    Raises:
+        ConfigurationError: the target exists.
+    """
+    from pyspark.errors import AnalysisException
+
+    try:
+        frame.write.parquet(target)
+    except AnalysisException as error:
+        if error.getCondition() != "PATH_ALREADY_EXISTS":
+            raise
+        raise ConfigurationError(f"{target}: expected a target that does not exist yet.") from None
+
+
+@contextmanager
+def session(name: str, master: str | None = None) -> Iterator[SparkSession]:
+    """The running session, or one of this name that is stopped afterwards.
+
+    Args:
+        master: where Spark runs, such as `local[2]` or `yarn`; by default as `spark-submit` says.
+
+    Raises:
+        MissingExtra: PySpark is not installed.
+    """
+    functions()
+    from pyspark.sql import SparkSession
+
+    running = SparkSession.getActiveSession()
+    builder = SparkSession.Builder().appName(name)
+    spark = running or (builder.master(master) if master else builder).getOrCreate()
+    try:
+        if (spark.sparkContext.master or "").startswith("local"):
+            # workers on this machine are this Python, not the first `python3` of the path
+            spark.sparkContext.pythonExec = sys.executable
+        spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(_BATCH_ROWS))
+        yield spark
+    finally:
+        if running is None:
+            spark.stop()
+
+
+def require_columns(frame: DataFrame, schema: Schema, order: str | None) -> None:
+    """Raise `DataError` unless a table has the schema's columns as cleaning leaves them."""
+    have = dict(frame.dtypes)
+    if order is not None and order not in have:
+        raise DataError(
+            f"expected a column `{order}` for the order of rows, found "
+            f"none{did_you_mean(order, have)}"
+        )
+    for name, scale in schema.scales.items():
+        wanted = _TYPES.get(scale, "string")
+        if name not in have:
+            hint = did_you_mean(name, have) or "."
+            raise DataError(
+                f"expected a clean table with a column `{name}` ({wanted}), found none{hint}"
+            )
+        if have[name] != wanted:
+            raise DataError(
+                f"column `{name}`: expected {wanted}, as cleaning leaves it, got {have[name]}: "
+                "clean the table first."
+            )
+
+
+def map_batches(frame: DataFrame, compute: Compute, result: str) -> DataFrame:
+    """Map the record batches of each partition; `result` is the DDL of what `compute` yields."""
+    # PySpark does not quote the names by which it looks columns up
+    plain = frame.toDF(*(f"c{place}" for place in range(len(frame.columns))))
+    return plain.mapInArrow(
+        partial(worker.named, names=tuple(frame.columns), compute=compute), result
+    )
+
+
+def micros_of(name: str) -> Column:
+    """A column of times, in microseconds since 1970."""
+    moment: Column = functions().unix_micros(col(name))
+    return moment
+
+
+def col(name: str) -> Column:
+    """A column by its name, which may contain dots."""
+    column: Column = functions().col(quoted(name))
+    return column
+
+
+def quoted(name: str) -> str:
+    """A name as Spark SQL quotes it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def functions() -> ModuleType:
+    """`pyspark.sql.functions`.
+
+    Raises:
+        MissingExtra: PySpark is not installed.
+    """
+    try:
+        import_module("pyspark.sql")
+    except ModuleNotFoundError as error:
+        raise MissingExtra("the Spark engine needs PySpark: pip install 'shroff[spark]'") from error
+    return import_module("pyspark.sql.functions")
