@@ -27,6 +27,7 @@ from rich.table import Table
 from benchmarks.faults import (
     clients,
     clocks,
+    hostile,
     ledgers,
     machine,
     models,
@@ -71,6 +72,12 @@ FAULTS: Final[dict[str, Callable[[Place], Verdict]]] = {
     "no-number": models.no_number,
     "endless-heads": streams.endless_heads,
     "revoked": streams.revoked,
+    "tables": hostile.tables,
+    "messages": hostile.messages,
+    "places": hostile.places,
+    "cards": hostile.cards,
+    "policy": hostile.policies,
+    "training": hostile.trainings,
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shroff.collect.schema import Kind, Schema
-from shroff.decide.policy import Policy, check
+from shroff.decide.policy import Policy, check, states_of_rules
 from shroff.errors import (
     BadFile,
     ConfigurationError,
@@ -21,6 +21,7 @@ from shroff.errors import (
     did_you_mean,
 )
 from shroff.expression import parse
+from shroff.expression.budget import require_affordable_together
 from shroff.features.define import Aggregate
 from shroff.features.group import FeatureGroup, with_vectors
 from shroff.features.plan import Plan
@@ -98,6 +99,8 @@ class Project:
         for vectors in self.vectors:
             vectors.require_fit(plan.schema)
         check(self.policy, self._known, self.schema)
+        rules = states_of_rules(self.policy, self._known)
+        require_affordable_together({"features": plan.states, "the rules of the policy": rules})
         if self.card is not None and self.card not in plan.schema.scales:
             hint = did_you_mean(self.card, plan.schema.scales) or "."
             raise UnknownColumn(f"Project(card=…): unknown column `{self.card}`{hint}")

@@ -167,20 +167,45 @@ def test_nan_is_missing_in_the_protocols_whose_clients_write_it(
     assert "Infinity is not JSON" in str(answered(post(service, door, text(-math.inf))))
 
 
+CARDS: dict[str, Json] = {
+    "alone": {"card_id": "4111 1111 1111 1111"},
+    "among words": {"merchant_id": "order 4111 1111 1111 1111 paid"},
+    "disguised": {"mcc": "４１１１\u00a0１１１１–1111/1111"},
+    "as a number": {"items": 4111111111111111},
+    "as a long number": {"items": 4917610000000000003},
+    "as an id": {"payment_id": "p-4111111111111111"},
+}
+
+
+@pytest.mark.parametrize("where", CARDS)
 @pytest.mark.parametrize("door", [door for door in DOORS if door != "open inference"])
-def test_a_card_number_in_the_clear_is_refused(service: Service, pay: Pay, door: str) -> None:
+def test_a_card_number_in_the_clear_is_refused(
+    service: Service, pay: Pay, door: str, where: str
+) -> None:
     service.request("POST", "/v1/decisions", json=pay(payment_id="known"))
-    sent = DOORS[door][1](pay(payment_id=f"card {door}", card_id="4111 1111 1111 1111"))
+    sent = DOORS[door][1](pay(payment_id=f"card {door} {where}") | CARDS[where])
+    (text,) = CARDS[where].values()
     if door == "result":
-        sent = {"result": "4111111111111111"}
+        sent = {"result": str(text)}
     elif door == "label":
-        sent |= {"source": "4111-1111-1111-1111"}
+        sent |= {"source": str(text)}
     told = answered(post(service, door, json.dumps(sent).encode()))
     assert "card number" in str(told)
     assert "4111" not in str(told)
-    for file in service.home.glob("ledger.db*"):
+    assert "49176" not in str(told)
+    for file in [*service.home.glob("ledger.db*"), service.log]:
         # four digits alone may be part of a timestamp
-        assert re.search(rb"4111[ -]?1111", file.read_bytes()) is None
+        found = re.search(rb"4111[ -]?1111|4917610000", file.read_bytes())
+        assert found is None, file
+
+
+def test_a_tensor_is_no_payment_and_nothing_of_it_is_kept(service: Service) -> None:
+    sent = tensors()
+    sent[0]["data"] = [4111111111111111]
+    told = post(service, "open inference", json.dumps({"inputs": sent}).encode())
+    assert told.status_code in (200, 400)
+    for file in [*service.home.glob("ledger.db*"), service.log]:
+        assert b"4111111111111111" not in file.read_bytes()
 
 
 def test_nan_in_a_tensor_is_missing(service: Service) -> None:

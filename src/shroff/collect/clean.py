@@ -24,7 +24,7 @@ from shroff.collect.nulls import Alike, notices
 from shroff.collect.schema import Scale, Schema
 from shroff.collect.time_column import Twice
 from shroff.collect.time_kinds import kind_of_time
-from shroff.collect.values import FINE, NO_RATE, VALUE, expected, fits_in, kind_of
+from shroff.collect.values import FINE, NO_CARD, NO_RATE, VALUE, expected, fits_in, kind_of
 from shroff.errors import BadFile, ConfigurationError, DataError, TooManyBadRows, did_you_mean
 
 REPEATED: Final = "another id in every row"
@@ -225,6 +225,8 @@ def _problems(name: str, scale: Scale, column: TypedColumn, schema: Schema) -> l
     )
     if needed and column.missing is not None:
         found.append(_RowProblem(name, VALUE, column.missing, got="none"))
+    if column.cards is not None:
+        found.append(_RowProblem(name, NO_CARD, column.cards, got="one"))
     if column.wrong is not None:
         found.append(
             _RowProblem(

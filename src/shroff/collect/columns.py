@@ -12,7 +12,7 @@ import polars as pl
 
 from shroff.canonical import AFTER_BLANKS, BLANK, NON_CANONICAL, canonical, text_of
 from shroff.collect import money
-from shroff.collect.cards import looks_like_card_numbers
+from shroff.collect.card_columns import long_numbers_of, numbers_as_text
 from shroff.collect.nulls import Alike, alike
 from shroff.collect.numbers import numbers_of
 from shroff.collect.personal import tokens
@@ -61,7 +61,8 @@ _SEALED: Final = pl.Struct({_TOKEN: pl.String()})
 
 @dataclass(frozen=True)
 class TypedColumn:
-    """A column in its clean type, with masks of its missing and of its unreadable values.
+    """A column in its clean type, with masks of its missing and of its unreadable values, and of
+    those that hold a card number in the open.
 
     The masks are Boolean without nulls; None: nowhere.
     """
@@ -69,6 +70,7 @@ class TypedColumn:
     values: pl.Series
     missing: pl.Series | None
     wrong: pl.Series | None = None
+    cards: pl.Series | None = None
     alike: Alike = field(default_factory=dict)
     """Words that look like a missing value and were kept as values."""
     twice: Twice = field(default_factory=Twice)
@@ -100,20 +102,35 @@ def read_column(
     _check_type(raw, scale, schema, source)
     if scale == "time":
         return _times(raw, schema, second)
-    if scale in ("amount", "numeric"):
+    if scale == "amount":
         return _numbers(raw, scale, schema)
+    if scale == "numeric":
+        return _without_cards(_numbers(raw, scale, schema), _digits_of(raw), source)
     texts = _without(texts_of(raw), schema.nulls, blanks=scale not in ("currency", "label"))
     missing = texts.is_null()
     if raw.dtype.is_float():
         # an infinite number is no name, yet it was sent: it is unreadable, not missing
         missing = missing & ~raw.is_infinite().fill_null(value=False)
-    if scale not in ("personal", "label") and looks_like_card_numbers(texts):
-        raise BadFile(
-            f"{source}: the values of column `{raw.name}` look like card numbers; declare it with "
-            f"Schema(personal=[…, '{raw.name}']) so that only keyed hashes are kept."
-        )
     column = _judged(_named(texts, scale, key), missing)
+    if scale not in ("personal", "label"):
+        column = _without_cards(column, texts, source)
     return replace(column, alike=alike(texts)) if scale in _KEYS else column
+
+
+def _without_cards(column: TypedColumn, texts: pl.Series, source: str) -> TypedColumn:
+    """The column with its card numbers marked; raises `BadFile` where it holds little else."""
+    found = long_numbers_of(texts)
+    if found.are_cards:
+        raise BadFile(
+            f"{source}: the values of column `{texts.name}` look like card numbers; declare it "
+            f"with Schema(personal=[…, '{texts.name}']) so that only keyed hashes are kept."
+        )
+    return replace(column, cards=found.card_rows(texts))
+
+
+def _digits_of(raw: pl.Series) -> pl.Series:
+    """The texts of a numeric column that could be card numbers."""
+    return _written(raw) if _family(raw.dtype) == "text" else numbers_as_text(raw)
 
 
 def seal(raw: pl.Series, schema: Schema, key: bytes, source: str) -> pl.Series:

@@ -17,7 +17,7 @@ import msgspec
 
 from shroff.canonical import AFTER_DIGITS, BLANK, FLAG_TEXTS, text_of
 from shroff.collect import money
-from shroff.collect.cards import is_card_number
+from shroff.collect.cards import holds_card_number, is_card_number, may_hold_card_number
 from shroff.collect.conversion import Converter
 from shroff.collect.fields import card_number, require_readable_field
 from shroff.collect.json_text import UNREADABLE, lenient, require_few_values, require_keys_once
@@ -96,9 +96,16 @@ class PaymentReader:
             schema.currency,
             *schema.required,
         }
-        self._decode = msgspec.json.Decoder(
-            wire_type(scales, self._required, schema.ignored)
-        ).decode
+        exempt = {*numbers}
+        judged = [name for name in scales if name not in exempt]
+        self._numeric = [name for name in judged if scales[name] == "numeric"]
+        # larger numbers are decoded again, and judged
+        self._decode, self._decode_any = (
+            msgspec.json.Decoder(
+                wire_type(scales, self._required, schema.ignored, small=small)
+            ).decode
+            for small in (self._numeric, ())
+        )
         self._ignored = schema.ignored
         # the fields that came; what an ignored one holds is not looked at
         self._fields_of: Callable[[msgspec.Struct], dict[str, Value]] = (
@@ -116,9 +123,7 @@ class PaymentReader:
             for wanted in (("nominal", "key"), ("personal",), ("amount", "numeric"))
         )
         open_scales = ("id", "nominal", "key", "currency")
-        self._guarded = frozenset(
-            name for name, scale in scales.items() if scale in open_scales
-        ) - {*numbers}
+        self._guarded = frozenset(name for name in judged if scales[name] in open_scales)
         self._nulls = frozenset(schema.nulls)
         self._null_numbers = frozenset(null_numbers(schema.nulls))
         self._gapped = quantities if self._null_numbers else ()
@@ -226,35 +231,31 @@ class PaymentReader:
     def parse(self, body: bytes, *, arrived: int) -> Payment:
         """`read` without `complete`: the payment as it was sent, its amount in its own currency."""
         try:
-            wire = self._decode(body)
+            given = self._fields_of(self._decode(body))
         except UNREADABLE:
-            wire = self._decode_again(body)
-        given = self._fields_of(wire)
+            given = self._decode_again(body)
         # each key has a colon, and the time has some: where there are others, a key may have come
         # twice
-        if (
+        odd = (
             body.count(b":") != len(given) + str(given[self.schema.time]).count(":")
             or _BACKSLASH in body
-        ):
+        )
+        if odd:
             self._require_keys_once(body, given)
+        guard = odd or not body.isascii() or may_hold_card_number(body)
         for name in self._ignored:
             given.pop(name, None)
         values = self._absent | given
-        if not body.isascii() or _BACKSLASH in body:
-            self._refuse_disguised(values)
         # most texts are the one text of what they say: only the others cost a call
         for name in self._names:
             value = values[name]
             if (
                 value.__class__ is not str
-                # long ones may be card numbers
-                or (
-                    value < AFTER_DIGITS
-                    and (len(value) > _MAX_SHORT_CHARACTERS or not value.isdigit())
-                )
+                or (value < AFTER_DIGITS and not value.isdigit())
                 or value in self._odd
+                or (guard and len(value) > _MAX_SHORT_CHARACTERS)
             ):
-                values[name] = self._text(name, value)
+                values[name] = self._text(name, value, guard=guard)
         # a shorter payment has no text that is too long
         if len(body) > LONGEST_NAME:
             self._require_short(values)
@@ -265,7 +266,7 @@ class PaymentReader:
         for name in self._personal:
             text = self._text(name, values[name])
             values[name] = None if text is None else self._token(text)
-        return self._payment(values, arrived)
+        return self._payment(values, arrived, guard=guard)
 
     def _require_short(self, values: Mapping[str, Value]) -> None:
         for name in self._names:
@@ -273,25 +274,18 @@ class PaymentReader:
             if isinstance(value, str) and len(value) > LONGEST_NAME:
                 raise self._bad(name, expected(self.schema.scales[name], zoned=True), value)
 
-    def _decode_again(self, body: bytes) -> msgspec.Struct:
-        """A payment behind a byte order mark, or what is wrong."""
+    def _decode_again(self, body: bytes) -> dict[str, Value]:
+        """A payment behind a byte order mark or with large numbers, or what is wrong."""
         require_few_values(body)
         try:
-            return lenient(self._decode, body)
+            given = self._fields_of(lenient(self._decode_any, body))
         except UNREADABLE as error:
             raise BadPayment(explain(error, body, self.schema, self.fields)) from None
-
-    def _refuse_disguised(self, values: Mapping[str, Value]) -> None:
-        """Raise `BadPayment` where characters beyond ASCII hide a card number, or are all of an id
-        and leave no ink.
-        """
-        for name in self._guarded:
-            value = values[name]
-            if isinstance(value, str) and not value.isascii() and is_card_number(value):
+        for name in self._numeric:
+            number = given.get(name)
+            if isinstance(number, float) and is_card_number(number):
                 raise card_number(name)
-        identifier = values[self.schema.id]
-        if isinstance(identifier, str) and not identifier.isascii():
-            self._require_readable(identifier)
+        return given
 
     def _require_keys_once(self, body: bytes, given: Mapping[str, Value]) -> None:
         """Raise `BadPayment` where a key came twice; texts with colons, such as IPv6 addresses, are
@@ -316,15 +310,15 @@ class PaymentReader:
         found = text_of(text)
         if found is None or found in self._nulls:
             raise BadPayment(f"Expected {VALUE}, got none - at `$.{field}`")
-        if is_card_number(found):
+        if holds_card_number(found):
             raise card_number(field)
         require_readable_field(found, field)
         return found
 
-    def _payment(self, values: dict[str, Value], arrived: int) -> Payment:
+    def _payment(self, values: dict[str, Value], arrived: int, *, guard: bool) -> Payment:
         schema = self.schema
         identifier, time = (
-            self._identifier(values.pop(schema.id)),
+            self._identifier(values.pop(schema.id), guard=guard),
             self._moment(values[schema.time]),
         )
         exponent = (
@@ -342,14 +336,17 @@ class PaymentReader:
             values=values,
         )
 
-    def _text(self, name: str, value: Value) -> str | None:
+    def _text(self, name: str, value: Value, *, guard: bool = False) -> str | None:
+        """The one text of a value; `guard`: it may hold a card number."""
+        text: str | None
         if value.__class__ is str and value >= AFTER_DIGITS and value not in self._odd:
-            return value
-        text = None if value is None else text_of(value)
-        if text is None or text in self._nulls:
-            self._allow_none(name)
-            return None
-        if len(text) > _MAX_SHORT_CHARACTERS and name in self._guarded and is_card_number(text):
+            text = value
+        else:
+            text = None if value is None else text_of(value)
+            if text is None or text in self._nulls:
+                self._allow_none(name)
+                return None
+        if guard and name in self._guarded and holds_card_number(text):
             raise card_number(name)
         return text
 
@@ -357,12 +354,12 @@ class PaymentReader:
         if name in self._required:
             raise self._bad(name, VALUE, None)
 
-    def _identifier(self, value: Value) -> str:
-        text = str(self._text(self.schema.id, value))
+    def _identifier(self, value: Value, *, guard: bool) -> str:
+        text = str(self._text(self.schema.id, value, guard=guard))
         if len(text) > LONGEST_ID:
             raise self._bad(self.schema.id, expected("id", zoned=True), value)
         # what is printable has no control characters: asking is cheaper than searching
-        if not text.isprintable():
+        if not (text.isascii() and text.isprintable()):
             self._require_readable(text)
         return text
 

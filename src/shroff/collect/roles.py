@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple, get_args
 import polars as pl
 
 from shroff.canonical import BLANK
-from shroff.collect.cards import looks_like_card_numbers
+from shroff.collect.card_columns import looks_like_card_numbers
 from shroff.collect.columns import FLAGS, texts_of
 from shroff.collect.money import alphabetic
 from shroff.collect.nulls import NULLS

@@ -21,7 +21,8 @@ import polars as pl
 from msgspec.structs import force_setattr
 
 from shroff.canonical import text_of
-from shroff.collect.cards import holds_card_numbers, require_no_card_number
+from shroff.collect.card_columns import holds_card_numbers
+from shroff.collect.cards import require_no_card_number
 from shroff.collect.dated_file import MAX_CELL_CHARACTERS, MAX_ROWS, PERIOD, Cell, read_dated
 from shroff.collect.nulls import NULLS
 from shroff.collect.numbers import number_of

@@ -36,6 +36,7 @@ _NOTHING: Final = re.compile(NOTHING)
 
 VALUE: Final = "a value"
 NO_RATE: Final = "a currency that has an exchange rate at the time of the payment"
+NO_CARD: Final = "no card number in the open: declare the column personal"
 FINE: Final = "an amount no finer than its currency's smallest unit and of at most 15 digits"
 
 

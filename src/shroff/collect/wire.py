@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
+from shroff.collect.cards import LEAST_NUMBER
 from shroff.collect.json_text import IDENTIFIER, unreadable
 from shroff.collect.schema import Scale, Schema
 from shroff.errors import did_you_mean
@@ -24,6 +25,7 @@ _TYPES: Final[dict[Scale, Any]] = {
     "key": _NAME | bool,
     "personal": _NAME,
 }
+_NO_CARD: Final = Annotated[float, Meta(gt=-LEAST_NUMBER, lt=LEAST_NUMBER)]
 _RANGES: Final = {
     "Number out of range": "Expected a finite number, got a larger one",
     "Integer value out of range": "Expected a finite number, got a larger one",
@@ -39,18 +41,23 @@ def live_scales(schema: Schema) -> dict[str, Scale]:
 
 
 def wire_type(
-    scales: Mapping[str, Scale], needed: Collection[str], ignored: Collection[str]
+    scales: Mapping[str, Scale],
+    needed: Collection[str],
+    ignored: Collection[str],
+    *,
+    small: Collection[str] = (),
 ) -> type[msgspec.Struct]:
     """The wire type of a payment, its fields in the order of `scales` and then the ignored ones.
 
     Unknown fields are refused, ignored ones accepted and dropped; `needed` ones may be neither
-    absent nor null. What is absent is `UNSET`, so that it is known how many fields came.
+    absent nor null. What is absent is `UNSET`, so that it is known how many fields came. Numbers
+    that could be card numbers are refused in the columns `small`.
     """
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     names: dict[str, str] = {}
     for at, (name, scale) in enumerate(scales.items()):
         names[f"f{at}"] = name
-        kind = _TYPES[scale]
+        kind = _NO_CARD if name in small else _TYPES[scale]
         fields.append(
             (f"f{at}", kind) if name in needed else (f"f{at}", kind | None | UnsetType, UNSET)
         )

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Column, Integer, Select, String, Table, func,
 
 from shroff.canonical import canonical
 from shroff.clock import Clock, system_time
-from shroff.collect.cards import is_card_number
+from shroff.collect.cards import holds_card_number
 from shroff.collect.fields import require_note
 from shroff.collect.values import require_readable
 from shroff.control.database import METADATA, Control
@@ -139,7 +139,7 @@ def listed_value(
     if personal:
         return token(canonical(value))
     # values that an earlier release added must stay removable
-    if action == "add" and not numbers and is_card_number(value):
+    if action == "add" and not numbers and holds_card_number(value):
         raise ConfigurationError(
             "expected no card number that anybody can read, got one: where the column is personal, "
             "say so "

@@ -22,7 +22,14 @@ from shroff.decide.lists import Effective
 from shroff.decide.model import Model
 from shroff.decide.reasons import MAX_REASONS, Explainer, Reason, Suspect
 from shroff.decide.ruled import UNSCORED, RuleReasons
-from shroff.decide.standing import Condition, Standing, conditions, kinds_of, own
+from shroff.decide.standing import (
+    Condition,
+    Standing,
+    conditions,
+    kinds_of,
+    own,
+    states_together,
+)
 from shroff.detect.preparation import Row
 from shroff.errors import BundleError, Unavailable
 from shroff.package import Bundle
@@ -141,6 +148,8 @@ class Decider:
         self.followed: Effective | None = None
         """The lists that it was made for, even if they equal the policy's."""
         self._judge, self._conditions = self._made(self.policy.lists)
+        self.states = states_together(self.policy, self._bundle, self._kinds)
+        """The states of the automata that a payment meets: each reads its texts once."""
         self._ruled = RuleReasons(
             self.policy, self._kinds, self._bundle.groups, self._bundle.schema
         )

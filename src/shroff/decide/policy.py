@@ -10,14 +10,14 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from shroff.canonical import text_of
-from shroff.collect.cards import is_card_number, require_no_card_number
+from shroff.collect.cards import holds_card_number, require_no_card_number
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind, Schema
 from shroff.collect.values import require_readable
 from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn
 from shroff.evaluate.cost import NEVER, Cost
 from shroff.expression import Expression, parse
-from shroff.expression.budget import require_affordable
+from shroff.expression.budget import require_affordable, states_of
 from shroff.features.conditions import require_alphabetic
 
 Action = Literal["approve", "review", "decline"]
@@ -172,7 +172,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             require_no_card_number(rule.condition, f"the rule `{rule.name}`")
         for name, values in self.lists.items():
             require_no_card_number(name, "the name of a list")
-            if any(map(is_card_number, values)):
+            if any(map(holds_card_number, values)):
                 raise ConfigurationError(
                     f"expected no card number in the list `{name}`, where anybody can read it, got "
                     "one: where the column is personal, add it with `shroff lists add … "
@@ -290,6 +290,11 @@ def check(policy: Policy, kinds: Mapping[str, Kind], schema: Schema) -> None:
             require_alphabetic(condition, schema, policy.lists)
         except InvalidExpression as error:
             raise InvalidExpression(f"rule `{rule.name}`: {error}") from None
+
+
+def states_of_rules(policy: Policy, kinds: Mapping[str, Kind]) -> int:
+    """The states of the automata that a payment meets in the rules of a policy."""
+    return states_of([_condition(rule, policy, kinds).tree for rule in policy.rules])
 
 
 def _condition(rule: Rule, policy: Policy, kinds: Mapping[str, Kind]) -> Expression:

@@ -10,7 +10,7 @@ import msgspec
 from shroff.collect.json_text import UNREADABLE, require_keys_once, unreadable
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind
-from shroff.decide.policy import Policy, check
+from shroff.decide.policy import Policy, check, states_of_rules
 from shroff.errors import (
     BadFile,
     BadPayment,
@@ -21,7 +21,7 @@ from shroff.errors import (
     one_line,
 )
 from shroff.expression import parse
-from shroff.expression.budget import require_affordable
+from shroff.expression.budget import require_affordable, require_affordable_together, states_of
 from shroff.features.plan import Plan
 from shroff.package import Bundle
 from shroff.package.files import MAX_FILE_BYTES
@@ -156,11 +156,28 @@ def require_fits(policy: Policy, bundle: Bundle) -> None:
     try:
         check(policy, kinds, bundle.schema)
         conditions(bundle, policy.lists, kinds)
+        states_together(policy, bundle, kinds)
     except (InvalidExpression, UnknownColumn) as error:
         raise type(error)(
             f"the policy does not fit {bundle.name}, version {bundle.version}: {error}"
         ) from None
     _require_one_currency(policy, bundle, kinds)
+
+
+def states_together(policy: Policy, bundle: Bundle, kinds: Mapping[str, Kind]) -> int:
+    """The states of all automata that a payment meets where a policy decides beside a bundle.
+
+    Raises:
+        InvalidExpression: they are more than the budget of regular expressions.
+    """
+    asked = [parse(text, kinds, list(policy.lists)).tree for text in bundle.conditions]
+    return require_affordable_together(
+        {
+            "features": Plan(bundle.groups, bundle.schema).states,
+            "the conditions of the model": states_of(asked),
+            "the rules of the policy": states_of_rules(policy, kinds),
+        }
+    )
 
 
 def _require_one_currency(policy: Policy, bundle: Bundle, kinds: Mapping[str, Kind]) -> None:

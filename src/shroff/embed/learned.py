@@ -16,7 +16,7 @@ import polars as pl
 from msgspec import structs
 from numpy.typing import NDArray
 
-from shroff.collect.cards import holds_card_numbers
+from shroff.collect.card_columns import holds_card_numbers
 from shroff.collect.sources import written_whole
 from shroff.embed.arrow_file import arrow_batch
 from shroff.embed.counts import MAX_TOKENS

@@ -1,12 +1,14 @@
 """The budget of all regular expressions that one payment is matched against.
 
 An automaton reads a text in linear time, but hundreds of them read it hundreds of times, and each
-caches the steps that it has met.
+caches the steps that it has met. A payment is matched against those of features, of the model's
+conditions and of the policy's rules: each set must fit the budget where it is defined, and all of
+them together where they decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from shroff.errors import InvalidExpression
@@ -27,7 +29,21 @@ def require_affordable(what: str, trees: Iterable[Node]) -> None:
     Raises:
         InvalidExpression: their patterns have more than 1,024 states together.
     """
-    states = sum(map(_states, trees))
+    _require(what, states_of(trees))
+
+
+def require_affordable_together(sets: Mapping[str, int]) -> int:
+    """The states of sets that one payment meets, by what each is called, added up.
+
+    Raises:
+        InvalidExpression: they are more than 1,024.
+    """
+    total = sum(sets.values())
+    _require(" and ".join(f"{what} ({states:,})" for what, states in sets.items() if states), total)
+    return total
+
+
+def _require(what: str, states: int) -> None:
     if states > MOST_STATES_TOGETHER:
         raise InvalidExpression(
             f"{what}: expected REGEXP_LIKE with patterns of at most {MOST_STATES_TOGETHER:,} "
@@ -35,6 +51,11 @@ def require_affordable(what: str, trees: Iterable[Node]) -> None:
             f"or more and once for each column in its text, got {states:,}: make them fewer or "
             "shorter."
         )
+
+
+def states_of(trees: Iterable[Node]) -> int:
+    """How many states the automata of trees have, by the budget's count."""
+    return sum(map(_states, trees))
 
 
 def _states(tree: Node) -> int:

@@ -12,7 +12,7 @@ from shroff.collect.currencies import require_one_currency
 from shroff.collect.schema import Kind, Scale
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import Expression, parse
-from shroff.expression.budget import require_affordable
+from shroff.expression.budget import require_affordable, states_of
 from shroff.features import aggregates
 from shroff.features.aggregates import NAME_SCALES, RECIPES
 from shroff.features.conditions import require_alphabetic
@@ -51,7 +51,10 @@ class Plan:
             for feature in group.definitions:
                 self._add(feature)
         read = [stream.where for stream in self.streams] + [row.source for row in self.rows]
-        require_affordable("features", [one.tree for one in read if isinstance(one, Expression)])
+        trees = [one.tree for one in read if isinstance(one, Expression)]
+        require_affordable("features", trees)
+        self.states = states_of(trees)
+        """The states of the automata that a payment meets in them."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import msgspec
 import polars as pl
 
 from shroff.collect import Schema
-from shroff.collect.cards import long_numbers
+from shroff.collect.card_columns import long_numbers
 from shroff.collect.currencies import codes_of, payments_by_currency, require_one_currency
 from shroff.collect.extent import extent
 from shroff.collect.wire import live_scales
@@ -207,9 +207,11 @@ def stored_dataset(stored: TrainingData) -> dict[str, Any]:
 
 
 def _open_columns(schema: Schema) -> list[str]:
-    """The columns of a live payment whose texts are not hashed."""
+    """The columns of a live payment that are not hashed and may hold long numbers."""
     return [
-        name for name, scale in live_scales(schema).items() if scale in ("id", "nominal", "key")
+        name
+        for name, scale in live_scales(schema).items()
+        if scale in ("id", "nominal", "key", "numeric")
     ]
 
 

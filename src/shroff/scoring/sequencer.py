@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import accumulate
 from time import perf_counter_ns
 from typing import Final
 
@@ -35,6 +36,8 @@ from shroff.telemetry.meter import Decided, Meter, Turn
 
 MAX_BATCH_PAYMENTS: Final = 64
 """Most payments in one batch: more would block the event loop for too long."""
+MAX_BATCH_STEPS: Final = 1_000_000
+"""Most steps of automata in one batch: each byte of a payment is one for each of their states."""
 
 
 class Sequencer:
@@ -107,10 +110,8 @@ class Sequencer:
             self._schedule()
             return
         self._looked = 0
-        batch, self._payments = (
-            self._payments[:MAX_BATCH_PAYMENTS],
-            self._payments[MAX_BATCH_PAYMENTS:],
-        )
+        most = self._most()
+        batch, self._payments = self._payments[:most], self._payments[most:]
         events, self._events = self._events, []
         if batch:
             self._decide(batch)
@@ -118,6 +119,15 @@ class Sequencer:
             self._put_event(event)
         if self._payments:
             self._schedule()
+
+    def _most(self) -> int:
+        """How many of the payments that wait are decided in one batch: at least one."""
+        states = self.active.decider.states
+        if not states:
+            return MAX_BATCH_PAYMENTS
+        first = self._payments[:MAX_BATCH_PAYMENTS]
+        steps = accumulate([states * len(pending.encoded) for pending in first])
+        return max(1, sum([all_ <= MAX_BATCH_STEPS for all_ in steps]))
 
     def _decide(self, batch: Sequence[PendingPayment]) -> None:
         began, active = perf_counter_ns(), self.active

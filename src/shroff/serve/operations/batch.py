@@ -41,6 +41,8 @@ MAX_SILENCE_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.5
 """Seconds between two checks whether a batch must end."""
 _LINE_UNIT_BYTES: Final = 4_096
+_LINE_UNIT_STEPS: Final = 2_048
+"""Steps of automata that count as much: lines in wait never cost more than some 50 ms."""
 _SLICE_PAYMENTS: Final = 64
 _MAX_BLANK_LINES: Final = 256
 """Blank lines skipped in one stretch."""
@@ -155,7 +157,9 @@ class _Batch:
 
     async def _take_all(self, first: Message) -> None:
         async for line in self._lines(first):
-            units = 1 + len(line or b"") // _LINE_UNIT_BYTES
+            size, states = len(line or b""), self._scorer.decider.states
+            units = 1 + size // _LINE_UNIT_BYTES + size * states // _LINE_UNIT_STEPS
+            units = min(units, MAX_WAITING_LINES)
             await self._window.take(units)
             try:
                 # the request itself counts the first
