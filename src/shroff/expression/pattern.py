@@ -56,14 +56,14 @@ class Symbol:
 
 
 @dataclass(frozen=True)
-class Chain:
+class Concatenation:
     """One pattern after another."""
 
     patterns: tuple[Pattern, ...]
 
 
 @dataclass(frozen=True)
-class Choice:
+class Alternation:
     """One of several patterns."""
 
     patterns: tuple[Pattern, ...]
@@ -78,7 +78,7 @@ class Repeat:
     most: int | None
 
 
-Pattern = Symbol | Chain | Choice | Repeat
+Pattern = Symbol | Concatenation | Alternation | Repeat
 
 
 def read(pattern: str) -> Pattern:
@@ -108,13 +108,13 @@ class _Reader:
         patterns = [self.sequence()]
         while self.take("|"):
             patterns.append(self.sequence())
-        return Choice(tuple(patterns)) if len(patterns) > 1 else patterns[0]
+        return Alternation(tuple(patterns)) if len(patterns) > 1 else patterns[0]
 
     def sequence(self) -> Pattern:
         patterns = []
         while self.peek() not in ("", "|", ")"):
             patterns.append(self.repeated())
-        return Chain(tuple(patterns))
+        return Concatenation(tuple(patterns))
 
     def repeated(self) -> Pattern:
         is_end = self.peek() in ("^", "$")

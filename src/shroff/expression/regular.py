@@ -22,8 +22,8 @@ from shroff.errors import InvalidExpression
 from shroff.expression.pattern import (
     BEGIN,
     END,
-    Chain,
-    Choice,
+    Alternation,
+    Concatenation,
     Pattern,
     Ranges,
     Repeat,
@@ -128,12 +128,12 @@ class Automaton:
                 self._ones.append(pattern)
                 self._follow.append(0)
                 return _Span(empty=False, first=bit, last=bit)
-            case Chain(links):
+            case Concatenation(links):
                 span = _NOTHING
                 for one in links:
                     span = self._then(span, self._build(one))
                 return span
-            case Choice(choices):
+            case Alternation(choices):
                 spans = [self._build(one) for one in choices]
                 firsts, lasts = (
                     _union(span.first for span in spans),
