@@ -21,6 +21,7 @@ from benchmarks.faults.verdict import Verdict
 from benchmarks.fuzz import bundles
 from serve.fixtures import fitted_model, make_bundle
 from shroff.control.models import Models
+from shroff.control.pointers import Signature
 from shroff.detect import Calibration
 from shroff.errors import ShroffError
 from shroff.package import load as load_bundle
@@ -102,7 +103,7 @@ def _point(models: Models, bundle: Path) -> None:
     """Put a bundle into production as somebody would who can write the folder."""
     version = load_bundle(bundle).version
     shutil.copytree(bundle, models.folder / "versions" / version)
-    pointers = msgspec.structs.replace(models.pointers, production=version)
+    pointers = models.pointers.with_model("publish", version, None, Signature())
     draft = models.folder / "draft"
     draft.write_bytes(msgspec.json.encode(pointers))
     draft.rename(models.folder / "pointers.json")

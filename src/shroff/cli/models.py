@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from shroff.cli.arguments import Note
-from shroff.cli.terminal import AsJson, operator, out, print_rows, show, visible
+from shroff.cli.terminal import AsJson, err, operator, out, print_rows, show, visible
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
+    from shroff.control.history import GateResult
     from shroff.control.models import Models
     from shroff.control.pointers import PointerMove, Role
 
 app = typer.Typer(
-    help="List the published models; `history` shows every change with its author and reason."
+    help="List models by stage; `history` shows every change with its author and reason."
 )
 
-_COLUMNS: Final = ("version", "model", "role")
+_COLUMNS: Final = ("version", "model", "stage")
 
 AcceptSchema = Annotated[
     bool,
@@ -104,36 +105,129 @@ def rollback(
 
 @app.callback(invoke_without_command=True)
 def models(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the published models, and every change of the model in production."""
+    """List models by stage: runs whose bundle was not published yet (research), the candidate in
+    the shadow, the one in production, and those before; and every change.
+    """
     if context.invoked_subcommand is not None:
         return
     kept = published()
-    pointers = kept.pointers
+    pointers, versions = kept.pointers, kept.versions
+    rows = [
+        *_researched(versions),
+        *((one, kept.load(one).name, pointers.stage(one)) for one in versions),
+    ]
     if as_json:
         show(
             {
                 "production": pointers.production,
                 "shadow": pointers.shadow,
                 "policy": pointers.policy,
-                "versions": kept.versions,
+                "versions": versions,
+                "stages": [dict(zip(_COLUMNS, row, strict=True)) for row in rows],
                 "changes": _changes(kept),
             }
         )
         return
-    roles = {pointers.production: "production", pointers.shadow: "shadow"}
-    rows = [(version, kept.load(version).name, roles.get(version, "")) for version in kept.versions]
     print_rows([dict(zip(_COLUMNS, row, strict=True)) for row in rows], *_COLUMNS)
     _print_changes(pointers.changes)
 
 
 @app.command()
 def history(as_json: AsJson = False) -> None:
-    """Show every change of the model in production: time, author and reason."""
+    """Show every change of the model in production: time, author, reason, and what gates found."""
     kept = published()
     if as_json:
         show({"changes": _changes(kept)})
     else:
         _print_changes(kept.pointers.changes)
+
+
+@app.command()
+def at(
+    moment: Annotated[
+        str,
+        typer.Argument(
+            help="ISO 8601 with a zone, such as 2026-03-01T12:00:00Z.", show_default=False
+        ),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Show what was in production at a moment, by which policy it decided, and the shadow."""
+    from datetime import UTC, datetime
+
+    from shroff.collect.times import parse_time
+    from shroff.errors import ConfigurationError
+
+    try:
+        when = datetime.fromtimestamp(parse_time(moment, None) / 1e6, UTC)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"expected a moment in ISO 8601 with a zone, got {error}."
+        ) from None
+    found = published().pointers.as_of(when)
+    if as_json:
+        show(found._asdict())
+    elif found.production is None:
+        out.print("No model was in production.")
+    else:
+        shadow = "" if found.shadow is None else f"; in the shadow: {found.shadow}"
+        policy = "its own policy" if found.policy is None else f"the policy {found.policy}"
+        out.print(
+            f"Version {found.production} with {policy}, in production since {found.since}{shadow}.",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+@app.command()
+def verify(
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="A head noted earlier: the history must still have that change.",
+            metavar="HEAD",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute the chain of the history; exit code 1 if a change was altered, removed or added."""
+    from shroff.errors import BrokenChain
+    from shroff.ledger import Noted
+
+    noted = None if since is None else Noted.read(since)
+    try:
+        pointers = published().pointers
+        if noted is not None:
+            pointers.require_noted(*noted)
+    except BrokenChain as error:
+        if as_json:
+            show({"holds": False, "problem": str(error)})
+        else:
+            err.print(visible(str(error)), soft_wrap=True, markup=False)
+        raise typer.Exit(1) from None
+    if as_json:
+        show({"holds": True, "changes": len(pointers.changes), "head": pointers.head})
+    else:
+        out.print(f"{len(pointers.changes):,} changes, each follows from the one before it.")
+        out.print(
+            f"Note its head elsewhere, for `--since` later: {pointers.head}",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+def _researched(versions: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Bundles that runs packaged and nobody published: version, detector and run."""
+    from shroff.experiment import Runs
+
+    records = Runs(Settings.read().home / "runs").scan()[0]
+    packaged = {one.bundle["version"]: one for one in records if one.bundle}
+    return [
+        (version, f"{one.figures.get('best', '')}, run {one.run}", "research")
+        for version, one in packaged.items()
+        if version not in versions
+    ]
 
 
 def _print_changes(changes: Sequence[PointerMove]) -> None:
@@ -142,18 +236,32 @@ def _print_changes(changes: Sequence[PointerMove]) -> None:
         beside = (
             f" with policy {change.policy}" if change.role == "production" and change.policy else ""
         )
+        forced = ", forced" if change.forced else ""
         why = "" if change.note is None else f": {visible(change.note)}"
         out.print(
-            f"{change.at}  {what}{beside}, by {change.by or 'unknown'}{why}",
+            f"{change.at}  {what}{beside}, by {change.by or 'unknown'}{forced}{why}",
             soft_wrap=True,
             markup=False,
+        )
+        print_gates(change.gates, indent="    ")
+
+
+def print_gates(gates: Sequence[GateResult], *, indent: str = "") -> None:
+    """Print what gates found, one sentence each."""
+    for one in gates:
+        mark = "passed" if one.passed else "refused"
+        out.print(
+            visible(f"{indent}{one.gate}: {mark}: {one.sentence}"), soft_wrap=True, markup=False
         )
 
 
 def _changes(kept: Models) -> list[dict[str, object]]:
     from msgspec.structs import asdict
 
-    return [asdict(change) for change in kept.pointers.changes]
+    return [
+        asdict(change) | {"gates": [asdict(gate) for gate in change.gates]}
+        for change in kept.pointers.changes
+    ]
 
 
 def published() -> Models:

@@ -21,22 +21,26 @@ from typing import Final
 import msgspec
 
 from shroff.collect.fields import require_note
-from shroff.collect.json_text import UNREADABLE
 from shroff.collect.sources import written_whole
 from shroff.control.bundles import Bundles
-from shroff.control.pointers import Pointers, Role, Signature
+from shroff.control.pointers import (
+    Action,
+    Measured,
+    Pointers,
+    Role,
+    Signature,
+    read_pointers,
+)
 from shroff.control.policies import Policies
 from shroff.decide.policy import Policy
 from shroff.decide.standing import Standing, fit, own, refit, require_fits
-from shroff.errors import BadFile, BundleError, ConfigurationError, NotFound
+from shroff.errors import BundleError, ConfigurationError, NotFound
 from shroff.package import Bundle, read, try_model, unpack
 from shroff.package.compare import differences
-from shroff.plain import read_plain
 from shroff.private import private_file
 
 _POINTERS_FILE: Final = "pointers.json"
 _MAX_NOTE_CHARACTERS: Final = 500
-_MAX_POINTER_BYTES: Final = 64 << 20
 
 
 class Models:
@@ -59,17 +63,9 @@ class Models:
 
         Raises:
             BundleError: the file of the pointers is damaged.
+            BrokenChain: its history was changed.
         """
-        path = self.folder / _POINTERS_FILE
-        try:
-            return msgspec.json.decode(read_plain(path, _MAX_POINTER_BYTES), type=Pointers)
-        except FileNotFoundError:
-            return Pointers()
-        except (BadFile, *UNREADABLE) as error:
-            raise BundleError(
-                f"{path}: expected the pointers of published models; the file is damaged "
-                f"({type(error).__name__})."
-            ) from None
+        return read_pointers(self.folder / _POINTERS_FILE)
 
     @property
     def versions(self) -> list[str]:
@@ -85,6 +81,7 @@ class Models:
         note: str | None = None,
         accept_schema: bool = False,
         own_policy: bool = False,
+        measured: Measured | None = None,
     ) -> Bundle:
         """Store a bundle as a version and point to it; returns the stored bundle.
 
@@ -94,21 +91,27 @@ class Models:
             by, note: who publishes, and why; kept in the history.
             accept_schema: publish it even if its payments' schema differs from production's.
             own_policy: replace the published policy by the one that it was packaged with.
+            measured: what the gates of a promotion found; by default it is published without any.
 
         Raises:
             BundleError: it is incomplete or altered, its model does not pass its trial, or its own
                 policy does not fit.
-            ConfigurationError: its schema differs, the published policy does not fit it, or the
-                note is too long.
+            ConfigurationError: its schema differs, the published policy does not fit it, the note
+                is too long, or another model is in production than the gates compared it with.
         """
         if own_policy and role == "shadow":
             raise ConfigurationError(
                 "expected a policy beside the model in production: a shadow decides nothing."
             )
         files, made = read(bundle), _signed(by, note)
+        action: Action = "publish"
+        if measured is not None:
+            action, made = "promote", measured.signing(made)
         loaded = unpack(files)
         _require_sound(loaded)
         with self._turn() as pointers:
+            if measured is not None:
+                measured.require_incumbent(pointers.production)
             if not accept_schema:
                 self._require_same_schema(pointers, loaded)
             policy = (
@@ -125,12 +128,12 @@ class Models:
                 )
             moved = pointers
             if role == "shadow" and pointers.shadow != loaded.version:
-                moved = pointers.with_shadow("publish", loaded.version, made)
+                moved = pointers.with_shadow(action, loaded.version, made)
             elif role == "production" and (pointers.production, pointers.policy) != (
                 loaded.version,
                 policy,
             ):
-                moved = pointers.with_model("publish", loaded.version, policy, made)
+                moved = pointers.with_model(action, loaded.version, policy, made)
             if own_policy and policy is not None:
                 moved = self._with_own_policy(moved, kept, made)
             if moved != pointers:

@@ -3,27 +3,74 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from shroff.collect.json_text import UNREADABLE
+from shroff.control.history import Chained, GateResult, link, require_chained
+from shroff.errors import BadFile, BrokenChain, BundleError, ConfigurationError
+from shroff.plain import read_plain
+
 Role = Literal["production", "shadow"]
 Pointer = Literal["production", "shadow", "policy"]
-Action = Literal["publish", "rollback", "withdraw"]
+Action = Literal["publish", "promote", "rollback", "withdraw"]
+Stage = Literal["research", "candidate", "production", "retired", "withdrawn"]
+_MAX_POINTER_BYTES: Final = 64 << 20
 
 
 class Signature(NamedTuple):
-    """Who moves a pointer, and why."""
+    """Who moves a pointer, and why; for a promotion also what its gates found, and whether it was
+    forced.
+    """
 
     by: str | None = None
     note: str | None = None
+    gates: tuple[GateResult, ...] = ()
+    forced: bool = False
 
 
-class PointerMove(msgspec.Struct, frozen=True):
-    """One move of a pointer: time (ISO 8601), role, action, and the new version (None: none).
+class Measured(NamedTuple):
+    """What the gates of a promotion found, against the model that was in production then."""
 
-    A policy moved to none is the model's own. `policy` is the published policy in force after the
-    move (None: the model's own); `by` is who moved it and `note` why, if they said so.
+    gates: tuple[GateResult, ...]
+    incumbent: str | None
+    forced: bool = False
+
+    def signing(self, made: Signature) -> Signature:
+        """A signature with what was found."""
+        return made._replace(gates=self.gates, forced=self.forced)
+
+    def require_incumbent(self, production: str | None) -> None:
+        """Raise `ConfigurationError` if another model is in production by now."""
+        if production != self.incumbent:
+            raise ConfigurationError(
+                f"the gates compared with {self.incumbent or 'no model'}, and "
+                f"{production or 'no model'} is in production by now: promote it again."
+            )
+
+
+class InForce(NamedTuple):
+    """What decided at a moment, by version, and since when (ISO 8601).
+
+    `policy` is None where the model decided by its own; all are None before the first model.
+    """
+
+    production: str | None = None
+    policy: str | None = None
+    shadow: str | None = None
+    since: str | None = None
+
+
+class PointerMove(Chained, frozen=True, omit_defaults=True):
+    """One move of a pointer: time (ISO 8601), role, action and the version it points to now (None:
+    none).
+
+    A policy moved to none is the one that the model was packaged with. `policy` is the published
+    policy that stood after the change (None: the model's own); `by` is who made it and `note` why,
+    where they said so. A promotion has what its `gates` found, and whether it was `forced` although
+    one refused it.
     """
 
     at: str
@@ -33,6 +80,8 @@ class PointerMove(msgspec.Struct, frozen=True):
     policy: str | None = None
     by: str | None = None
     note: str | None = None
+    gates: tuple[GateResult, ...] = ()
+    forced: bool = False
 
 
 class Pointers(msgspec.Struct, frozen=True):
@@ -54,6 +103,65 @@ class Pointers(msgspec.Struct, frozen=True):
         """The version of the policy in force: the published one, or the model's own."""
         return self.policy or self.production
 
+    @property
+    def head(self) -> str:
+        """The number of the last change and its chain value, to be noted elsewhere."""
+        return f"{len(self.changes)}:{self.changes[-1].chain}" if self.changes else "0:"
+
+    def require_sound(self) -> None:
+        """Raise `BrokenChain` where a change was altered, or the pointers are not where the last
+        changes put them.
+        """
+        require_chained(self.changes)
+        if not self.changes or not self.changes[-1].chain:
+            return  # by an earlier release
+        now = self.as_of(None)
+        were = {change.version for change in self.changes if change.role == "production"}
+        stored = self.production, self.policy, self.shadow
+        if stored != (now.production, now.policy, now.shadow) or not were.issuperset(self.earlier):
+            raise BrokenChain(
+                "the history of models was changed: the pointers are not where its last changes "
+                "put them."
+            )
+
+    def require_noted(self, number: int, chain: str) -> None:
+        """Raise `BrokenChain` unless the history still has a change that was noted as `head`."""
+        if number > len(self.changes):
+            raise BrokenChain(
+                f"expected a history of models that goes on from change {number}, which was noted, "
+                f"got one of {len(self.changes)}: its end was cut off, or an older copy was put in "
+                "its place."
+            )
+        if number and not self.changes[number - 1].chain.startswith(chain):
+            raise BrokenChain(
+                f"expected change {number} with the chain value that was noted, got another: this "
+                "is another history, or it was written anew."
+            )
+
+    def as_of(self, moment: datetime | None) -> InForce:
+        """What was in force at a moment, and since when it was in production; None: now."""
+        found = InForce()
+        for change in self.changes:
+            if moment is not None and datetime.fromisoformat(change.at) > moment:
+                break
+            found = found._replace(policy=change.policy)
+            if change.role == "shadow":
+                found = found._replace(shadow=change.version)
+            elif change.role == "production":
+                since = found.since if found.production == change.version else change.at
+                shadow = None if found.shadow == change.version else found.shadow
+                found = found._replace(production=change.version, shadow=shadow, since=since)
+        return found
+
+    def stage(self, version: str) -> Stage:
+        """The stage of a published version, by its last change."""
+        if version == self.production:
+            return "production"
+        if version == self.shadow:
+            return "candidate"
+        was = {change.role for change in self.changes if change.version == version}
+        return "retired" if "production" in was else "withdrawn"
+
     def policy_beside(self, model: str) -> str | None:
         """The published policy with which a model last decided; None: its own."""
         production = found = None
@@ -69,7 +177,7 @@ class Pointers(msgspec.Struct, frozen=True):
     ) -> Pointers:
         """The pointers with another model in production, and its policy."""
         earlier = self.earlier[1:] if action == "rollback" else self.earlier
-        if action == "publish" and self.production is not None:
+        if action != "rollback" and self.production is not None:
             earlier = (self.production, *earlier)
         # a model is not its own shadow
         shadow = None if self.shadow == version else self.shadow
@@ -87,15 +195,50 @@ class Pointers(msgspec.Struct, frozen=True):
         earlier = (self.policy, *self.earlier_policies)
         if action == "rollback":
             earlier = self.earlier_policies[1:]
-        return msgspec.structs.replace(self, policy=version, earlier_policies=earlier)._after(
-            "policy", action, version, made
-        )
+        moved = msgspec.structs.replace(self, policy=version, earlier_policies=earlier)
+        # gates are of a model
+        return moved._after("policy", action, version, Signature(made.by, made.note))
 
     def _after(
         self, role: Pointer, action: Action, version: str | None, made: Signature
     ) -> Pointers:
         now = datetime.now(UTC).isoformat(timespec="seconds")
+        if self.changes:  # a clock that was set back must not reorder the history
+            now = max(now, self.changes[-1].at)
         change = PointerMove(
-            now, role, action, version, policy=self.policy, by=made.by, note=made.note
+            at=now,
+            role=role,
+            action=action,
+            version=version,
+            policy=self.policy,
+            by=made.by,
+            note=made.note,
+            gates=made.gates,
+            forced=made.forced,
         )
+        change = msgspec.structs.replace(change, chain=link(self.changes, change))
         return msgspec.structs.replace(self, changes=(*self.changes, change))
+
+
+def read_pointers(path: Path) -> Pointers:
+    """The pointers in a file; empty where there is none.
+
+    Raises:
+        BundleError: the file is damaged.
+        BrokenChain: its history was changed.
+    """
+    try:
+        found = msgspec.json.decode(read_plain(path, _MAX_POINTER_BYTES), type=Pointers)
+        found.require_sound()
+    except FileNotFoundError:
+        return Pointers()
+    except BrokenChain as error:
+        raise BrokenChain(
+            f"{path}: {error} Restore it from a copy, or begin another folder (SHROFF_MODELS)."
+        ) from None
+    except (BadFile, *UNREADABLE) as error:
+        raise BundleError(
+            f"{path}: expected the pointers of published models; the file is damaged "
+            f"({type(error).__name__})."
+        ) from None
+    return found
