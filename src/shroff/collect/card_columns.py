@@ -23,9 +23,7 @@ from shroff.collect.cards import (
 )
 
 _FEWEST_NUMBERS: Final = 20
-"""The fewest numbers that convict a column: one random number in ten passes Luhn, not most of
-twenty.
-"""
+"""The fewest numbers by which a column is judged: one random number in ten passes Luhn."""
 _LUHN_SHARE: Final = 0.1
 _MOST_JUDGED: Final = 10_000
 """Different texts with a long number among words that are read one by one to judge a column."""
@@ -62,9 +60,7 @@ class LongNumbers:
 
     @property
     def are_none(self) -> bool:
-        """Whether so many are by an issuer, and so few of them pass Luhn, that none is a card
-        number.
-        """
+        """Whether no value is a card number: many fit an issuer, and few of them pass Luhn."""
         return self.issued >= _FEWEST_NUMBERS and self._by_chance
 
     @property
@@ -157,8 +153,7 @@ def numbers_as_text(column: pl.Series) -> pl.Series:
 
 
 def long_numbers(table: pl.DataFrame, columns: Iterable[str]) -> tuple[str, ...]:
-    """The columns whose values are long numbers and no card numbers: no value of theirs is judged
-    by itself.
+    """Columns of long numbers that are no card numbers, whose values are not judged singly.
 
     At least twenty different values could be card numbers by issuer and length, and no more of them
     pass Luhn than would by chance (three standard deviations).

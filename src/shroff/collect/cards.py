@@ -1,12 +1,11 @@
-"""Card numbers in the open: whether a text holds one, alone or among other words, or a number is
-one.
+"""Card numbers in the open: whether a text contains one, or a number is one.
 
 A card number (ISO/IEC 7812-1) has 13 to 19 digits, the first of which name its issuer, and the last
-of which makes the Luhn sum a multiple of ten. One random number in ten passes Luhn. A column shows
-by its many values whether it holds card numbers (`card_columns`). A single value does not, so it is
-judged by the issuer and the length too, which leaves one random 16-digit number in thirty; and not
-at all in columns whose values in training were long numbers that are no card numbers. Such columns
-are found once, when a bundle is made.
+of which makes the Luhn sum a multiple of ten. One random number in ten passes Luhn. The many values
+of a column show whether they are card numbers (`card_columns`). A single value is judged by issuer
+and length, too, which leaves one random 16-digit number in thirty; in columns whose training values
+were long numbers but no card numbers it is not judged. Such columns are found once, when a bundle
+is made.
 
 Digits are those of any script, and what stands between them may be anything but letters, seen or
 not; within a text at most three such characters. What has as many digits and is another thing is
@@ -30,9 +29,9 @@ _MAX_PRINTED_CHARACTERS: Final = 200
 MIN_DIGITS: Final = 13
 MAX_DIGITS: Final = 19
 LEAST_NUMBER: Final = 4e12
-"""The least number that an issuer gives."""
+"""The smallest number that an issuer gives."""
 _LARGEST_EXACT: Final = 2.0**53
-"""A float beyond it has lost its last digits."""
+"""A larger float has lost its last digits."""
 
 _LETTERLESS: Final = re.compile(f"[^A-Za-z]{{{MIN_DIGITS}}}")
 _PRINTED: Final = re.compile(r"[\W_]*[2-9](?:[\W_]*[0-9]){12,18}[\W_]*")
@@ -41,7 +40,7 @@ _GROUP: Final = re.compile("[0-9]+")
 _RUN: Final = re.compile(r"[0-9](?:[-\s./_\u00b7]{0,3}[0-9]){12,}")
 """Digits of one card number or more, as they may stand within a text."""
 _START: Final = re.compile(r"(?<![0-9])[2-689](?:[-\s./_\u00b7]{0,3}[0-9]){12}")
-"""The beginning of such a one, by the first digits that issuers have."""
+"""The beginning of such digits, by the first digits of issuers."""
 _DIGEST: Final = re.compile(
     r"\b(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
     r"|(?=[0-9]*[a-f])(?:[0-9a-f]{32}|[0-9a-f]{24}|[0-9a-f]{40,}))\b",
@@ -73,14 +72,14 @@ _DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 
 _APART: Final = b'"{}[]:'
-"""What ends a value or a part of a time in JSON; letters end a number too."""
+"""Characters that end a value or a field of a time in JSON; letters end a number, too."""
 _BETWEEN: Final = bytes({*range(128)} - {*_APART, *string.ascii_letters.encode(), *b"0123456789"})
 _FLAT: Final = bytes(48 if code in b"0123456789" else 32 for code in range(256))
 _LONG: Final = b"0" * MIN_DIGITS
 
 
 class _Group(NamedTuple):
-    """Digits of a text that belong together, and where they stand."""
+    """Digits of a text that belong together, and their place."""
 
     begin: int
     end: int
@@ -103,7 +102,7 @@ def holds_card_number(text: str) -> bool:
     ... )
     (True, False, False)
     """
-    # most long texts of a payment have letters in short distances: this is all they cost
+    # most long texts of a payment have a letter every few characters: they end here
     return _LETTERLESS.search(text) is not None and any(_candidates(text, passing=True))
 
 
@@ -122,8 +121,8 @@ def may_hold_card_number(body: bytes) -> bool:
 
 
 def is_card_number(number: float) -> bool:
-    """Whether a number is a card number. One that a float cannot hold has lost its check digit, and
-    is judged by its issuer and length.
+    """Whether a number is a card number. One too large for a float has lost its check digit, and is
+    judged by issuer and length.
 
     >>> is_card_number(4111111111111111.0), is_card_number(4111111111111112.0)
     (True, False)
@@ -147,16 +146,12 @@ def luhn(digits: str) -> bool:
 
 
 def card_candidates(text: str) -> list[str]:
-    """The digits of all that may be a card number in a text by issuer, length and print, whatever
-    their check digit.
-    """
+    """The digits of all candidates in a text, by issuer, length and print, with any check digit."""
     return [*_candidates(text, passing=False)]
 
 
 def printed_digits(text: str) -> str | None:
-    """The digits of a text that is printed like a card number, whoever issued it; None for any
-    other text.
-    """
+    """The digits of a text printed like a card number of any issuer; None for other texts."""
     if len(text) > _MAX_PRINTED_CHARACTERS:
         return None
     text = text if text.isascii() else _in_ascii(text)
@@ -166,7 +161,7 @@ def printed_digits(text: str) -> str | None:
 
 
 def _candidates(text: str, *, passing: bool) -> Iterator[str]:
-    """Candidates; only those that pass Luhn where these are asked for."""
+    """Candidates; if asked for, only those that pass Luhn."""
     text = text if text.isascii() else _in_ascii(text)
     whole = printed_digits(text)
     if whole is not None and ISSUED.fullmatch(whole) and (not passing or luhn(whole)):
@@ -200,7 +195,7 @@ def _in_run(text: str, run: re.Match[str], *, passing: bool) -> Iterator[str]:
 
 
 def _groups(text: str, run: re.Match[str]) -> list[_Group]:
-    """The groups of a run of digits; digits that stand alone, one after the other, are one."""
+    """The groups of a run of digits; consecutive single digits form one group."""
     groups: list[_Group] = []
     row = False
     for found in _GROUP.finditer(text, *run.span()):

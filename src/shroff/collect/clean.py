@@ -28,7 +28,7 @@ from shroff.collect.values import FINE, NO_CARD, NO_RATE, VALUE, expected, fits_
 from shroff.errors import BadFile, ConfigurationError, DataError, TooManyBadRows, did_you_mean
 
 REPEATED: Final = "another id in every row"
-_NOTHING: Final[Mapping[str, pl.Series]] = MappingProxyType({})
+_NO_SECOND_PASS: Final[Mapping[str, pl.Series]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ def clean(
     key: bytes,
     max_bad: float = 0.01,
     source: str = "the table",
-    second: Mapping[str, pl.Series] = _NOTHING,
+    second: Mapping[str, pl.Series] = _NO_SECOND_PASS,
 ) -> Cleaned:
     """Read a raw table by its schema.
 

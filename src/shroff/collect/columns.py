@@ -1,6 +1,4 @@
-"""One column of a raw table, read by its scale: the rules of `values`, applied to a whole
-column.
-"""
+"""One column of a raw table, read by its scale: the rules of `values` for a whole column."""
 
 from __future__ import annotations
 
@@ -21,10 +19,10 @@ from shroff.collect.time_column import Twice, read_times, tell_apart
 from shroff.collect.time_kinds import kind_of_time
 from shroff.collect.values import (
     CONTROL,
+    INVISIBLE_TEXT,
     LARGEST_AMOUNT,
     LONGEST_ID,
     LONGEST_NAME,
-    NOTHING,
     expected,
     null_numbers,
 )
@@ -49,14 +47,13 @@ FLAGS: Final = {
     **dict.fromkeys(("1", "1.0", "true", "t", "yes", "y"), True),
     **dict.fromkeys(("0", "0.0", "false", "f", "no", "n"), False),
 }
-"""The words, in lower case, that a label may be."""
+"""The words of labels, in lower case."""
 _MAX_EXACT_INT: Final = 2.0**53
 _KEYS: Final = frozenset[Scale]({"key", "nominal", "personal"})
 """The scales that a feature's key may have."""
 _TOKEN: Final = "shroff token"
 _SEALED: Final = pl.Struct({_TOKEN: pl.String()})
-"""The type of a personal column that holds tokens already; no source has such a column by chance.
-"""
+"""The type of a personal column that holds tokens already; no source has it by chance."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def read_column(
     texts = _without(texts_of(raw), schema.nulls, blanks=scale not in ("currency", "label"))
     missing = texts.is_null()
     if raw.dtype.is_float():
-        # an infinite number is no name, yet it was sent: it is unreadable, not missing
+        # an infinite number is no name, but it was sent: it is unreadable, not missing
         missing = missing & ~raw.is_infinite().fill_null(value=False)
     column = _judged(_named(texts, scale, key), missing)
     if scale not in ("personal", "label"):
@@ -134,9 +131,7 @@ def _digits_of(raw: pl.Series) -> pl.Series:
 
 
 def seal(raw: pl.Series, schema: Schema, key: bytes, source: str) -> pl.Series:
-    """A personal column as its tokens, which may be stored; `read_column` reads it as the same
-    values.
-    """
+    """A personal column as tokens, which may be stored; `read_column` reads them unchanged."""
     values = read_column(raw, "personal", schema, key=key, source=source).values
     return values.alias(_TOKEN).to_frame().to_struct(raw.name)
 
@@ -286,9 +281,7 @@ def _texts_of_reals(column: pl.Series) -> pl.Series:
 
 
 def _reals(column: pl.Series) -> pl.Series:
-    """Float64 of a column of floats or decimals: what their shortest text says, as JSON would carry
-    it.
-    """
+    """Float64 of a column of floats or decimals, by their shortest text, as in JSON."""
     exact = column.dtype in (pl.Float64, pl.Decimal)
     return column.cast(pl.Float64) if exact else column.cast(pl.String).cast(pl.Float64)
 
@@ -317,7 +310,7 @@ def _fit_ids(texts: pl.Series) -> pl.Series:
     unfit = (
         (texts.str.len_chars() > LONGEST_ID)
         | texts.str.contains(CONTROL)
-        | texts.str.contains(NOTHING)
+        | texts.str.contains(INVISIBLE_TEXT)
     )
     return _without_unfit(texts, unfit)
 

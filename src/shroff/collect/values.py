@@ -28,11 +28,11 @@ CONTROL: Final = (
 and invisible ones that reorder or hide text (bidirectional controls and other format characters).
 """
 _UNFIT: Final = re.compile(CONTROL)
-NOTHING: Final = (
+INVISIBLE_TEXT: Final = (
     r"^[\s\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u2800\u3164\ufe00-\ufe0f\uffa0]+$"
 )
-"""An invisible text, of blanks of any kind and other characters without ink."""
-_NOTHING: Final = re.compile(NOTHING)
+"""An invisible text: blanks of any kind, and other characters without ink."""
+_INVISIBLE_TEXT: Final = re.compile(INVISIBLE_TEXT)
 
 VALUE: Final = "a value"
 NO_RATE: Final = "a currency that has an exchange rate at the time of the payment"
@@ -41,7 +41,7 @@ FINE: Final = "an amount no finer than its currency's smallest unit and of at mo
 
 
 def fits_in(currency: str) -> str:
-    """What an amount must be once it is converted."""
+    """What an amount must be after conversion."""
     return f"an amount of at most 15 digits in {currency}"
 
 
@@ -62,9 +62,7 @@ _NUMBER: Final = re.compile(PLAIN_NUMBER)
 _LEDGER: Final = re.compile(
     r"\(\s*[0-9][0-9.,' ]*\)|[0-9][0-9.,' ]*[-−]|−[0-9][0-9.,' ]*|-[0-9][0-9.,' ]*"
 )
-"""A negative number as ledgers write it: in brackets, with a trailing sign, or with a typographic
-minus.
-"""
+"""A negative number in accounting style: in brackets, with a trailing or typographic minus."""
 _CURRENCY: Final = "(?:[A-Z]{3}|[A-Z]{0,2}[$£€¥₹₽₩])"
 _PRICED: Final = re.compile(rf"{_CURRENCY} ?[0-9][0-9.,' ]*|[0-9][0-9.,' ]*{_CURRENCY}")
 _WITH_CURRENCY: Final = "a number with a currency"
@@ -83,7 +81,7 @@ _ADVICE: Final = {
 
 
 def expected(scale: Scale, *, zoned: bool, style: NumberFormat = PLAIN) -> str:
-    """What a column of this scale holds.
+    """What values of this scale must be.
 
     `zoned`: the schema says in which zone times are that name none; `style`: how it says that
     numbers are written.
@@ -121,7 +119,7 @@ def unseen(text: str) -> str | None:
     """
     if found := _UNFIT.search(text):
         return f"text with {named(found[0])}"
-    return "text of characters that nobody sees" if _NOTHING.fullmatch(text) else None
+    return "text of characters that nobody sees" if _INVISIBLE_TEXT.fullmatch(text) else None
 
 
 def require_readable(text: str, what: str) -> None:

@@ -95,9 +95,9 @@ def _start(rows: int, columns: int) -> Floats:
 
 def _product(matrix: Floats, columns: Floats) -> Floats:
     total = np.zeros_like(columns)
-    for row, part in zip(matrix, columns, strict=True):
+    for row, weights in zip(matrix, columns, strict=True):
         # the matrix is symmetric: its row is its column
-        total += row[:, None] * part
+        total += row[:, None] * weights
     return total
 
 

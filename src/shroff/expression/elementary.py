@@ -116,9 +116,9 @@ def _exp(x: float, rest: float) -> float | None:
     if not _MIN_LN <= x <= _MAX_LN:
         return 0.0 if x < 0.0 else None
     twos = math.floor(x / _LN_2 + 0.5)
-    part, lost = _sum(x - twos * _LN_2_HIGH, rest - twos * _LN_2_LOW)
-    near, rounded = _sum(1.0, part)
-    value = near + (rounded + (lost + part * part * _polynomial(_EXP, part)))
+    fraction, lost = _sum(x - twos * _LN_2_HIGH, rest - twos * _LN_2_LOW)
+    near, rounded = _sum(1.0, fraction)
+    value = near + (rounded + (lost + fraction * fraction * _polynomial(_EXP, fraction)))
     try:
         return math.ldexp(value, twos)
     except OverflowError:
@@ -143,14 +143,14 @@ def _squared(x: float, exponent: int) -> float | None:
 
 def _ln(x: float) -> tuple[float, float]:
     """The natural logarithm of a positive number as a sum of two floats, good to about 60 bits."""
-    part, twos = math.frexp(x)
-    if part < _ROOT_HALF:
-        part, twos = 2.0 * part, twos - 1
-    # ln(part) = 2 atanh(s)
-    numerator, denominator = part - 1.0, part + 1.0
+    fraction, twos = math.frexp(x)
+    if fraction < _ROOT_HALF:
+        fraction, twos = 2.0 * fraction, twos - 1
+    # ln(fraction) = 2 atanh(s)
+    numerator, denominator = fraction - 1.0, fraction + 1.0
     s = numerator / denominator
     product, lost = _product(s, denominator)
-    s_low = ((numerator - product) - lost - s * (part - (denominator - 1.0))) / denominator
+    s_low = ((numerator - product) - lost - s * (fraction - (denominator - 1.0))) / denominator
     square = s * s
     high, low = _sum(twos * _LN_2_HIGH, 2.0 * s)
     return _sum(

@@ -63,7 +63,7 @@ def _constant_right(node: FunctionCall) -> tuple[str, tuple[Node, ...]]:
     Polars takes a comparison's length from its left side when the right side is one repeated value,
     as an all-null column may be: a constant on the left would then give a single row.
     """
-    if node.op in _MIRRORED and not any(isinstance(part, ColumnRef) for part in walk(node.args[0])):
+    if node.op in _MIRRORED and not any(isinstance(one, ColumnRef) for one in walk(node.args[0])):
         return _MIRRORED[node.op], node.args[::-1]
     return node.op, node.args
 

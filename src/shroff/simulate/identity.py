@@ -122,14 +122,14 @@ def transaction_ids(rng: np.random.Generator, size: int) -> pl.Series:
     counter = _scramble(np.arange(size, dtype=np.uint64) + salt)
     words = [counter, _scramble(counter ^ rng.integers(1 << 63, size=size, dtype=np.uint64))]
     digits = pl.Series([f"{value:04x}" for value in range(1 << 16)])
-    parts = [
+    columns = [
         digits[((word >> np.uint64(shift)) & np.uint64(0xFFFF)).astype(np.uint32)].alias(
             f"{index}_{shift}"
         )
         for index, word in enumerate(words)
         for shift in (48, 32, 16, 0)
     ]
-    return pl.select(pl.concat_str(parts)).to_series()
+    return pl.select(pl.concat_str(columns)).to_series()
 
 
 def _scramble(word: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -146,8 +146,8 @@ def _ids(rng: np.random.Generator, prefix: str, size: int) -> pl.Series:
 
 def _names(region: Ints, first: Ints, last: Ints) -> pl.Series:
     firsts, lasts = (
-        pl.Series([word for names in _NAMES.values() for word in names[part].split()])
-        for part in range(2)
+        pl.Series([word for names in _NAMES.values() for word in names[at].split()])
+        for at in range(2)
     )
     return (
         firsts[region * _NAMES_PER_REGION + first] + " " + lasts[region * _NAMES_PER_REGION + last]

@@ -107,12 +107,12 @@ def digest(frame: pl.DataFrame, order: Sequence[str] = ()) -> str:
         kind = "time" if isinstance(column.dtype, pl.Datetime) else str(column.dtype)
         found.update(f"{column.name}\0{kind}\0{len(column)}\0".encode())
         found.update(np.packbits(column.is_null().to_numpy()).tobytes())
-        for part in _parts(column):
-            found.update(part)
+        for piece in _pieces(column):
+            found.update(piece)
     return found.hexdigest()
 
 
-def _parts(column: pl.Series) -> list[bytes]:
+def _pieces(column: pl.Series) -> list[bytes]:
     if column.dtype == pl.String:
         filled = column.fill_null("")
         lengths = filled.str.len_bytes().to_numpy().astype("<i8").tobytes()

@@ -99,12 +99,12 @@ def to_tensorflow(
 
     def batches() -> Iterator[Any]:
         # only the rows of one file are in memory
-        for part in rows.select(columns).collect_batches(
+        for batch_rows in rows.select(columns).collect_batches(
             maintain_order=True, chunk_size=max(batch, _BATCH_ROWS)
         ):
-            for begin in range(0, len(part), batch):
+            for begin in range(0, len(batch_rows), batch):
                 arrays = {
-                    name: _array(part[name][begin : begin + batch], kinds[name].kind)
+                    name: _array(batch_rows[name][begin : begin + batch], kinds[name].kind)
                     for name in columns
                 }
                 features = {name: arrays[name] for name in inputs}

@@ -110,7 +110,7 @@ class EncodedTable:
         read = [item.measure.column for item in inputs if item.measure.column]
         names: list[Name] = [
             self.schema.time,
-            *(part for name in read for part in self.components.get(name, (name,))),
+            *(column for name in read for column in self.components.get(name, (name,))),
         ]
         conditions = [item.stream.where.sql for item in inputs if item.stream.where]
         names += [(what, where) for what in (KEPT, KNOWN, SINCE) for where in conditions]
@@ -142,13 +142,13 @@ class EncodedTable:
     def _codes_by_hash(self, values: pl.Series) -> tuple[Int32, int]:
         codes, known = np.empty(len(values), np.int32), grouping.no_codes()
         for at in _slices(len(values)):
-            part = values[at]
-            hashes, there = grouping.pairs(part.hash().to_numpy()), part.is_not_null().to_numpy()
+            piece = values[at]
+            hashes, there = grouping.pairs(piece.hash().to_numpy()), piece.is_not_null().to_numpy()
             known = grouping.encode(hashes, there, known, at.start, codes[at])
         names = values.gather(known.firsts[: known.many])
         for at in _slices(len(values)):
-            part, coded = values[at], codes[at]
-            if not (names.gather(coded[coded >= 0]) == part.drop_nulls()).all():
+            piece, coded = values[at], codes[at]
+            if not (names.gather(coded[coded >= 0]) == piece.drop_nulls()).all():
                 # two values share a hash: encode the values themselves
                 places = (
                     values.cast(pl.Categorical(pl.Categories.random())).to_physical().fill_null(0)

@@ -278,9 +278,9 @@ def _decayed(partition: Partition, held: Held, name: str) -> Floats:
 def _away(partition: Partition, held: Held, name: str) -> Floats:
     """`aggregates.away` of every payment: the same products, added in the same order."""
     both, mine, past = (np.zeros(len(held.queries.times)) for _ in range(3))
-    for part in partition.table.components[name]:
-        one = partition.columns[part].astype(np.float64)
-        total = _total(partition, held, part).astype(np.float64)
+    for component in partition.table.components[name]:
+        one = partition.columns[component].astype(np.float64)
+        total = _total(partition, held, component).astype(np.float64)
         both += one * total
         mine += one * one
         past += total * total
