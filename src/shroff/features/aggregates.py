@@ -118,12 +118,12 @@ DECAY_WEIGHTS: Final = (
     ),
     0.0,
 )
-"""The weight of an event by its age in steps; older than sixty-four half-lives it has none."""
+"""The weight of an event by its age in steps, zero from 64 half-lives on."""
 
 
 @cache
 def term(count: int) -> int:
-    """`count · ln(count)` as an integer of 2**-32, what `entropy` is summed from.
+    """`count · ln(count)` as an integer of 2**-32, the summands of `entropy`.
 
     >>> term(1), round(term(2) / UNITS_PER_NAT, 6)
     (0, 1.386294)
@@ -132,7 +132,7 @@ def term(count: int) -> int:
 
 
 def scatter(squares: int, total: int, count: int) -> float:
-    """The measure of that name, from Σx², Σx and how many values there are.
+    """The measure `scatter`, from Σx², Σx and the number of values.
 
     It is Σ(x − m)² − r²/n with m = ⌊Σx/n⌋ and r = Σx mod n: the first term is an integer, so
     nothing cancels.
@@ -147,7 +147,7 @@ def scatter(squares: int, total: int, count: int) -> float:
 
 
 def away(own: Sequence[int], totals: Sequence[int]) -> float:
-    """The measure of that name, from the components of both vectors; NaN where one is zero.
+    """The measure `away`, from the components of both vectors; NaN if one is zero.
 
     Whole numbers below 2⁵³ are exact as doubles; products are added from the first component to the
     last.

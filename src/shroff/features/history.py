@@ -1,4 +1,4 @@
-"""The features of a payment log as it is: cleaned by the project's schema, then computed."""
+"""The features of a raw payment log: cleaned by the project's schema, then computed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from shroff.settings import Settings
 
 
 class Definitions(Protocol):
-    """What features are computed by; `shroff.Project` is this and more."""
+    """What features are computed by, such as a `shroff.Project`."""
 
     @property
     def schema(self) -> Schema:
-        """What the columns of the log are."""
+        """The schema of the log."""
 
     @property
     def features(self) -> Sequence[FeatureGroup]:
@@ -31,10 +31,10 @@ class Definitions(Protocol):
 def compute(
     project: Definitions, raw: object, *, key: bytes | None = None, max_bad: float = 0.0
 ) -> pl.DataFrame:
-    """The features of every payment of a raw log, beside its id.
+    """The id and the features of every payment of a raw log.
 
     The log is cleaned first, as `shroff collect` does: amounts are in major units (12.50), times
-    may be text. What may not be as it was meant is told as a warning.
+    may be text. Ambiguous values are reported as warnings.
 
     Args:
         project: the schema and the features.

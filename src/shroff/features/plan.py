@@ -25,7 +25,7 @@ from shroff.features.window import Window, micros
 
 
 class Plan:
-    """What to compute for these groups of features.
+    """The plan of these groups of features, under a schema.
 
     Raises:
         ConfigurationError: a feature that would leak, or that does not fit the schema.
@@ -81,7 +81,7 @@ class Plan:
 
     @property
     def reader_of_amounts(self) -> str | None:
-        """A feature that adds or compares amounts; None where none does."""
+        """A feature that adds or compares amounts; None if none does."""
         amount = self.schema.amount
         for output in self.outputs:
             for stream, _, measure in output.inputs:

@@ -63,7 +63,7 @@ class Stream:
 
     @property
     def measures(self) -> frozenset[Measure]:
-        """What is kept over any of its windows."""
+        """The measures of all its windows."""
         return frozenset(measure for slot in self.slots.values() for measure in slot.measures)
 
     @property
@@ -73,7 +73,7 @@ class Stream:
 
     @property
     def ordered(self) -> bool:
-        """Whether it matters which of two events of one moment came first."""
+        """Whether a measure depends on the order of events of one moment."""
         return any(measure.kind in ORDERED_KINDS for measure in self.measures)
 
 

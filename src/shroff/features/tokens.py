@@ -15,7 +15,7 @@ from shroff.collect.payment import Value
 from shroff.collect.times import EPOCH
 
 PARTS_OF_DAY: Final = ("night", "morning", "afternoon", "evening")
-"""Of the day, six hours each, from midnight."""
+"""Six hours each, from midnight."""
 
 _EDGES: Final = tuple(step * 10**power for power in range(8) for step in (1, 2, 5))
 """Lower edges of the bands of amounts, in major units; each reaches up to the next."""
@@ -26,7 +26,7 @@ TokenReader = Callable[[int, int, Mapping[str, Value]], Value]
 
 
 def band(edge: int) -> str:
-    """The token of the amounts from the `edge`-th edge on; 0 is below them all.
+    """The token of amounts from the `edge`-th edge on; 0 is below all edges.
 
     >>> band(0), band(4), band(len(_EDGES))
     ('<1', '10-20', '>=50000000')
@@ -45,7 +45,7 @@ def tokens(columns: Iterable[str], schema: Schema) -> list[pl.Expr]:
 
 
 def token_reader(column: str, schema: Schema) -> TokenReader:
-    """The same of one payment.
+    """The same for one payment.
 
     >>> read = token_reader("amount", Schema(id="id", time="at", amount="amount"))
     >>> read(19_9900, 0, {}), read(20_0000, 0, {})

@@ -1,4 +1,4 @@
-"""The types of what a definition is given: checked when it is made, in one sentence."""
+"""Types of a definition's fields, checked when it is made."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from shroff.errors import ConfigurationError
 
 
 def require_types(definition: msgspec.Struct) -> None:
-    """Raise `ConfigurationError` where a field has a value of another type than it declares; a
-    whole number for a fraction becomes one.
+    """Raise `ConfigurationError` if a field has a value of another type; an int for a float is
+    converted.
 
     >>> from shroff.features.row import Sql
     >>> Sql("big", None)
@@ -22,7 +22,7 @@ def require_types(definition: msgspec.Struct) -> None:
     """
     for one in _fields(type(definition)):
         given = getattr(definition, one.name)
-        # a float of NumPy is one
+        # a NumPy float is one
         plain = float(given) if isinstance(given, float) else given
         try:
             force_setattr(definition, one.name, msgspec.convert(plain, one.type))

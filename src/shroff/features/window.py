@@ -22,7 +22,7 @@ from shroff.errors import ConfigurationError
 
 _UNITS: Final = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 END_OF_TIME_US: Final = 2**63 - 1
-"""Later than any time."""
+"""A time later than any event."""
 
 _DURATION: Final = re.compile(r"([1-9]\d{0,5})([smhd])", re.ASCII)
 

@@ -12,7 +12,7 @@ Int = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 Pairs = NDArray[np.uint64]
-"""Two numbers by row."""
+"""Two numbers per row."""
 
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 
@@ -20,9 +20,9 @@ _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 class Codes(NamedTuple):
     """Growing codes.
 
-    `slots`: a hash table of code + 1, zero where it is free; it holds codes alone, so that it stays
-    in the processor's cache. `keys`: the key of each code, two numbers of 64 bits. `firsts`: the
-    row where each came first.
+    `slots`: a hash table of code + 1, zero where free; it holds only codes, to stay in the
+    processor's cache. `keys`: the key of each code, two 64-bit numbers. `firsts`: the row where
+    each code first occurred.
     """
 
     slots: Int32
@@ -32,7 +32,7 @@ class Codes(NamedTuple):
 
 
 def no_codes() -> Codes:
-    """A code of nothing yet."""
+    """No codes yet."""
     return Codes(
         np.zeros(1 << 10, np.int32), np.empty((1 << 9, 2), np.uint64), np.empty(1 << 9, np.int32), 0
     )
@@ -66,8 +66,8 @@ def _encode(
     start: int,
     out: Int32,
 ) -> tuple[int, int]:
-    """Encode rows from this one on, until the table is half full; gives the next row and how many
-    codes there are.
+    """Encode rows from this one on, until the table is half full; returns the next row and the
+    number of codes.
     """
     while row < len(keys):
         if valid[row]:
@@ -96,7 +96,7 @@ def factorise(keys: Pairs, valid: Flags) -> tuple[Int32, int]:
 
 
 def pairs(first: NDArray[Any], second: NDArray[Any] | int = 0) -> Pairs:
-    """Keys of two columns of whole numbers, or of one."""
+    """Keys of one or two integer columns."""
     found = np.empty((len(first), 2), np.uint64)
     found[:, 0], found[:, 1] = first, second
     return found
@@ -104,7 +104,7 @@ def pairs(first: NDArray[Any], second: NDArray[Any] | int = 0) -> Pairs:
 
 @njit(inline="always")
 def _slot(slots: Int32, keys: Pairs, first: np.uint64, second: np.uint64) -> np.uint64:
-    """Where the code of a key is in a hash table, or would go."""
+    """The place of a key's code in the hash table, used or free."""
     mask, half = np.uint64(len(slots) - 1), np.uint64(32)
     # 2**64 over the golden ratio, so that consecutive keys spread; twice, as texts differ in their
     # high bits
@@ -138,7 +138,7 @@ def group(codes: Int32, keys: int) -> tuple[Int, Int32, NDArray[np.uint32]]:
 
     Returns:
         starts [keys + 1] and rows: the rows of key `k` are `rows[starts[k]:starts[k + 1]]`; and the
-        place of each row in `rows`, just behind them for a row without a key.
+        place of each row in `rows`, just after them for a row without a key.
     """
     # allocated by NumPy, which asks for huge pages; Numba does not
     rows, places = np.empty(len(codes), np.int32), np.empty(len(codes), np.uint32)
@@ -169,7 +169,7 @@ def _group(codes: Int32, keys: int, rows: Int32, places: NDArray[np.uint32]) -> 
 
 @njit(cache=True, nogil=True)
 def scatter(values: NDArray[Any], places: NDArray[np.uint32], out: Int) -> None:
-    """Put each row's value in its place: reading in order is what makes it fast."""
+    """Put each row's value in its place; sequential reads make it fast."""
     for row in range(len(places)):
         out[places[row]] = values[row]
 
@@ -178,7 +178,7 @@ def scatter(values: NDArray[Any], places: NDArray[np.uint32], out: Int) -> None:
 def gather(
     values: NDArray[np.float64], places: NDArray[np.uint32], out: NDArray[np.float64]
 ) -> bool:
-    """Put each row's value from its place; gives whether all are numbers."""
+    """Put each row's value from its place; returns whether none is NaN."""
     numbers = True
     for row in range(len(places)):
         value = values[places[row]]
@@ -189,7 +189,7 @@ def gather(
 
 @njit(cache=True, nogil=True)
 def with_room(items: Int32, room: int) -> Int32:
-    """The same items with room for so many, or at least twice as much as there was."""
+    """The items with room for so many, or for twice as many as before."""
     if room <= len(items):
         return items
     longer = np.empty(max(room, 2 * len(items)), np.int32)
@@ -199,7 +199,7 @@ def with_room(items: Int32, room: int) -> Int32:
 
 @njit(cache=True, nogil=True)
 def size(values: Int, none: int) -> float:
-    """The sum of absolute values, about."""
+    """The approximate sum of absolute values."""
     total = 0.0
     for value in values:
         if value != none:
@@ -209,7 +209,7 @@ def size(values: Int, none: int) -> float:
 
 @njit(cache=True, nogil=True)
 def largest(values: Int) -> int:
-    """The largest absolute value, 0 without values; that of -2**63 is negative here."""
+    """The largest absolute value, 0 without values; that of -2**63 is negative."""
     most = 0
     for value in values:
         most = max(most, abs(value))

@@ -1,8 +1,8 @@
-"""Short texts as the numbers that they are in memory.
+"""Short texts as the integers that they are in memory.
 
-Arrow keeps a text of up to twelve bytes in sixteen: its length and itself, filled up with zeros. So
-short texts are equal where two numbers of 64 bits are, and are told apart without a hash. They are
-read in place, through Arrow's C stream interface, as numpy cannot read texts.
+Arrow keeps a text of up to twelve bytes in sixteen: its length and the text, padded with zeros. So
+short texts are equal if two 64-bit numbers are, and need no hash. They are read in place through
+Arrow's C stream interface, because NumPy cannot read texts.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import polars as pl
 from shroff.features.engines.batch.grouping import Pairs
 
 MAX_INLINE_BYTES: Final = 12
-"""Bytes of the longest text that is kept in place."""
+"""The longest text that Arrow keeps inline, in bytes."""
 
 _IN_PLACE: Final = b"vu"
-"""Arrow's name for texts that are kept so."""
+"""Arrow's format string for such texts."""
 _Release = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _Next = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 
@@ -69,9 +69,9 @@ _pointer.argtypes = (ctypes.py_object, ctypes.c_char_p)
 
 
 def short(values: pl.Series) -> Generator[Pairs]:
-    """The texts as two numbers each, chunk by chunk; it ends before a chunk with a longer one.
+    """The texts as two numbers each, chunk by chunk; ends before a chunk with a longer text.
 
-    What is given is there until the next is asked for; it says nothing where there is no text.
+    A chunk is valid until the next is requested; a null has an undefined number.
     """
     capsule = values.__arrow_c_stream__()
     stream = _Stream.from_address(_pointer(capsule, b"arrow_array_stream"))
