@@ -19,10 +19,11 @@ LONGEST: Final = (
     "detect/deep/test_stream.py",
     "kafka/test_refusals.py",
     "contract/test_label_histories.py",
-    "test_cli.py",
+    "test_cli_training.py",
     "contract/test_laws.py",
     "contract/test_currencies.py",
     "features/test_online.py",
+    "test_cli_demo.py",
     "features/test_spark.py",
     "collect/test_payment.py",
     "ledger/test_failover.py",
@@ -35,6 +36,7 @@ LONGEST: Final = (
     "scoring/test_labels.py",
     "contract/test_lookups.py",
     "contract/test_long_histories.py",
+    "test_cli.py",
 )
 """Files that take longest, by `pytest --durations`."""
 

@@ -9,6 +9,7 @@ written out here again.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -239,7 +240,8 @@ def _n_ln_n(count: int) -> int:
 
 def _commonest(values: list[T]) -> T | None:
     counts = Counter(values)
-    return min((value for value in counts if counts[value] == max(counts.values())), default=None)
+    most = max(counts.values(), default=0)
+    return min((value for value in counts if counts[value] == most), default=None)
 
 
 def _of_numbers(question: Question, units: list[int]) -> float | None:
@@ -254,11 +256,11 @@ def _of_numbers(question: Question, units: list[int]) -> float | None:
     if function == "mode":
         return float(_commonest(units) or 0) / 10_000
     if function in ("quantile", "median"):
-        share = Fraction(str(question.q if function == "quantile" else 0.5))
-        return (
-            float(min(unit for unit in units if sum(other <= unit for other in units) >= share * n))
-            / 10_000
-        )
+        least = Fraction(str(question.q if function == "quantile" else 0.5)) * n
+        ordered = sorted(units)
+        # `bisect_right` says how many are no larger
+        enough = (unit for unit in ordered if bisect_right(ordered, unit) >= least)
+        return float(next(enough)) / 10_000
     if function == "std":
         middle, rest = divmod(total, n)
         scatter = sum((unit - middle) ** 2 for unit in units)
@@ -292,11 +294,11 @@ def _grain(question: Question) -> int:
 
 
 def _counts(question: Question, conditions: Sequence[Condition], row: Row, me: Row) -> bool:
-    row = row.known(me.arrived)
     if any(row.values[key] != me.values[key] for key in question.keys):
         return False
     if not _in_window(question, row, me):
         return False
+    row = row.known(me.arrived)
     if any(condition.test(row) is not True for condition in conditions):
         return False
     if row.place == me.place:
