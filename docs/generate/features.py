@@ -6,18 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import polars as pl
 from docs.generate.docstrings import error_table, page, read, rendered, table
 
+import shroff.features.links
 import shroff.features.window
 from shroff import Entity, FeatureGroup, Schema
 from shroff.embed import Vectors
 from shroff.features.aggregates import RECIPES
 from shroff.features.define import Aggregate
 from shroff.features.engines.batch import compute
+from shroff.features.links import MAX_CARDS, MAX_VALUES, LinkFeature, LinkFunction, Links
 from shroff.features.verbs import Options
 
 _SCHEMA = Schema(
@@ -93,9 +95,11 @@ def pages() -> dict[str, str]:
     shared = read(Aggregate).entries("Args")
     embedded = "vectors of tokens, as `Vectors` of `shroff.embed` defines them."
     shared = shared | {"windows": shared["window"], "vectors": embedded}
-    return {"options.md": _options(shared)} | {
-        f"aggregates/{name}.md": _aggregate(name, shared) for name in RECIPES
-    }
+    return (
+        {"options.md": _options(shared)}
+        | {f"aggregates/{name}.md": _aggregate(name, shared) for name in RECIPES}
+        | {"aggregates/linked_by.md": _linked()}
+    )
 
 
 def _aggregate(name: str, shared: dict[str, str]) -> str:
@@ -108,6 +112,29 @@ def _aggregate(name: str, shared: dict[str, str]) -> str:
         "## Values",
         f'With `card = Entity("card", "card_id")`, over four payments of one card{_known(name)}:',
         _values([_EXAMPLES[name]]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _linked() -> str:
+    """What is asked of the linked, and the law that says who they are."""
+    shared = read(LinkFeature).entries("Args")
+    asks = [
+        [f"`.{name}({'column' if name == 'distinct' else ''})`", read(getattr(Links, name)).prose]
+        for name in get_args(LinkFunction)
+    ]
+    law = read(shroff.features.links).prose.split("\n\n")[1:]
+    parts = [
+        page(
+            Entity.linked_by, shared={**shared, "column": shared["by"], "windows": shared["window"]}
+        ).removesuffix("\n"),
+        table(["feature", "meaning"], [[name, " ".join(text.split())] for name, text in asks]),
+        "Each takes `name=`, the feature's name. See [links](../../links.md) for an example.",
+        "## Errors",
+        error_table(read(LinkFeature)),
+        "## The law",
+        rendered("\n\n".join(law)),
+        f"`MAX_VALUES` is {MAX_VALUES}, `MAX_CARDS` {MAX_CARDS}.",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -22,6 +22,7 @@ from polars.testing import assert_frame_equal
 from contract.strategies import SPENDING, Ask, Log, cases
 from contract.test_engines import expected
 from contract.test_label_histories import cases as changing_cases
+from contract.test_links import BOUNDS, CROWDS, of_crowd
 from shroff import Entity, FeatureGroup, ReferenceTable, Schema, calendar, lookup, sql
 from shroff.collect import clean
 from shroff.embed import Vectors, learn, learn_spark
@@ -175,6 +176,22 @@ def test_spark_equals_the_oracle(
         want = expected(log, asks).with_columns(id=pl.format("{}/{}", pl.lit(space), "id"))
         got = result.filter(pl.col("id").str.starts_with(f"{space}/")).select(want.columns)
         assert_frame_equal(got, want, check_exact=True)
+
+
+@pytest.mark.parametrize("skew", [None, Skew(rows=40, overlap=1e9)])
+@pytest.mark.parametrize(("cards", "hosts"), CROWDS)
+def test_links_equal_the_oracle(
+    spark: SparkSession, cards: int, hosts: int, skew: Skew | None
+) -> None:
+    """Also in chunks of time, of which a worker may get several."""
+    log, want = of_crowd(cards, hosts)
+    frame = log.frame.with_row_index("place")
+    group = FeatureGroup("links", [CARD.count("5m"), *(one.feature for one in BOUNDS)])
+    result = to_polars(
+        compute_spark([group], to_spark(spark, frame), log.schema, order="place", skew=skew)
+    )
+    got = frame.select("id").join(result, on="id", how="left", maintain_order="left")
+    assert_frame_equal(got.select(want.columns), want, check_exact=True)
 
 
 PURCHASES = TokenTable(

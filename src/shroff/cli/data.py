@@ -32,6 +32,10 @@ def simulate(
     fraud_rate: Annotated[
         float, typer.Option(help="Share of fraud, approximately.", min=0.001, max=0.2)
     ] = 0.01,
+    rings: Annotated[
+        float,
+        typer.Option(help="Share of the fraud by rings of cards that share hosts.", min=0, max=1),
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     two_tables: Annotated[
         bool, typer.Option("--two-tables", help="Write two tables, facts.csv and statistics.csv.")
@@ -44,7 +48,7 @@ def simulate(
 
     with steps(quiet=as_json) as step:
         step(f"simulate {payments:,} payments")
-        frame = make(payments, days=days, fraud_rate=fraud_rate, seed=seed)
+        frame = make(payments, days=days, fraud_rate=fraud_rate, rings=rings, seed=seed)
         step(f"write {file}")
         if two_tables:
             from shroff.simulate.two_tables import write_two_tables

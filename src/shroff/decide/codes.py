@@ -13,6 +13,7 @@ from shroff.collect.schema import Schema
 from shroff.features.aggregates import Function
 from shroff.features.define import Aggregate
 from shroff.features.group import FeatureGroup
+from shroff.features.links import LinkFunction
 from shroff.features.plan import Plan
 from shroff.features.row import Calendar
 from shroff.features.streams import RowFeature
@@ -98,10 +99,21 @@ _AGGREGATES: Final[Mapping[Function, Subject]] = {
     for function, says in _AGGREGATE_MEANINGS.items()
 }
 
+_LINKS: Final[Mapping[LinkFunction, Subject]] = {
+    "count": Subject(
+        "LINKED", "quantity", "how many others share a value with an entity, such as a host"
+    ),
+    "frauds": Subject("LINKED_FRAUDS", "quantity", "how many known frauds those had"),
+    "distinct": Subject(
+        "LINKED_DISTINCT", "quantity", "how many different values a column had over those"
+    ),
+}
+
 SUBJECTS: Final = (
     *(POLICY_RULE, VALUES, MODEL),
     *(AMOUNT, NUMBER, NAME, RULE, CONDITION, EXPRESSION, TEXT, MOMENT, HOUR, PART, PAST),
     *_AGGREGATES.values(),
+    *_LINKS.values(),
 )
 
 CATALOGUE: Final[Mapping[str, str]] = {
@@ -138,7 +150,9 @@ def subjects(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Subjec
     plan = Plan(groups, schema)
     rows = {row.name: _of_row(row) for row in plan.rows}
     texts = {output.name: PAST for output in plan.outputs if output.text is not None}
-    return {feature.name: _AGGREGATES[feature.function] for feature in aggregates} | texts | rows
+    links = {output.name: _LINKS[output.link.function] for output in plan.links}
+    counted = {feature.name: _AGGREGATES[feature.function] for feature in aggregates}
+    return counted | links | texts | rows
 
 
 def of_column(name: str, schema: Schema) -> Subject:

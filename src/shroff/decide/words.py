@@ -11,6 +11,7 @@ from shroff.detect.preparation import MISSING
 from shroff.features.aggregates import Function
 from shroff.features.define import Aggregate
 from shroff.features.group import FeatureGroup
+from shroff.features.links import LinkFeature
 from shroff.features.plan import Plan
 from shroff.features.row import Calendar
 from shroff.features.streams import RowFeature
@@ -53,6 +54,7 @@ def sentences(groups: Sequence[FeatureGroup], schema: Schema) -> dict[str, Words
         one for group in groups for one in group.definitions if isinstance(one, Aggregate)
     ]
     says = {feature.name: _aggregate(feature, schema) for feature in aggregates}
+    says |= {output.name: _link(output.link) for output in plan.links}
     return says | {row.name: _row(row) for row in plan.rows}
 
 
@@ -228,6 +230,31 @@ def _aggregate(feature: Aggregate, schema: Schema) -> Words:
         return text.format(value=(say or own)(value), **parts)
 
     return Words(tells, end or own)
+
+
+def _link(feature: LinkFeature) -> Words:
+    """The words for what is linked.
+
+    >>> from shroff import Entity
+    >>> (link,) = Entity("card", "card_id").linked_by("host_id", "30d", hops=2).frauds()
+    >>> _link(link).tells(3.0)
+    '3 known frauds of cards linked to this card by `host_id` in 2 hops in 30 days'
+    """
+    this = feature.entity.replace("_", " ")
+    steps = f" in {feature.hops} hops" if feature.hops > 1 else ""
+    linked = f"linked to this {this} by `{feature.by}`{steps} in {duration(feature.window)}"
+
+    def tells(value: Value) -> str:
+        if value is None:
+            return f"the payment has no {this}"
+        if feature.function == "count":
+            return f"{_counted(value, this)} {linked}"
+        of = f"of {this}s {linked}"
+        if feature.function == "frauds":
+            return f"{_frauds(value)} {of}"
+        return f"{number(value)} different `{feature.column}` {of}"
+
+    return Words(tells, number)
 
 
 def _ordinal(n: int) -> str:

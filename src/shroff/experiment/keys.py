@@ -7,6 +7,7 @@ import polars as pl
 from shroff.collect.nulls import alike
 from shroff.detect.checks import Finding
 from shroff.features.define import Aggregate, Entity
+from shroff.features.links import LinkFeature
 from shroff.features.plan import Plan
 
 CHECKS = ("dominant_key",)
@@ -28,6 +29,8 @@ def check_keys(frame: pl.DataFrame, plan: Plan) -> list[Finding]:
         return []
     definitions = [one for group in plan.groups for one in group.definitions]
     entities = {one.entity.key: one.entity for one in definitions if isinstance(one, Aggregate)}
+    links = [one for one in definitions if isinstance(one, LinkFeature)]
+    entities |= {(one.key,): Entity(one.entity, one.key) for one in links}
     return [finding for entity in entities.values() for finding in _find_dominant(frame, entity)]
 
 

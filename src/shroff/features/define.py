@@ -16,8 +16,9 @@ from msgspec.structs import force_setattr
 
 from shroff.errors import ConfigurationError
 from shroff.features.aggregates import MILLIONTHS, RECIPES, STEPS_PER_HALF_LIFE, Function, Kind
+from shroff.features.links import Links
 from shroff.features.typed import require_types
-from shroff.features.verbs import Verbs
+from shroff.features.verbs import Verbs, Windows
 from shroff.features.window import micros
 
 _MAX_N: Final = 1_000
@@ -57,6 +58,18 @@ class Entity(Verbs["Aggregate"], msgspec.Struct, frozen=True):
     def key(self) -> tuple[str, ...]:
         """The key columns."""
         return (self.columns,) if isinstance(self.columns, str) else tuple(self.columns)
+
+    def linked_by(self, column: str, windows: Windows, *, hops: int = 1) -> Links:
+        """Those that used one value of a column with this one, such as the cards of one host.
+
+        With `hops=2` also those that share a value with them. A feature is what is asked of them:
+        `count()`, `frauds()` or `distinct(column)`.
+
+        >>> card = Entity("card", "card_id")
+        >>> card.linked_by("host_id", "30d", hops=2).frauds()[0].name
+        'card_linked_by_host_id_2_hops_frauds_30d'
+        """
+        return Links(self.name, self.key, column, windows, hops)
 
     def _define(self, **settings: Any) -> Aggregate:
         return Aggregate(entity=self, **settings)

@@ -11,10 +11,11 @@ from shroff.collect import Schema
 from shroff.errors import ConfigurationError
 from shroff.features.aggregates import NAME_SCALES, RECIPES
 from shroff.features.define import Aggregate
+from shroff.features.links import LinkFeature
 from shroff.features.row import Calendar, Sql
 from shroff.features.vectors import TokenTable
 
-Feature = Aggregate | Sql | Calendar
+Feature = Aggregate | LinkFeature | Sql | Calendar
 
 
 class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,6 +78,8 @@ class FeatureGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     if feature.column and RECIPES[feature.function].column == NAME_SCALES
                     else []
                 )
+            elif isinstance(feature, LinkFeature):
+                names += [feature.key, feature.by, *([feature.column] if feature.column else [])]
         return tuple(dict.fromkeys(names))
 
 
@@ -96,7 +99,7 @@ def with_vectors(
 
 def _flat(features: Iterable[Feature | Sequence[Feature]]) -> Iterable[Feature]:
     for feature in features:
-        if isinstance(feature, Aggregate | Sql | Calendar):
+        if isinstance(feature, Feature):
             yield feature
         else:
             yield from feature

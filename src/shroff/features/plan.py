@@ -14,12 +14,22 @@ from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import Expression, parse
 from shroff.expression.budget import require_affordable, states_of
 from shroff.features import aggregates
-from shroff.features.aggregates import NAME_SCALES, RECIPES
+from shroff.features.aggregates import NAME_SCALES, RECIPES, Function
 from shroff.features.conditions import require_alphabetic
-from shroff.features.define import Aggregate
+from shroff.features.define import Aggregate, Entity
 from shroff.features.group import Feature, FeatureGroup
+from shroff.features.links import LinkFeature
 from shroff.features.row import Sql
-from shroff.features.streams import Input, Later, Measure, Output, RowFeature, Slot, Stream
+from shroff.features.streams import (
+    Input,
+    Later,
+    LinkOutput,
+    Measure,
+    Output,
+    RowFeature,
+    Slot,
+    Stream,
+)
 from shroff.features.vectors import TokenTable, VectorScale
 from shroff.features.window import Window, micros
 
@@ -37,6 +47,7 @@ class Plan:
         self.schema = schema.with_keys(name for group in groups for name in group.key_columns)
         self.streams: list[Stream] = []
         self.outputs: list[Output] = []
+        self.links: list[LinkOutput] = []
         self.rows: list[RowFeature] = []
         self.kinds: dict[str, Kind] = {}
         self.vectors: dict[str, TokenTable] = {}
@@ -151,6 +162,9 @@ class Plan:
         if isinstance(feature, Aggregate):
             self.outputs.append(self._output(feature))
             self.kinds[name] = "number" if self.outputs[-1].text is None else "text"
+        elif isinstance(feature, LinkFeature):
+            self.links.append(self._link(feature))
+            self.kinds[name] = "number"
         elif isinstance(feature, Sql):
             self._add_sql(feature)
         else:
@@ -193,6 +207,26 @@ class Plan:
         )
         recipe = aggregates.recipe(feature.function, text=text is not None)
         return Output(feature.name, recipe, tuple(inputs), feature.constants, text)
+
+    def _link(self, link: LinkFeature) -> LinkOutput:
+        """What is kept for it: aggregates of those that are linked, and of what links them."""
+        if link.function == "frauds" and self.schema.labelled_at is None:
+            raise ConfigurationError(
+                f"feature `{link.name}` would see labels before anybody knew them: say when labels "
+                "arrived with Schema(labelled_at=…)."
+            )
+
+        def kept(key: str, function: Function, column: str | None = None) -> Input:
+            entity, window = Entity(link.entity, key), link.window
+            return self._output(
+                Aggregate(
+                    entity=entity, function=function, column=column, window=window, name=link.name
+                )
+            ).inputs[0]
+
+        fact = None if link.function == "count" else kept(link.key, link.function, link.column)
+        values = kept(link.key, "distinct", link.by)
+        return LinkOutput(link.name, link, values, kept(link.by, "distinct", link.key), fact)
 
     def _input(self, feature: Aggregate, measure: Measure, *, conditional: bool) -> Input:
         if measure.kind == "present" and (

@@ -15,6 +15,7 @@ from shroff.collect.schema import Kind
 from shroff.expression import Expression
 from shroff.features import aggregates
 from shroff.features.aggregates import ORDERED_KINDS
+from shroff.features.links import LinkFeature
 from shroff.features.row import Calendar
 from shroff.features.window import Window
 
@@ -97,6 +98,21 @@ class Output:
     inputs: tuple[Input, ...]
     constants: tuple[float, ...]
     text: str | None = None
+
+
+@dataclass(frozen=True)
+class LinkOutput:
+    """How a feature of what is linked follows from what slots hold.
+
+    `values`: those that link, by key; `cards`: the keys, by value that links; `fact`: what is
+    counted of each that is linked, None for how many there are.
+    """
+
+    name: str
+    link: LinkFeature
+    values: Input
+    cards: Input
+    fact: Input | None
 
 
 @dataclass(frozen=True)

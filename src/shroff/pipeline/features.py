@@ -10,7 +10,8 @@ import polars as pl
 
 from shroff.collect import CleanFiles, clean_large, parquet_rows
 from shroff.errors import ConfigurationError
-from shroff.features.engines.batch.disk import Slice, compute_slices, fits, slice_rows
+from shroff.features.engines.batch.disk import compute_slices, fits, slice_rows
+from shroff.features.engines.batch.time_chunks import Slice
 from shroff.pipeline.progress import Progress, silent
 from shroff.project import Project
 from shroff.store import FeatureStore, feature_table, payment_table

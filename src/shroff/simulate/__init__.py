@@ -11,6 +11,8 @@ addresses, hosts and amounts are made up.
     compromised_merchant  cards seen at one merchant are misused for weeks; or thieves run the shop
     account_takeover      a new e-mail, phone and host, then many cards on one account
     slow_bleed            every few days an amount just under a limit, for weeks
+    ring                  (where asked for) cards that share hosts and e-mails, each alone like
+    anybody's
 
 Honest lookalikes: journeys, big purchases, offices and mobile networks that share a host,
 subscriptions, declined payments tried again, people who move.
@@ -33,6 +35,7 @@ from shroff.simulate.log import tabulate
 from shroff.simulate.payments import PATTERNS, SimulatedPayments, concat
 from shroff.simulate.population import Population, build
 from shroff.simulate.reference import RATES
+from shroff.simulate.rings import ring
 
 __all__ = ["PATTERNS", "RATES", "simulate", "write"]
 
@@ -48,6 +51,7 @@ def simulate(
     days: int = 90,
     start: str = "2024-01-01",
     fraud_rate: float = 0.01,
+    rings: float = 0.0,
     seed: int = 0,
 ) -> pl.DataFrame:
     """A labelled payment log of `payments` rows, sorted by `created_at`.
@@ -65,6 +69,7 @@ def simulate(
     days: simulated days, 1 to 3660, from midnight UTC of `start`.
     start: ISO 8601 date.
     fraud_rate: share of fraudulent payments, 0 to 0.5.
+    rings: share of the frauds that are of rings, 0 to 1.
     seed: non-negative; the same seed and arguments give the same table.
 
     Raises
@@ -75,24 +80,29 @@ def simulate(
     >>> log.height, int(log["is_fraud"].sum())
     (2000, 20)
     """
-    _check(payments, fraud_rate, seed)
+    _check(payments, fraud_rate, rings, seed)
     clock = read_clock(start, days)
     people, names, honest, criminal, table = np.random.Generator(np.random.PCG64(seed)).spawn(5)
     population = build(people, payments, days)
     frauds = round(payments * fraud_rate)
     # more than needed: some genuine payments become frauds, and the surplus is dropped
     genuine = _genuine(honest, population, clock, payments - frauds + round(_SPARE_SHARE * frauds))
-    drawn = _with_frauds(CampaignSampler(criminal, population, clock), genuine, frauds)
+    sampler, ringed = CampaignSampler(criminal, population, clock), round(frauds * rings)
+    drawn = _with_frauds(sampler, genuine, frauds - ringed)
+    if ringed:
+        drawn = concat([drawn, ring(sampler, ringed)])
     return tabulate(
         table, population, clock, describe(names, population), _trimmed(table, drawn, payments)
     )
 
 
-def _check(payments: int, fraud_rate: float, seed: int) -> None:
+def _check(payments: int, fraud_rate: float, rings: float, seed: int) -> None:
     if payments < 1:
         raise ConfigurationError(f"payments must be at least 1, got {payments}")
     if not 0.0 <= fraud_rate <= 0.5:
         raise ConfigurationError(f"fraud_rate must be from 0 to 0.5, got {fraud_rate}")
+    if not 0.0 <= rings <= 1.0:
+        raise ConfigurationError(f"rings must be from 0 to 1, got {rings}")
     if seed < 0:
         raise ConfigurationError(f"seed must not be negative, got {seed}")
 

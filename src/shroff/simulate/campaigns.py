@@ -10,7 +10,7 @@ import numpy as np
 
 from shroff.arrays import Bools, Floats, Ints
 from shroff.simulate.clock import SECOND_MS, Clock
-from shroff.simulate.payments import PATTERNS, SimulatedPayments
+from shroff.simulate.payments import ALL_PATTERNS, SimulatedPayments
 from shroff.simulate.population import Population, fresh_hosts
 from shroff.simulate.prices import currencies, minor_units
 from shroff.simulate.reference import COUNTRIES, shares
@@ -125,5 +125,5 @@ def campaign_payments(
         currency=currency,
         minor=minor,
         failed=failed,
-        pattern=np.full(len(card), 1 + PATTERNS.index(pattern)),
+        pattern=np.full(len(card), 1 + ALL_PATTERNS.index(pattern)),
     )

@@ -11,7 +11,7 @@ import polars as pl
 from shroff.arrays import Floats, Ints
 from shroff.simulate.clock import DAY_MS, HOUR_MS, Clock
 from shroff.simulate.identity import Texts, addresses, transaction_ids
-from shroff.simulate.payments import PATTERNS, SimulatedPayments
+from shroff.simulate.payments import ALL_PATTERNS, SimulatedPayments
 from shroff.simulate.population import Population
 from shroff.simulate.reference import CATEGORIES, COUNTRIES, CURRENCIES, EXPONENTS
 
@@ -61,7 +61,7 @@ def tabulate(
             "labelled_at": pl.select(
                 pl.when(pl.lit(pl.Series(fraud))).then(pl.lit(_moments(clock, label)))
             ).to_series(),
-            "fraud_pattern": pl.Series([None, *PATTERNS])[payments.pattern],
+            "fraud_pattern": pl.Series([None, *ALL_PATTERNS])[payments.pattern],
         }
     )
     return _with_gaps(rng, frame)

@@ -17,7 +17,10 @@ PATTERNS: Final = (
     "account_takeover",
     "slow_bleed",
 )
-"""Names of the fraud patterns; a payment holds 1 + its pattern's position, or 0 if genuine."""
+"""Names of the fraud patterns that every log has."""
+RING: Final = "ring"
+ALL_PATTERNS: Final = (*PATTERNS, RING)
+"""A payment holds 1 + its pattern's position here, or 0 if genuine."""
 
 
 @dataclass(frozen=True)

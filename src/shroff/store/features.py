@@ -14,6 +14,7 @@ from shroff.collect.labels import HISTORY
 from shroff.errors import ConfigurationError
 from shroff.features.define import Aggregate
 from shroff.features.group import Feature, FeatureGroup
+from shroff.features.links import LinkFeature
 from shroff.features.plan import Plan
 from shroff.store.content import TYPES
 from shroff.store.group import Column, Group, Kind
@@ -134,6 +135,8 @@ def _payment_columns(frame: pl.DataFrame, schema: Schema) -> Iterator[tuple[str,
 
 
 def _unit(feature: Feature, schema: Schema) -> str:
+    if isinstance(feature, LinkFeature):
+        return f"{feature.entity}s" if feature.function == "count" else _UNITS[feature.function]
     if not isinstance(feature, Aggregate):
         return ""
     if feature.column == schema.amount and feature.function not in _UNITS:

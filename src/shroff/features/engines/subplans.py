@@ -2,7 +2,8 @@
 
 A subplan has the aggregates of one key. Only events and payments of one key interact, and only
 through their order of arrival. So the batch engine, given all rows of some keys, computes the
-values that it computes for these rows in the whole table.
+values that it computes for these rows in the whole table. Links go from key to key, but no
+further than their window: their subplan has no key, and rows are moved by time.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from shroff.collect import Schema
 from shroff.collect.labels import HISTORY
 from shroff.features.define import Aggregate, Entity
 from shroff.features.group import FeatureGroup
+from shroff.features.links import LinkFeature
 from shroff.features.plan import Plan
 from shroff.features.row import Calendar
 from shroff.features.vectors import TokenTable
 
+OWNED: Final = "shroff owned"
+"""False for rows of a chunk that are there to be seen by others."""
 ROW: Final = "shroff row"
 """The column that says which payment a row is, and which of two that arrived together was first."""
 NUMBER: Final = "shroff number "
@@ -30,7 +34,7 @@ TEXT: Final = "shroff text "
 
 @dataclass(frozen=True)
 class Subplan:
-    """The aggregates of one key: what they read and how far back.
+    """The aggregates of one key, or all links, without one: what they read and how far back.
 
     `columns` are the table's columns that they read; `labels` says whether they also read its label
     histories. `horizon` is in microseconds; `texts` are the aggregates that give texts.
@@ -38,7 +42,7 @@ class Subplan:
 
     number: int
     key: tuple[str, ...]
-    features: tuple[Aggregate, ...]
+    features: tuple[Aggregate | LinkFeature, ...]
     columns: tuple[str, ...]
     horizon: int
     labels: bool
@@ -63,18 +67,21 @@ class Subplan:
         entity = (*self.key, *more)
         features = (
             msgspec.structs.replace(feature, entity=Entity(feature.entity.name, entity))
+            if isinstance(feature, Aggregate)
+            else feature
             for feature in self.features
         )
         return Plan([FeatureGroup("subplan", tuple(features), vectors=self.vectors)], schema)
 
 
 def subplans(plan: Plan) -> list[Subplan]:
-    """The aggregates of a plan by the columns of their key."""
-    by_key: dict[tuple[str, ...], list[Aggregate]] = {}
+    """The aggregates of a plan by the columns of their key; links have none."""
+    by_key: dict[tuple[str, ...], list[Aggregate | LinkFeature]] = {}
     for group in plan.groups:
         for feature in group.definitions:
-            if isinstance(feature, Aggregate):
-                by_key.setdefault(feature.entity.key, []).append(feature)
+            if isinstance(feature, Aggregate | LinkFeature):
+                key = feature.entity.key if isinstance(feature, Aggregate) else ()
+                by_key.setdefault(key, []).append(feature)
     return [
         _subplan(number, key, tuple(found), plan)
         for number, (key, found) in enumerate(by_key.items(), 1)
@@ -82,7 +89,7 @@ def subplans(plan: Plan) -> list[Subplan]:
 
 
 def _subplan(
-    number: int, key: tuple[str, ...], features: tuple[Aggregate, ...], whole: Plan
+    number: int, key: tuple[str, ...], features: tuple[Aggregate | LinkFeature, ...], whole: Plan
 ) -> Subplan:
     schema, vectors = whole.schema, tuple(whole.vectors.values())
     plan = Plan([FeatureGroup("subplan", features, vectors=vectors)], schema)

@@ -2,8 +2,8 @@
 
 Rows are spread over buckets on disk by the hash of a key, each bucket is computed in memory as a
 table of its own, and what comes out is put together again in row order, slice by slice. Each key
-asks for a spreading of its own; features of the payment alone for none. The values are those of the
-table in memory, to the bit.
+asks for a spreading of its own, what is linked for one by time; features of the payment alone for
+none. The values are those of the table in memory, to the bit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -24,7 +24,8 @@ from shroff.arrays import Floats
 from shroff.collect import Schema, require_clean
 from shroff.collect.sources import parquet_rows, scan, written_whole
 from shroff.features.engines.batch.engine import aggregates, finished, one_ahead
-from shroff.features.engines.subplans import ROW, Subplan, payment_columns, subplans
+from shroff.features.engines.batch.time_chunks import Slice, chunks_by_time, spread_by_time
+from shroff.features.engines.subplans import OWNED, ROW, Subplan, payment_columns, subplans
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 
@@ -32,14 +33,6 @@ _BUCKET: Final = "shroff bucket"
 _PROCESS_BYTES: Final = 350 << 20
 """Bytes of the process before it has read a row, about."""
 _MAX_BUCKETS: Final = 256
-
-
-class Slice(NamedTuple):
-    """Rows `first` … `first + rows - 1` of a table on disk."""
-
-    table: pl.LazyFrame
-    first: int
-    rows: int
 
 
 def bytes_per_row(columns: int, features: int) -> int:
@@ -161,6 +154,7 @@ class _Held:
     def __init__(self, plan: Plan, slices: int) -> None:
         self.texts = [output.name for output in plan.outputs if output.text is not None]
         self.numbers = [output.name for output in plan.outputs if output.text is None]
+        self.numbers += [output.name for output in plan.links]
         self.blocks: list[list[tuple[Path, int, int]]] = [[] for _ in range(slices)]
 
     def write(
@@ -227,9 +221,14 @@ def _held(
     each = bytes_per_row(len(subplan.columns), len(subplan.features))
     buckets = min(_MAX_BUCKETS, max(1, -(-rows * each * 2 // _room(memory))))
     folder.mkdir()
+    chunks = [] if subplan.key else chunks_by_time(subplan, schema, slices, buckets)
+    buckets = len(chunks) or buckets
 
     def spread(number: int) -> None:
-        _spread(subplan, slices[number], folder, f"{number:06d}", buckets)
+        if subplan.key:
+            _spread(subplan, slices[number], folder, f"{number:06d}", buckets)
+        else:
+            spread_by_time(subplan, schema, slices[number], folder, f"{number:06d}", chunks)
 
     for _ in one_ahead(pool, spread, range(len(slices))):
         pass
@@ -245,6 +244,8 @@ def _held(
         if not frame[arrival].is_sorted():
             frame = frame.sort(arrival, maintain_order=True)
         found = pl.DataFrame([frame[ROW], *aggregates(plan, frame)])
+        if OWNED in frame.columns:
+            found = found.filter(frame[OWNED])
         del frame
         found = found if found[ROW].is_sorted() else found.sort(ROW)
         held.write(folder / f"{bucket:03d}", found[ROW], found.drop(ROW), slices)
@@ -267,4 +268,5 @@ def _together(plan: Plan, piece: Slice, columns: list[pl.Series]) -> pl.DataFram
 
 def _nothing(plan: Plan) -> list[pl.Series]:
     kinds = {"number": pl.Float64(), "text": pl.String()}
-    return [pl.Series(output.name, [], kinds[plan.kinds[output.name]]) for output in plan.outputs]
+    names = [output.name for output in plan.outputs] + [output.name for output in plan.links]
+    return [pl.Series(name, [], kinds[plan.kinds[name]]) for name in names]

@@ -18,6 +18,7 @@ from shroff.collect.currencies import codes_of
 from shroff.expression import Expression
 from shroff.features.engines.batch import grouping
 from shroff.features.engines.batch.encoded_table import EncodedTable, Keyed, people
+from shroff.features.engines.batch.links import linked
 from shroff.features.engines.batch.partition import Partition, compiled
 from shroff.features.engines.embedding import component_columns
 from shroff.features.engines.rows import with_rows
@@ -78,6 +79,9 @@ def aggregates(plan: Plan, frame: pl.DataFrame) -> list[pl.Series]:
         ):
             _all(future.result() for future in rest)
             columns += _of_entity(table, keyed, asked, memory, pool)
+        if plan.links:
+            _all(future.result() for future in rest)
+            columns += linked(table, plan.links, pool)
     return columns
 
 

@@ -82,7 +82,9 @@ def _entity(
         if output.inputs[0].stream.columns == columns
     ]
     yield from (f" f{place} = {_feature(place, plan.outputs[place], cells)}" for place in outputs)
-    yield f"else: {' = '.join(f'f{place}' for place in outputs)} = None"
+    # links read of some entities what no feature of their own does
+    if outputs:
+        yield f"else: {' = '.join(f'f{place}' for place in outputs)} = None"
 
 
 def _feature(place: int, output: Output, cells: Cells) -> Code:

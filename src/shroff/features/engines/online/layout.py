@@ -82,6 +82,10 @@ class Layout:
             self.cells.append(_cell(kind, column, self.plan))
         return f"c{self._places[kind, column]}"
 
+    def place_of(self, kind: ColumnKind, column: str | None) -> int:
+        """The place of a column that timelines have."""
+        return self._places[kind, column]
+
     def said(self, column: str) -> Code:
         """The values of all events in a column, by place; timelines keep them from now on."""
         place = self.place("said", None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from shroff.collect import Payment, Schema
@@ -11,6 +11,7 @@ from shroff.expression import Expression
 from shroff.features.engines.embedding import UNITS_PER_COMPONENT, vector_reader
 from shroff.features.engines.online.codegen import compile_observe, observe_source
 from shroff.features.engines.online.columns import Packed
+from shroff.features.engines.online.links import Needed, walks
 from shroff.features.engines.online.stream_timelines import Key, StreamTimelines, together
 from shroff.features.engines.rows import reader
 from shroff.features.plan import Plan
@@ -41,6 +42,7 @@ class PlanTimelines:
         self.later = [timelines for timelines in self.by_stream if timelines.later]
         self.source = observe_source(plan, self.by_stream)
         self._observe = compile_observe(self.source, plan, self.by_stream)
+        self._walks = walks(plan.links, self.by_stream)
         self._rows = [
             (row.name, reader(row, plan.schema.time, plan.schema.timezone)) for row in plan.rows
         ]
@@ -77,17 +79,23 @@ class PlanTimelines:
         """The latest event time that is not in the future."""
         return self.watermark + self.lateness
 
-    def observe(self, payment: Payment, now: int) -> dict[str, Value]:
+    def observe(
+        self, payment: Payment, now: int, fetch: Callable[[Needed], None] | None = None
+    ) -> dict[str, Value]:
         """The payment's features by name; from now on later payments see it.
 
         Args:
             now: the clock's time, microseconds; the watermark stays `lateness` before it.
+            fetch: brings the timelines up to date that links read next; by default all are.
         """
+        linked = self._linked(payment, fetch) if self._walks else None
         time = payment.time
         watermark = (time if time < now else now) - self.lateness
         if watermark > self.watermark:
             self.watermark = watermark
         features = self._observe(payment, self.watermark)
+        if linked is not None:
+            features |= linked
         if self._rows:
             seen = {**payment.values, **features}
             for names, vector in self._vectors:
@@ -101,6 +109,20 @@ class PlanTimelines:
                 )
             for name, read in self._rows:
                 features[name] = seen[name] = read(seen)
+        return features
+
+    def _linked(self, payment: Payment, fetch: Callable[[Needed], None] | None) -> dict[str, Value]:
+        """What follows from links of a payment."""
+        features: dict[str, Value] = {}
+        for walk in self._walks:
+            steps = walk.of(payment)
+            try:
+                while True:
+                    needed = next(steps)
+                    if fetch is not None and needed.keys:
+                        fetch(needed)
+            except StopIteration as end:
+                features |= end.value
         return features
 
     def forget(self, payment: Payment) -> None:

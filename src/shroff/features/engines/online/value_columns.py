@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
 from shroff.features.engines.online.columns import Cell, Name, Packed
@@ -164,6 +164,10 @@ class NameTimes:
         """How often each name was seen in a span, of those that were."""
         return [count for seen in self.seen.values() if (count := seen.between(after, upto))]
 
+    def latest(self, after: int) -> Iterator[tuple[Name, int]]:
+        """The names that were seen later than that, each with when it was last."""
+        return ((name, last) for name, seen in self.seen.items() if (last := seen.last()) > after)
+
     def commonest(self, low: int, high: int, after: int, upto: int) -> Name | None:
         """The name that was seen most in a span, of several the smallest."""
         return _commonest((name, seen.between(after, upto)) for name, seen in self.seen.items())
@@ -262,6 +266,16 @@ class CodedNames:
             return self.seen.counts(low, high, after, upto)
         cells = self.cells[low:high]
         return [cells.count(place) for place in {*cells} if place != _NAMELESS]
+
+    def latest(self, after: int) -> Iterator[tuple[Name, int]]:
+        """The names that were seen later than that, each with when it was last."""
+        if self.seen is not None:
+            yield from self.seen.latest(after)
+            return
+        names = list(self.names)
+        for place in {*self.cells} - {_NAMELESS}:
+            if (last := self._all[self.cells.rindex(place)]) > after:
+                yield cast(Name, names[place]), last
 
     def commonest(self, low: int, high: int, after: int, upto: int) -> Name | None:
         """The name that was seen most in a span, of several the smallest."""

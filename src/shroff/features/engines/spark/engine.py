@@ -24,8 +24,8 @@ from shroff.features.engines.spark.frames import (
     write_new,
 )
 from shroff.features.engines.spark.skew import ARRIVAL, FROM, UPTO, USUAL, Skew, ranges
-from shroff.features.engines.spark.worker import CHUNK, OWNED, SUBPLAN
-from shroff.features.engines.subplans import ROW, TEXT, Subplan
+from shroff.features.engines.spark.worker import CHUNK, SUBPLAN
+from shroff.features.engines.subplans import OWNED, ROW, TEXT, Subplan
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 
@@ -161,7 +161,8 @@ def _held(
 ) -> DataFrame:
     """A subplan's aggregates of all payments that have its key."""
     # payments without the key have no value: moving them would make null a hot key
-    keyed = frame.where(reduce(lambda a, b: a & b, (col(name).isNotNull() for name in subplan.key)))
+    there, anything = (col(name).isNotNull() for name in subplan.key), functions().lit(True)
+    keyed = frame.where(reduce(lambda a, b: a & b, there, anything))
     narrow = keyed.select(
         col(row).alias(ROW), *(col(name) for name in subplan.columns_of(frame.columns))
     )
@@ -177,7 +178,8 @@ def _held(
         for name in subplan.held.values()
     ]
     held = ", ".join([f"{quoted(ROW)} {kind}", f"{quoted(SUBPLAN)} int", *columns])
-    return map_batches(narrow.repartition(*keys), compute, held)
+    moved = narrow.repartition(*keys) if keys else narrow.repartition(1)
+    return map_batches(moved, compute, held)
 
 
 def _hot_chunks(
@@ -211,6 +213,7 @@ def _in_chunks(
     same = reduce(
         lambda a, b: a & b,
         (col(name) == col(f"{_KEY}{at}") for at, name in enumerate(subplan.key)),
+        f.lit(True),
     )
     owned = (arrival >= col(FROM)) & (arrival < col(UPTO))
     earliest = (

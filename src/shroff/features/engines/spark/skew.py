@@ -22,6 +22,7 @@ FROM: Final = "shroff from"
 UPTO: Final = "shroff upto"
 """A chunk owns what arrived from `FROM` on and before `UPTO`, microseconds since the epoch."""
 
+_ALL: Final = "shroff all"
 _END_OF_TIME_US: Final = 1 << 62
 
 
@@ -61,16 +62,18 @@ def ranges(sample: pl.DataFrame, subplan: Subplan, skew: Skew, *, weight: float)
     Returns:
         The key columns, `CHUNK` (1, 2, …), `FROM` and `UPTO`; no rows when no key is hot.
     """
-    known = sample.select(*subplan.key, ARRIVAL).drop_nulls()
+    # links have no key: all payments are one
+    key = (*subplan.key, _ALL)
+    known = sample.select(*subplan.key, ARRIVAL).drop_nulls().with_columns(pl.lit(0).alias(_ALL))
     hot = (
-        known.group_by(subplan.key)
+        known.group_by(key)
         .agg(
             pl.col(ARRIVAL).sort(),
             pl.len().alias("n"),
             pl.col(ARRIVAL).max().sub(pl.col(ARRIVAL).min()).alias("span"),
         )
         .filter(pl.col("n") * weight > skew.rows)
-        .sort(subplan.key)
+        .sort(key)
     )
     wanted = (hot["n"] * (weight / skew.rows)).ceil()
     span = hot[ARRIVAL].list.max() - hot[ARRIVAL].list.min()
@@ -78,7 +81,7 @@ def ranges(sample: pl.DataFrame, subplan: Subplan, skew: Skew, *, weight: float)
     chunks = pl.select(pl.min_horizontal(wanted, allowed).cast(pl.Int64)).to_series()
     bounds = [_bounds(arrivals, n) for arrivals, n in zip(hot[ARRIVAL], chunks, strict=True)]
     return (
-        hot.select(subplan.key)
+        hot.select(key)
         .with_columns(
             pl.Series(
                 FROM, [[-_END_OF_TIME_US, *inner] for inner in bounds], dtype=pl.List(pl.Int64)
@@ -91,6 +94,7 @@ def ranges(sample: pl.DataFrame, subplan: Subplan, skew: Skew, *, weight: float)
         .explode(FROM, UPTO)
         .with_row_index(CHUNK, offset=1)
         .with_columns(pl.col(CHUNK).cast(pl.Int32))
+        .drop(_ALL)
     )
 
 

@@ -15,7 +15,7 @@ from shroff.features.engines.batch import compute_plan
 from shroff.features.engines.batch.encoded_table import people
 from shroff.features.engines.embedding import component_columns
 from shroff.features.engines.rows import with_rows
-from shroff.features.engines.subplans import ROW, Subplan, payment_columns, subplans
+from shroff.features.engines.subplans import OWNED, ROW, Subplan, payment_columns, subplans
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 
@@ -26,8 +26,6 @@ SUBPLAN: Final = "shroff subplan"
 """The number of the subplan whose aggregates a row holds; 0 for the payment itself."""
 CHUNK: Final = "shroff chunk"
 """The chunk of a hot key's history that a row is in; 0 for other keys."""
-OWNED: Final = "shroff owned"
-"""False for rows that a chunk only sees."""
 
 _SLICE_ROWS: Final = 1 << 16
 """Rows of a record batch that goes back to Spark."""
@@ -65,13 +63,16 @@ def aggregates(
     ]
     arrival = schema.arrived_at or schema.time
     frame = frame.sort(arrival, ROW).with_columns(*missing, pl.col(ROW).alias(schema.id))
-    features = compute_plan(subplan.plan(schema, *([CHUNK] if chunked else [])), frame)
-    held = features.select(
-        frame[ROW],
-        pl.lit(subplan.number, pl.Int32).alias(SUBPLAN),
-        *(pl.col(name).alias(held) for name, held in subplan.held.items()),
-    )
-    yield from batches_of(held.filter(frame[OWNED]) if chunked else held)
+    # links have no key that could tell chunks apart
+    apart = chunked and not subplan.key
+    for table in frame.partition_by(CHUNK) if apart else [frame]:
+        features = compute_plan(subplan.plan(schema, *([CHUNK] if chunked else [])), table)
+        held = features.select(
+            table[ROW],
+            pl.lit(subplan.number, pl.Int32).alias(SUBPLAN),
+            *(pl.col(name).alias(held) for name, held in subplan.held.items()),
+        )
+        yield from batches_of(held.filter(table[OWNED]) if chunked else held)
 
 
 def assemble(

@@ -81,6 +81,11 @@ class Calls:
             words += (replica.position(place), self._log_ms[place.log], event)
         return scripts.OBSERVE, self._keys(payment.id, places), words
 
+    def read(self, places: Sequence[Place], positions: Sequence[int]) -> Call:
+        """Read what logs hold behind these positions."""
+        keys = [self.name + b"head", *[self.key(place.name) for place in places]]
+        return scripts.READ, keys, (self.epoch, *positions)
+
     def recall(self, payment_id: str) -> Call:
         """Read what is kept of a payment for its later events."""
         return scripts.RECALL, self._keys(payment_id), (self.epoch,)

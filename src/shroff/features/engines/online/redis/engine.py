@@ -17,6 +17,7 @@ from shroff.collect.payment import Value
 from shroff.errors import OutOfBounds, StateGarbled, StateUnavailable
 from shroff.features.engines.online.base import Observed
 from shroff.features.engines.online.redis import scripts
+from shroff.features.engines.online.redis.ahead import SNAPSHOT_AGE_US, Ahead, ReadingAhead
 from shroff.features.engines.online.redis.calls import Calls
 from shroff.features.engines.online.redis.garbled import checksum, drop_if_garbled
 from shroff.features.engines.online.redis.ledger_head import LedgerHead
@@ -84,7 +85,8 @@ class RedisEngine:
         self._life = self._seen = self._newest = 0
         self.drops = 0
         """How often this process has dropped a state that it could not read."""
-        self._snapshots: list[Call] = []
+        self._snapshots: dict[bytes, tuple[int, Call]] = {}
+        self._snapshot_age_us = SNAPSHOT_AGE_US if self.plan.links else 0
 
     @property
     def newest(self) -> int:
@@ -157,7 +159,10 @@ class RedisEngine:
         replies = self._run(
             lambda: [self.calls.observe(*one, self._replica, self._seen) for one in placed]
         )
-        observed = [self._observed(*one, reply) for one, reply in zip(placed, replies, strict=True)]
+        ahead = Ahead(self._replica, self.calls.logs, self._read) if self.plan.links else None
+        observed = [
+            self._observed(*one, reply, ahead) for one, reply in zip(placed, replies, strict=True)
+        ]
         self._replica.shrink()
         return observed
 
@@ -303,7 +308,11 @@ class RedisEngine:
         self.link.close()
 
     def _observed(
-        self, payment: Payment, places: Sequence[Place], reply: Sequence[Any]
+        self,
+        payment: Payment,
+        places: Sequence[Place],
+        reply: Sequence[Any],
+        ahead: Ahead | None,
     ) -> Observed:
         outcome, arrival, newest, *rest = reply
         self._seen = max(self._seen, arrival)
@@ -311,35 +320,53 @@ class RedisEngine:
         if outcome == _LATE:
             return Observed(arrival, None)
         entries, lengths = rest
+        # links of one that is there again are as of now where they cannot be as of then
+        own = {place.name for place in places}
+        reading = None if ahead is None else ReadingAhead(ahead, own, self._seen)
         if outcome == _AGAIN:
-            return Observed(
-                arrival, self._replica.as_of(payment, places, entries, arrival, newest), again=True
-            )
+            then = self._replica.as_of(payment, places, entries, arrival, newest, reading)
+            return Observed(arrival, then, again=True)
         for place, unseen in zip(places, entries, strict=True):
             self._replica.take(place, unseen)
-        features = self._replica.observe(payment, places, arrival, newest)
+        features = self._replica.observe(payment, places, arrival, newest, reading)
         for place, length in zip(places, lengths, strict=True):
             self._shorten(place, length)
         return Observed(arrival, features)
 
     def _shorten(self, place: Place, length: int) -> None:
         """If a log is long, let the next round trip replace it by a snapshot."""
-        snapshot = self._replica.snapshot(place, length)
+        snapshot = None if place.name in self._snapshots else self._replica.snapshot(place, length)
         if snapshot is not None:
-            self._snapshots.append(self.calls.trim(place, snapshot))
+            due = snapshot[0] + self._snapshot_age_us
+            self._snapshots[place.name] = due, self.calls.trim(place, snapshot)
 
     def _run(self, calls: Callable[[], list[Call]]) -> list[Any]:
         """The replies to calls, which are built anew if the state was replaced meanwhile."""
         for _ in range(3):
             if (not self.epoch or self.link.lives != self._life) and not self._meet():
                 break
-            snapshots, self._snapshots = self._snapshots, []
+            snapshots = self._due()
             replies = self.link.scripts([*snapshots, *calls()])[len(snapshots) :]
             refusals = {str(reply) for reply in replies if isinstance(reply, Exception)}
             if not refusals and self.link.lives == self._life:
                 return replies
             self._life = _NO_LIFE
         raise StateUnavailable(_NOT_THERE)
+
+    def _due(self) -> list[Call]:
+        """The snapshots that may replace logs by now, once."""
+        due = [name for name, (at, _) in self._snapshots.items() if at <= self._seen]
+        return [self._snapshots.pop(name)[1] for name in due]
+
+    def _read(
+        self, places: Sequence[Place], positions: Sequence[int]
+    ) -> tuple[int, Sequence[Sequence[bytes]]]:
+        """The last arrival of the state, and what logs have behind these arrivals."""
+        (reply,) = self.link.scripts([self.calls.read(places, positions)])
+        if isinstance(reply, Exception) or self.link.lives != self._life:
+            self._life = _NO_LIFE
+            raise StateUnavailable(_NOT_THERE)
+        return int(reply[0]), reply[1]
 
     def _meet(self) -> bool:
         """Read which state there is, and follow it; whether there is one.

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
+from shroff.features.engines.online.links import Needed
 from shroff.features.engines.online.plan_timelines import PlanTimelines
 from shroff.features.engines.online.redis.log import ARRIVAL_BYTES, SNAPSHOT, Log
 from shroff.features.engines.online.stream_timelines import Key
@@ -20,6 +21,16 @@ NO_ARRIVAL: Final = -1
 
 _MIN_LOG_ENTRIES: Final = 128
 """A log of so many entries is never trimmed."""
+
+
+class Reading(Protocol):
+    """How logs are read that a payment has no key of, for what it is linked to."""
+
+    def fetch(self, needed: Needed) -> None:
+        """Let the replica know of these keys what a payment may see."""
+
+    def whole(self, needed: Needed) -> tuple[Sequence[Place], Sequence[Sequence[bytes]]]:
+        """The logs of these keys, all of them."""
 
 
 class Place(NamedTuple):
@@ -64,10 +75,15 @@ class Replica:
         self._reach(place, position)
 
     def observe(
-        self, payment: Payment, places: Sequence[Place], arrival: int, newest: int
+        self,
+        payment: Payment,
+        places: Sequence[Place],
+        arrival: int,
+        newest: int,
+        reading: Reading | None = None,
     ) -> dict[str, Value]:
         """The features of the payment that arrives next, and add it; `newest` is the state's."""
-        features = self.timelines.observe(payment, newest)
+        features = self.timelines.observe(payment, newest, reading.fetch if reading else None)
         for place in places:
             self._reach(place, arrival)
         return features
@@ -79,23 +95,22 @@ class Replica:
         logs: Sequence[Sequence[bytes]],
         arrival: int,
         newest: int,
+        reading: Reading | None = None,
     ) -> dict[str, Value]:
         """The features of a payment that is in the logs already, from the whole logs.
 
         They are as of its arrival. If a snapshot has replaced earlier entries, they are as of now,
         without the payment itself.
         """
-        if all(_reaches(entries, arrival) for entries in logs):
-            then = PlanTimelines(self._plan, lateness=self._lateness)
+        then = _Then(PlanTimelines(self._plan, lateness=self._lateness), arrival)
+        try:
+            then.follow(places, logs)
+            return then.observe(payment, newest, reading)
+        except _Overtaken:
             for place, entries in zip(places, logs, strict=True):
-                for arrived, entry in _ordered(entries):
-                    if arrived < arrival:
-                        place.log.apply(then, place.key, entry)
-            return then.observe(payment, newest)
-        for place, entries in zip(places, logs, strict=True):
-            self.take(place, entries)
-        self.timelines.forget(payment)
-        return self.timelines.observe(payment, newest)
+                self.take(place, entries)
+            self.timelines.forget(payment)
+            return self.timelines.observe(payment, newest, reading.fetch if reading else None)
 
     def snapshot(self, place: Place, length: int) -> tuple[int, bytes] | None:
         """A snapshot that can replace a log up to an arrival; None while the log is shorter than
@@ -120,6 +135,40 @@ class Replica:
     def _reach(self, place: Place, arrival: int) -> None:
         self._known[place.name] = arrival, place
         self._known.move_to_end(place.name)
+
+
+class _Overtaken(Exception):
+    """A snapshot has replaced what a log said of then."""
+
+
+class _Then:
+    """What was known when a payment arrived, from whole logs."""
+
+    def __init__(self, timelines: PlanTimelines, arrival: int) -> None:
+        self.timelines = timelines
+        self._arrival = arrival
+        self._followed: set[bytes] = set()
+
+    def observe(self, payment: Payment, newest: int, reading: Reading | None) -> dict[str, Value]:
+        """The features of the payment."""
+
+        def fetch(needed: Needed) -> None:
+            if reading is not None:
+                self.follow(*reading.whole(needed))
+
+        return self.timelines.observe(payment, newest, fetch)
+
+    def follow(self, places: Sequence[Place], logs: Sequence[Sequence[bytes]]) -> None:
+        """Know what these logs say, as far as it had arrived."""
+        for place, entries in zip(places, logs, strict=True):
+            if not _reaches(entries, self._arrival):
+                raise _Overtaken
+            if place.name in self._followed:
+                continue
+            self._followed.add(place.name)
+            for arrived, entry in _ordered(entries):
+                if arrived < self._arrival:
+                    place.log.apply(self.timelines, place.key, entry)
 
 
 def _ordered(entries: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -64,11 +64,7 @@ end
 """
 )
 
-OBSERVE: Final = (
-    _WHOLE
-    + """
--- KEYS: head, marker, logs; ARGV: epoch, seen, lateness, owner, time, kept, event,
--- and per log: position, kept, event
+_UNSEEN: Final = """
 local function reached(entry)
   local arrival, kind = struct.unpack('>I8c1', entry)
   if not string.find('pucsrl', kind, 1, true) then error('this is no entry') end
@@ -90,6 +86,14 @@ local function unseen(log, position)
   end
   return fresh
 end
+"""
+
+OBSERVE: Final = (
+    _WHOLE
+    + _UNSEEN
+    + """
+-- KEYS: head, marker, logs; ARGV: epoch, seen, lateness, owner, time, kept, event,
+-- and per log: position, kept, event
 local logs, lengths = {}, {}
 local first = redis.call('HGET', KEYS[2], 'a')
 if first then
@@ -107,6 +111,17 @@ for at = 3, #KEYS do
   lengths[at - 2] = append(KEYS[at], prefix .. ARGV[at * 3 + 1], ARGV[at * 3])
 end
 return {1, arrival, newest, logs, lengths}
+"""
+)
+
+READ: Final = (
+    _STATE
+    + _UNSEEN
+    + """
+-- KEYS: head, logs; ARGV: epoch, and per log: position
+local logs = {}
+for at = 2, #KEYS do logs[at - 1] = unseen(KEYS[at], tonumber(ARGV[at])) end
+return {last, logs}
 """
 )
 
@@ -239,5 +254,5 @@ return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 SCRIPTS: Final = {
     # Redis names a script by this hash; nothing is secured by it
     script: sha1(script.encode(), usedforsecurity=False).hexdigest()
-    for script in (OBSERVE, RECALL, LATER, FORGET, HEARTBEAT, TRIM, CLAIM, HOLD, OPEN, DROP)
+    for script in (OBSERVE, READ, RECALL, LATER, FORGET, HEARTBEAT, TRIM, CLAIM, HOLD, OPEN, DROP)
 }

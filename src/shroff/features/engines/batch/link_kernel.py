@@ -1,0 +1,250 @@
+"""Links over a table, compiled: payments in order of arrival, each first asked, then added.
+
+A *chain* keeps the pairs of two columns, such as the hosts of cards, in order of when each was seen
+last: per card its hosts, and per host its cards, the latest first. So a payment reads no more of
+them than it may, and its own pair moves to the front; one that came late goes as far back as it
+belongs.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from shroff.arrays import Floats
+from shroff.features.aggregates import MISSING
+from shroff.features.engines.batch.grouping import Int, Int32, with_room
+from shroff.features.links import MAX_CARDS, MAX_VALUES
+
+NOBODY: Final = -1
+"""The end of a chain, the pair of a row that lacks one of both, and a row without a value."""
+
+
+class Chain(NamedTuple):
+    """Pairs of two columns, in order of when each was seen last.
+
+    `pair`: by row. By pair: `one` and `other`, the codes of both columns; `last`, when it was seen
+    last (`MISSING`: not yet); the pairs behind and before it among those of its `one` (`behind`,
+    `before`) and of its `other` (`behind_other`, `before_other`). `first`: by code of `one` its
+    latest pair; `first_other`: of `other`.
+    """
+
+    pair: Int32
+    one: Int32
+    other: Int32
+    last: Int
+    first: Int32
+    behind: Int32
+    before: Int32
+    first_other: Int32
+    behind_other: Int32
+    before_other: Int32
+
+
+class Frauds(NamedTuple):
+    """Payments labelled as fraud, by card: those of card `c` are at `starts[c]` …
+    `starts[c + 1] - 1`.
+
+    `known`: the row of the last payment that does not see the label; `gone`: that of the last one
+    that does.
+    """
+
+    starts: Int
+    times: Int
+    known: Int
+    gone: Int
+
+
+def chain(pair: Int32, pairs: int, one: Int32, ones: int, other: Int32, others: int) -> Chain:
+    """A chain without events, of so many pairs, and codes of both columns by row."""
+
+    def none(size: int) -> Int32:
+        return np.full(size, NOBODY, np.int32)
+
+    there = pair >= 0
+    first, second = none(pairs), none(pairs)
+    first[pair[there]], second[pair[there]] = one[there], other[there]
+    return Chain(
+        pair,
+        one=first,
+        other=second,
+        last=np.full(pairs, MISSING),
+        first=none(ones),
+        behind=none(pairs),
+        before=none(pairs),
+        first_other=none(others),
+        behind_other=none(pairs),
+        before_other=none(pairs),
+    )
+
+
+@njit(cache=True, nogil=True)
+def walk(
+    times: Int,
+    cards: Int32,
+    values: Int32,
+    ranks: Int32,
+    links: Chain,
+    window: int,
+    hops: int,
+    frauds: Frauds,
+    facts: Chain,
+    names: int,
+    out: Floats,
+) -> None:
+    """Write a fact about those that are linked to each payment; NaN for a payment without a card.
+
+    Args:
+        times, cards, values: by row: microseconds, codes of the key and of the column that links.
+        ranks: the place of each value among all, by code point.
+        frauds: of them payments are counted, where there are cards in it.
+        facts: of them different names are counted, where there are `names` in it.
+    """
+    many_cards, many_values = len(links.first), len(links.first_other)
+    # the last row that met a card, walked a value, had it as a candidate, or met a name
+    met, walked = np.full(many_cards, NOBODY, np.int32), np.full(many_values, NOBODY, np.int32)
+    place, told = np.empty(many_values, np.int32), np.full(names, NOBODY, np.int32)
+    candidate = np.full(many_values, NOBODY, np.int64)
+    found = np.empty(1 + hops * MAX_VALUES * MAX_CARDS, np.int32)
+    chosen = np.empty(MAX_VALUES, np.int32)
+    offered, seen = np.empty(64, np.int32), np.empty(64, np.int64)
+    for row in range(len(times)):
+        card = cards[row]
+        if card < 0:
+            out[row] = np.nan
+        else:
+            after = times[row] - window
+            met[card], found[0] = row, card
+            low, high = 0, 1
+            for hop in range(hops):
+                # the values to walk, this payment's own first
+                taken = many = 0
+                if hop == 0 and values[row] >= 0:
+                    chosen[0], taken, walked[values[row]] = values[row], 1, row
+                turn = row * hops + hop
+                for at in range(low, high):
+                    pair, passed, least = links.first[found[at]], 0, np.int64(0)
+                    while pair >= 0 and links.last[pair] > after:
+                        value, last = links.other[pair], links.last[pair]
+                        if walked[value] != row:
+                            if passed >= MAX_VALUES and last < least:
+                                break
+                            passed, least = passed + 1, last
+                            if candidate[value] != turn:
+                                candidate[value], place[value] = turn, many
+                                if many == len(offered):
+                                    offered = with_room(offered, many + 1)
+                                    longer = np.empty(len(offered), np.int64)
+                                    longer[:many] = seen
+                                    seen = longer
+                                offered[many], seen[many] = value, last
+                                many += 1
+                            elif last > seen[place[value]]:
+                                seen[place[value]] = last
+                        pair = links.behind[pair]
+                while taken < MAX_VALUES and many > 0:
+                    best = 0
+                    for at in range(1, many):
+                        if seen[at] > seen[best] or (
+                            seen[at] == seen[best] and ranks[offered[at]] < ranks[offered[best]]
+                        ):
+                            best = at
+                    chosen[taken], walked[offered[best]] = offered[best], row
+                    taken, many = taken + 1, many - 1
+                    offered[best], seen[best] = offered[many], seen[many]
+                # those who used them, of values that are not popular
+                end = high
+                for at in range(taken):
+                    pair, users = links.first_other[chosen[at]], 0
+                    while pair >= 0 and links.last[pair] > after and users <= MAX_CARDS:
+                        users += 1
+                        pair = links.behind_other[pair]
+                    if users > MAX_CARDS:
+                        continue
+                    pair = links.first_other[chosen[at]]
+                    for _ in range(users):
+                        other = links.one[pair]
+                        if met[other] != row:
+                            met[other], found[end] = row, other
+                            end += 1
+                        pair = links.behind_other[pair]
+                low, high = high, end
+            number = high - 1
+            if len(frauds.starts) > 0:
+                number = _frauds(found, high, frauds, after, row)
+            elif names > 0:
+                number = _names(found, high, facts, after, row, told)
+            out[row] = number
+        _add(links, row, times[row])
+        if names > 0:
+            _add(facts, row, times[row])
+
+
+@njit(cache=True, nogil=True)
+def _frauds(found: Int32, many: int, frauds: Frauds, after: int, row: int) -> int:
+    """How many payments of those found, but the first, are known to this row as fraud."""
+    number = 0
+    for at in range(1, many):
+        for one in range(frauds.starts[found[at]], frauds.starts[found[at] + 1]):
+            number += (
+                (frauds.times[one] > after) & (frauds.known[one] < row) & (row <= frauds.gone[one])
+            )
+    return number
+
+
+@njit(cache=True, nogil=True)
+def _names(found: Int32, many: int, facts: Chain, after: int, row: int, told: Int32) -> int:
+    """How many different names those found, but the first, have had."""
+    number = 0
+    for at in range(1, many):
+        pair = facts.first[found[at]]
+        while pair >= 0 and facts.last[pair] > after:
+            number += told[facts.other[pair]] != row
+            told[facts.other[pair]] = row
+            pair = facts.behind[pair]
+    return number
+
+
+@njit(cache=True, nogil=True)
+def _add(chain: Chain, row: int, time: int) -> None:
+    """Let a chain know the pair of a row."""
+    pair = chain.pair[row]
+    if pair < 0 or time <= chain.last[pair]:
+        return
+    new = chain.last[pair] == MISSING
+    chain.last[pair] = time
+    _move(pair, new, chain.one[pair], chain.last, chain.first, chain.behind, chain.before)
+    _move(
+        pair,
+        new,
+        chain.other[pair],
+        chain.last,
+        chain.first_other,
+        chain.behind_other,
+        chain.before_other,
+    )
+
+
+@njit(cache=True, nogil=True)
+def _move(
+    pair: int, new: bool, code: int, last: Int, first: Int32, behind: Int32, before: Int32
+) -> None:
+    """Put a pair before those that were seen no later than it."""
+    if first[code] == pair:
+        return
+    if not new:
+        behind[before[pair]] = behind[pair]
+        if behind[pair] >= 0:
+            before[behind[pair]] = before[pair]
+    ahead, back = NOBODY, first[code]
+    while back >= 0 and last[back] > last[pair]:
+        ahead, back = back, behind[back]
+    before[pair], behind[pair] = ahead, back
+    if ahead >= 0:
+        behind[ahead] = pair
+    else:
+        first[code] = pair
+    if back >= 0:
+        before[back] = pair

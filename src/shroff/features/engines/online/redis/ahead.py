@@ -1,0 +1,90 @@
+"""Logs that links are read from: fetched as they are, followed only as far as a payment may see.
+
+Between a payment's arrival and the reading of what it is linked to, others arrive. So what is
+fetched is kept, and a replica takes of it what came before the payment. What is fetched once serves
+all payments that arrived by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
+
+from shroff.errors import StateUnavailable
+from shroff.features.engines.online.links import Needed
+from shroff.features.engines.online.redis.log import ARRIVAL_BYTES, SNAPSHOT, Log
+from shroff.features.engines.online.redis.replica import NO_ARRIVAL, Place, Replica
+
+Entries = Sequence[bytes]
+Read = Callable[[Sequence[Place], Sequence[int]], tuple[int, Sequence[Entries]]]
+"""The last arrival of the state, and what logs have behind these arrivals."""
+
+SNAPSHOT_AGE_US: Final = 5_000_000
+"""Microseconds that a snapshot waits before it replaces a log: so links that are read after their
+payment has arrived find what was there before it.
+"""
+
+
+class Ahead:
+    """Entries of logs that a replica has not taken yet, while payments that wait together are
+    observed.
+    """
+
+    def __init__(self, replica: Replica, logs: Sequence[Log], read: Read) -> None:
+        self.replica, self._read = replica, read
+        self._logs: Mapping[tuple[str, ...], Log] = {log.columns: log for log in logs}
+        self._entries: dict[bytes, Entries] = {}
+        self._upto: dict[bytes, int] = {}
+
+    def places(self, needed: Needed) -> list[Place]:
+        """The logs of these keys."""
+        log = self._logs[needed.columns]
+        return [Place(log, key, log.name(key)) for key in needed.keys]
+
+    def follow(self, places: Sequence[Place], arrival: int) -> None:
+        """Let the replica know of these logs what arrived before.
+
+        Raises:
+            StateUnavailable: a log does not tell any more what it was then, or cannot be read.
+        """
+        self._fetch([place for place in places if self._upto.get(place.name, NO_ARRIVAL) < arrival])
+        for place in places:
+            entries = self._entries[place.name]
+            before = [entry for entry in entries if int.from_bytes(entry[:ARRIVAL_BYTES]) < arrival]
+            if entries and not before and entries[0][ARRIVAL_BYTES : ARRIVAL_BYTES + 1] == SNAPSHOT:
+                raise StateUnavailable(
+                    "a log was replaced by its snapshot before links could be read from it."
+                )
+            self.replica.take(place, before)
+
+    def whole(self, places: Sequence[Place]) -> Sequence[Entries]:
+        """All that these logs have."""
+        return self._read(places, [NO_ARRIVAL] * len(places))[1] if places else ()
+
+    def _fetch(self, places: Sequence[Place]) -> None:
+        if not places:
+            return
+        last, logs = self._read(places, [self.replica.position(place) for place in places])
+        for place, entries in zip(places, logs, strict=True):
+            self._entries[place.name], self._upto[place.name] = entries, last
+
+
+class ReadingAhead:
+    """How links of one payment are read: as of its arrival, but for its own logs, which are known
+    already.
+    """
+
+    def __init__(self, ahead: Ahead, own: Collection[bytes], arrival: int) -> None:
+        self._ahead, self._own, self._arrival = ahead, own, arrival
+
+    def fetch(self, needed: Needed) -> None:
+        """Let the replica know of these keys what the payment may see."""
+        self._ahead.follow(self._others(needed), self._arrival)
+
+    def whole(self, needed: Needed) -> tuple[Sequence[Place], Sequence[Entries]]:
+        """The logs of these keys, all of them."""
+        places = self._others(needed)
+        return places, self._ahead.whole(places)
+
+    def _others(self, needed: Needed) -> list[Place]:
+        return [place for place in self._ahead.places(needed) if place.name not in self._own]
