@@ -14,10 +14,12 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from decide.test_choice import drawn
 from decide.test_standing import OPEN, held_out
 from serve.fixtures import POLICY, fitted_model, make_bundle
 from shroff import Policy, Rule
 from shroff.cli import app
+from shroff.decide.choice import choose, chosen_fields
 from shroff.errors import ConfigurationError, ShroffError
 from shroff.package import save
 
@@ -278,3 +280,41 @@ def test_a_policy_of_megabytes_is_refused_at_once(
         assert sentence in refused
         assert len(refused) < 1_200
         assert process_time() - before < 10
+
+
+def test_costs_and_capacity_are_changed_without_a_new_fit(ask: Ask, tmp_path: Path) -> None:
+    held, daily = drawn()
+    own = choose(OPEN, held, daily)
+    policy, chosen = msgspec.to_builtins(own), chosen_fields(OPEN, own)
+    save(
+        make_bundle(
+            fitted_model(),
+            currency="EUR",
+            held_out=held,
+            daily=daily,
+            policy=policy,
+            chosen=chosen,
+        ),
+        tmp_path / "bundle",
+    )
+    ask("publish", tmp_path / "bundle")
+    shown = ask("policy", "show")
+    assert (shown["decide_by"], shown["review_price"]) == ("cost", 0.0)
+    assert shown["policy"]["decide_by"] is None
+    assert ask("policy", "diff", written(tmp_path / "same.json", shown)) == {"changes": []}
+    shown["policy"]["reviews_per_day"] = 20
+    changed = written(tmp_path / "changed.json", shown)
+    fields = [change["field"] for change in ask("policy", "diff", changed)["changes"]]
+    assert {"price of a review", "reviews a day"} <= set(fields)
+    assert ask("policy", "publish", changed)["review_price"] > 0
+    shown["policy"]["cost"] |= {
+        "declined": 40.0,
+        "miss_rate": 0.2,
+        "challenge": {"passed": 0.1, "abandoned": 0.05},
+    }
+    dear = ask("policy", "publish", written(tmp_path / "dear.json", shown))
+    assert dear["policy"]["cost"]["challenge"]["liable"] == 1.0
+    shown["policy"]["decide_by"] = "thresholds"
+    cuts = ask("policy", "publish", written(tmp_path / "cuts.json", shown))
+    assert (cuts["decide_by"], cuts["review_price"]) == ("thresholds", None)
+    ask("policy", "show")

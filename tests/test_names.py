@@ -15,6 +15,8 @@ SHARED = {
     "times",
     "Entry": "what a ledger has, and what a catalog has",
     "Events": "the events of a table that the kernel sweeps, and what records those of a payment",
+    "ExpectedCosts": "what each action was expected to cost, as it is decided and as a client "
+    "gets it",
     "Head": "where the ledger's chain ends, and how a request begins: the words of both fields",
     "Partition": "some of a topic's messages in Kafka, some of a table's keys in the batch engine: "
     "the word of both",

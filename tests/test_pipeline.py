@@ -17,8 +17,11 @@ import pytest
 from package.test_trial import loop, model
 from shroff import Cost, Entity, FeatureGroup, Policy, Project, Rates, Rule, Schema
 from shroff.collect import clean
+from shroff.decide.decider import Decider
+from shroff.decide.standing import fit, own
 from shroff.detect import LogisticRegression, Rules
 from shroff.errors import BundleError, ConfigurationError, MixedCurrencies
+from shroff.experiment.judgement import evaluations
 from shroff.package import load
 from shroff.pipeline import package, summary, train_models
 
@@ -192,3 +195,42 @@ def test_a_bundle_is_not_overwritten_in_silence(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with pytest.raises(BundleError, match="is no bundle"):
         package(made, run, tmp_path / "other", accept=accept, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        Cost(review=0.5),
+        Cost(review=0.5, missed="0.5 * amount", declined="1 + 0.02 * amount", miss_rate=0.1),
+    ],
+)
+def test_a_bundle_decides_by_the_costs_that_training_showed(tmp_path: Path, cost: Cost) -> None:
+    made = project(policy=Policy(cost=cost, reviews_per_day=3, decide_by="cost"))
+    run = train_models(made, cleaned(log(yen=False), made))
+    shown = summary(run)["detectors"]["logistic_regression"]
+    by_cost = shown["by_cost"]
+    assert by_cost["in_force"]
+    assert by_cost["review_price"] > 0
+    assert by_cost["kept_days"] >= 0.9
+    assert by_cost["reviews_per_day"] > 0
+    assert shown["thresholds"]["cost_per_day"] <= shown["thresholds"]["cost_per_day_if_approved"]
+    bundle = package(made, run, tmp_path / "b", accept=["no_lift", "calibration"]).bundle
+    standing = own(load(tmp_path / "b"))
+    assert standing.policy.review_price == by_cost["review_price"]
+    assert standing.chosen == ("review_at", "decline_at", "review_price")
+    again = fit(standing.given, bundle)
+    assert again.policy == standing.policy, "published as it is, it is the same"
+    judged = evaluations(run)["logistic_regression"]
+    approved, _, cheapest = judged.decisions
+    assert (approved.reviews, approved.declines) == (0.0, 0.0)
+    assert cheapest.reviews > 0
+    decider, rows = Decider(bundle), run.rows.test
+    found = [
+        one.verdict.action
+        for one in decider.assess(run.dataset.table[rows].to_dicts(), explain=False)
+    ]
+    time = run.dataset.time[rows]
+    days = float((time.max() - time.min()) / np.timedelta64(1, "D"))
+    assert found.count("review") / days == pytest.approx(cheapest.reviews)
+    assert found.count("decline") / days == pytest.approx(cheapest.declines)
+    assert judged.alerts_per_day == pytest.approx(cheapest.reviews + cheapest.declines)

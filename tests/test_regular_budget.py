@@ -13,7 +13,7 @@ from serve.fixtures import make_bundle
 from shroff import Entity, FeatureGroup, Policy, Project, Rule, Schema, sql
 from shroff.collect.values import LONGEST_NAME
 from shroff.decide.decider import Decider
-from shroff.decide.policy import check
+from shroff.decide.judge import check
 from shroff.decide.standing import Standing, kinds_of, require_fits, states_together
 from shroff.errors import InvalidExpression
 from shroff.expression import parse

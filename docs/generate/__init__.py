@@ -16,6 +16,7 @@ from docs.generate import commands, detectors, features, language, metrics, sett
 from docs.generate.docstrings import page, table
 
 from shroff import (
+    Challenge,
     Cost,
     Entity,
     FeatureGroup,
@@ -44,6 +45,7 @@ _DEFINITIONS: dict[str, Callable[..., Any]] = {
     "policy": Policy,
     "rule": Rule,
     "cost": Cost,
+    "challenge": Challenge,
 }
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shroff.collect.tables import ReferenceTable
     from shroff.decide.policy import Policy, Rule
     from shroff.errors import ShroffError
+    from shroff.evaluate.challenge import Challenge
     from shroff.evaluate.cost import Cost
     from shroff.features.define import Entity
     from shroff.features.group import FeatureGroup
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AsyncClient": "client",
+    "Challenge": "evaluate.challenge",
     "Client": "client",
     "Cost": "evaluate.cost",
     "Entity": "features.define",
@@ -49,6 +51,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AsyncClient",
+    "Challenge",
     "Client",
     "Cost",
     "Entity",

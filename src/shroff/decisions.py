@@ -43,17 +43,29 @@ class PaymentLabel(msgspec.Struct, frozen=True):
     stands: bool
 
 
+class ExpectedCosts(msgspec.Struct, frozen=True):
+    """What each action on a payment was expected to cost, and the `cheapest`; `challenge` is None
+    where none is declared.
+    """
+
+    cheapest: str
+    approve: float
+    review: float
+    decline: float
+    challenge: float | None = None
+
+
 class Decision(msgspec.Struct, frozen=True):
     """The decision on a payment; `probability` of fraud is None when it is `degraded`.
 
     `policy` is the version of the policy that decided: a published one, or the model's own, which
-    has its version. A stored one has all `labels` of the payment, and whether it is `fraud` by the
-    one that stands.
+    has its version. `expected_costs` is None unless the policy decides by cost. A stored one has
+    all `labels` of the payment, and whether it is `fraud` by the one that stands.
     """
 
     payment_id: str
     decision_id: str
-    action: Literal["approve", "review", "decline"]
+    action: Literal["approve", "challenge", "review", "decline"]
     probability: float | None
     reasons: tuple[Reason, ...]
     rules: tuple[str, ...]
@@ -63,3 +75,4 @@ class Decision(msgspec.Struct, frozen=True):
     policy: str = ""
     fraud: bool | None = None
     labels: tuple[PaymentLabel, ...] = ()
+    expected_costs: ExpectedCosts | None = None

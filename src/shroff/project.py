@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shroff.collect.schema import Kind, Schema
-from shroff.decide.policy import Policy, check, states_of_rules
+from shroff.decide.judge import check, states_of_rules
+from shroff.decide.policy import Policy
 from shroff.errors import (
     BadFile,
     ConfigurationError,
@@ -98,8 +99,8 @@ class Project:
         plan = self.plan
         for vectors in self.vectors:
             vectors.require_fit(plan.schema)
-        check(self.policy, self._known, self.schema)
-        rules = states_of_rules(self.policy, self._known)
+        check(self.policy, self.known, self.schema)
+        rules = states_of_rules(self.policy, self.known)
         require_affordable_together({"features": plan.states, "the rules of the policy": rules})
         if self.card is not None and self.card not in plan.schema.scales:
             hint = did_you_mean(self.card, plan.schema.scales) or "."
@@ -142,7 +143,7 @@ class Project:
         return Plan(self.features, self.schema)
 
     @property
-    def _known(self) -> dict[str, Kind]:
+    def known(self) -> dict[str, Kind]:
         """The columns and features that are known when a payment is judged."""
         plan = self.plan
         known = {
@@ -152,7 +153,7 @@ class Project:
 
     def columns_of(self, condition: str) -> frozenset[str]:
         """The columns and features that a SQL condition of a rule or a detector reads."""
-        return parse(condition, self._known, list(self.policy.lists)).columns
+        return parse(condition, self.known, list(self.policy.lists)).columns
 
     @property
     def card_column(self) -> str | None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shroff import Cost, Policy, Project, Rule, Schema
 from shroff.collect.schema import Kind
 from shroff.decide import Judge, Verdict
-from shroff.decide.policy import check
+from shroff.decide.judge import check
 from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn
 
 KINDS: dict[str, Kind] = {"country": "text", "amount": "number", "card_count_1d": "number"}

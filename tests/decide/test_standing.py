@@ -38,7 +38,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def test_costs_and_capacity_move_the_thresholds_that_are_open(bundle: Bundle) -> None:
     usual = fit(OPEN, bundle)
     assert (usual.chosen, usual.model, usual.given) == (
-        ("review_at", "decline_at"),
+        ("review_at", "decline_at", "decide_by"),
         bundle.version,
         OPEN,
     )
@@ -125,7 +125,10 @@ def test_amounts_in_several_currencies_are_not_compared(bundle: Bundle) -> None:
         fit(large, mixed)
     with pytest.raises(ConfigurationError, match="the cost of a missed fraud"):
         fit(OPEN, mixed)
-    assert fit(msgspec.structs.replace(OPEN, cost=Cost(missed=100.0)), mixed).chosen == OPEN.open
+    assert fit(msgspec.structs.replace(OPEN, cost=Cost(missed=100.0)), mixed).chosen == (
+        *OPEN.open,
+        "decide_by",
+    )
     assert fit(POLICY, mixed).policy == POLICY, "nothing reads an amount"
 
 

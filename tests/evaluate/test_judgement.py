@@ -10,9 +10,8 @@ import pytest
 from sklearn.metrics import roc_curve
 
 from shroff.arrays import Bools, Floats, Ints
-from shroff.evaluate import average_precision, roc_auc
+from shroff.evaluate import Thresholds, average_precision, roc_auc
 from shroff.evaluate.bootstrap import figure_intervals, share_interval
-from shroff.evaluate.cost import Thresholds
 from shroff.evaluate.judgement import Judgement, evaluate, recall_at
 
 N = 4_000

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from browser import Browser
 from shroff.errors import ConfigurationError
 from shroff.evaluate import HeldOut, Thresholds, measure
-from shroff.evaluate.judgement import evaluate
+from shroff.evaluate.judgement import Outlay, evaluate
 from shroff.experiment import RunRecord
 from shroff.report import render
 
@@ -51,8 +52,14 @@ def record() -> RunRecord:
             "test": figures,
             "thresholds": thresholds,
             "findings": [],
+            "by_cost": {"review_price": 2.5, "kept_days": 0.9, "in_force": name != "rules"},
         }
-        evaluation[name] = evaluate(
+        ways = ("one pair of thresholds", "the cheapest action for each payment")
+        outlays = [
+            Outlay(way=way, reviews=3.0, challenges=0.0, declines=1.0, cost=cost)
+            for way, cost in zip(ways, (120.5, 98.25), strict=True)
+        ]
+        judgement = evaluate(
             y,
             shown,
             amount=amount,
@@ -62,6 +69,7 @@ def record() -> RunRecord:
             thresholds=chosen,
             groups=groups,
         )
+        evaluation[name] = msgspec.structs.replace(judgement, decisions=tuple(outlays))
     part = {"payments": N, "frauds": int(y.sum())}
     return RunRecord(
         run="20240504T081500Z-1f3a",
@@ -209,3 +217,32 @@ def test_a_run_without_an_end_has_no_report(record: RunRecord) -> None:
         render(msgspec.structs.replace(record, ended=None))
     with pytest.raises(ConfigurationError, match="did not finish"):
         render(msgspec.structs.replace(record, failure="expected a label"))
+
+
+def test_decisions_in_money_are_compared(record: RunRecord) -> None:
+    text = html.unescape(re.sub(r"<[^>]+>", " ", render(record)))
+    assert "With the cheapest action for each payment it flags" in text
+    assert text.count("98.25") == 2
+    assert "as if it cost 2.50 more than it does" in text
+    assert "on 90% of the held-out days" in text
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        {"review": 4.0, "missed": "0.5 * amount", "declined": 15.0},
+        {"review": 4.0, "missed": 60.0, "declined": "0.1 * amount"},
+    ],
+)
+def test_costs_by_sql_are_told_and_not_added(
+    record: RunRecord, cost: dict[str, object], browser: Browser, tmp_path: Path
+) -> None:
+    """The bins know amounts only."""
+    page = tmp_path / "report.html"
+    changed = msgspec.structs.replace(record, parameters={"policy": {"cost": cost}})
+    page.write_text(render(changed), encoding="utf-8")
+    browser.open(page.as_uri())
+    by_sql = str(next(value for value in cost.values() if isinstance(value, str)))
+    assert f"by `{by_sql}`" in browser.text("main")
+    assert browser.text("#declined") == "–"
+    assert (browser.text("#reviewed") == "–") == (cost["missed"] == by_sql)

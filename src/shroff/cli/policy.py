@@ -43,7 +43,9 @@ def show_one(version: Version = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def check(source: Source, as_json: AsJson = False) -> None:
-    """Check a policy against the model in production and show its thresholds; changes nothing."""
+    """Check a policy against the model in production and show its thresholds and its price of a
+    review; changes nothing.
+    """
     _print(_fitting(source), as_json)
 
 
@@ -116,6 +118,8 @@ def _document(standing: Standing) -> dict[str, Any]:
         "policy": msgspec.to_builtins(standing.given),
         "review_at": standing.policy.review_at,
         "decline_at": standing.policy.decline_at,
+        "decide_by": standing.policy.decide_by or "thresholds",
+        "review_price": standing.policy.review_price,
         "chosen": list(standing.chosen),
     }
 
@@ -123,15 +127,32 @@ def _document(standing: Standing) -> dict[str, Any]:
 def _told(standing: Standing) -> dict[str, str]:
     """The settings of a policy, one line each."""
     from shroff.decide.policy import THRESHOLDS
+    from shroff.evaluate.expected import MAX_COST
 
     policy = standing.policy
     lines = {
         name: _threshold(getattr(policy, name), name in standing.chosen) for name in THRESHOLDS
     }
+    if policy.decide_by == "cost":
+        lines = {"decides by": f"cost{_how('decide_by', standing)}", **lines}
+        price = policy.review_price or 0.0
+        lines["price of a review"] = (
+            f"{'no review' if price >= MAX_COST else f'{price:.6g}'}"
+            f"{_how('review_price', standing)}"
+        )
     lines |= {
         "cost of a review": f"{policy.cost.review:g}",
-        "cost of a missed fraud": str(policy.cost.missed),
-        "cost of a wrong decline": f"{policy.cost.declined:g}",
+        "cost of a missed fraud": _cost(policy.cost.missed),
+        "cost of a wrong decline": _cost(policy.cost.declined),
+    }
+    if policy.cost.miss_rate:
+        lines["frauds that reviewers miss"] = f"{policy.cost.miss_rate:.4g}"
+    if (challenge := policy.cost.challenge) is not None:
+        lines["challenge"] = ", ".join(
+            f"{name} {getattr(challenge, name):g}"
+            for name in ("passed", "abandoned", "liable", "cost")
+        )
+    lines |= {
         "reviews a day": "no limit"
         if policy.reviews_per_day is None
         else str(policy.reviews_per_day),
@@ -142,6 +163,14 @@ def _told(standing: Standing) -> dict[str, str]:
     return lines | {
         f"list {name}": ", ".join(values) or "nothing" for name, values in policy.lists.items()
     }
+
+
+def _cost(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _how(field: str, standing: Standing) -> str:
+    return " (chosen)" if field in standing.chosen else ""
 
 
 def _threshold(value: float | None, chosen: bool) -> str:

@@ -151,7 +151,13 @@ def show_record(record: RunRecord, status: str, *, as_json: bool) -> None:
 def print_figures(summary: Mapping[str, Any]) -> None:
     """Print which payments a run learned from and was judged by, and its figures."""
     from shroff.evaluate.metrics import Metrics
-    from shroff.evaluate.report import comparison, decisions, no_review_band, payment_parts
+    from shroff.evaluate.report import (
+        by_cost,
+        comparison,
+        decisions,
+        no_review_band,
+        payment_parts,
+    )
 
     summary = seen(summary)
     out.print(
@@ -172,6 +178,9 @@ def print_figures(summary: Mapping[str, Any]) -> None:
         if runs:
             out.print(comparison(runs, title=title))
     out.print(decisions({name: one["thresholds"] for name, one in detectors.items()}))
+    priced = {name: one["by_cost"] for name, one in detectors.items() if one.get("by_cost")}
+    if priced:
+        out.print(by_cost(priced))
     for name, one in detectors.items():
         if not one["thresholds"]["review_band"]:
             out.print(no_review_band(name, one["thresholds"]["decline_at"]), soft_wrap=True)

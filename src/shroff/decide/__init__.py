@@ -1,5 +1,5 @@
-"""Decide: from a probability, rules and lists to an action (approve, review, decline) and its
-reasons.
+"""Decide: from a probability, rules, lists and costs to an action (approve, challenge, review,
+decline) and its reasons.
 
 Reads the probability of fraud in [0, 1] of a payment, its values and features, and a `Policy`;
 amounts and costs are in major units of the project's currency. Promises that the first rule that
@@ -7,6 +7,8 @@ holds decides, that a payment without a probability is decided too, and that the
 the same decision under the same policy.
 """
 
-from shroff.decide.policy import Action, Judge, Policy, Rule, Verdict
+from shroff.decide.judge import Judge, Verdict
+from shroff.decide.policy import Policy, Rule
+from shroff.evaluate.cost import Action
 
 __all__ = ["Action", "Judge", "Policy", "Rule", "Verdict"]

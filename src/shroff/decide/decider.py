@@ -155,7 +155,11 @@ class Decider:
         )
 
     def _made(self, lists: Mapping[str, Sequence[str]]) -> Listed:
-        judge = Judge(msgspec.structs.replace(self.policy, lists=lists), self._kinds)
+        judge = Judge(
+            msgspec.structs.replace(self.policy, lists=lists),
+            self._kinds,
+            amount=self._bundle.schema.amount,
+        )
         return Listed(judge, conditions(self._bundle, lists, self._kinds))
 
     def assess(self, payments: Sequence[Values], *, explain: bool = True) -> list[Assessment]:
@@ -250,6 +254,9 @@ class Decider:
         """Whether the payment is not approved, and would not be by the model alone."""
         if assessment.probability is None or assessment.verdict.action == "approve":
             return False
+        costs = assessment.verdict.costs
+        if costs is not None:
+            return costs.cheapest != "approve"
         return self._judge.threshold(assessment.probability) != "approve"
 
     def _explained(

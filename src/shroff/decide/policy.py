@@ -1,9 +1,8 @@
-"""The policy: rules and lists first, then two thresholds on the probability of fraud."""
+"""The policy: rules and lists first, then expected costs or two thresholds on the probability."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import msgspec
@@ -11,20 +10,16 @@ from msgspec.structs import force_setattr
 
 from shroff.canonical import text_of
 from shroff.collect.cards import holds_card_number, require_no_card_number
-from shroff.collect.payment import Value
-from shroff.collect.schema import Kind, Schema
 from shroff.collect.values import require_readable
-from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn
-from shroff.evaluate.cost import NEVER, Cost
-from shroff.expression import Expression, parse
-from shroff.expression.budget import require_affordable, states_of
-from shroff.features.conditions import require_alphabetic
+from shroff.errors import ConfigurationError
+from shroff.evaluate.cost import ACTIONS, Action, Cost
+from shroff.evaluate.expected import MAX_COST
+from shroff.evaluate.thresholds import NEVER
 
-Action = Literal["approve", "review", "decline"]
+Ground = Literal["cost", "thresholds"]
 _MAX_RULES: Final = 1_000
 _MAX_SQL_CHARACTERS: Final = 100_000
 _MAX_VALUE_CHARACTERS: Final = 500
-ACTIONS: Final[tuple[Action, ...]] = ("approve", "review", "decline")
 THRESHOLDS: Final = ("review_at", "decline_at")
 
 
@@ -38,7 +33,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         name: its name in answers, unique in a policy.
         condition: over the columns of the payment, amounts in major units, and all features;
             `column IN name` reads a list of the policy.
-        action: what is done when it is true: `approve`, `review` or `decline`.
+        action: what is done when it is true: `approve`, `challenge`, `review` or `decline`.
 
     Raises:
         ConfigurationError: another action.
@@ -61,14 +56,17 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How probabilities, rules and lists become actions.
 
-    The first rule whose condition is true decides. If none is, the probability does: review from
-    `review_at`, decline from `decline_at`.
+    The first rule whose condition is true decides. If none is, the probability does. By cost, each
+    payment gets the action that is expected to cost least: approve `p · missed`, review
+    `review + review_price + p · miss_rate · missed`, decline `(1 − p) · declined`, and a challenge
+    where `cost` declares one. By thresholds, it is reviewed from `review_at` and declined from
+    `decline_at`.
 
     Args:
         cost: of wrong decisions and of reviews; thresholds that are not given are those of the
             least cost.
-        reviews_per_day: how many payments people can review a day, so that thresholds leave them no
-            more; by default any number.
+        reviews_per_day: how many payments people can review a day, so that the policy leaves them
+            no more; by default any number.
         rules: decide before the probability, the first that holds.
         lists: named values that conditions read, as in `country IN red_countries`; numbers are read
             as texts.
@@ -77,11 +75,17 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         decline_at: the probability from which it is declined, not below `review_at`; by default
             chosen in training.
         degraded: the action while no model can score.
+        decide_by: `"cost"`, payment by payment, or `"thresholds"`, the same for all; by default
+            cost where neither threshold is given and held-out payments do not say that thresholds
+            cost less.
+        review_price: by cost, what a review costs besides because reviewers are few; by default the
+            least with which reviews keep to `reviews_per_day`, found in training.
+        kept_days: the share of days on which they must keep to it, above 0 and up to 1.
 
     Raises:
         ConfigurationError: two rules of one name, a threshold that is no probability, `review_at`
             above `decline_at`, more than 1,000 rules or 100,000 characters of conditions, a value
-            of more than 500 characters in a list.
+            of more than 500 characters in a list, a price that is negative or no number.
 
     >>> blocked = Rule("blocked", "host_id IN blocked_hosts", action="decline")
     >>> policy = Policy(
@@ -105,6 +109,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     review_at: float | None = None
     decline_at: float | None = None
     degraded: Action = "review"
+    decide_by: Ground | None = None
+    review_price: float | None = None
+    kept_days: float = 0.9
 
     def __post_init__(self) -> None:
         for name, values in self.lists.items():
@@ -138,6 +145,17 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 "Policy(reviews_per_day=…): expected 0 or more reviews a day, got "
                 f"{self.reviews_per_day}."
             )
+        if self.decide_by not in (None, "cost", "thresholds"):
+            raise ConfigurationError('Policy(decide_by=…): expected "cost" or "thresholds".')
+        if self.review_price is not None and not 0 <= self.review_price <= MAX_COST:
+            raise ConfigurationError(
+                f"Policy(review_price=…): expected a price of 0 or more, got {self.review_price}."
+            )
+        if not 0 < self.kept_days <= 1:
+            raise ConfigurationError(
+                "Policy(kept_days=…): expected a share of days above 0 and up to 1, got "
+                f"{self.kept_days}."
+            )
         for name in THRESHOLDS:
             threshold: Any = getattr(self, name)
             if threshold is not None and threshold != NEVER and not 0 < threshold <= 1:
@@ -170,6 +188,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for rule in self.rules:
             require_no_card_number(rule.name, "the name of a rule")
             require_no_card_number(rule.condition, f"the rule `{rule.name}`")
+        for name, text in self.cost.expressions.items():
+            require_no_card_number(text, f"`Cost({name}=…)`")
         for name, values in self.lists.items():
             require_no_card_number(name, "the name of a list")
             if any(map(holds_card_number, values)):
@@ -193,13 +213,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """The names of the thresholds that it leaves open."""
         return tuple(name for name in THRESHOLDS if getattr(self, name) is None)
 
-    def without(self, thresholds: Iterable[str]) -> Policy:
-        """The policy without these thresholds.
+    def without(self, fields: Iterable[str]) -> Policy:
+        """The policy without these thresholds, price, or what it decides by.
 
         >>> Policy(review_at=0.2, decline_at=0.7).without(["review_at"]).open
         ('review_at',)
         """
-        return msgspec.structs.replace(self, **dict.fromkeys(thresholds, None))
+        return msgspec.structs.replace(self, **dict.fromkeys(fields, None))
 
     def with_thresholds(self, review_at: float, decline_at: float) -> Policy:
         """The policy with these thresholds in place of open ones.
@@ -232,79 +252,3 @@ def _entries(name: str, values: Sequence[str | int | float]) -> tuple[str, ...]:
             f"in `{name}`, got a longer one."
         )
     return tuple(text for text in dict.fromkeys(texts) if text is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """An action, and the names of all rules that held, of which the first decided."""
-
-    action: Action
-    rules: tuple[str, ...]
-
-
-class Judge:
-    """A policy compiled to judge one payment at a time.
-
-    Args:
-        kinds: kinds of the columns and features that rules may read.
-
-    Raises:
-        InvalidExpression, UnknownColumn: a rule does not fit them.
-    """
-
-    def __init__(self, policy: Policy, kinds: Mapping[str, Kind]) -> None:
-        self.policy = policy
-        self._review = NEVER if policy.review_at is None else policy.review_at
-        self._decline = NEVER if policy.decline_at is None else policy.decline_at
-        self._rules = [
-            (rule, _condition(rule, policy, kinds).closure(policy.lists)) for rule in policy.rules
-        ]
-
-    def decide(self, values: Mapping[str, Value], probability: float | None) -> Verdict:
-        """The verdict on a payment; `probability` is None while no model scores."""
-        hits = [rule for rule, holds in self._rules if holds(values) is True]
-        if hits:
-            return Verdict(hits[0].action, tuple([rule.name for rule in hits]))
-        return Verdict(self.threshold(probability), ())
-
-    def threshold(self, probability: float | None) -> Action:
-        """The action for the probability alone."""
-        if probability is None:
-            return self.policy.degraded
-        if probability >= self._decline:
-            return "decline"
-        return "review" if probability >= self._review else "approve"
-
-
-def check(policy: Policy, kinds: Mapping[str, Kind], schema: Schema) -> None:
-    """Check that rules can be evaluated on clean payments of a schema.
-
-    Raises:
-        InvalidExpression, UnknownColumn: a rule does not fit, or compares with a currency that no
-            clean payment has.
-    """
-    conditions = [_condition(rule, policy, kinds) for rule in policy.rules]
-    require_affordable("the rules of the policy", [one.tree for one in conditions])
-    for rule, condition in zip(policy.rules, conditions, strict=True):
-        try:
-            require_alphabetic(condition, schema, policy.lists)
-        except InvalidExpression as error:
-            raise InvalidExpression(f"rule `{rule.name}`: {error}") from None
-
-
-def states_of_rules(policy: Policy, kinds: Mapping[str, Kind]) -> int:
-    """The states of the automata that a payment meets in the rules of a policy."""
-    return states_of([_condition(rule, policy, kinds).tree for rule in policy.rules])
-
-
-def _condition(rule: Rule, policy: Policy, kinds: Mapping[str, Kind]) -> Expression:
-    try:
-        condition = parse(rule.condition, kinds, list(policy.lists))
-    except (InvalidExpression, UnknownColumn) as error:
-        raise type(error)(f"rule `{rule.name}`: {error}") from None
-    if condition.kind != "boolean":
-        raise InvalidExpression(
-            f"rule `{rule.name}`: expected a condition that is true or false, got a "
-            f"{condition.kind}."
-        )
-    return condition

@@ -8,14 +8,17 @@ from typing import Final, NamedTuple
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind, Schema
 from shroff.decide.codes import MODEL, POLICY_RULE, code
-from shroff.decide.policy import Action, Policy, Rule, Verdict
+from shroff.decide.judge import Verdict
+from shroff.decide.policy import Policy, Rule
 from shroff.decide.reasons import Reason
 from shroff.decide.words import Words, column, sentences
+from shroff.evaluate.cost import Action
 from shroff.expression import parse
 from shroff.features.group import FeatureGroup
 
 _ACTION_WORDS: Final[Mapping[Action, str]] = {
     "approve": "approves",
+    "challenge": "challenges the customer",
     "review": "asks for a review",
     "decline": "declines",
 }

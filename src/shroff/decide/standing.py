@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from shroff.collect.json_text import UNREADABLE, require_keys_once, unreadable
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind
-from shroff.decide.policy import Policy, check, states_of_rules
+from shroff.decide.choice import choose, chosen_fields
+from shroff.decide.judge import check, states_of_rules
+from shroff.decide.policy import THRESHOLDS, Policy
+from shroff.decide.weighing import amounts_read
 from shroff.errors import (
     BadFile,
     BadPayment,
@@ -31,12 +35,12 @@ Condition = Callable[[Mapping[str, Value]], Value]
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A policy fitted to a model, with both thresholds.
+    """A policy fitted to a model, with nothing left open.
 
     `version` is the time of publication and the first digits of its digest, or the version of the
-    bundle that it was packaged in; empty before publication. `chosen` are the thresholds that it
-    left open, chosen from the held-out scores of the bundle of version `model` (None if it gave
-    both).
+    bundle that it was packaged in; empty before publication. `chosen` are the fields that it left
+    open, such as thresholds, chosen from the held-out payments of the bundle of version `model`
+    (None if it left none open).
     """
 
     policy: Policy
@@ -44,9 +48,16 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model: str | None = None
     version: str = ""
 
+    def __post_init__(self) -> None:
+        # earlier releases chose thresholds only: what they chose stays by thresholds
+        if self.policy.decide_by is None and {*THRESHOLDS} <= {*self.chosen}:
+            force_setattr(
+                self, "policy", msgspec.structs.replace(self.policy, decide_by="thresholds")
+            )
+
     @property
     def given(self) -> Policy:
-        """The policy as given, with its open thresholds."""
+        """The policy as given, without what was chosen."""
         return self.policy.without(self.chosen)
 
     @property
@@ -116,12 +127,12 @@ def read_file(path: Path) -> Policy:
 
 
 def fit(policy: Policy, bundle: Bundle) -> Standing:
-    """Choose a policy's open thresholds for a bundle, by its costs and capacity.
+    """Choose what a policy leaves open for a bundle, by its costs and capacity.
 
     Raises:
         ConfigurationError: a value is of a wrong type, a threshold is no probability, a rule or
-            list holds a card number, or the policy leaves a threshold open and the bundle keeps no
-            scores to choose it from; as `require_fits`.
+            list holds a card number, or the policy leaves something open and the bundle keeps no
+            held-out payments to choose it from; as `require_fits`.
     """
     # round-tripped: `Cost(review=4)` is stored as 4.0, so equal policies have equal bytes
     policy = read(msgspec.json.encode(policy), "the policy")
@@ -129,20 +140,18 @@ def fit(policy: Policy, bundle: Bundle) -> Standing:
     policy.require_no_cards(bundle.numbers)
     policy.require_readable()
     require_fits(policy, bundle)
-    if not policy.open:
+    priced = policy.decide_by != "cost" or policy.review_price is not None
+    if not policy.open and priced:
         return Standing(policy=policy)
     if bundle.held_out is None:
+        lacking = [*policy.open, *([] if priced else ["review_price"])]
         raise ConfigurationError(
-            f"the policy gives no {' and no '.join(f'`{name}`' for name in policy.open)}, and the "
+            f"the policy gives no {' and no '.join(f'`{name}`' for name in lacking)}, and the "
             "bundle keeps no "
             "held-out scores to choose by: give both thresholds, or train and package it again."
         )
-    found = bundle.held_out.thresholds(policy.cost, policy.reviews_per_day)
-    return Standing(
-        policy=policy.with_thresholds(found.review_at, found.decline_at),
-        chosen=policy.open,
-        model=bundle.version,
-    )
+    found = choose(policy, bundle.held_out, bundle.daily)
+    return Standing(policy=found, chosen=chosen_fields(policy, found), model=bundle.version)
 
 
 def require_fits(policy: Policy, bundle: Bundle) -> None:
@@ -190,8 +199,8 @@ def _require_one_currency(policy: Policy, bundle: Bundle, kinds: Mapping[str, Ki
         for rule in policy.rules
         if amount in parse(rule.condition, kinds, lists).columns
     ]
-    if policy.open and policy.cost.missed == "amount":
-        readers.append('the cost of a missed fraud (`missed="amount"`)')
+    if policy.open or policy.decide_by == "cost":
+        readers += amounts_read(policy.cost, amount, kinds)
     if readers:
         raise ConfigurationError(
             f"{readers[0]} reads amounts, and {bundle.name} was trained on payments in several "

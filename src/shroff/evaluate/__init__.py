@@ -14,14 +14,9 @@ doctor's checks in `shroff.evaluate.doctor`.
 1.0
 """
 
-from shroff.evaluate.cost import (
-    NEVER,
-    Cost,
-    Thresholds,
-    choose_thresholds,
-    cost_by_threshold,
-    total_cost,
-)
+from shroff.evaluate.challenge import Challenge
+from shroff.evaluate.cost import Cost, total_cost
+from shroff.evaluate.daily import DailyCosts
 from shroff.evaluate.held_out import HeldOut
 from shroff.evaluate.metrics import (
     Curve,
@@ -38,12 +33,15 @@ from shroff.evaluate.metrics import (
 from shroff.evaluate.split import AnySplit, LatestSplit, RandomSplit, Split, TemporalSplit
 from shroff.evaluate.split_text import parse_split
 from shroff.evaluate.survey import describe_split, fit_split, suggest_split
+from shroff.evaluate.thresholds import NEVER, Thresholds, choose_thresholds, cost_by_threshold
 
 __all__ = [
     "NEVER",
     "AnySplit",
+    "Challenge",
     "Cost",
     "Curve",
+    "DailyCosts",
     "HeldOut",
     "LatestSplit",
     "Metrics",

@@ -1,123 +1,164 @@
-"""What decisions cost, and the thresholds at which they cost least.
+"""What decisions cost.
 
-Money is in major units of one currency (136.69, not 13669). A payment is approved, reviewed or
-declined. A review has one price and finds the truth: a reviewed fraud is stopped, a reviewed
-genuine payment goes through. An approved fraud costs the missed amount, a declined genuine payment
-costs the customer's displeasure; the other two outcomes cost nothing.
+Money is in major units of one currency (136.69, not 13669). A payment is approved, challenged,
+reviewed or declined. An approved fraud costs the missed amount, a declined genuine payment costs
+the customer's displeasure. A review has one price; it lets a genuine payment through, and stops a
+fraud unless the reviewer misses it. A challenge stops frauds that do not pass it, and loses genuine
+payments that are given up.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import numpy as np
-import polars as pl
 
-from shroff.arrays import Array, Bools, Floats, Ints, Texts
+from shroff.arrays import Array, Bools, Floats, Texts
 from shroff.errors import ConfigurationError, DataError
+from shroff.evaluate.challenge import Challenge, require_cost, require_share
 from shroff.evaluate.checking import (
     check_labels,
     check_length,
     check_numbers,
     check_probabilities,
-    count_from_top,
 )
 
-NEVER: Final = 2.0
-"""A threshold that no probability reaches."""
+Action = Literal["approve", "challenge", "review", "decline"]
+ACTIONS: Final[tuple[Action, ...]] = ("approve", "challenge", "review", "decline")
+"""The least intervention first: of equally cheap actions, the first is taken."""
+
+AMOUNT: Final = "amount"
+"""What stands for the amount of a payment, whatever its column is called."""
+
+Number = TypeVar("Number", float, Floats)
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one review and one wrong decision cost, in major units of the project's currency.
+    """What one review, one challenge and one wrong decision cost, in major units of the project's
+    currency.
 
-    A reviewed fraud is stopped and a reviewed genuine payment goes through, so a review costs the
-    same for both.
+    A cost that differs between payments is a SQL expression over the columns of the payment,
+    amounts in major units, and all features: `declined="0.02 * amount + 10"`, or for a segment
+    `"CASE WHEN liable = 'issuer' THEN 0 ELSE amount END"`. It reads no lists. A payment for which
+    it is null or negative is decided by thresholds.
 
     Args:
         review: a person's time for one payment.
-        missed: an approved fraud; `"amount"`: what was paid.
-        declined: a genuine payment that was declined.
+        missed: an approved fraud: a number, `"amount"` for what was paid, or a SQL expression.
+        declined: a genuine payment that was declined: a number or a SQL expression.
+        miss_rate: the share of reviewed frauds that the reviewer lets through.
+        challenge: what a challenge does, such as 3-D Secure; by default no payment is challenged
+            for its probability.
 
     Raises:
-        ConfigurationError: a cost that is negative, infinite or no number.
+        ConfigurationError: a cost that is negative, infinite or no number, an empty expression, a
+            share outside 0 to 1.
 
     >>> import numpy as np
     >>> Cost(review=4.0, missed=50.0).of_missed(np.array([12.5, 900.0])).tolist()
     [50.0, 50.0]
-    >>> Cost(missed="payment")
+    >>> Cost(missed=-1)
     Traceback (most recent call last):
-    shroff.errors.ConfigurationError: expected `missed` as a cost of 0 or more or as "amount", got a
-    text
+    shroff.errors.ConfigurationError: expected `missed` as a cost of 0 or more or as a SQL
+    expression, got -1
     """
 
     review: float = 4.0
-    missed: float | Literal["amount"] = "amount"
-    declined: float = 15.0
+    missed: float | str = AMOUNT
+    declined: float | str = 15.0
+    miss_rate: float = 0.0
+    challenge: Challenge | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (
-            ("review", self.review),
-            ("missed", self.missed),
-            ("declined", self.declined),
-        ):
-            if name == "missed" and value == "amount":
-                continue
-            allowed = ' or as "amount"' if name == "missed" else ""
-            if isinstance(value, str) or not 0 <= value < math.inf:
-                came = "a text" if isinstance(value, str) else value
-                raise ConfigurationError(
-                    f"expected `{name}` as a cost of 0 or more{allowed}, got {came}"
-                )
-
-    def of_missed(self, amount: Floats) -> Floats:
-        """The cost of each payment as an approved fraud, float64 [n]; `amount` in major units."""
-        return (
-            amount
-            if self.missed == "amount"
-            else np.full(amount.shape, self.missed, dtype=np.float64)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Review from `review_at`, decline from `decline_at`, with counts and cost on the held-out
-    payments.
-
-    Either threshold is `NEVER` where acting on no payment paid. When the two are equal, nothing is
-    reviewed.
-    """
-
-    review_at: float
-    decline_at: float
-    total_cost: float
-    reviewed: int
-    declined: int
+        require_cost("review", self.review)
+        for name in ("missed", "declined"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value.strip():
+                require_cost(name, value, allowed=" or as a SQL expression")
+        require_share("Cost(miss_rate=…)", self.miss_rate)
 
     @property
-    def review_band(self) -> bool:
-        """Whether there are probabilities at which a payment is reviewed."""
-        return self.review_at < self.decline_at
+    def expressions(self) -> dict[str, str]:
+        """The SQL expressions among its costs, by field."""
+        texts = {"missed": self.missed, "declined": self.declined}
+        return {
+            name: text
+            for name, text in texts.items()
+            if isinstance(text, str) and (name, text) != ("missed", AMOUNT)
+        }
 
-    def actions(self, probability: Array) -> Texts:
-        """`approve`, `review` or `decline` for each `probability` [n].
+    def of_missed(self, amount: Floats) -> Floats:
+        """The cost of each payment if it were an approved fraud: float64 [n] for `amount` [n] in
+        major units.
 
-        >>> Thresholds(0.2, 0.9, 0.0, 0, 0).actions(np.array([0.1, 0.2, 0.95])).tolist()
-        ['approve', 'review', 'decline']
+        Raises:
+            ConfigurationError: it is a SQL expression, which reads more than amounts.
         """
-        p = check_probabilities(probability, probability.size)
-        return np.where(
-            p >= self.decline_at, "decline", np.where(p >= self.review_at, "review", "approve")
-        )
+        if self.missed == AMOUNT:
+            return amount
+        return np.full(amount.shape, self.number("missed"), dtype=np.float64)
+
+    def of_declined(self, amount: Floats) -> Floats:
+        """The cost of each payment if it were genuine and declined, as `of_missed`."""
+        return np.full(amount.shape, self.number("declined"), dtype=np.float64)
+
+    def of_review(self, approve: Number, price: float = 0.0) -> Number:
+        """The expected cost of reviewing a payment whose approval is expected to cost `approve`.
+
+        Args:
+            price: of the reviewer's time where others compete for it, besides its cost.
+        """
+        return (self.review + price) + self.miss_rate * approve
+
+    def of_challenge(self, approve: Number, decline: Number) -> Number | None:
+        """The expected cost of challenging a payment whose approval and decline are expected to
+        cost these; None where challenges are not declared.
+        """
+        one = self.challenge
+        if one is None:
+            return None
+        return one.cost + (one.passed * one.liable) * approve + one.abandoned * decline
+
+    def number(self, name: str) -> float:
+        """A cost, by its field, that is the same for all payments.
+
+        Raises:
+            ConfigurationError: it is a SQL expression.
+        """
+        value: float | str = getattr(self, name)
+        if isinstance(value, str):
+            raise ConfigurationError(
+                f"Cost({name}=…): expected a number where only amounts are known, got a SQL "
+                "expression"
+            )
+        return value
+
+
+def realised_costs(y: Bools, action: Texts, missed: Floats, declined: Floats, cost: Cost) -> Floats:
+    """What each `action` [n] on payments labelled `y` [n] cost, float64 [n].
+
+    A challenge costs what is expected of it, as nobody knows who would have passed it.
+
+    Args:
+        missed, declined: the cost of each payment [n] as an approved fraud, and as a genuine
+            payment that was declined.
+    """
+    approve, decline = y * missed, ~y * declined
+    challenge = cost.of_challenge(approve, decline)
+    by_action = {"review": cost.of_review(approve), "decline": decline}
+    if challenge is not None:
+        by_action["challenge"] = challenge
+    chosen = [action == name for name in by_action]
+    return np.select(chosen, list(by_action.values()), approve)
 
 
 def total_cost(y: Array, action: Texts, amount: Array, cost: Cost) -> float:
     """The cost of all `action` [n] on payments labelled `y` [n] of `amount` [n] in major units.
 
-    An action is `approve`, `review` or `decline`. Raises `DataError` for another action, unequal
-    lengths, and amounts that are negative or NaN.
+    An action is `approve`, `review`, `decline`, or `challenge` where the cost declares one. Raises
+    `DataError` for another action, unequal lengths, and amounts that are negative or NaN.
 
     >>> action = np.array(["approve", "review", "decline", "decline"])
     >>> total_cost(
@@ -127,114 +168,13 @@ def total_cost(y: Array, action: Texts, amount: Array, cost: Cost) -> float:
     """
     fraud = check_labels(y)
     check_length("action", action, fraud.size)
-    reviewed, declined = action == "review", action == "decline"
-    if not (reviewed | declined | (action == "approve")).all():
-        raise DataError("expected only the actions `approve`, `review` and `decline`, got others")
-    missed = cost.of_missed(_check_amounts(amount, fraud.size))[fraud & ~reviewed & ~declined]
+    known = [one for one in ACTIONS if one != "challenge" or cost.challenge is not None]
+    if not np.isin(action, known).all():
+        names = ", ".join(f"`{one}`" for one in known[:-1])
+        raise DataError(f"expected only the actions {names} and `{known[-1]}`, got others")
+    paid = _check_amounts(amount, fraud.size)
     return float(
-        missed.sum()
-        + cost.review * int(reviewed.sum())
-        + cost.declined * int((declined & ~fraud).sum())
-    )
-
-
-def choose_thresholds(
-    y: Array,
-    probability: Array,
-    amount: Array,
-    *,
-    cost: Cost,
-    reviews_per_day: float | None = None,
-    days: float = 1.0,
-) -> Thresholds:
-    """The pair of thresholds with the least total cost on payments the detector did not learn from.
-
-    `probability` [n] must be held out; `amount` [n] is in major units; the payments span
-    `days` days, and at most `reviews_per_day` of them a day are reviewed on average (None: no
-    limit). The search is joint and exact over every pair of distinct probabilities, in O(n log n):
-    with the payments ordered by probability, the cost of a pair is a term of the one threshold plus
-    a term of the other, so each review threshold needs only the least decline term within reach of
-    the review capacity. Searching one threshold after the other would be as fast but wrong: a full
-    review queue makes declining pay sooner. Of equally cheap pairs it takes the one that approves
-    most payments, then the one that declines fewest.
-
-    Raises `DataError` for unusable arrays, `ConfigurationError` for a negative capacity or no days.
-
-    >>> y, p = np.array([0, 0, 1, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.4, 0.8, 0.9])
-    >>> amount = np.array([20.0, 30.0, 50.0, 20.0, 90.0, 10.0])
-    >>> choose_thresholds(y, p, amount, cost=Cost(review=4.0, declined=15.0))
-    Thresholds(review_at=0.3, decline_at=0.8, total_cost=8.0, reviewed=2, declined=2)
-    >>> choose_thresholds(y, p, amount, cost=Cost(review=4.0, declined=15.0), reviews_per_day=1)
-    Thresholds(review_at=0.3, decline_at=0.3, total_cost=15.0, reviewed=0, declined=4)
-    """
-    fraud, p, missed = check_costed(y, probability, amount, cost)
-    value, flagged, caught, saved = accumulate_from_top(fraud, p, missed)
-    limit = count_reviews(reviews_per_day, days, fraud.size)
-    return find_cheapest(value[1:], flagged[1:], caught[1:], saved[1:], cost=cost, limit=limit)
-
-
-def find_cheapest(
-    value: Floats, flagged: Ints, caught: Ints, saved: Floats, *, cost: Cost, limit: int
-) -> Thresholds:
-    """The cheapest pair among candidate thresholds, `NEVER` included, with at most `limit` payments
-    reviewed.
-
-    `value` [n] falls; `flagged`, `caught` and `saved` [n] are the payments, the frauds, and the
-    losses of those frauds at or above each, so that the last of them are the totals.
-    """
-    value, saved = np.append(NEVER, value), np.append(0.0, saved)
-    flagged, caught = np.append(0, flagged), np.append(0, caught)
-    decline_term = cost.declined * (flagged - caught) - cost.review * flagged
-    review_term = cost.review * flagged + (saved[-1] - saved)
-    lowest = np.searchsorted(flagged, flagged - limit)
-    total = review_term + _find_least(decline_term, lowest)
-    review = int(np.argmin(total))
-    decline = int(lowest[review] + np.argmin(decline_term[lowest[review] : review + 1]))
-    return Thresholds(
-        review_at=float(value[review]),
-        decline_at=float(value[decline]),
-        total_cost=float(total[review]),
-        reviewed=int(flagged[review] - flagged[decline]),
-        declined=int(flagged[decline]),
-    )
-
-
-def cost_by_threshold(
-    y: Array,
-    probability: Array,
-    amount: Array,
-    *,
-    cost: Cost,
-    points: int = 20,
-) -> pl.DataFrame:
-    """The cost of a single threshold, for about `points` thresholds from flagging no payment to
-    flagging all.
-
-    One row per threshold, from `NEVER` down, closer together where few payments are flagged:
-    `threshold`, `flagged` and `frauds` (payments, and frauds, at or above it), and the total cost
-    if those are all reviewed (`if_reviewed`) or all declined (`if_declined`).
-
-    >>> y, p = np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.3, 0.4])
-    >>> amount = np.array([5.0, 50.0, 7.0, 70.0])
-    >>> cost_by_threshold(y, p, amount, cost=Cost(review=4.0, declined=15.0)).rows()[:3]
-    [(2.0, 0, 0, 120.0, 120.0), (0.4, 1, 1, 54.0, 50.0), (0.3, 2, 1, 58.0, 65.0)]
-    """
-    if points < 2:
-        raise ConfigurationError(f"expected 2 or more thresholds to compare, got {points}")
-    fraud, p, missed = check_costed(y, probability, amount, cost)
-    value, flagged, caught, saved = accumulate_from_top(fraud, p, missed)
-    wanted = np.append(0, np.geomspace(fraud.size, 1, points - 1))
-    kept = np.unique(np.searchsorted(flagged, wanted))
-    value, flagged, caught, saved = value[kept], flagged[kept], caught[kept], saved[kept]
-    rest = missed[fraud].sum() - saved
-    return pl.DataFrame(
-        {
-            "threshold": value,
-            "flagged": flagged,
-            "frauds": caught,
-            "if_reviewed": rest + cost.review * flagged,
-            "if_declined": rest + cost.declined * (flagged - caught),
-        }
+        realised_costs(fraud, action, cost.of_missed(paid), cost.of_declined(paid), cost).sum()
     )
 
 
@@ -256,41 +196,3 @@ def _check_amounts(amount: Array, n: int) -> Floats:
             f"expected amounts of 0 or more, got less in {(major < 0).sum()} of {n} rows"
         )
     return major
-
-
-def count_reviews(reviews_per_day: float | None, days: float, n: int) -> int:
-    """How many of `n` payments can be reviewed in these days; `ConfigurationError` below 0."""
-    if reviews_per_day is None:
-        return n
-    if not 0 < days < math.inf or not 0 <= reviews_per_day < math.inf:
-        raise ConfigurationError(
-            f"expected 0 or more reviews a day over more than 0 days, got {reviews_per_day} over "
-            f"{days}"
-        )
-    return min(math.floor(reviews_per_day * days), n)
-
-
-def accumulate_from_top(y: Bools, p: Floats, missed: Floats) -> tuple[Floats, Ints, Ints, Floats]:
-    """Each candidate threshold from `NEVER` down: payments, frauds and losses at or above it."""
-    value, flagged, caught = count_from_top(y, p)
-    order = np.argsort(-p, kind="stable")
-    saved = np.cumsum(np.where(y, missed, 0.0)[order])[flagged - 1]
-    return (
-        np.append(NEVER, value),
-        np.append(0, flagged),
-        np.append(0, caught),
-        np.append(0.0, saved),
-    )
-
-
-def _find_least(values: Floats, first: Ints) -> Floats:
-    """The minimum of `values[first[i] : i + 1]` for each i, by a sparse table in O(n log n)."""
-    last = np.arange(values.size)
-    level = np.frexp(last - first + 1)[1] - 1  # floor of the logarithm to base 2
-    least, spans = np.empty_like(values), values
-    for doubling in range(int(level.max()) + 1):
-        width = 2**doubling
-        here = np.flatnonzero(level == doubling)
-        least[here] = np.minimum(spans[first[here]], spans[last[here] + 1 - width])
-        spans = np.minimum(spans[:-width], spans[width:])
-    return least

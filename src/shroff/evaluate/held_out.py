@@ -10,11 +10,10 @@ import numpy as np
 
 from shroff.arrays import Array, Floats
 from shroff.errors import DataError
-from shroff.evaluate.cost import (
-    Cost,
+from shroff.evaluate.cost import AMOUNT, Cost, check_costed
+from shroff.evaluate.thresholds import (
     Thresholds,
     accumulate_from_top,
-    check_costed,
     count_reviews,
     find_cheapest,
 )
@@ -105,8 +104,11 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         approved, declined = lowest < review_at, lowest >= decline_at
         reviewed = int(payments[~approved & ~declined].sum())
         genuine = int((payments - frauds)[declined].sum())
-        missed = float(self._lost(cost)[approved].sum())
-        total = missed + cost.review * reviewed + cost.declined * genuine
+        lost = self._lost(cost)
+        missed = float(lost[approved].sum())
+        if cost.miss_rate:
+            missed += cost.miss_rate * float(lost[~approved & ~declined].sum())
+        total = missed + cost.review * reviewed + cost.number("declined") * genuine
         return Thresholds(review_at, decline_at, total, reviewed, int(payments[declined].sum()))
 
     def a_day(self, thresholds: Thresholds, cost: Cost) -> dict[str, float]:
@@ -121,8 +123,8 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def _lost(self, cost: Cost) -> Floats:
         return (
             np.array(self.lost)
-            if cost.missed == "amount"
-            else cost.missed * np.array(self.frauds, dtype=np.float64)
+            if cost.missed == AMOUNT
+            else cost.number("missed") * np.array(self.frauds, dtype=np.float64)
         )
 
     def thresholds(self, cost: Cost, reviews_per_day: float | None = None) -> Thresholds:

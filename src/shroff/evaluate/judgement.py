@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from shroff.arrays import Array, Bools, Floats, Ints
+from shroff.arrays import Array, Bools, Floats, Ints, Texts
 from shroff.evaluate.bootstrap import Interval, figure_intervals, share_interval
-from shroff.evaluate.cost import NEVER, Thresholds
 from shroff.evaluate.held_out import HeldOut
 from shroff.evaluate.metrics import curve_roc
+from shroff.evaluate.thresholds import Thresholds
 
 PROBABILITY_BINS: Final = 400
 BAND_EDGES: Final = (
@@ -67,6 +67,18 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     false_decline_interval: Interval
 
 
+class Outlay(msgspec.Struct, frozen=True, kw_only=True):
+    """What one way to decide comes to per day: payments by action, and what they cost by their
+    labels.
+    """
+
+    way: str
+    reviews: float
+    challenges: float
+    declines: float
+    cost: float
+
+
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """One detector on the payments it was judged by.
 
@@ -80,6 +92,9 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
             without amounts.
         alerts_per_day: payments reviewed or declined per day.
         segments: by column and value.
+        caught, false_alerts: frauds, and genuine payments, that were not approved; None in records
+            that do not have them.
+        decisions: ways to decide, on the same payments.
     """
 
     bins: HeldOut
@@ -89,6 +104,9 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     value_detection_rate: float | None
     alerts_per_day: float
     segments: tuple[Segment, ...]
+    caught: int | None = None
+    false_alerts: int | None = None
+    decisions: tuple[Outlay, ...] = ()
 
 
 def evaluate(
@@ -101,6 +119,7 @@ def evaluate(
     threshold: float,
     thresholds: Thresholds,
     groups: Mapping[str, pl.Series],
+    action: Texts | None = None,
 ) -> Judgement:
     """Everything that a report shows of `probability` [n] for payments labelled `y` [n].
 
@@ -112,12 +131,14 @@ def evaluate(
         thresholds: of reviews and declines.
         groups: an Enum with a value per payment, by the column of a segment; the order of its
             categories is that of the segments, null belongs to none.
+        action: of the policy on each payment [n], without its rules; by default by the thresholds.
 
     Raises:
         DataError: unusable arrays.
     """
     money = np.zeros(len(y)) if amount is None else amount
-    flagged, declined = probability >= thresholds.review_at, probability >= thresholds.decline_at
+    action = thresholds.actions(probability) if action is None else action
+    flagged, declined = action != "approve", action == "decline"
     lost = float(money[y].sum())
     cuts = (threshold, thresholds.review_at, thresholds.decline_at)
     return Judgement(
@@ -126,8 +147,10 @@ def evaluate(
         intervals=figure_intervals(y, probability, card, threshold=threshold),
         recall_at_1_percent=recall_at(y, probability),
         value_detection_rate=float(money[y & flagged].sum()) / lost if lost else None,
-        alerts_per_day=float(flagged.sum()) / days if thresholds.review_at < NEVER else 0.0,
+        alerts_per_day=float(flagged.sum()) / days,
         segments=tuple(_segments(y, flagged, declined, card, groups)),
+        caught=int((flagged & y).sum()),
+        false_alerts=int((flagged & ~y).sum()),
     )
 
 

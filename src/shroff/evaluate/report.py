@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 from rich import box
 from rich.table import Table
 
 from shroff.detect.checks import Finding
-from shroff.evaluate.cost import NEVER
+from shroff.evaluate.expected import MAX_COST
 from shroff.evaluate.metrics import Metrics
+from shroff.evaluate.thresholds import NEVER
 
 _FIGURES_BY_TITLE = {
     "Accuracy": "accuracy",
@@ -109,6 +111,37 @@ def decisions(thresholds: Mapping[str, Mapping[str, float]]) -> Table:
             *(f"{figure:,.2f}" for figure in (*daily, one["cost_per_day_if_approved"])),
         )
     return table
+
+
+def by_cost(found: Mapping[str, Mapping[str, Any]]) -> Table:
+    """What deciding payment by payment by expected cost comes to per day, on held-out payments."""
+    table = Table(
+        title="Decisions by cost, payment by payment, on the same payments",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+    )
+    table.add_column("Detector")
+    titles = ("price of a review", "reviews/day", "declines/day", "cost/day", "days in capacity")
+    challenged = any(one["challenges_per_day"] for one in found.values())
+    for title in (*titles[:2], *(["challenges/day"] if challenged else []), *titles[2:]):
+        table.add_column(title, justify="right")
+    table.add_column("decides")
+    for name, one in found.items():
+        counts = ("reviews", "challenges", "declines") if challenged else ("reviews", "declines")
+        kept = one["kept_days"]
+        table.add_row(
+            name,
+            _price(one["review_price"]),
+            *(f"{one[f'{count}_per_day']:,.2f}" for count in counts),
+            f"{one['cost_per_day']:,.2f}",
+            "no limit" if kept is None else f"{kept:.0%}",
+            "yes" if one["in_force"] else "no",
+        )
+    return table
+
+
+def _price(value: float) -> str:
+    return "no review" if value >= MAX_COST else f"{value:,.2f}"
 
 
 def no_review_band(name: str, decline_at: float) -> str:

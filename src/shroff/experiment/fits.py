@@ -29,7 +29,7 @@ from shroff.detect.checks import Finding
 from shroff.detect.graph import INPUT, OUTPUT
 from shroff.detect.preparation import PreparationJson
 from shroff.errors import BadFile, ConfigurationError
-from shroff.evaluate import HeldOut, Metrics, Thresholds
+from shroff.evaluate import DailyCosts, HeldOut, Metrics, Thresholds
 from shroff.experiment.dataset import Dataset
 from shroff.experiment.record import code_versions
 from shroff.experiment.training import Trained, TrainingJob
@@ -47,6 +47,7 @@ class _Fit(msgspec.Struct, kw_only=True):
     calibration: CalibrationJson
     thresholds: Thresholds
     kept: HeldOut
+    daily: DailyCosts
     held_out: float
     train: Metrics
     test: Metrics
@@ -137,6 +138,7 @@ _PLAIN_FIELDS = (
     "name",
     "thresholds",
     "kept",
+    "daily",
     "held_out",
     "train",
     "test",

@@ -5,12 +5,16 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final
 
+import msgspec
 import numpy as np
 import polars as pl
 
-from shroff.arrays import Floats, Ints
-from shroff.evaluate import average_precision
-from shroff.evaluate.judgement import Judgement, evaluate
+from shroff.arrays import Bools, Floats, Ints, Texts
+from shroff.evaluate import Cost, average_precision
+from shroff.evaluate.cost import realised_costs
+from shroff.evaluate.expected import cheapest_actions
+from shroff.evaluate.judgement import Judgement, Outlay, evaluate
+from shroff.experiment.costs import PaymentCosts
 from shroff.experiment.dataset import Dataset
 from shroff.experiment.run import Run
 from shroff.experiment.training import Trained
@@ -20,16 +24,21 @@ MAX_SEGMENT_VALUES: Final = 6
 """Segments of the most frequent values; the others are not shown."""
 _PERMUTED_ROWS: Final = 5_000
 _PERMUTATIONS: Final = 3
+THRESHOLDS: Final = "one pair of thresholds"
+BY_COST: Final = "the cheapest action for each payment"
 
 
 def evaluations(run: Run) -> dict[str, Judgement]:
-    """Evaluate each detector on the test part, at the thresholds that it would be served with."""
+    """Evaluate each detector on the test part, by the thresholds or costs that would decide."""
     data, rows = run.dataset, run.rows.test
     groups = _groups(data, rows)
     time = data.time[rows]
     days = max(float((time.max() - time.min()) / np.timedelta64(1, "D")), 1.0)
-    return {
-        one.name: evaluate(
+    costs = PaymentCosts.of(run.cost, data, rows)
+    found = {}
+    for one in run.trained:
+        ways = _ways(one, run.cost, costs)
+        judgement = evaluate(
             data.y[rows],
             one.judged,
             amount=None if data.currency is None else data.amount[rows],
@@ -37,10 +46,41 @@ def evaluations(run: Run) -> dict[str, Judgement]:
             days=days,
             threshold=one.test.threshold,
             thresholds=one.thresholds,
+            action=ways[THRESHOLDS if one.review_price is None else BY_COST],
             groups=groups,
         )
-        for one in run.trained
-    }
+        tallies = [
+            _tally(way, action, data.y[rows], costs, run.cost, days) for way, action in ways.items()
+        ]
+        found[one.name] = msgspec.structs.replace(judgement, decisions=tuple(tallies))
+    return found
+
+
+def _ways(one: Trained, cost: Cost, costs: PaymentCosts) -> dict[str, Texts]:
+    """The actions on the test part by each way to decide."""
+    cuts = one.thresholds.actions(one.judged)
+    ways = {"approve every payment": np.full(len(cuts), "approve"), THRESHOLDS: cuts}
+    if one.by_cost is not None:
+        price = one.by_cost["review_price"]
+        cheapest = cheapest_actions(one.judged, costs.missed, costs.declined, cost, price)
+        ways[BY_COST] = np.where(costs.known, cheapest, cuts)
+    return ways
+
+
+def _tally(
+    way: str, action: Texts, y: Bools, costs: PaymentCosts, cost: Cost, days: float
+) -> Outlay:
+    paid = realised_costs(y, action, costs.missed, costs.declined, cost)
+    reviews, challenges, declines = (
+        float((action == name).sum()) / days for name in ("review", "challenge", "decline")
+    )
+    return Outlay(
+        way=way,
+        reviews=reviews,
+        challenges=challenges,
+        declines=declines,
+        cost=float(paid.sum()) / days,
+    )
 
 
 def importances(run: Run, trained: Trained, *, seed: int = 0) -> dict[str, float]:

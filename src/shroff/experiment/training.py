@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,7 @@ from shroff.detect.base import quiet_caps
 from shroff.detect.checks import Finding
 from shroff.evaluate import (
     Cost,
+    DailyCosts,
     HeldOut,
     Metrics,
     Split,
@@ -26,6 +27,7 @@ from shroff.evaluate import (
     measure,
 )
 from shroff.evaluate.doctor import check_flagged, check_recall
+from shroff.experiment.costs import cost_columns
 from shroff.experiment.dataset import Dataset
 from shroff.experiment.doctor import examine
 from shroff.experiment.folds import Folds
@@ -42,6 +44,10 @@ class Trained:
         held_out: average precision on the held-out scores of the training part's folds; the best
             detector has the highest.
         kept: those scores in bins, from which `thresholds` were chosen.
+        daily: the same payments by day, from which the price of a review is found.
+        review_price: that price, where each payment gets its cheapest action; None where
+            thresholds decide.
+        by_cost: what deciding by cost comes to per day on them; None where it is not known.
         train, test: figures on each part, at the threshold with the best F1 on held-out scores.
         judged: calibrated probabilities of the test part [test rows].
         test_with_known_cards: figures on the test part with the known cards that the split dropped;
@@ -55,11 +61,14 @@ class Trained:
     calibration: Calibration
     thresholds: Thresholds
     kept: HeldOut
+    daily: DailyCosts
     held_out: float
     train: Metrics
     test: Metrics
     judged: Floats
     seconds: float
+    review_price: float | None = None
+    by_cost: dict[str, Any] | None = None
     test_with_known_cards: Metrics | None = None
     tuning: Tuning | None = None
     findings: tuple[Finding, ...] = ()
@@ -119,7 +128,10 @@ class TrainingJob:
         seconds = time.perf_counter() - started
         unseen = calibration.probability(scores)
         threshold = best_f1_threshold(fraud, unseen)
-        kept = self._kept(later, fraud, unseen)
+        share = self._share(later)
+        kept = self._kept(later, fraud, unseen, share)
+        daily = self._daily(later, fraud, unseen, share)
+        priced = daily if self.cost.expressions else kept
         judged = preparation.matrix(table[judge])
         scores = fitted.score(judged)
         found = examine(
@@ -139,8 +151,9 @@ class TrainingJob:
             detector=fitted,
             preparation=preparation,
             calibration=calibration,
-            thresholds=kept.thresholds(self.cost, self.reviews_per_day),
+            thresholds=priced.thresholds(self.cost, self.reviews_per_day),
             kept=kept,
+            daily=daily,
             held_out=average_precision(fraud, unseen),
             train=self._measure(learn, calibration.probability(fitted.score(X)), threshold),
             test=test,
@@ -168,14 +181,29 @@ class TrainingJob:
             return Preparation.plain(self.detector.conditions, table)
         return Preparation.learn(table, numeric=self.dataset.numeric, nominal=self.dataset.nominal)
 
-    def _kept(self, rows: Ints, y: Bools, probability: Floats) -> HeldOut:
+    def _kept(self, rows: Ints, y: Bools, probability: Floats, share: float) -> HeldOut:
         time = self.dataset.time[rows]
-        # random held-out rows are a share of each day's payments: reviews per day shrink with it
-        share = len(rows) / max(int(np.isin(self._days(), self._days()[rows]).sum()), 1)
         days = max(float((time.max() - time.min()) / np.timedelta64(1, "D")), 1.0)
-        # amounts in several currencies are not added, so thresholds by cost are not chosen again
-        amount = np.zeros(len(rows)) if self.dataset.currency is None else self.dataset.amount[rows]
-        return HeldOut.of(y, probability, amount, days=share * days)
+        return HeldOut.of(y, probability, self._amount(rows), days=share * days)
+
+    def _daily(self, rows: Ints, y: Bools, probability: Floats, share: float) -> DailyCosts:
+        return DailyCosts.of(
+            y,
+            probability,
+            self._amount(rows),
+            self._days()[rows],
+            share=share,
+            given=cost_columns(self.cost, self.dataset, rows),
+            expressions=self.cost.expressions,
+        )
+
+    def _amount(self, rows: Ints) -> Floats:
+        # amounts in several currencies are not added, so nothing is chosen by amounts again
+        return np.zeros(len(rows)) if self.dataset.currency is None else self.dataset.amount[rows]
+
+    def _share(self, rows: Ints) -> float:
+        # random held-out rows are a share of each day's payments: reviews per day shrink with it
+        return len(rows) / max(int(np.isin(self._days(), self._days()[rows]).sum()), 1)
 
     def _days(self) -> Times:
         return self.dataset.time.astype("datetime64[D]")

@@ -6,13 +6,14 @@ from hashlib import sha256
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.decide import Action
 from shroff.decide.reasons import Reason
 from shroff.errors import PaymentConflict
+from shroff.evaluate.expected import ExpectedCosts
 from shroff.ledger import StoredEntry, unreadable
 from shroff.package import Bundle
 
@@ -43,7 +44,11 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
         ),
     ]
     action: Annotated[
-        Action, Meta(description="What to do: let it pass, let a person look at it, or refuse it.")
+        Action,
+        Meta(
+            description="What to do: let it pass, let the customer prove who they are, let a "
+            "person look at it, or refuse it."
+        ),
     ]
     probability: Annotated[
         float | None,
@@ -81,6 +86,13 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
             extra_json_schema={"format": "date-time"},
         ),
     ]
+    expected_costs: Annotated[
+        ExpectedCosts | UnsetType,
+        Meta(
+            description="What each action was expected to cost, where the policy decides by cost; "
+            "left out where it does not, or where the costs of the payment are not known."
+        ),
+    ] = UNSET
 
 
 class DecisionRecord(msgspec.Struct, frozen=True, gc=False):

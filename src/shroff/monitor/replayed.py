@@ -22,6 +22,7 @@ from shroff.decide.decider import Decider
 from shroff.decide.reasons import Reason
 from shroff.decide.standing import Standing
 from shroff.errors import NotFound
+from shroff.evaluate.expected import ExpectedCosts
 from shroff.features.engines.batch import compute_plan
 from shroff.ledger import Ledger, StoredEntry
 from shroff.ledger.answer import DecisionRecord, encode, fingerprint
@@ -33,6 +34,7 @@ class _Recorded(msgspec.Struct):
     rules: tuple[str, ...]
     reasons: tuple[Reason, ...]
     degraded: bool
+    expected_costs: ExpectedCosts | None = None
 
 
 _record = msgspec.json.Decoder(DecisionRecord).decode
@@ -132,11 +134,18 @@ def replay_decision(
             *_looked_up(record, bundle.schema, tables),
             *(Line(name, record.features[name], value) for name, value in features.items()),
             Line("probability", record.probability, again.probability),
+            *_costs(answered.expected_costs, again.verdict.costs),
             Line("action", record.action, again.verdict.action),
             Line("rules", answered.rules, again.verdict.rules),
             Line("reasons", _texts(answered.reasons), _texts(again.reasons)),
         ),
     )
+
+
+def _costs(decided: ExpectedCosts | None, again: ExpectedCosts | None) -> Iterator[Line]:
+    """What each action was expected to cost, where the policy decides by cost."""
+    if decided is not None or again is not None:
+        yield Line("expected costs", decided, again)
 
 
 def _texts(reasons: Sequence[Any]) -> tuple[str, ...]:

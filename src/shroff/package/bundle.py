@@ -7,8 +7,9 @@
     features.json       the feature groups
     inputs.json         means, scales, vocabularies, usual values (the preparation),
                         calibration, conditions
-    policy.json         rules, lists, thresholds
-    thresholds.json     held-out scores in bins, to choose thresholds from; which were chosen
+    policy.json         rules, lists, costs, thresholds
+    thresholds.json     held-out scores in bins and by day, to choose thresholds and the price
+                        of a review from; what was chosen
     metrics.json        figures on the training and the test part
     vectors-1.arrow …   vectors of tokens, if features read some
 
@@ -39,7 +40,7 @@ from shroff.detect.calibration import Calibration, CalibrationJson
 from shroff.detect.preparation import Preparation, PreparationJson
 from shroff.embed.learned import TokenVectors, parse_vectors
 from shroff.errors import BundleError, ConfigurationError, DataError
-from shroff.evaluate import HeldOut
+from shroff.evaluate import DailyCosts, HeldOut
 from shroff.features.group import FeatureGroup, with_vectors
 from shroff.features.plan import Plan
 from shroff.package.files import MANIFEST, VECTORS, BundleManifest, Files, read_files
@@ -59,6 +60,7 @@ class _Inputs(msgspec.Struct, frozen=True):
 class _Thresholds(msgspec.Struct, frozen=True):
     held_out: HeldOut | None = None
     chosen: tuple[str, ...] = ()
+    daily: DailyCosts | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +90,10 @@ class Bundle:
     """The payments over which training computed features; None if unknown."""
     held_out: HeldOut | None = None
     """Held-out scores, to choose another policy's thresholds from; None in older bundles."""
+    daily: DailyCosts | None = None
+    """The same payments by day, to find the price of a review from; None in older bundles."""
     chosen: tuple[str, ...] = ()
-    """The thresholds that training chose, by field of the policy; the project gave the others."""
+    """What training chose, by field of the policy; the project gave the others."""
     vectors: tuple[TokenVectors, ...] = ()
     """The vectors of tokens that features read."""
     created: str = ""
@@ -211,6 +215,7 @@ def unpack(files: Files) -> Bundle:
             history=manifest.history,
             model=files.model(),
             held_out=thresholds.held_out,
+            daily=thresholds.daily,
             chosen=thresholds.chosen,
             created=manifest.created,
             digest=files.digest,
@@ -259,7 +264,7 @@ def _files(bundle: Bundle) -> dict[str, bytes]:
             }
         ),
         "policy.json": _json(bundle.policy),
-        "thresholds.json": _json(_Thresholds(bundle.held_out, bundle.chosen)),
+        "thresholds.json": _json(_Thresholds(bundle.held_out, bundle.chosen, bundle.daily)),
         "metrics.json": _json(bundle.metrics),
     }
 

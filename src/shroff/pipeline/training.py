@@ -17,9 +17,11 @@ from shroff.collect.card_columns import long_numbers
 from shroff.collect.currencies import codes_of, payments_by_currency, require_one_currency
 from shroff.collect.extent import extent
 from shroff.collect.wire import live_scales
+from shroff.decide.choice import choose, chosen_fields, count_at, figures, priced
 from shroff.decide.policy import Policy
+from shroff.decide.weighing import amounts_read
 from shroff.errors import CheckFailed
-from shroff.evaluate import Metrics, Thresholds, parse_split
+from shroff.evaluate import Metrics, parse_split
 from shroff.experiment import Dataset, Run, Trained, train
 from shroff.experiment.doctor import accepted, examine_data
 from shroff.experiment.fits import Fits
@@ -90,16 +92,19 @@ def train_models(
     )
     progress("examine the data")
     found = tuple(examine_data(dataset, frame, project.plan, parse_split(run.split), run.rows))
-    trained = tuple(replace(one, thresholds=_in_force(one, project.policy)) for one in run.trained)
+    trained = tuple(_governed(one, project.policy) for one in run.trained)
     return replace(run, trained=trained, findings=found)
 
 
-def _in_force(trained: Trained, policy: Policy) -> Thresholds:
-    """The thresholds that a detector would be served with; the policy's own come first."""
-    found = policy.with_thresholds(trained.thresholds.review_at, trained.thresholds.decline_at)
-    if found.review_at is None or found.decline_at is None:
-        return trained.thresholds
-    return trained.kept.at(found.review_at, found.decline_at, policy.cost)
+def _governed(trained: Trained, policy: Policy) -> Trained:
+    """A detector with the thresholds and the price of a review that it would be served with."""
+    served = choose(policy, trained.kept, trained.daily)
+    return replace(
+        trained,
+        thresholds=count_at(served, trained.kept, trained.daily),
+        review_price=served.review_price if served.decide_by == "cost" else None,
+        by_cost=figures(served, trained.daily),
+    )
 
 
 def _reader_of_amounts(project: Project) -> str | None:
@@ -111,9 +116,7 @@ def _reader_of_amounts(project: Project) -> str | None:
     for detector in project.detectors:
         if any(amount in project.columns_of(condition) for condition in detector.conditions):
             return f"the detector `{detector.name}`"
-    return (
-        'the cost of a missed fraud (`missed="amount"`)' if policy.cost.missed == "amount" else None
-    )
+    return next(iter(amounts_read(policy.cost, amount, project.known)), None)
 
 
 @dataclass(frozen=True)
@@ -147,39 +150,38 @@ def package(
             or the folder is taken.
         ConfigurationError: the policy holds a card number.
     """
-    chosen = trained or run.best
+    best = trained or run.best
     accept = accepted(accept)
     require_free(folder, overwrite=overwrite)
-    failures = run.failures(chosen, accept=accept)
+    failures = run.failures(best, accept=accept)
     if failures:
         sentences = "; ".join(one.sentence for one in failures)
         options = " ".join(
             f"--accept {name}" for name in dict.fromkeys(one.check for one in failures)
         )
         raise CheckFailed(
-            f"{chosen.name} is not packaged: {sentences}. To package it nevertheless, pass "
-            f"{options}."
+            f"{best.name} is not packaged: {sentences}. To package it nevertheless, pass {options}."
         )
     numbers = long_numbers(run.dataset.table, _open_columns(project.plan.schema))
     project.policy.require_no_cards(numbers)
-    model = chosen.detector.to_onnx().SerializeToString()
-    try_model(model, chosen.preparation)
+    model = best.detector.to_onnx().SerializeToString()
+    try_model(model, best.preparation)
     table = (
         run.dataset.table
-        if not chosen.detector.conditions
-        else run.dataset.conditions(chosen.detector.conditions, project.policy.lists)
+        if not best.detector.conditions
+        else run.dataset.conditions(best.detector.conditions, project.policy.lists)
     )
-    X = chosen.preparation.matrix(table[run.rows.test[:2_000]])
-    check_model(model, X, chosen.detector.score(X))
+    X = best.preparation.matrix(table[run.rows.test[:2_000]])
+    check_model(model, X, best.detector.score(X))
     given = project.policy
-    policy = given.with_thresholds(chosen.thresholds.review_at, chosen.thresholds.decline_at)
+    policy = choose(given, best.kept, best.daily)
     bundle = Bundle(
-        name=chosen.name,
+        name=best.name,
         schema=project.plan.schema,
         groups=tuple(project.features),
-        preparation=chosen.preparation,
-        calibration=chosen.calibration,
-        conditions=tuple(chosen.detector.conditions),
+        preparation=best.preparation,
+        calibration=best.calibration,
+        conditions=tuple(best.detector.conditions),
         policy=msgspec.to_builtins(policy),
         metrics=summary(run)
         | {"accepted": accept, "dataset": None if stored is None else stored_dataset(stored)},
@@ -188,8 +190,9 @@ def package(
         numbers=numbers,
         history=extent(run.dataset.table, run.dataset.schema),
         model=model,
-        held_out=chosen.kept,
-        chosen=given.open,
+        held_out=best.kept,
+        daily=best.daily,
+        chosen=chosen_fields(given, policy),
         vectors=tuple(project.token_vectors[name] for name in project.plan.vectors),
     )
     return Packaged(save(bundle, folder), Path(folder))
@@ -238,8 +241,11 @@ def summary(run: Run) -> dict[str, Any]:
                     "review_at": trained.thresholds.review_at,
                     "decline_at": trained.thresholds.decline_at,
                     "review_band": trained.thresholds.review_band,
-                    **trained.kept.a_day(trained.thresholds, run.cost),
+                    **priced(run.cost, trained.kept, trained.daily).a_day(
+                        trained.thresholds, run.cost
+                    ),
                 },
+                "by_cost": trained.by_cost,
                 "tuning": None if trained.tuning is None else trained.tuning.to_dict(),
                 "findings": [finding.to_dict() for finding in trained.findings],
             }

@@ -26,13 +26,14 @@
   function show() {
     const cut = cuts[slider.value], all = cuts[cuts.length - 1];
     const days = data.detectors[which.value].days, flagged = cut.tp + cut.fp;
+    const priced = data.cost.missed === "amount" ? data.money : typeof data.cost.missed === "number";
     const missed = data.cost.missed === "amount" ? all.saved - cut.saved : data.cost.missed * (all.tp - cut.tp);
     const told = {
       tp: whole.format(cut.tp), fp: whole.format(cut.fp), fn: whole.format(all.tp - cut.tp), tn: whole.format(all.fp - cut.fp),
       precision: share(cut.tp, flagged), recall: share(cut.tp, all.tp), "false-positives": share(cut.fp, all.fp),
       alerts: (flagged / days).toFixed(1), saved: data.money ? money.format(cut.saved / days) : "–",
-      reviewed: data.money || data.cost.missed !== "amount" ? money.format((missed + data.cost.review * flagged) / days) : "–",
-      declined: data.money || data.cost.missed !== "amount" ? money.format((missed + data.cost.declined * cut.fp) / days) : "–",
+      reviewed: priced ? money.format((missed + data.cost.review * flagged) / days) : "–",
+      declined: priced && typeof data.cost.declined === "number" ? money.format((missed + data.cost.declined * cut.fp) / days) : "–",
     };
     for (const [id, text] of Object.entries(told)) by(id).textContent = text;
     const threshold = slider.value === "0" ? "above every probability" : cut.threshold.toPrecision(3);

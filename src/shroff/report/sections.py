@@ -11,6 +11,7 @@ from shroff.experiment import RunRecord
 from shroff.markup import Html, html, tag
 from shroff.report import charts, counts
 from shroff.report.blocks import detector_name, prose, section, share, table, words
+from shroff.report.money import money_section
 from shroff.report.threshold import threshold_of, threshold_section
 
 _FIGURE_TITLES = {
@@ -24,21 +25,37 @@ _FIGURE_TITLES = {
 }
 
 
+def _flagged(record: RunRecord, name: str) -> tuple[int, int]:
+    """The frauds and the genuine payments that a detector does not approve."""
+    shown = record.evaluation[name]
+    if shown.caught is not None and shown.false_alerts is not None:
+        return shown.caught, shown.false_alerts
+    cut = counts.at(shown.bins, threshold_of(record, name))
+    return cut.tp, cut.fp
+
+
+def _ground(record: RunRecord, name: str) -> str:
+    by_cost = record.figures["detectors"][name].get("by_cost")
+    if by_cost and by_cost["in_force"]:
+        return "With the cheapest action for each payment"
+    return f"At its threshold of {threshold_of(record, name):.3g}"
+
+
 def summary(record: RunRecord) -> Html:
     """The run in sentences: what was compared, the best detector, and what it would do."""
     best = record.figures["best"]
     one, shown = record.figures["detectors"][best], record.evaluation[best]
     test, parts = one["test"], record.figures["parts"]
     low, high = shown.intervals["average_precision"]
-    flagged = counts.at(shown.bins, threshold_of(record, best))
+    caught, wrong = _flagged(record, best)
     sentences = [
         f"{len(record.evaluation)} detectors learned from {parts['train']['payments']:,} payments "
         f"and were judged by {test['n']:,} others, of which {test['frauds']:,} are frauds.",
         f"{words(best)} was the best on payments held out of the training part. On the test part "
         "its average "
         f"precision is {test['average_precision']:.3f} (95 % interval {low:.3f} to {high:.3f}).",
-        f"At its threshold of {threshold_of(record, best):.3g} it flags {shown.alerts_per_day:.1f} "
-        f"payments a day: it finds {flagged.tp:,} of {test['frauds']:,} frauds, and {flagged.fp:,} "
+        f"{_ground(record, best)} it flags {shown.alerts_per_day:.1f} "
+        f"payments a day: it finds {caught:,} of {test['frauds']:,} frauds, and {wrong:,} "
         "flagged payments are genuine."
         if shown.alerts_per_day
         else "By the policy's costs it would flag no payment.",
@@ -303,6 +320,7 @@ SECTIONS: Final = (
     summary,
     comparison,
     curves,
+    money_section,
     threshold_section,
     scores,
     segments,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from shroff.evaluate import NEVER
+from shroff.evaluate.cost import AMOUNT
 from shroff.experiment import RunRecord
 from shroff.markup import Html, html, tag
 from shroff.report import counts
 from shroff.report.blocks import prose, section, share, table
+from shroff.report.money import cost_in_words
 
 
 def threshold_of(record: RunRecord, name: str) -> float:
@@ -23,8 +25,10 @@ def threshold_section(record: RunRecord) -> Html:
     cut, cost = counts.at(bins, threshold), record.parameters["policy"]["cost"]
     frauds, genuine = sum(bins.frauds), sum(bins.payments) - sum(bins.frauds)
     flagged, lost, money = cut.tp + cut.fp, sum(bins.lost), sum(bins.lost) > 0
-    missed = lost - cut.saved if cost["missed"] == "amount" else cost["missed"] * (frauds - cut.tp)
-    priced = money or cost["missed"] != "amount"
+    by_amount, fixed = cost["missed"] == AMOUNT, not isinstance(cost["declined"], str)
+    priced = money if by_amount else not isinstance(cost["missed"], str)
+    missed = lost - cut.saved if by_amount or not priced else cost["missed"] * (frauds - cut.tp)
+    refused = cost["declined"] * cut.fp if fixed else 0.0
     figures = {
         "precision": ("Precision", share(cut.tp, flagged)),
         "recall": ("Recall", share(cut.tp, frauds)),
@@ -37,7 +41,7 @@ def threshold_section(record: RunRecord) -> Html:
         ),
         "declined": (
             "Cost a day if all flagged are declined",
-            _daily(missed + cost["declined"] * cut.fp, bins.days, priced),
+            _daily(missed + refused, bins.days, priced and fixed),
         ),
     }
     options = (tag("option", name, value=name, selected=name == best) for name in record.evaluation)
@@ -70,8 +74,8 @@ def threshold_section(record: RunRecord) -> Html:
         prose(
             "Payments whose probability is at or above the threshold are flagged. Money is in the "
             f"currency of the amounts; a review costs {cost['review']:g}, a declined genuine "
-            f"payment {cost['declined']:g}, a missed fraud "
-            f"{'its amount' if cost['missed'] == 'amount' else format(cost['missed'], 'g')}."
+            f"payment {cost_in_words(cost['declined'])}, a missed fraud "
+            f"{cost_in_words(cost['missed'])}."
         ),
         tag(
             "div",

@@ -9,6 +9,7 @@ import msgspec
 from shroff.control.pointers import Role
 from shroff.decide import Action, Rule
 from shroff.decide.decider import Decider
+from shroff.decide.policy import Ground
 from shroff.evaluate import Cost
 from shroff.features.group import Feature, FeatureGroup
 from shroff.features.plan import Plan
@@ -35,7 +36,10 @@ class DeployedModel(msgspec.Struct, frozen=True):
 
 
 class DeployedPolicy(msgspec.Struct, frozen=True):
-    """The policy that decides: ordered rules, then thresholds. `/v1/lists` shows its lists."""
+    """The policy that decides: ordered rules, then costs or thresholds.
+
+    `/v1/lists` shows its lists.
+    """
 
     version: str
     """That of the model where it is the model's own."""
@@ -46,6 +50,10 @@ class DeployedPolicy(msgspec.Struct, frozen=True):
     cost: Cost
     reviews_per_day: int | None
     degraded: Action
+    decide_by: Ground
+    """`cost` payment by payment, or `thresholds`."""
+    review_price: float | None
+    """By cost, what a review costs besides because reviewers are few."""
 
 
 class DeployedFeature(msgspec.Struct, frozen=True):
@@ -102,6 +110,8 @@ def policy(scorer: Scorer) -> DeployedPolicy:
         cost=held.cost,
         reviews_per_day=held.reviews_per_day,
         degraded=held.degraded,
+        decide_by=held.decide_by or "thresholds",
+        review_price=held.review_price,
     )
 
 

@@ -19,7 +19,7 @@ from itertools import accumulate
 from time import perf_counter_ns
 from typing import Final
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from shroff.collect.payment import Value
 from shroff.collect.times import format_time
@@ -297,6 +297,7 @@ def entry_of(
             policy=decider.policy_version,
             degraded=degraded,
             decided_at=format_time(payment.arrived),
+            expected_costs=UNSET if verdict.costs is None else verdict.costs,
         )
     )
     record = DecisionRecord(

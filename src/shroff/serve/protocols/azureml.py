@@ -24,7 +24,12 @@ from shroff.serve.protocols.limits import require_few
 from shroff.serve.protocols.rows import Cell, Outcome, from_text, judge, table
 from shroff.settings import Settings
 
-LABELS: Final[dict[Action, str]] = {"approve": "Success", "review": "Review", "decline": "Failed"}
+LABELS: Final[dict[Action, str]] = {
+    "approve": "Success",
+    "challenge": "Challenge",
+    "review": "Review",
+    "decline": "Failed",
+}
 """`Scored Labels` by action."""
 Of = Literal["fraud", "success"]
 """The event whose probability `Scored Probabilities` are."""

@@ -1,0 +1,128 @@
+"""What a policy leaves open, chosen from held-out payments: by what it decides, thresholds, and the
+price of a review.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from shroff.arrays import Texts
+from shroff.decide.policy import Ground, Policy
+from shroff.errors import ConfigurationError
+from shroff.evaluate import NEVER, Cost, DailyCosts, HeldOut, Thresholds
+
+CHOSEN: Final = ("review_at", "decline_at", "decide_by", "review_price")
+"""The fields of a policy that may be left open."""
+
+
+def choose(policy: Policy, held_out: HeldOut, daily: DailyCosts | None) -> Policy:
+    """The policy with all that it leaves open.
+
+    Thresholds are those of the least cost on average within the capacity. Where the policy does not
+    say by what it decides and gives neither threshold, it decides payment by payment by expected
+    cost, unless thresholds cost less on these payments.
+
+    Args:
+        daily: the same payments by day; None in bundles without them, where thresholds decide.
+
+    Raises:
+        ConfigurationError: it decides by cost, and what a review is worth is not known.
+    """
+    found = policy.with_thresholds(*_cuts(policy, held_out, daily))
+    if policy.decide_by is None and len(policy.open) == 2:
+        found = msgspec.structs.replace(found, decide_by=_cheaper(found, daily))
+    if found.decide_by != "cost" or found.review_price is not None:
+        return found
+    return msgspec.structs.replace(found, review_price=_price(found, daily))
+
+
+def chosen_fields(given: Policy, found: Policy) -> tuple[str, ...]:
+    """The fields that were left open and are not any more."""
+    return tuple(name for name in CHOSEN if getattr(given, name) != getattr(found, name))
+
+
+def decide_all(policy: Policy, daily: DailyCosts) -> Texts:
+    """The actions of a policy with nothing left open on held-out payments, without its rules."""
+    if policy.decide_by == "cost":
+        return daily.actions(policy.cost, policy.review_price or 0.0)
+    return cuts_of(policy).actions(daily.column("probability"))
+
+
+def cuts_of(policy: Policy) -> Thresholds:
+    """The thresholds of a policy, without counts."""
+    review, decline = (NEVER if at is None else at for at in (policy.review_at, policy.decline_at))
+    return Thresholds(review, decline, 0.0, 0, 0)
+
+
+def count_at(policy: Policy, held_out: HeldOut, daily: DailyCosts | None) -> Thresholds:
+    """The thresholds of a policy with counts and cost on held-out payments."""
+    cuts = cuts_of(policy)
+    return priced(policy.cost, held_out, daily).at(cuts.review_at, cuts.decline_at, policy.cost)
+
+
+def figures(policy: Policy, daily: DailyCosts | None) -> dict[str, Any] | None:
+    """What deciding by cost comes to per day on held-out payments, and its price of a review; None
+    where it is not known.
+    """
+    if daily is None or not policy.cost.expressions.items() <= daily.expressions.items():
+        return None
+    price = policy.review_price
+    if price is None:
+        price = _price(policy, daily)
+    action = daily.actions(policy.cost, price)
+    return {
+        "review_price": price,
+        **daily.tally(action, policy.cost, policy.reviews_per_day),
+        "in_force": policy.decide_by == "cost",
+    }
+
+
+def priced(cost: Cost, held_out: HeldOut, daily: DailyCosts | None) -> HeldOut | DailyCosts:
+    """What thresholds are chosen from: bins know amounts only, not other costs that differ."""
+    if not cost.expressions:
+        return held_out
+    if daily is None:
+        raise ConfigurationError(
+            "the costs of the policy differ between payments by a SQL expression, and the bundle "
+            "keeps no held-out payments by day to choose thresholds by: give both, or train and "
+            "package it again."
+        )
+    return daily
+
+
+def _cuts(policy: Policy, held_out: HeldOut, daily: DailyCosts | None) -> tuple[float, float]:
+    if not policy.open:
+        cuts = cuts_of(policy)
+        return cuts.review_at, cuts.decline_at
+    source = priced(policy.cost, held_out, daily)
+    found = source.thresholds(policy.cost, policy.reviews_per_day)
+    return found.review_at, found.decline_at
+
+
+def _cheaper(policy: Policy, daily: DailyCosts | None) -> Ground:
+    if daily is None:
+        return "thresholds"
+    both = (
+        msgspec.structs.replace(policy, decide_by="cost", review_price=_price(policy, daily)),
+        msgspec.structs.replace(policy, decide_by="thresholds"),
+    )
+    by_cost, by_cuts = (
+        daily.tally(decide_all(one, daily), one.cost, None)["cost_per_day"] for one in both
+    )
+    return "cost" if by_cost <= by_cuts else "thresholds"
+
+
+def _price(policy: Policy, daily: DailyCosts | None) -> float:
+    if policy.review_price is not None:
+        return policy.review_price
+    if policy.reviews_per_day is None:
+        return 0.0
+    if daily is None:
+        raise ConfigurationError(
+            "the policy decides by cost within `reviews_per_day`, and the bundle keeps no held-out "
+            "payments by day to find the price of a review by: give `review_price`, or train and "
+            "package it again."
+        )
+    return daily.review_price(policy.cost, policy.reviews_per_day, kept_days=policy.kept_days)

@@ -1,0 +1,111 @@
+"""A policy compiled: its rules, expected costs and thresholds, for one payment at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shroff.collect.payment import Value
+from shroff.collect.schema import Kind, Schema
+from shroff.decide.policy import Policy, Rule
+from shroff.decide.weighing import Weigher, cost_expressions
+from shroff.errors import InvalidExpression, UnknownColumn
+from shroff.evaluate.cost import AMOUNT, Action
+from shroff.evaluate.expected import ExpectedCosts
+from shroff.evaluate.thresholds import NEVER
+from shroff.expression import Expression, parse
+from shroff.expression.budget import require_affordable, states_of
+from shroff.features.conditions import require_alphabetic
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An action, and the names of all rules that held, of which the first decided.
+
+    `costs` are what each action was expected to cost; None where thresholds decide.
+    """
+
+    action: Action
+    rules: tuple[str, ...]
+    costs: ExpectedCosts | None = None
+
+
+class Judge:
+    """A policy compiled to judge one payment at a time.
+
+    Args:
+        kinds: kinds of the columns and features that rules and costs may read.
+        amount: the column of what was paid.
+
+    Raises:
+        InvalidExpression, UnknownColumn: a rule or a cost does not fit them.
+    """
+
+    def __init__(self, policy: Policy, kinds: Mapping[str, Kind], *, amount: str = AMOUNT) -> None:
+        self.policy = policy
+        self._weigh = (
+            Weigher(policy.cost, policy.review_price or 0.0, kinds, amount).weigh
+            if policy.decide_by == "cost"
+            else None
+        )
+        self._review = NEVER if policy.review_at is None else policy.review_at
+        self._decline = NEVER if policy.decline_at is None else policy.decline_at
+        self._rules = [
+            (rule, _condition(rule, policy, kinds).closure(policy.lists)) for rule in policy.rules
+        ]
+
+    def decide(self, values: Mapping[str, Value], probability: float | None) -> Verdict:
+        """The verdict on a payment; `probability` is None while no model scores."""
+        costs = (
+            None if self._weigh is None or probability is None else self._weigh(values, probability)
+        )
+        hits = [rule for rule, holds in self._rules if holds(values) is True]
+        if hits:
+            return Verdict(hits[0].action, tuple([rule.name for rule in hits]), costs)
+        return Verdict(self.threshold(probability) if costs is None else costs.cheapest, (), costs)
+
+    def threshold(self, probability: float | None) -> Action:
+        """The action for the probability alone."""
+        if probability is None:
+            return self.policy.degraded
+        if probability >= self._decline:
+            return "decline"
+        return "review" if probability >= self._review else "approve"
+
+
+def check(policy: Policy, kinds: Mapping[str, Kind], schema: Schema) -> None:
+    """Check that rules and costs can be evaluated on clean payments of a schema.
+
+    Raises:
+        InvalidExpression, UnknownColumn: one does not fit, or compares with a currency that no
+            clean payment has.
+    """
+    read = {f"rule `{rule.name}`": _condition(rule, policy, kinds) for rule in policy.rules}
+    costs = cost_expressions(policy.cost, kinds)
+    read |= {f"Cost({name}=…)": one for name, one in costs.items()}
+    require_affordable("the rules of the policy", [one.tree for one in read.values()])
+    for name, expression in read.items():
+        try:
+            require_alphabetic(expression, schema, policy.lists)
+        except InvalidExpression as error:
+            raise InvalidExpression(f"{name}: {error}") from None
+
+
+def states_of_rules(policy: Policy, kinds: Mapping[str, Kind]) -> int:
+    """The states of the automata that a payment meets in the rules and costs of a policy."""
+    rules = [_condition(rule, policy, kinds) for rule in policy.rules]
+    costs = cost_expressions(policy.cost, kinds).values()
+    return states_of([one.tree for one in (*rules, *costs)])
+
+
+def _condition(rule: Rule, policy: Policy, kinds: Mapping[str, Kind]) -> Expression:
+    try:
+        condition = parse(rule.condition, kinds, list(policy.lists))
+    except (InvalidExpression, UnknownColumn) as error:
+        raise type(error)(f"rule `{rule.name}`: {error}") from None
+    if condition.kind != "boolean":
+        raise InvalidExpression(
+            f"rule `{rule.name}`: expected a condition that is true or false, got a "
+            f"{condition.kind}."
+        )
+    return condition

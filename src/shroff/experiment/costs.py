@@ -1,0 +1,49 @@
+"""What the payments of a dataset cost, where that differs between payments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shroff.arrays import Bools, Floats, Ints
+from shroff.evaluate import Cost
+from shroff.evaluate.expected import known_costs
+from shroff.experiment.dataset import Dataset
+
+
+def cost_columns(cost: Cost, data: Dataset, rows: Ints) -> dict[str, Floats]:
+    """The values [rows] of the SQL expressions of a cost, by its fields; NaN where one is null.
+
+    Raises:
+        InvalidExpression, UnknownColumn: one does not fit the dataset.
+    """
+    texts = list(cost.expressions.values())
+    table = data.conditions(texts, {})[rows] if texts else None
+    if table is None:
+        return {}
+    return {
+        name: table[text].cast(float).fill_null(np.nan).to_numpy()
+        for name, text in cost.expressions.items()
+    }
+
+
+@dataclass(frozen=True)
+class PaymentCosts:
+    """The cost of each payment [n] as an approved fraud and as a wrong decline; 0 where it is not
+    `known`.
+    """
+
+    missed: Floats
+    declined: Floats
+    known: Bools
+
+    @classmethod
+    def of(cls, cost: Cost, data: Dataset, rows: Ints) -> PaymentCosts:
+        """Those of some rows of a dataset."""
+        given = cost_columns(cost, data, rows)
+        amount = np.zeros(len(rows)) if data.currency is None else data.amount[rows]
+        missed = given["missed"] if "missed" in given else cost.of_missed(amount)
+        declined = given["declined"] if "declined" in given else cost.of_declined(amount)
+        known = known_costs(missed, declined)
+        return cls(np.where(known, missed, 0.0), np.where(known, declined, 0.0), known)

@@ -1,0 +1,54 @@
+"""The section of a report that compares ways to decide in money."""
+
+from __future__ import annotations
+
+from shroff.evaluate.cost import AMOUNT
+from shroff.evaluate.expected import MAX_COST
+from shroff.experiment import RunRecord
+from shroff.markup import Html, html
+from shroff.report.blocks import detector_name, prose, section, table, words
+
+
+def money_section(record: RunRecord) -> Html:
+    """What each way to decide costs on the test part, for every detector."""
+    rows = []
+    for name, one in record.evaluation.items():
+        for outlay in one.decisions:
+            figures = (outlay.reviews, outlay.challenges, outlay.declines, outlay.cost)
+            cells = (html(f"{figure:,.2f}") for figure in figures)
+            rows.append((detector_name(name), html(outlay.way), *cells))
+    if not rows:
+        return Html("")
+    return section(
+        "Decisions in money",
+        prose(
+            "What decisions come to per day on the test part, by its labels and without rules. One "
+            "pair of thresholds is the same for all payments; the cheapest action weighs for each "
+            "payment what approving, reviewing or declining it is expected to cost. "
+            f"{_price(record)}"
+        ),
+        table(
+            "Decisions a day",
+            ("Detector", "Way to decide", "Reviews", "Challenges", "Declines", "Cost"),
+            rows,
+        ),
+    )
+
+
+def cost_in_words(value: float | str) -> str:
+    """A cost as a number, or what it is computed by."""
+    if isinstance(value, str):
+        return "its amount" if value == AMOUNT else f"by `{value}`"
+    return f"{value:g}"
+
+
+def _price(record: RunRecord) -> str:
+    best = record.figures["best"]
+    found = record.figures["detectors"][best].get("by_cost")
+    if not found or not 0 < found["review_price"] < MAX_COST:
+        return ""
+    return (
+        f"For {words(best).lower()} a review is weighed as if it cost "
+        f"{found['review_price']:,.2f} more than it does, so that reviews keep to the capacity of "
+        f"a day; they did on {found['kept_days']:.0%} of the held-out days."
+    )
