@@ -22,7 +22,7 @@ from shroff.features.engines.batch.encoded_table import NO_LIVES, NO_TIMES
 from shroff.features.engines.batch.events import Events, Lives, Queries, settle
 from shroff.features.engines.batch.grouping import Int
 from shroff.features.engines.batch.kernel import Span, Trace
-from shroff.features.engines.batch.spans import Past
+from shroff.features.engines.batch.spans import EventSpans
 from shroff.features.window import END_OF_TIME_US, Window, after, upto
 
 NUMBERS = st.sampled_from([0, 1, 2**63, 2**64 - 1, 16, 32])
@@ -131,7 +131,7 @@ def held(queries: Queries, events: Events, bounds: Window, query: int) -> set[in
 
 
 def span(queries: Queries, events: Events, bounds: Window) -> Span:
-    return Past(queries, events, np.ones(len(events.places), np.bool_)).span(bounds)
+    return EventSpans(queries, events, np.ones(len(events.places), np.bool_)).span(bounds)
 
 
 def windows(trace: Trace) -> list[set[int]]:

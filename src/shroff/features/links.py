@@ -1,5 +1,4 @@
-"""Links: what other cards, or other things with a key, have to do with this one by a value they
-share.
+"""Links: aggregates over other cards, or other keys, that share a value with this one.
 
 Two cards are linked when both used one value of a column, such as a host or an e-mail, within a
 window. As everywhere, only payments count that reached the system before this one and happened less
@@ -89,8 +88,8 @@ class LinkFeature(
             yield f"{self.function} takes {'no ' if self.column else 'a '}column."
 
     def _computed_name(self) -> str:
-        parts = [self.entity, "linked_by", self.by, "2_hops" if self.hops == MAX_HOPS else ""]
-        return "_".join(part for part in (*parts, self.function, self.column, self.window) if part)
+        words = [self.entity, "linked_by", self.by, "2_hops" if self.hops == MAX_HOPS else ""]
+        return "_".join(word for word in (*words, self.function, self.column, self.window) if word)
 
 
 class Links:
@@ -124,7 +123,7 @@ class Links:
         return self._each("count", name)
 
     def frauds(self, *, name: str = "") -> tuple[LinkFeature, ...]:
-        """How many payments of the linked are known as fraud: in the window, by labels that have
+        """How many payments of linked keys in the window are known as fraud: labels that have
         arrived.
         """
         return self._each("frauds", name)

@@ -31,7 +31,7 @@ from shroff.features.engines.batch.encoded_table import (
 from shroff.features.engines.batch.events import Events, Queries
 from shroff.features.engines.batch.grouping import Int, Int32
 from shroff.features.engines.batch.kernel import Span, Trace
-from shroff.features.engines.batch.spans import Past, Pasts
+from shroff.features.engines.batch.spans import EventSpans, StreamEvents
 from shroff.features.streams import Input, Measure, Output, Slot, Stream
 from shroff.features.window import Window
 
@@ -64,8 +64,8 @@ class Partition:
         starts = keyed.starts[first : last + 1] - start
         self.queries = Queries(starts, keyed.rows[self.places], times)
         lives = {where: within(lived, keyed, start, stop) for where, lived in table.lives.items()}
-        self.pasts = Pasts(self.queries, self.columns, lives)
-        self._held: dict[Slot, Held] = {}
+        self.stream_events = StreamEvents(self.queries, self.columns, lives)
+        self._sweeps: dict[Slot, Sweep] = {}
         self._constants: dict[float, Floats] = {}
         self._overflows: dict[str, bool] = {}
         for name in table.names.keys() & self.columns.keys():
@@ -90,28 +90,30 @@ class Partition:
         return self._constants[constant]
 
     def _measure(self, item: Input) -> Numbers:
-        held = self._held.get(item.slot)
-        if held is None:
-            held = self._held[item.slot] = Held(self.pasts, item.stream, item.slot.window)
-        if item.measure not in held.measures:
-            held.measures[item.measure] = self._folded(item.measure, held)
-        return held.measures[item.measure]
+        sweep = self._sweeps.get(item.slot)
+        if sweep is None:
+            sweep = self._sweeps[item.slot] = Sweep(
+                self.stream_events, item.stream, item.slot.window
+            )
+        if item.measure not in sweep.measures:
+            sweep.measures[item.measure] = self._folded(item.measure, sweep)
+        return sweep.measures[item.measure]
 
-    def _folded(self, measure: Measure, held: Held) -> Numbers:
+    def _folded(self, measure: Measure, sweep: Sweep) -> Numbers:
         name = str(measure.column)
         if measure.kind == "quantile":
             codes, values = _ranked(self, name)
             return code_folds.quantile(
-                held.trace, _by_event(codes, held.events), values, measure.at
+                sweep.trace, _by_event(codes, sweep.events), values, measure.at
             )
         if measure.kind not in _PLACED:
-            return FOLDS[measure.kind](self, held, name)
-        places = held.nth(measure.at, forward=measure.kind in ("first", "earliest"))
+            return FOLDS[measure.kind](self, sweep, name)
+        places = sweep.nth(measure.at, forward=measure.kind in ("first", "earliest"))
         if measure.kind in ("first", "last"):
-            return order_folds.pick(places, held.events.times)
+            return order_folds.pick(places, sweep.events.times)
         if name in self.table.names:
-            return order_folds.pick(places, self.queries.rows[held.events.places].astype(np.int64))
-        return order_folds.pick(places, _column(self, held.events, name))
+            return order_folds.pick(places, self.queries.rows[sweep.events.places].astype(np.int64))
+        return order_folds.pick(places, _column(self, sweep.events, name))
 
     def overflows(self, name: str) -> bool:
         """Whether the sum of a column over a key may leave 64 bits."""
@@ -124,21 +126,21 @@ class Partition:
         return self._overflows[name]
 
 
-class Held:
-    """One window of a partition: where its events lie, found once and folded for each measure."""
+class Sweep:
+    """One window swept over a partition: where its events lie, found once, and its measures."""
 
-    def __init__(self, pasts: Pasts, stream: Stream, window: Window) -> None:
-        self._pasts = pasts
+    def __init__(self, stream_events: StreamEvents, stream: Stream, window: Window) -> None:
+        self._stream_events = stream_events
         self._stream = stream
         self.window = window
-        self.queries = pasts.queries
+        self.queries = stream_events.queries
         self.measures: dict[Measure, Numbers] = {}
         self._nth: dict[tuple[int, bool], Int32] = {}
 
     @cached_property
-    def summed(self) -> Past:
+    def summed(self) -> EventSpans:
         """What sums are over."""
-        return self._pasts.summed(self._stream)
+        return self._stream_events.summed(self._stream)
 
     @cached_property
     def span(self) -> Span:
@@ -148,12 +150,12 @@ class Held:
     @property
     def events(self) -> Events:
         """What the window moves over."""
-        return self._pasts.of(self._stream).events
+        return self._stream_events.of(self._stream).events
 
     @cached_property
     def trace(self) -> Trace:
         """How the window moves."""
-        span = self._pasts.of(self._stream).span(self.window, self._stream.slots)
+        span = self._stream_events.of(self._stream).span(self.window, self._stream.slots)
         return kernel.trace(self.queries, self.events, self.window, span)
 
     @cached_property
@@ -196,62 +198,65 @@ def _ranked(partition: Partition, name: str) -> tuple[Int, Int]:
     return codes, values
 
 
-def _mode(partition: Partition, held: Held, name: str) -> Int:
+def _mode(partition: Partition, sweep: Sweep, name: str) -> Int:
     codes, values = _ranked(partition, name)
     return order_folds.pick(
-        code_folds.mode(held.trace, _by_event(codes, held.events), len(values)), values
+        code_folds.mode(sweep.trace, _by_event(codes, sweep.events), len(values)), values
     )
 
 
-def _codes(partition: Partition, held: Held, name: str) -> tuple[Int, int]:
+def _codes(partition: Partition, sweep: Sweep, name: str) -> tuple[Int, int]:
     """A column's codes by event, and how many there are among the payments."""
-    return _column(partition, held.events, name), int(partition.columns[name].max(initial=-1)) + 1
+    return _column(partition, sweep.events, name), int(partition.columns[name].max(initial=-1)) + 1
 
 
-def _count(partition: Partition, held: Held, name: str) -> Int:
-    past = held.summed
-    if not past.ordered:
-        return held.trace.held
-    if past.keep.all():
-        return sum_folds.width(held.span)
+def _count(partition: Partition, sweep: Sweep, name: str) -> Int:
+    summed = sweep.summed
+    if not summed.ordered:
+        return sweep.trace.held
+    if summed.keep.all():
+        return sum_folds.width(sweep.span)
     return sum_folds.between(
-        held.span, past.running("count", name, lambda: (np.ones(len(past.keep), np.int64), MISSING))
+        sweep.span,
+        summed.running("count", name, lambda: (np.ones(len(summed.keep), np.int64), MISSING)),
     )
 
 
-def _present(partition: Partition, held: Held, name: str) -> Int:
-    past, none = held.summed, -1 if name in partition.table.names else MISSING
-    if not past.ordered:
-        return sum_folds.present(held.trace, _column(partition, held.events, name), none)
-    there = lambda: ((_column(partition, past.events, name) != none).astype(np.int64), 0)  # noqa: E731  # inline, the call would be too long
-    return sum_folds.between(held.span, past.running("present", name, there))
+def _present(partition: Partition, sweep: Sweep, name: str) -> Int:
+    summed, none = sweep.summed, -1 if name in partition.table.names else MISSING
+    if not summed.ordered:
+        return sum_folds.present(sweep.trace, _column(partition, sweep.events, name), none)
+    there = lambda: ((_column(partition, summed.events, name) != none).astype(np.int64), 0)  # noqa: E731  # inline, the call would be too long
+    return sum_folds.between(sweep.span, summed.running("present", name, there))
 
 
-def _total(partition: Partition, held: Held, name: str) -> Numbers:
+def _total(partition: Partition, sweep: Sweep, name: str) -> Numbers:
     if partition.overflows(name):
-        return bigint_folds.total(held.trace, _column(partition, held.events, name))
-    past = held.summed
-    if not past.ordered:
-        return sum_folds.total(held.trace, _column(partition, held.events, name))
+        return bigint_folds.total(sweep.trace, _column(partition, sweep.events, name))
+    summed = sweep.summed
+    if not summed.ordered:
+        return sum_folds.total(sweep.trace, _column(partition, sweep.events, name))
     return sum_folds.between(
-        held.span,
-        past.running("total", name, lambda: (_column(partition, past.events, name), MISSING)),
+        sweep.span,
+        summed.running("total", name, lambda: (_column(partition, summed.events, name), MISSING)),
     )
 
 
-def _scatter(partition: Partition, held: Held, name: str) -> Floats:
+def _scatter(partition: Partition, sweep: Sweep, name: str) -> Floats:
     fold = bigint_folds.scatter if partition.overflows(name) else sum_folds.scatter
-    return fold(held.trace, _column(partition, held.events, name))
+    return fold(sweep.trace, _column(partition, sweep.events, name))
 
 
-def _smallest(partition: Partition, held: Held, name: str) -> Int:
-    return order_folds.least(held.trace, _column(partition, held.events, name), held.trace.spread)
+def _smallest(partition: Partition, sweep: Sweep, name: str) -> Int:
+    return order_folds.least(
+        sweep.trace, _column(partition, sweep.events, name), sweep.trace.spread
+    )
 
 
-def _largest(partition: Partition, held: Held, name: str) -> Int:
+def _largest(partition: Partition, sweep: Sweep, name: str) -> Int:
     return _mirrored(
         order_folds.least(
-            held.trace, _mirrored(_column(partition, held.events, name)), held.trace.spread
+            sweep.trace, _mirrored(_column(partition, sweep.events, name)), sweep.trace.spread
         )
     )
 
@@ -260,56 +265,58 @@ def _mirrored(units: Int) -> Int:
     return np.where(units == MISSING, MISSING, -units)
 
 
-def _entropy(partition: Partition, held: Held, name: str) -> Int:
-    return code_folds.entropy(held.trace, *_codes(partition, held, name), _terms(held.trace.spread))
+def _entropy(partition: Partition, sweep: Sweep, name: str) -> Int:
+    return code_folds.entropy(
+        sweep.trace, *_codes(partition, sweep, name), _terms(sweep.trace.spread)
+    )
 
 
-def _decayed(partition: Partition, held: Held, name: str) -> Floats:
-    step, delay = held.window.resolution, held.window.delay
-    steps, now = held.events.times // step, (held.queries.times - delay) // step
+def _decayed(partition: Partition, sweep: Sweep, name: str) -> Floats:
+    step, delay = sweep.window.resolution, sweep.window.delay
+    steps, now = sweep.events.times // step, (sweep.queries.times - delay) // step
     column = np.ones(len(steps), np.int64)
     if name in partition.columns:
-        column = _column(partition, held.events, name)
+        column = _column(partition, sweep.events, name)
         if partition.overflows(name):
-            return bigint_folds.decayed(held.trace, column, steps, now, _DECAY_WEIGHTS)
-    return order_folds.decayed(held.trace, column, steps, now, *held.edges, _DECAY_WEIGHTS)
+            return bigint_folds.decayed(sweep.trace, column, steps, now, _DECAY_WEIGHTS)
+    return order_folds.decayed(sweep.trace, column, steps, now, *sweep.edges, _DECAY_WEIGHTS)
 
 
-def _away(partition: Partition, held: Held, name: str) -> Floats:
+def _away(partition: Partition, sweep: Sweep, name: str) -> Floats:
     """`aggregates.away` of every payment: the same products, added in the same order."""
-    both, mine, past = (np.zeros(len(held.queries.times)) for _ in range(3))
+    both, mine, others = (np.zeros(len(sweep.queries.times)) for _ in range(3))
     for component in partition.table.components[name]:
         one = partition.columns[component].astype(np.float64)
-        total = _total(partition, held, component).astype(np.float64)
+        total = _total(partition, sweep, component).astype(np.float64)
         both += one * total
         mine += one * one
-        past += total * total
+        others += total * total
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: Floats = 1.0 - both / (np.sqrt(mine) * np.sqrt(past))
-    return np.where((mine > 0) & (past > 0), found, np.nan)
+        found: Floats = 1.0 - both / (np.sqrt(mine) * np.sqrt(others))
+    return np.where((mine > 0) & (others > 0), found, np.nan)
 
 
-FOLDS: Final[dict[aggregates.Kind, Callable[[Partition, Held, str], Numbers]]] = {
+FOLDS: Final[dict[aggregates.Kind, Callable[[Partition, Sweep, str], Numbers]]] = {
     "count": _count,
     "present": _present,
     "total": _total,
     "scatter": _scatter,
     "min": _smallest,
     "max": _largest,
-    "distinct": lambda partition, held, name: code_folds.distinct(
-        held.trace, *_codes(partition, held, name)
+    "distinct": lambda partition, sweep, name: code_folds.distinct(
+        sweep.trace, *_codes(partition, sweep, name)
     ),
-    "own": lambda partition, held, name: code_folds.own(
-        held.trace, *_codes(partition, held, name), partition.columns[name]
+    "own": lambda partition, sweep, name: code_folds.own(
+        sweep.trace, *_codes(partition, sweep, name), partition.columns[name]
     ),
     "entropy": _entropy,
-    "top": lambda partition, held, name: code_folds.top(
-        held.trace, *_codes(partition, held, name), held.trace.spread
+    "top": lambda partition, sweep, name: code_folds.top(
+        sweep.trace, *_codes(partition, sweep, name), sweep.trace.spread
     ),
     "mode": _mode,
     "decayed": _decayed,
     "away": _away,
-    "time": lambda partition, held, _: held.queries.times,
+    "time": lambda partition, sweep, _: sweep.queries.times,
 }
 
 

@@ -16,7 +16,7 @@ from shroff.features.streams import Stream
 from shroff.features.window import Window
 
 
-class Past:
+class EventSpans:
     """Events of a partition, and where windows over them begin and end.
 
     `keep`: which of the events count.
@@ -31,11 +31,11 @@ class Past:
         self._seen: dict[bool, Int32] = {}
         self._running: dict[tuple[aggregates.Kind, str], Int] = {}
 
-    def only(self, keep: Flags) -> Past:
+    def only(self, keep: Flags) -> EventSpans:
         """The same events, of which only these count."""
-        past = Past(self.queries, self.events, keep)
-        past._edges, past._seen = self._edges, self._seen
-        return past
+        spans = EventSpans(self.queries, self.events, keep)
+        spans._edges, spans._seen = self._edges, self._seen
+        return spans
 
     def span(self, window: Window, beside: Iterable[Window] = ()) -> Span:
         """Where a window's events lie, for ordered keys; finds edges of windows `beside` it too."""
@@ -74,7 +74,7 @@ class Past:
         return self._seen[current]
 
 
-class Pasts:
+class StreamEvents:
     """The events of a partition by the condition that they meet, each found once.
 
     It has no reference to the partition, so that both are freed without a cycle.
@@ -86,9 +86,9 @@ class Pasts:
         self.queries = queries
         self._columns = columns
         self._lives = lives
-        self._found: dict[tuple[str, bool], Past] = {}
+        self._found: dict[tuple[str, bool], EventSpans] = {}
 
-    def of(self, stream: Stream | None) -> Past:
+    def of(self, stream: Stream | None) -> EventSpans:
         """The payments that are events of a stream; all payments without one."""
         where = stream.where.sql if stream and stream.where else ""
         if (where, False) not in self._found:
@@ -96,12 +96,12 @@ class Pasts:
             known, lives = self._columns.get((KNOWN, where), own), self._lives.get(where, NO_LIVES)
             since = self._columns.get((SINCE, where), NO_TIMES)
             events = settle(self.queries, self._kept(where), known, since, lives)
-            self._found[where, False] = Past(
+            self._found[where, False] = EventSpans(
                 self.queries, events, np.ones(len(events.places), np.bool_)
             )
         return self._found[where, False]
 
-    def summed(self, stream: Stream) -> Past:
+    def summed(self, stream: Stream) -> EventSpans:
         """`of`, for sums: where conditions are known on arrival, every payment, with those that do
         not match masked.
 

@@ -10,7 +10,7 @@ from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.features.streams import Later
 
-Held = tuple[int, int, *tuple[Value, ...]]
+KeptPayment = tuple[int, int, *tuple[Value, ...]]
 """What is kept of a payment: its time, its amount in units, and its values in some columns."""
 
 
@@ -50,7 +50,7 @@ class PendingPayments:
 
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns = columns
-        self._held: OrderedDict[str, Held] = OrderedDict()
+        self._held: OrderedDict[str, KeptPayment] = OrderedDict()
         self._known: dict[str, dict[Later, Notice]] = {}
 
     def __len__(self) -> int:
@@ -96,7 +96,7 @@ class PendingPayments:
     def __contains__(self, payment_id: str) -> bool:
         return payment_id in self._held
 
-    def pack(self) -> list[tuple[str, Held, dict[Later, Notice]]]:
+    def pack(self) -> list[tuple[str, KeptPayment, dict[Later, Notice]]]:
         """All of them as MessagePack values."""
         return [(name, held, self._known.get(name, {})) for name, held in self._held.items()]
 
@@ -105,7 +105,7 @@ class PendingPayments:
         self._held = OrderedDict((name, tuple(held)) for name, held, _ in packed)  # type: ignore[misc]  # it was one
         self._known = {name: known for name, _, known in packed if known}
 
-    def _payment(self, payment_id: str, held: Held) -> Payment:
+    def _payment(self, payment_id: str, held: KeptPayment) -> Payment:
         time, units, *values = held
         return Payment(payment_id, time, 0, 0, units, dict(zip(self._columns, values, strict=True)))
 

@@ -23,7 +23,7 @@ from shroff.features.engines.spark.frames import (
     session,
     write_new,
 )
-from shroff.features.engines.spark.skew import ARRIVAL, FROM, UPTO, USUAL, Skew, ranges
+from shroff.features.engines.spark.skew import ARRIVAL, DEFAULT_SKEW, FROM, UPTO, Skew, ranges
 from shroff.features.engines.spark.worker import CHUNK, SUBPLAN
 from shroff.features.engines.subplans import OWNED, ROW, TEXT, Subplan
 from shroff.features.group import FeatureGroup
@@ -42,7 +42,7 @@ def compute_spark(
     schema: Schema,
     *,
     order: str | None = None,
-    skew: Skew | None = USUAL,
+    skew: Skew | None = DEFAULT_SKEW,
 ) -> DataFrame:
     """The features of a clean table on a cluster: the values of `batch.compute`, in any row order.
 
@@ -92,7 +92,7 @@ def features_job(
     target: str,
     *,
     master: str | None = None,
-    skew: Skew | None = USUAL,
+    skew: Skew | None = DEFAULT_SKEW,
 ) -> int:
     """Compute a project's features over a clean Parquet table into a folder of Parquet files.
 

@@ -49,7 +49,7 @@ class Skew:
             raise ConfigurationError("Skew(rows=…, overlap=…, sample=…): expected numbers above 0.")
 
 
-USUAL: Final = Skew()
+DEFAULT_SKEW: Final = Skew()
 
 
 def ranges(sample: pl.DataFrame, subplan: Subplan, skew: Skew, *, weight: float) -> pl.DataFrame:

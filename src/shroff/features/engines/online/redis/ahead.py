@@ -26,9 +26,7 @@ payment has arrived find what was there before it.
 
 
 class Ahead:
-    """Entries of logs that a replica has not taken yet, while payments that wait together are
-    observed.
-    """
+    """Log entries that a replica has yet to apply while a batch of payments is observed."""
 
     def __init__(self, replica: Replica, logs: Sequence[Log], read: Read) -> None:
         self.replica, self._read = replica, read
@@ -70,9 +68,7 @@ class Ahead:
 
 
 class ReadingAhead:
-    """How links of one payment are read: as of its arrival, but for its own logs, which are known
-    already.
-    """
+    """Reads the links of one payment as of its arrival, except for its own logs, known already."""
 
     def __init__(self, ahead: Ahead, own: Collection[bytes], arrival: int) -> None:
         self._ahead, self._own, self._arrival = ahead, own, arrival
