@@ -144,7 +144,9 @@ def test_a_row_that_was_written_is_the_row_that_is_read(
         }
 
 
-def test_parts_are_small_whatever_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_are_small_whatever_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(message_rows, "CHUNK_ROWS", 7)
     table = raw(tmp_path, pacs008([ROW | {"id": f"E{number}"} for number in range(2_000)]))
     assert table["id"].to_list() == [f"E{number}" for number in range(2_000)]

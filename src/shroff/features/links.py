@@ -43,14 +43,14 @@ class LinkFeature(
     tag="link",
     forbid_unknown_fields=True,
 ):
-    """One fact about the entities that are linked to a payment's own, as `linked_by` makes it.
+    """One aggregate over the entities linked to a payment's own, as `linked_by` makes it.
 
     Args:
         entity: what is linked, such as `card`, as it is called in the feature's name.
         key: the column that identifies it.
         by: the column that links: two that have one value of it in the window are linked.
         window: how far back it looks, up to this payment: a whole number with `s`, `m`, `h` or `d`.
-        function: what is told of those that are linked.
+        function: what is computed over the linked.
         column: the column whose different values are counted.
         hops: 1 for those that share a value with this one, 2 for those that share one with them
             too.
@@ -93,7 +93,7 @@ class LinkFeature(
 
 
 class Links:
-    """What can be asked of the linked: as `linked_by` of an entity gives it, a feature per window.
+    """The aggregates over links, as `linked_by` of an entity gives them: a feature per window.
 
     Every feature is null for a payment without the key, and 0 where nobody is linked.
     """

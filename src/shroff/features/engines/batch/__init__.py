@@ -7,9 +7,12 @@ measures are differences of running totals, or folds.
 
     engine          the table in memory, from columns to features
     disk            a table larger than memory, bucket by bucket
+    time_chunks     the same for links, in chunks of time
     encoded_table   columns as integers, rows grouped by key
     partition       some keys of an entity: their windows and measures
     spans           where windows over a partition's events begin and end
+    links           what payments are linked to
+    string_views    short strings as integers, read in place
 
 and the compiled loops:
 
@@ -21,7 +24,7 @@ and the compiled loops:
     code_folds      measures of how often each value occurs
     order_folds     extremes, first and last event, decay
     bigint_folds    sums that leave 64 bits, in Python's integers
-    string_views    short strings as integers, read in place
+    link_kernel     links, walked over the payments
 """
 
 from shroff.features.engines.batch.disk import compute_file

@@ -1,9 +1,8 @@
-"""Links over a table, compiled: payments in order of arrival, each first asked, then added.
+"""Links over a table, compiled: payments in order of arrival, each judged, then added.
 
 A *chain* keeps the pairs of two columns, such as the hosts of cards, in order of when each was seen
-last: per card its hosts, and per host its cards, the latest first. So a payment reads no more of
-them than it may, and its own pair moves to the front; one that came late goes as far back as it
-belongs.
+last: per card its hosts, and per host its cards, the latest first. So a payment reads only as many
+as it may, and its own pair moves to the front, or, if it came late, as far back as it belongs.
 """
 
 from __future__ import annotations

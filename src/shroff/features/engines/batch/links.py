@@ -1,4 +1,4 @@
-"""Links over a table in memory: what the compiled walk reads of it."""
+"""Links over a table in memory: the input of the compiled walk, and its results."""
 
 from __future__ import annotations
 

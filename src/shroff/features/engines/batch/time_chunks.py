@@ -1,7 +1,7 @@
-"""A table on disk in chunks of time, for what crosses keys but no window.
+"""A table on disk in chunks of time, for links, which cross keys but no window.
 
-A chunk owns the payments that arrived in its range and sees every one that they can see: what had
-arrived by its end, and happened later than its earliest payment less the longest window.
+A chunk owns the payments that arrived in its range, and sees all that they can see: those that had
+arrived by its end and happened later than its earliest payment less the longest window.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What is linked to a payment, read from the timelines that there are: those of its own key, of the
-values it used, and of others that used them.
+"""Links of a payment, read from timelines: of its key, of the values it used, and of others.
 
-A walk says which timelines it reads next before it reads them, for an engine that must fetch them.
+A walk yields the timelines that it reads next, for an engine that must fetch them.
 """
 
 from __future__ import annotations

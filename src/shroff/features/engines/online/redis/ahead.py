@@ -1,8 +1,8 @@
 """Logs that links are read from: fetched as they are, followed only as far as a payment may see.
 
-Between a payment's arrival and the reading of what it is linked to, others arrive. So what is
-fetched is kept, and a replica takes of it what came before the payment. What is fetched once serves
-all payments that arrived by then.
+Between a payment's arrival and the reading of its links, other payments arrive. So fetched entries
+are kept, and a replica applies only those before the payment. One fetch serves all payments that
+arrived by then.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shroff.features.engines.online.redis.replica import NO_ARRIVAL, Place, Repl
 
 Entries = Sequence[bytes]
 Read = Callable[[Sequence[Place], Sequence[int]], tuple[int, Sequence[Entries]]]
-"""The last arrival of the state, and what logs have behind these arrivals."""
+"""The last arrival of the state, and the logs' entries after these arrivals."""
 
 SNAPSHOT_AGE_US: Final = 5_000_000
 """Microseconds that a snapshot waits before it replaces a log: so links that are read after their
@@ -40,10 +40,10 @@ class Ahead:
         return [Place(log, key, log.name(key)) for key in needed.keys]
 
     def follow(self, places: Sequence[Place], arrival: int) -> None:
-        """Let the replica know of these logs what arrived before.
+        """Apply to the replica what these logs had before an arrival.
 
         Raises:
-            StateUnavailable: a log does not tell any more what it was then, or cannot be read.
+            StateUnavailable: a log no longer has those entries, or cannot be read.
         """
         self._fetch([place for place in places if self._upto.get(place.name, NO_ARRIVAL) < arrival])
         for place in places:
@@ -56,7 +56,7 @@ class Ahead:
             self.replica.take(place, before)
 
     def whole(self, places: Sequence[Place]) -> Sequence[Entries]:
-        """All that these logs have."""
+        """All entries of these logs."""
         return self._read(places, [NO_ARRIVAL] * len(places))[1] if places else ()
 
     def _fetch(self, places: Sequence[Place]) -> None:
@@ -74,11 +74,11 @@ class ReadingAhead:
         self._ahead, self._own, self._arrival = ahead, own, arrival
 
     def fetch(self, needed: Needed) -> None:
-        """Let the replica know of these keys what the payment may see."""
+        """Apply to the replica what the payment may see of these keys."""
         self._ahead.follow(self._others(needed), self._arrival)
 
     def whole(self, needed: Needed) -> tuple[Sequence[Place], Sequence[Entries]]:
-        """The logs of these keys, all of them."""
+        """All logs of these keys."""
         places = self._others(needed)
         return places, self._ahead.whole(places)
 

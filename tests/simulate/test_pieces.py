@@ -1,4 +1,4 @@
-"""The simulator's small parts: the clock, campaigns, prices, tables and ids."""
+"""The simulator's small pieces: the clock, campaigns, prices, tables and ids."""
 
 from __future__ import annotations
 
