@@ -1,14 +1,14 @@
-"""Send a service the costliest bodies we know, and measure what each costs a neighbour and the
-process.
+"""Send a service the costliest bodies and files we know, and measure what each costs a neighbour
+and the process.
 
     python -m benchmarks.neighbours
     python -m benchmarks.neighbours --only csv
 
 A neighbour asks `/health/live` without a pause on a connection of its own; the stall is the longest
 that it waited for an answer. Memory is by how much the resident size of the service rose to its
-highest. Both are the best of several tries, because whatever else the machine does counts as well;
-the first line is a neighbour with nobody beside it. Exit code 1 where a case costs more than 50 ms
-or 16 MiB.
+highest, without the pages of files that it maps. Both are the best of several tries, because
+whatever else the machine does counts as well; the first line is a neighbour with nobody beside it.
+Exit code 1 where a case costs more than 50 ms or 16 MiB.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -30,9 +31,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.neighbours_cases import CASES, Case
+from benchmarks.neighbours_files import MAX_ROWS, TABLE, File, files
 from serve.fixtures import SCHEMA, VELOCITY, fitted_model, make_bundle
 from serve.service import Service
-from shroff import Rates
+from shroff import Rates, lookup
 from shroff.control import Keys
 from shroff.control.keys import SCOPES
 from shroff.package import save
@@ -93,24 +95,29 @@ def idle(service: Service) -> float:
     return neighbour.worst
 
 
-def measure(service: Service, token: str, case: Case) -> Cost:
-    """Send a body once."""
-    body = case.body()
+def measure(service: Service, token: str, case: Case | File) -> Cost:
+    """Send a body, or put a file in place, once."""
+    act = (
+        partial(_sent, service.address, token, case, case.body())
+        if isinstance(case, Case)
+        else partial(case.put, service, token)
+    )
     _forget_peak(service)
-    before = _resident(service, "VmRSS")
+    before, mapped = _resident(service, "VmRSS"), _resident(service, "RssShmem")
     with Neighbour(service.address) as neighbour:
         while not neighbour.asked:
             time.sleep(0.001)
         began = time.perf_counter()
-        status = _sent(service.address, token, case, body)
+        status = act()
         took = time.perf_counter() - began
-    return Cost(neighbour.worst, (_resident(service, "VmHWM") - before) / 1024, took, status)
+    grown = _resident(service, "VmHWM") - before - (_resident(service, "RssShmem") - mapped)
+    return Cost(neighbour.worst, grown / 1024, took, status)
 
 
 def best(
-    service: Service, token: str, case: Case, *, tries: int, enough: Callable[[Cost], bool]
+    service: Service, token: str, case: Case | File, *, tries: int, enough: Callable[[Cost], bool]
 ) -> Cost:
-    """The least that a body cost, of so many tries, or until it cost little enough."""
+    """The least that a body or file cost, of so many tries, or until it cost little enough."""
     costs: list[Cost] = []
     for _ in range(tries):
         costs.append(measure(service, token, case))
@@ -168,13 +175,16 @@ def _forget_peak(service: Service) -> None:
 
 @contextmanager
 def asked(home: Path) -> Iterator[tuple[Service, str]]:
-    """A service with lists and exchange rates, whose payments may have a note, and a key of all
-    scopes.
+    """A service with lists, exchange rates and a reference table, whose payments may have a note,
+    and a key of all scopes.
     """
-    rates = Rates.constant("EUR", {"JPY": "0.00625"})
-    schema = msgspec.structs.replace(SCHEMA, rates=rates, ignored=("note",)).with_keys(
-        VELOCITY.key_columns
-    )
+    schema = msgspec.structs.replace(
+        SCHEMA,
+        rates=Rates.constant("EUR", {"JPY": "0.00625"}),
+        tables=(TABLE,),
+        lookups=(lookup("risk", on="card_id"),),
+        ignored=("note",),
+    ).with_keys(VELOCITY.key_columns)
     save(make_bundle(fitted_model(), schema=schema, currency="EUR"), home / "bundle")
     token = Keys(f"sqlite:///{home / 'control.db'}").create("neighbour", SCOPES)
     with Service(home / "bundle", home, keys=True) as service:
@@ -196,10 +206,11 @@ def main() -> int:
         asked(Path(folder)) as (service, token),
     ):
         table.add_row("nobody", "", "", "", f"{1e3 * idle(service):.0f}", "")
-        for case in CASES:
+        cases: list[Case | File] = [*CASES, *files(MAX_ROWS)]
+        for case in cases:
             if options.only in case.name:
                 cost = best(service, token, case, tries=options.tries, enough=lambda _: False)
-                size = f"{len(case.body()) / 1024:,.0f}"
+                size = f"{len(case.body()) / 1024:,.0f}" if isinstance(case, Case) else "a file"
                 told = [f"{1e3 * cost.took:,.0f}", f"{1e3 * cost.stall:,.0f}", f"{cost.mib:.1f}"]
                 costly += cost.stall > MAX_STALL_SECONDS or cost.mib > MAX_MIB
                 table.add_row(case.name, size, str(cost.status), *told)

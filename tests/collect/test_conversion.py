@@ -207,7 +207,7 @@ def test_the_limit_of_amounts_holds_after_conversion(
 def test_other_rates_convert_from_then_on() -> None:
     reader = PaymentReader(SCHEMA, key=KEY)
     before = reader.read(body("2024-06-01T00:00Z", "JPY", 1198), arrived=0)
-    other = reader.converting(Rates.constant("EUR", {"JPY": "0.007"}))
+    other = reader.converting(Converter(Rates.constant("EUR", {"JPY": "0.007"})))
     after = other.read(body("2024-06-01T00:00Z", "JPY", 1198), arrived=0)
     assert (before.minor, after.minor) == (749, 839)
     assert reader.read(body("2024-06-01T00:00Z", "JPY", 1198), arrived=0) == before

@@ -7,6 +7,9 @@ from __future__ import annotations
 import io
 import os
 import random
+import signal
+import subprocess
+import sys
 import tracemalloc
 from contextlib import suppress
 from pathlib import Path
@@ -15,9 +18,10 @@ import polars as pl
 import pytest
 
 from shroff import ReferenceTable
+from shroff.collect import sources
 from shroff.collect.parquet_footer import ParquetExtent, parquet_extent
 from shroff.collect.rates import Rates
-from shroff.errors import BadFile
+from shroff.errors import BadFile, ConfigurationError
 
 
 def read(path: Path) -> ReferenceTable:
@@ -103,6 +107,16 @@ def test_parquet_that_takes_more_than_it_is_worth_is_refused(
     tracemalloc.stop()
 
 
+def test_rows_hold_no_more_than_a_file() -> None:
+    """As those of a bundle, which come from no file."""
+    wide = {f"c{at}": "1" for at in range(101)}
+    with pytest.raises(ConfigurationError, match="at most 100 columns and 5,000,000 cells"):
+        ReferenceTable.of("wide", [wide], key="c0")
+    long = [{f"c{at}": str(row) for at in range(60)} for row in range(90_000)]
+    with pytest.raises(ConfigurationError, match="at most 100 columns and 5,000,000 cells"):
+        ReferenceTable.of("long", long, key="c0")
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -118,6 +132,39 @@ def test_csv_that_takes_more_than_it_is_worth_is_refused(
 ) -> None:
     with pytest.raises(BadFile, match=sentence):
         read(csv(tmp_path, text))
+
+
+def with_page_of(values: int) -> bytes:
+    """A Parquet file whose only page says that it has so many values."""
+    file = io.BytesIO()
+    pl.DataFrame({"mcc": ["5411"]}).write_parquet(file, compression="uncompressed")
+    sound = file.getvalue()
+    # behind the mark of the file and the page's kind and lengths: `values` is the first field of
+    # its struct, a number whose sign is in its last bit, and here one byte
+    at = sound.index(b"\x2c\x15\x02") + 2
+    return sound[:at] + bytes([2 * values if values >= 0 else -2 * values - 1]) + sound[at + 1 :]
+
+
+READ_POLARS = """
+import sys, polars
+polars.read_parquet(sys.argv[1], glob=False)
+"""
+
+
+def test_a_page_of_fewer_than_no_values_is_refused_wherever_parquet_is_read(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "mcc.parquet"
+    path.write_bytes(with_page_of(1))
+    assert sources.read(path)["mcc"].to_list() == ["5411"]
+    path.write_bytes(with_page_of(-1))
+    # the reason for all this; once it does not hold any more, Polars may judge alone
+    command = [sys.executable, "-c", READ_POLARS, str(path)]
+    polars = subprocess.run(command, capture_output=True, check=False)
+    assert polars.returncode == -signal.SIGABRT
+    for read_file in (sources.read, sources.scan, sources.parquet_rows, read, Rates.read):
+        with pytest.raises(BadFile, match="expected a Parquet file"):
+            read_file(path)
 
 
 def test_no_byte_of_a_footer_ends_in_anything_but_an_extent_or_a_reason() -> None:

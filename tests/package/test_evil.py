@@ -13,13 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve.fixtures import fitted_model, make_bundle
+from shroff import Entity
 from shroff.control.models import Models
 from shroff.decide.decider import Decider
+from shroff.embed import Vectors
+from shroff.embed.learned import Lesson, TokenVectors
 from shroff.errors import BadFile, BundleError, ShroffError
 from shroff.package import load, save
 from shroff.package.files import MAX_FILE_BYTES, VECTORS
@@ -27,6 +31,20 @@ from shroff.plain import read_plain
 from shroff.serve.example import example_payment
 
 Harm = Callable[[Path], object]
+VECTORS_OF_TOWNS = TokenVectors(
+    Lesson(
+        definition=Vectors(
+            name="town", entity=Entity("card", "card_id"), tokens=["mcc"], dimensions=2
+        ),
+        payments=9,
+        pairs=9,
+        latest=0,
+    ),
+    (("mcc", "5411"),),
+    (3,),
+    np.ones((1, 2), np.int16),
+)
+WIDE = {"name": "wide", "key": "c0", "columns": {f"c{at}": ["1"] for at in range(101)}}
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +193,18 @@ EVIL: dict[str, tuple[Harm, str]] = {
     "no spread": (
         changes("inputs.json", lambda inputs: inputs["preparation"]["numeric"][0].update(std=0.0)),
         "inputs|preparation",
+    ),
+    "vectors that no feature reads": (
+        holds("vectors-1.arrow", VECTORS_OF_TOWNS.content),
+        "got `town`, which none reads",
+    ),
+    "a schema of too many columns": (
+        changes("schema.json", lambda schema: schema.update(nominal=[*map(str, range(2_000))])),
+        "at most 2,000 columns, got 2,0",
+    ),
+    "a table of too many columns": (
+        changes("schema.json", lambda schema: schema.update(tables=[WIDE])),
+        "at most 100 columns",
     ),
     "a schema that does not fit": (
         holds("schema.json", b'{"id": "a", "time": "a", "amount": "a"}'),

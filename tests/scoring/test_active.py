@@ -15,7 +15,6 @@ import pytest
 from serve.asking import decide, run
 from serve.audit import body, read_ledger
 from serve.fixtures import POLICY, make_bundle
-from serve.service import KEY
 from shroff.decide.decider import Decider
 from shroff.decide.lists import Effective
 from shroff.decide.standing import Standing
@@ -40,7 +39,7 @@ def test_every_record_is_of_one_value_however_often_it_is_switched(
     first = scorer.active
     decider = Decider(bundle, Standing(policy=STRICT, version="9" * 64)).listing(lists)
     second = replace(
-        Active.of(bundle, decider, first.state, key=KEY), model=ModelName("strict", "8" * 64)
+        Active.of(bundle, decider, first.state, first.reader), model=ModelName("strict", "8" * 64)
     )
 
     async def switch() -> None:

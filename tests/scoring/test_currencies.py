@@ -18,6 +18,7 @@ from serve.audit import body, read_ledger, state
 from serve.fixtures import SCHEMA, VELOCITY, make_bundle
 from serve.service import KEY, Service
 from shroff import Rates
+from shroff.collect.conversion import Converter
 from shroff.control import StoredRates
 from shroff.errors import BadPayment, BundleError, MixedCurrencies, NotFound, UnreadableRecord
 from shroff.ledger import Ledger
@@ -87,7 +88,7 @@ def test_without_rates_a_record_is_as_it_was(
 
 
 def convert_by(scorer: Scorer, rates: Rates) -> None:
-    scorer._sequencer.use(replace(scorer.active, reader=scorer.reader.converting(rates)))
+    scorer._sequencer.use(replace(scorer.active, reader=scorer.reader.converting(Converter(rates))))
 
 
 def test_what_was_decided_is_batch_replays_and_survives_other_rates(
@@ -126,7 +127,7 @@ def test_what_was_decided_is_batch_replays_and_survives_other_rates(
     (store := StoredRates(f"sqlite:///{tmp_path / 'control.db'}")).replace(OTHERS, by="ada")
     for payment_id in ("p0", "p1", "p2", "p13", "p23"):
         replayed = replay_decision(
-            payment_id, Ledger(ledger_url), lambda version: rated, replacements=store.replacements
+            payment_id, Ledger(ledger_url), lambda version: rated, rates=store.marked
         )
         assert replayed.holds, replayed.lines
     with pytest.raises(NotFound, match="exchange rates"):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from benchmarks.neighbours import MAX_MIB, MAX_STALL_SECONDS, asked, best
 from benchmarks.neighbours_cases import CASES, Case
+from benchmarks.neighbours_files import File, files
 
 from serve.service import Service
 
@@ -17,6 +18,8 @@ STALL = 3 * MAX_STALL_SECONDS
 seconds.
 """
 TRIES = 40
+FEW_TRIES = 4
+"""Of a file, which takes seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -25,16 +28,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service,
         yield found
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_request_costs_its_neighbours_little(
-    running: tuple[Service, str], case: Case, record_property: Callable[[str, object], None]
+@pytest.mark.parametrize("case", [*CASES, *files(100_000)], ids=lambda case: case.name)
+def test_a_request_or_file_costs_its_neighbours_little(
+    running: tuple[Service, str], case: Case | File, record_property: Callable[[str, object], None]
 ) -> None:
     service, token = running
     cost = best(
         service,
         token,
         case,
-        tries=TRIES,
+        tries=TRIES if isinstance(case, Case) else FEW_TRIES,
         enough=lambda one: one.stall < STALL and one.mib < MAX_MIB,
     )
     record_property("cost", str(cost))

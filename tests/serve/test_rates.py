@@ -53,22 +53,27 @@ def written(folder: Path, jpy: str) -> str:
 def check_kept(store: StoredRates) -> None:
     """The last replacement holds, for bundles that count in its currency; all are kept."""
     live = LiveRates(store)
-    before = len(store.replacements())
+    before = len(store.records())
     made = [
         store.replace(OTHER, by="ada", note="the bank's rates of May"),
         store.replace(None, by="ada"),
         store.replace(DANISH, by="bo"),
     ]
-    assert store.replacements()[before:] == made
+    assert store.records()[before:] == [one.record for one in made]
+
+    def mark(base: str) -> str | None:
+        converter = live.now(base)
+        return None if converter is None else converter.mark
+
     live.refresh()
-    assert (live.now(OWN), live.now(Rates("DKK", []))) == (OWN, DANISH)
+    assert (mark("EUR"), mark("DKK")) == (None, DANISH.mark)
     store.replace(OTHER, by="ada")
     live.refresh()
     live.refresh()
-    assert live.now(OWN) == OTHER
+    assert mark("EUR") == OTHER.mark
     store.replace(None, by="ada")
     live.refresh()
-    assert live.now(OWN) == OWN
+    assert mark("EUR") is None
 
 
 def test_who_has_no_name_is_known_by_number(
@@ -169,7 +174,7 @@ def test_rates_are_replaced_over_http(bundle: Path, tmp_path: Path, pay: Pay) ->
         )
         client.decide(pay(amount=10_000, currency="JPY"))
         assert body(payments(read_ledger(service.ledger))[-1])["payment"]["minor"] == 10_000
-        (made,) = StoredRates(f"sqlite:///{tmp_path / 'control.db'}").replacements()
+        (made,) = StoredRates(f"sqlite:///{tmp_path / 'control.db'}").records()
         assert (made.made_by, made.note) == ("ada", "May")
         assert ask("OPTIONS", admin).headers["allow"] == "GET, HEAD, OPTIONS, POST"
         for wrong, words in (

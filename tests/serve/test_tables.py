@@ -5,7 +5,7 @@ again by a replay.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from serve.fixtures import SCHEMA, VELOCITY, make_bundle
 from serve.service import Service
 from shroff import ReferenceTable, lookup
 from shroff.client import Client
+from shroff.collect.tables import LookupTable
 from shroff.control import LiveTables, StoredTables, in_force
 from shroff.errors import BadFile, ConfigurationError, NotFound
 from shroff.ledger import Ledger
@@ -56,6 +57,10 @@ def written(folder: Path, text: str) -> str:
     return str(folder / "new.csv")
 
 
+def marks(tables: Iterable[LookupTable]) -> list[str]:
+    return [table.mark for table in tables]
+
+
 def check_kept(store: StoredTables) -> None:
     """The last replacement of each name holds, for bundles whose columns it has; all are kept."""
     live, places = LiveTables(store), risk(7, name="places")
@@ -64,22 +69,22 @@ def check_kept(store: StoredTables) -> None:
         store.replace(places, by="bo", name="places"),
         store.replace(risk(2), by="ada", name="mcc"),
     ]
-    assert store.replacements() == made
+    assert [one.record for one in made] == store.records()
     live.refresh()
-    assert live.now([OWN, risk(5, name="places")]) == (risk(2), places)
-    assert live.now([OWN]) == (risk(2),)
+    assert marks(live.now([OWN, risk(5, name="places")])) == marks([risk(2), places])
+    assert marks(live.now([OWN])) == [risk(2).mark]
     # one without the bundle's columns does not apply to it
     assert live.now([risk(3, column="other")]) == (risk(3, column="other"),)
     store.replace(None, by="ada", name="mcc")
     live.refresh()
     live.refresh()
-    assert live.now([OWN, risk(5, name="places")]) == (OWN, places)
-    assert in_force({one.name: one for one in store.newest()}, [OWN]) == (OWN,)
+    assert marks(live.now([OWN, risk(5, name="places")])) == marks([OWN, places])
+    assert in_force({one.name: store.table(one) for one in store.latest()}, [OWN]) == (OWN,)
 
 
 def test_the_last_replacement_of_each_name_holds(tmp_path: Path) -> None:
     store = StoredTables(f"sqlite:///{tmp_path / 'control.db'}")
-    assert store.newest() == []
+    assert store.latest() == []
     check_kept(store)
     with pytest.raises(ConfigurationError, match="500 characters"):
         store.replace(OWN, by="ada", note="x" * 501, name="mcc")
@@ -91,12 +96,11 @@ def check_kept_once(store: StoredTables, count: Callable[[str], int]) -> None:
     for value in (1, 2, 1):
         store.replace(risk(value), by="ada", name="mcc")
     live.refresh()
-    first = live.last["mcc"].table
+    first = live.tables["mcc"]
     store.replace(risk(1), by="bo", note="again", name="mcc")
     live.refresh()
-    assert live.last["mcc"].table is first
+    assert live.tables["mcc"] is first
     assert count("SELECT count(*) FROM shroff_table_content") == 2
-    assert [one.record for one in store.replacements()] == store.records()
     assert [one.made_by for one in store.records()] == ["ada", "ada", "ada", "bo"]
 
 
@@ -127,7 +131,7 @@ def test_what_an_earlier_release_kept_is_marked_once(
             [msgspec.json.encode(risk(3)).decode()],
         )
         connection.commit()
-    assert store.newest()[0].table == risk(3)
+    assert store.table(store.latest()[0]) == risk(3)
     reset, kept = store.records()
     assert (reset.mark, reset.rows, kept.mark, kept.rows) == (None, None, risk(3).mark, 1)
     monkeypatch.setattr(store, "_decode", None)
@@ -180,9 +184,7 @@ def test_tables_are_replaced_while_the_service_runs(
     then = next(one.payment_id for one in records if made["mark"] in body(one)["payment"]["tables"])
     for payment_id in ("p0", then):
         ledger = Ledger(service.ledger)
-        assert replay_decision(
-            payment_id, ledger, lambda version: used, tables=store.replacements
-        ).holds
+        assert replay_decision(payment_id, ledger, lambda version: used, tables=store.marked).holds
     with pytest.raises(NotFound, match="nor were ever put in place"):
         replay_decision(then, Ledger(service.ledger), lambda version: used)
     # a service that starts anew begins with what was put in place

@@ -151,8 +151,8 @@ def replay(
             decided_by,
             policies=models.policy,
             edits=Lists(settings.control).edits,
-            replacements=StoredRates(settings.control).replacements,
-            tables=StoredTables(settings.control).replacements,
+            rates=StoredRates(settings.control).marked,
+            tables=StoredTables(settings.control).marked,
             history=lambda used: (
                 None if data is None else history_of(used, data, settings.hmac_key(), max_bad)
             ),

@@ -41,7 +41,7 @@ def show_rates(bundle: OfBundle = None, as_json: AsJson = False) -> None:
     rates = holding(last, own)
     rows = [_row(rate.currency, rate.rate, rate.since, rate.until) for rate in rates.rates]
     if as_json:
-        replaced = last is not None and rates is last.table
+        replaced = rates is last
         show({"base": rates.base, "mark": rates.mark, "replaced": replaced, "rates": rows})
         return
     out.print(

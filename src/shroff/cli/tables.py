@@ -38,8 +38,8 @@ def show_tables(bundle: OfBundle = None, as_json: AsJson = False) -> None:
     """Show the tables that payments are looked up in now."""
     from shroff.control import in_force
 
-    own = _own(bundle)
-    tables = in_force({one.name: one for one in _stored().newest()}, own)
+    own, stored = _own(bundle), _stored()
+    tables = in_force({one.name: stored.table(one) for one in stored.latest()}, own)
     rows = [
         {
             "name": table.name,
@@ -69,11 +69,12 @@ def replace(
 ) -> None:
     """Look payments up in a file in place of a table from now on; past decisions stay."""
     from shroff import ReferenceTable
+    from shroff.collect.tables import fits
     from shroff.errors import BadFile
 
     own = _named(name, _own(bundle))
     table = ReferenceTable.read(file, key=own.key, numeric=own.numeric, name=own.name)
-    if not table.fits(own):
+    if not fits(table, own):
         wanted = ", ".join(f"`{column}`" for column in own.values)
         raise BadFile(
             f"{file}: expected the columns that the table `{name}` has, {wanted}, found not all of "

@@ -265,7 +265,7 @@ def _converted(
     large = (base > converter.most).fill_null(value=False)
     found = [
         _RowProblem(currency, NO_RATE, without, got="one without"),
-        _RowProblem(schema.amount, fits_in(converter.rates.base), large, got="a larger amount"),
+        _RowProblem(schema.amount, fits_in(converter.base), large, got="a larger amount"),
     ]
     kept = base.set(large, None).cast(pl.Int64).alias(schema.amount)
     both = frame.with_columns(kept, paid.alias(str(schema.original)))

@@ -16,13 +16,18 @@ door there is one currency.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
+from mmap import mmap
 from typing import NamedTuple
 
+import msgspec
 import polars as pl
 
 from shroff.collect import money
+from shroff.collect.packed import PackedTexts, pack, texts, unpack
 from shroff.collect.rates import Rate, Rates
-from shroff.collect.validity import Validity
+from shroff.collect.validity import OPEN_US, Validity, periods, text_of_micros
 
 
 class _Factor(NamedTuple):
@@ -34,28 +39,60 @@ class _Factor(NamedTuple):
     over: int
 
 
+class _RatesFacts(msgspec.Struct, frozen=True):
+    base: str
+    mark: str
+
+
+class PackedRates:
+    """Exchange rates in bytes, as `pack_rates` packs them, with no object a rate.
+
+    >>> packed = PackedRates(b"".join(pack_rates(Rates("EUR", [Rate("JPY", "0.01")]))))
+    >>> packed.base, packed.rows, [*packed.fields(0, 9)][0]["rate"]
+    ('EUR', 1, '0.01')
+    """
+
+    def __init__(self, content: bytes | mmap) -> None:
+        facts, arrays = unpack(content, _RatesFacts)
+        self.base, self.mark = facts.base, facts.mark
+        self.validity = Validity(arrays)
+        self.texts = PackedTexts(arrays, "rate")
+        self._all = len(arrays["starts"])
+        # that of the base currency itself is among them
+        self.rows = self._all - 1
+
+    def fields(self, begin: int, end: int) -> Iterator[dict[str, str | None]]:
+        """The fields of each `Rate` in some of the rows, the base currency's left out."""
+        for row in range(begin, min(end, self._all)):
+            currency, since, until = self.validity.period(row)
+            if currency != self.base:
+                closed = None if until == OPEN_US else text_of_micros(until)
+                yield {
+                    "currency": currency,
+                    "rate": self.texts[row],
+                    "since": text_of_micros(since),
+                    "until": closed,
+                }
+
+
+def pack_rates(rates: Rates) -> Iterator[bytes]:
+    """Exchange rates as bytes, in parts."""
+    rows = sorted((*rates.rates, Rate(rates.base, "1")), key=lambda rate: rate.currency)
+    ends = [None if rate.until is None else rate.end for rate in rows]
+    arrays = periods([rate.currency for rate in rows], [rate.start for rate in rows], ends)
+    return pack(
+        _RatesFacts(rates.base, rates.mark), arrays | texts("rate", (rate.rate for rate in rows))
+    )
+
+
 class Converter:
     """Converts amounts to the base currency, one payment or a whole column, to the same values."""
 
-    def __init__(self, rates: Rates) -> None:
-        self.rates = rates
-        self.mark = rates.mark
-        self.most = money.most(rates.base)
-        held: dict[str, list[Rate]] = {rates.base: [Rate(rates.base, "1")]}
-        for rate in rates.rates:
-            held.setdefault(rate.currency, []).append(rate)
-        rows = [
-            (code, rate)
-            for currency, each in held.items()
-            for code in (currency, money.NUMERIC[currency])
-            for rate in each
-        ]
-        self._factors = [_factor(rate, rates.base) for _, rate in rows]
-        self._validity = Validity(
-            [code for code, _ in rows],
-            [rate.start for _, rate in rows],
-            [rate.end for _, rate in rows],
-        )
+    def __init__(self, rates: Rates | PackedRates) -> None:
+        packed = PackedRates(b"".join(pack_rates(rates))) if isinstance(rates, Rates) else rates
+        self.rates = packed
+        self.base, self.mark = packed.base, packed.mark
+        self.most = money.most(packed.base)
 
     def minor(self, currency: str, time: int, minor: int) -> int | None:
         """An amount in minor units of the base currency; None without a rate at that time.
@@ -64,10 +101,11 @@ class Converter:
             time: of the payment, microseconds since the epoch.
             minor: the amount in minor units of its own currency.
         """
-        row = self._validity.row(currency, time)
+        code = money.ALPHABETIC.get(currency, currency)
+        row = self.rates.validity.row(code, time)
         if row < 0:
             return None
-        times, over = self._factors[row]
+        times, over = _factor(str(self.rates.texts[row]), code, self.base)
         return _rounded(minor * times, over)
 
     def column(
@@ -80,23 +118,31 @@ class Converter:
                 them is null.
         """
         known = currencies.is_not_null() & times.is_not_null()
-        rows = pl.Series(self._validity.rows(currencies, times))
-        found, row = rows >= 0, rows.clip(0)
+        codes = currencies.cast(pl.String).replace(money.ALPHABETIC)
+        rows = pl.Series("row", self.rates.validity.rows(codes, times))
+        found = rows >= 0
+        used = rows.filter(found).unique()
+        each = [self._factor_in(row) for row in used]
         factors = pl.DataFrame(
             {
-                "minor": minors.set(~found, None).cast(pl.Int128),
-                "times": pl.Series([one.times for one in self._factors], dtype=pl.Int128).gather(
-                    row
-                ),
-                "over": pl.Series([one.over for one in self._factors], dtype=pl.Int128).gather(row),
+                "row": used,
+                "times": pl.Series([one.times for one in each], dtype=pl.Int128),
+                "over": pl.Series([one.over for one in each], dtype=pl.Int128),
             }
         )
-        return factors.select(_rounded_column()).to_series(), known & ~found
+        amounts = pl.DataFrame([rows, minors.cast(pl.Int128).alias("minor")])
+        joined = amounts.join(factors, on="row", how="left", maintain_order="left")
+        return joined.select(_rounded_column()).to_series(), known & ~found
+
+    def _factor_in(self, row: int) -> _Factor:
+        currency, _, _ = self.rates.validity.period(row)
+        return _factor(str(self.rates.texts[row]), currency, self.base)
 
 
-def _factor(rate: Rate, base: str) -> _Factor:
-    whole, _, decimals = rate.rate.partition(".")
-    power = len(decimals) + money.EXPONENT[rate.currency] - money.EXPONENT[base]
+@lru_cache(maxsize=1 << 12)
+def _factor(rate: str, currency: str, base: str) -> _Factor:
+    whole, _, decimals = rate.partition(".")
+    power = len(decimals) + money.EXPONENT[currency] - money.EXPONENT[base]
     return _Factor(int(whole + decimals) * 10 ** max(-power, 0), 10 ** max(power, 0))
 
 

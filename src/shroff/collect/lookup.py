@@ -14,7 +14,7 @@ import msgspec
 import polars as pl
 from msgspec.structs import force_setattr
 
-from shroff.collect.tables import UNFIT, ReferenceTable, number_cell, text_cell
+from shroff.collect.tables import UNFIT, LookupTable, number_cell, text_cell
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 
 
@@ -78,7 +78,7 @@ def lookup(
     return Lookup(column, on, table, name, default)
 
 
-def table_of(one: Lookup, tables: Sequence[ReferenceTable]) -> ReferenceTable:
+def table_of(one: Lookup, tables: Sequence[LookupTable]) -> LookupTable:
     """The table that a look-up reads.
 
     Raises:
@@ -108,8 +108,8 @@ def table_of(one: Lookup, tables: Sequence[ReferenceTable]) -> ReferenceTable:
 
 
 def tables_read(
-    lookups: Sequence[Lookup], tables: Sequence[ReferenceTable]
-) -> tuple[ReferenceTable, ...]:
+    lookups: Sequence[Lookup], tables: Sequence[LookupTable]
+) -> tuple[LookupTable, ...]:
     """The tables that look-ups read, each once."""
     return tuple(
         {table.name: table for table in (table_of(one, tables) for one in lookups)}.values()
@@ -118,7 +118,7 @@ def tables_read(
 
 def require_fit(
     lookups: Sequence[Lookup],
-    tables: Sequence[ReferenceTable],
+    tables: Sequence[LookupTable],
     texts: Iterable[str],
     taken: Iterable[str],
 ) -> None:
@@ -164,7 +164,7 @@ class LookupReader:
     """Looks up the columns of payments, one payment or a whole table, to the same values."""
 
     def __init__(
-        self, lookups: Sequence[Lookup], tables: Sequence[ReferenceTable], *, time: str
+        self, lookups: Sequence[Lookup], tables: Sequence[LookupTable], *, time: str
     ) -> None:
         self.tables = tuple(tables)
         self._time = time
@@ -193,7 +193,7 @@ class LookupReader:
             keys = frame[one.on]
             rows = pl.Series(validity.rows(keys, frame[self._time]))
             dtype: type[pl.DataType] = pl.Float64 if numeric else pl.String
-            found = pl.Series(one.name, cells, dtype=dtype).gather(rows.set(rows < 0, None))
+            found = pl.Series(one.name, [*cells], dtype=dtype).gather(rows.set(rows < 0, None))
             unknown = (rows < 0) & keys.is_not_null()
             default = pl.Series([one.default], dtype=dtype).new_from_index(0, len(frame))
             frame = frame.with_columns(

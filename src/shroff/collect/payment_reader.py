@@ -24,9 +24,8 @@ from shroff.collect.json_text import UNREADABLE, lenient, require_few_values, re
 from shroff.collect.lookup import LookupReader
 from shroff.collect.payment import Payment, Value, set_amount
 from shroff.collect.personal import tokenizer
-from shroff.collect.rates import Rates
 from shroff.collect.schema import Schema
-from shroff.collect.tables import ReferenceTable
+from shroff.collect.tables import LookupTable
 from shroff.collect.time_kinds import kind_of_time
 from shroff.collect.times import parse_epoch, parse_time
 from shroff.collect.values import (
@@ -137,12 +136,12 @@ class PaymentReader:
         self._lookups = LookupReader(schema.lookups, schema.tables, time=schema.time)
 
     @property
-    def rates(self) -> Rates | None:
-        """The exchange rates that payments are converted by now."""
-        return None if self._converter is None else self._converter.rates
+    def converter(self) -> Converter | None:
+        """What converts payments now."""
+        return self._converter
 
     @property
-    def tables(self) -> tuple[ReferenceTable, ...]:
+    def tables(self) -> tuple[LookupTable, ...]:
         """The reference tables in which payments are looked up now."""
         return self._lookups.tables
 
@@ -156,33 +155,31 @@ class PaymentReader:
         """Times of an hour that comes twice, read as the earlier."""
         return self._ambiguous.total()
 
-    def converting(self, rates: Rates, ready: Converter | None = None) -> PaymentReader:
-        """The same reader, which converts payments by these exchange rates to the schema's base
-        currency.
-
-        Args:
-            ready: their converter, where it was made before, because that takes long for thousands
-                of rates.
+    def converting(self, converter: Converter | None) -> PaymentReader:
+        """The same reader, which converts payments by other exchange rates to the schema's base
+        currency; None stands for the schema's own.
 
         Raises:
             ConfigurationError: they are to another currency.
         """
-        if rates.base != self.schema.base:
-            raise ConfigurationError(
-                f"expected exchange rates to {self.schema.base}, got some to {rates.base}."
-            )
-        if rates != self.rates:
-            made = (one for one in (ready, self._own) if one is not None and one.rates is rates)
-            other = copy(self)
-            other._converter = next(made, None) or Converter(rates)
-            return other
-        return self
+        chosen = self._own if converter is None else converter
+        if chosen is None or chosen.base != self.schema.base:
+            raise ConfigurationError(f"expected exchange rates to {self.schema.base}, got others.")
+        if self._converter is not None and chosen.mark == self._converter.mark:
+            return self
+        other = copy(self)
+        other._converter = chosen
+        return other
 
-    def looking_in(self, tables: Sequence[ReferenceTable]) -> PaymentReader:
+    def looking_in(self, tables: Sequence[LookupTable]) -> PaymentReader:
         """The same reader, which looks payments up in these reference tables in the place of those
         of their names.
         """
-        if tuple(tables) == self.tables:
+        used = self.tables
+        if len(tables) == len(used) and all(
+            one is before or one.mark == before.mark
+            for one, before in zip(tables, used, strict=True)
+        ):
             return self
         other = copy(self)
         other._lookups = LookupReader(self.schema.lookups, tables, time=self.schema.time)
@@ -221,7 +218,7 @@ class PaymentReader:
         minor = converter.minor(str(values[str(schema.currency)]), payment.time, payment.minor)
         if minor is None:
             raise OutOfBounds(f"Expected {NO_RATE}, got one without - at `$.{schema.currency}`")
-        base = converter.rates.base
+        base = converter.base
         if minor > converter.most:
             raise BadPayment(f"Expected {fits_in(base)}, got a larger one - at `$.{schema.amount}`")
         values[str(schema.original)] = values[schema.amount]

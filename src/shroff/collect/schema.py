@@ -207,7 +207,12 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         singles = [(role, getattr(self, role)) for role in _ROLES]
         looked_up = [("lookups", one.name) for one in self.lookups]
         listed = [(field, name) for field in _LISTS for name in getattr(self, field)]
-        for role, name in [*singles, *listed, *looked_up]:
+        named = [*singles, *listed, *looked_up]
+        if len(named) > _MAX_COLUMNS:
+            raise ConfigurationError(
+                f"Schema: expected at most {_MAX_COLUMNS:,} columns, got {len(named):,}."
+            )
+        for role, name in named:
             if not (isinstance(name, str) and name) and not (name is None and role in _OPTIONAL):
                 got = "an empty text" if name == "" else type(name).__name__
                 raise ConfigurationError(
@@ -393,6 +398,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return msgspec.structs.replace(self, keys=(*self.keys, *new)) if new else self
 
 
+_MAX_COLUMNS: Final = 2_000
 _OPTIONAL: Final = ("currency", "label", "result", "arrived_at", "result_at", "labelled_at")
 _UNFIT_NAME: Final = re.compile(r'["\\\x00-\x1f]')
 _ROLES: Final = ("id", "time", "amount", *_OPTIONAL)

@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, Final, Literal
 
@@ -19,6 +20,7 @@ from shroff.collect.columns import texts_of
 from shroff.collect.csv_dialect import undecodable, understand
 from shroff.collect.csv_text import check_header, content
 from shroff.collect.csv_walk import DIALECTS, Dialect
+from shroff.collect.parquet_footer import require_sound_pages
 from shroff.collect.schema import Schema
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
 from shroff.location import Location
@@ -29,7 +31,13 @@ SECOND_SUFFIX: Final = " (2)"
 """The suffix of a column of the second table whose name the first one has too."""
 
 # a damaged file can make the reader panic, which is no ordinary error
-_UNREADABLE: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+_UNREADABLE: Final = (
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    OSError,
+    # what is no Parquet file to us
+    ValueError,
+)
 
 
 def read(
@@ -83,6 +91,7 @@ def _read_parquet(file: Path) -> pl.DataFrame:
         # opened here first: any later error is the file's content
         pass
     try:
+        _require_sound_pages(file)
         return pl.read_parquet(file, glob=False, hive_partitioning=False)
     except _UNREADABLE:
         raise BadFile(
@@ -97,11 +106,17 @@ def scan(path: str | os.PathLike[str]) -> pl.LazyFrame:
         BadFile: it is missing or no Parquet file.
     """
     try:
+        _require_sound_pages(Path(path))
         table = pl.scan_parquet(Path(path), glob=False, hive_partitioning=False)
         table.collect_schema()
     except _UNREADABLE:
         raise BadFile(f"{path}: expected a Parquet file, found none that can be read.") from None
     return table
+
+
+def _require_sound_pages(file: Path) -> None:
+    with file.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as content:
+        require_sound_pages(content)
 
 
 def parquet_rows(path: str | os.PathLike[str]) -> int:

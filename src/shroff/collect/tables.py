@@ -9,12 +9,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from sys import float_info
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import polars as pl
@@ -23,13 +23,67 @@ from msgspec.structs import force_setattr
 from shroff.canonical import text_of
 from shroff.collect.card_columns import holds_card_numbers
 from shroff.collect.cards import require_no_card_number
-from shroff.collect.dated_file import MAX_CELL_CHARACTERS, MAX_ROWS, PERIOD, Cell, read_dated
+from shroff.collect.dated_file import (
+    MAX_CELL_CHARACTERS,
+    MAX_CELLS,
+    MAX_COLUMNS,
+    MAX_ROWS,
+    PERIOD,
+    Cell,
+    read_dated,
+)
 from shroff.collect.nulls import NULLS
 from shroff.collect.numbers import number_of
 from shroff.collect.validity import ALWAYS, Validity, micros_of, moment, require_one_at_a_time
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+
+
+class Cells(Protocol):
+    """The values of a column by row."""
+
+    def __getitem__(self, row: int, /) -> Cell: ...
+
+    def __iter__(self) -> Iterator[Cell]: ...
+
+
+class LookupTable(Protocol):
+    """What payments are looked up in: a reference table, or one that is packed."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def numeric(self) -> Sequence[str]:
+        """The columns of numbers."""
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The columns that can be looked up."""
+
+    @property
+    def columns(self) -> Mapping[str, Cells]:
+        """The values of each column by name."""
+
+    @property
+    def validity(self) -> Validity:
+        """Which row holds for a key at a moment."""
+
+    @property
+    def mark(self) -> str:
+        """The identity of the table: its name and the first digits of its SHA-256."""
+
+
+def fits(table: LookupTable, own: LookupTable) -> bool:
+    """Whether a table can stand in the place of another one: it has its columns, numbers where that
+    has some.
+    """
+    return all(
+        name in table.values and (name in table.numeric) == (name in own.numeric)
+        for name in own.values
+    )
 
 
 class ReferenceTable(
@@ -84,7 +138,7 @@ class ReferenceTable(
         force_setattr(self, "until", () if set(until) <= {None} else until)
         keys: Sequence[Any] = self.columns[self.key]
         require_one_at_a_time(
-            keys, *self._periods, lambda at: f"the rows of `{keys[at]}` in the table `{self.name}`"
+            keys, *self.periods, lambda at: f"the rows of `{keys[at]}` in the table `{self.name}`"
         )
 
     @classmethod
@@ -150,16 +204,7 @@ class ReferenceTable(
     @cached_property
     def validity(self) -> Validity:
         """Which row holds for a key at a moment."""
-        return Validity(self.columns[self.key], *self._periods)  # type: ignore[arg-type]  # keys are texts
-
-    def fits(self, own: ReferenceTable) -> bool:
-        """Whether it can stand in the place of another one: it has its columns, numbers where that
-        has some.
-        """
-        return all(
-            name in self.values and (name in self.numeric) == (name in own.numeric)
-            for name in own.values
-        )
+        return Validity.of(self.columns[self.key], *self.periods)  # type: ignore[arg-type]  # keys are texts
 
     @cached_property
     def mark(self) -> str:
@@ -167,7 +212,8 @@ class ReferenceTable(
         return f"{self.name} {sha256(msgspec.json.encode(self, order='sorted')).hexdigest()[:16]}"
 
     @property
-    def _periods(self) -> tuple[list[int], list[int | None]]:
+    def periods(self) -> tuple[list[int], list[int | None]]:
+        """From when on and until when each row holds, as `validity.periods` reads them."""
         starts = [micros_of(since) for since in self.since] or [0] * self.rows
         ends = [None if until is None else micros_of(until) for until in self.until]
         return starts, ends or [None] * self.rows
@@ -184,6 +230,11 @@ class ReferenceTable(
             require_no_card_number(name, "the name of a column of a reference table")
         if not 0 < rows <= MAX_ROWS:
             raise ConfigurationError(f"{what}: expected 1 to {MAX_ROWS:,} rows, got {rows:,}.")
+        if len(self.columns) > MAX_COLUMNS or len(self.columns) * rows > MAX_CELLS:
+            raise ConfigurationError(
+                f"{what}: expected at most {MAX_COLUMNS:,} columns and {MAX_CELLS:,} cells, got "
+                "more."
+            )
         for name in (self.key, *self.numeric):
             if name not in self.columns:
                 raise ConfigurationError(

@@ -4,7 +4,7 @@ of a reference table.
 Periods are half-open and judged by event time. One without an end holds until the key's next one
 begins.
 
-    >>> held = Validity(["JPY", "JPY", "USD"], [0, 10, 0], [None, 20, None])
+    >>> held = Validity.of(["JPY", "JPY", "USD"], [0, 10, 0], [None, 20, None])
     >>> (
     ...     held.row("JPY", 9),
     ...     held.row("JPY", 10),
@@ -20,12 +20,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 import numpy as np
 import polars as pl
 
+from shroff.arrays import Array, Ints
+from shroff.collect.packed import Arrays, TextIndex, index
 from shroff.errors import ConfigurationError
 
 ALWAYS: Final = "1970-01-01T00:00:00Z"
@@ -33,6 +35,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER: Final = datetime(2100, 1, 1, tzinfo=UTC)
 """Payments are from 1970 to 2099."""
 NEVER_US: Final = (_NEVER - _EPOCH) // timedelta(microseconds=1)
+OPEN_US: Final = NEVER_US + 1
+"""The end of a period that has none: after every payment, and told from an end that was given."""
+_PERIODS: Final = ("bounds", "starts", "ends")
+_REMEMBERED_KEYS: Final = 4_096
 
 
 def moment(text: object, what: str) -> str:
@@ -79,64 +85,102 @@ def micros_of(text: str) -> int:
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
 
 
+def text_of_micros(at: int) -> str:
+    """`micros_of` undone.
+
+    >>> text_of_micros(1_704_067_200_000_000)
+    '2024-01-01T00:00:00Z'
+    """
+    return (_EPOCH + timedelta(microseconds=at)).isoformat().replace("+00:00", "Z")
+
+
 class Validity:
     """Which row of a dated table holds for a key at a moment, for one payment or for columns of
     them.
 
     Args:
-        keys: of the rows, equal ones side by side and in order of time.
-        starts: the first microsecond since the epoch at which each row holds.
-        ends: the first at which it does not hold any more; None until the key's next row, if there
-            is one.
+        arrays: as `periods` makes them.
     """
 
-    def __init__(
-        self, keys: Sequence[str], starts: Sequence[int], ends: Sequence[int | None]
-    ) -> None:
-        self._starts, self._ends = list(starts), [NEVER_US if end is None else end for end in ends]
-        self._groups: dict[str, int] = {}
-        self._bounds: list[int] = []
-        for place, key in enumerate(keys):
-            if key not in self._groups:
-                self._groups[key] = len(self._bounds)
-                self._bounds.append(place)
-        self._bounds.append(len(self._starts))
+    def __init__(self, arrays: Arrays) -> None:
+        self._keys = TextIndex(arrays, "key")
+        self._bounds, self._starts, self._ends = (arrays[name] for name in _PERIODS)
+        # most payments are by keys that others had a moment ago
+        self._group = lru_cache(maxsize=_REMEMBERED_KEYS)(self._keys.find)
+
+    @classmethod
+    def of(cls, keys: Sequence[str], starts: Sequence[int], ends: Sequence[int | None]) -> Validity:
+        """That of rows, see `periods`."""
+        made = periods(keys, starts, ends)
+        return cls({name: array.data for name, array in made.items()})
 
     def row(self, key: str, time: int) -> int:
         """The row that holds for a key at a time, microseconds since the epoch; -1 if none does."""
-        group = self._groups.get(key)
-        if group is None:
+        group = self._group(key)
+        if group < 0:
             return -1
         first = self._bounds[group]
         place = bisect_right(self._starts, time, first, self._bounds[group + 1]) - 1
         return place if place >= first and time < self._ends[place] else -1
 
-    def rows(self, keys: pl.Series, times: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def rows(self, keys: pl.Series, times: pl.Series) -> Ints:
         """`row` of each row of two columns, String and Datetime("us", "UTC"); -1 where one of them
         is null.
         """
-        if not self._starts:
+        if not len(self._starts):
             return np.full(len(keys), -1)
         groups = (
-            keys.replace_strict(self._groups, default=-1, return_dtype=pl.Int64)
+            pl.DataFrame({"key": keys.cast(pl.String)})
+            .join(self._groups, on="key", how="left", maintain_order="left")["group"]
             .fill_null(-1)
             .to_numpy()
         )
         sought = times.dt.epoch("us").fill_null(-1).to_numpy()
-        starts, ends, first = (
-            np.array(self._starts),
-            np.array(self._ends),
-            np.array(self._bounds[:-1]),
-        )
+        starts, ends, bounds = map(np.asarray, (self._starts, self._ends, self._bounds))
         # the rank of a moment among all starts, so that group and moment fit into one number to
         # search for
         moments = np.unique(starts)
         begun = np.searchsorted(moments, sought, side="right")
-        rows = np.repeat(np.arange(len(first)), np.diff(self._bounds)) * (len(moments) + 1)
+        rows = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds)) * (len(moments) + 1)
         rows += np.searchsorted(moments, starts, side="right")
         place = np.searchsorted(rows, groups * (len(moments) + 1) + begun, side="right") - 1
-        held = (groups >= 0) & (place >= first[groups])
+        held = (groups >= 0) & (place >= bounds[groups])
         return np.where(held & (sought < ends[place]), place, -1)
+
+    def period(self, row: int) -> tuple[str, int, int]:
+        """The key of a row, from when on it holds, and until when."""
+        key = self._keys.texts[bisect_right(self._bounds, row) - 1]
+        return str(key), self._starts[row], self._ends[row]
+
+    @cached_property
+    def _groups(self) -> pl.DataFrame:
+        keys = pl.Series("key", [*self._keys.texts], dtype=pl.String)
+        return pl.DataFrame([keys, pl.Series("group", np.arange(len(keys)))])
+
+
+def periods(
+    keys: Sequence[str], starts: Sequence[int], ends: Sequence[int | None]
+) -> dict[str, Array]:
+    """The arrays of a `Validity`.
+
+    Args:
+        keys: of the rows, in the order of their characters, and those of one key in order of time.
+        starts: the first microsecond since the epoch at which each row holds.
+        ends: the first at which it does not hold any more; None until the key's next row, if there
+            is one.
+    """
+    firsts = [at for at, key in enumerate(keys) if at == 0 or key != keys[at - 1]]
+    bounds, begun, ended = (
+        np.array(each, np.int64)
+        for each in (
+            [*firsts, len(keys)],
+            starts,
+            [OPEN_US if end is None else end for end in ends],
+        )
+    )
+    return index("key", [keys[at] for at in firsts]) | dict(
+        zip(_PERIODS, (bounds, begun, ended), strict=True)
+    )
 
 
 def require_one_at_a_time(
@@ -156,9 +200,7 @@ def require_one_at_a_time(
         if keys[before] == keys[place] and (
             starts[before] == starts[place] or (end is not None and end > starts[place])
         ):
-            since = (
-                (_EPOCH + timedelta(microseconds=starts[place])).isoformat().replace("+00:00", "Z")
-            )
+            since = text_of_micros(starts[place])
             raise ConfigurationError(
                 f"{what(place)}: expected one at a time, got two that are valid from {since} on."
             )

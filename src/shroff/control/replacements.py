@@ -7,11 +7,10 @@ fits, until something else is; putting the bundle's own back is a replacement to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from types import MappingProxyType
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from sqlalchemy import (
@@ -19,7 +18,6 @@ from sqlalchemy import (
     Column,
     Connection,
     Integer,
-    Select,
     String,
     Table,
     Text,
@@ -30,7 +28,7 @@ from sqlalchemy import (
 from shroff.clock import Clock, system_time
 from shroff.collect.fields import require_note
 from shroff.control.database import METADATA, Control
-from shroff.errors import ConfigurationError
+from shroff.errors import ConfigurationError, ControlUnavailable
 
 _MAX_CHARACTERS: Final = 500
 _CONTENT: Final = Table(
@@ -52,7 +50,17 @@ class DatedTable(Protocol):
 
 
 T = TypeVar("T", bound=DatedTable)
-_NOTHING_KNOWN: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Latest(NamedTuple):
+    """The last replacement of a name: its number, and where its table is; `reset` to each bundle's
+    own there is none.
+    """
+
+    id: int
+    name: str
+    digest: str | None
+    reset: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,15 +129,24 @@ class Replacements(Generic[T]):
 
     Args:
         kept: as `history` makes it; `kind` of table, called `what` in messages.
+        pack: makes bytes of a table, for services, which read no other form.
 
     Raises:
         ControlUnavailable: by every verb, when the database does not answer.
     """
 
     def __init__(
-        self, url: str, kept: Table, kind: type[T], what: str, clock: Clock = system_time
+        self,
+        url: str,
+        kept: Table,
+        kind: type[T],
+        pack: Callable[[T], Iterator[bytes]],
+        what: str,
+        clock: Clock = system_time,
     ) -> None:
+        self.url = url
         self._control = Control(url)
+        self._pack = pack
         self._kept = kept
         self._decode = msgspec.json.Decoder(kind).decode
         self._what = what
@@ -172,62 +189,73 @@ class Replacements(Generic[T]):
             self._mark_earlier(connection)
             return [ReplacementRecord(**row) for row in connection.execute(query).mappings().all()]
 
-    def replacements(self) -> list[Replacement[T]]:
-        """All replacements, oldest first."""
-        with self._control.transaction(f"read {self._what}") as connection:
-            return self._read(connection, self._each.order_by(self._kept.c.id), {})
-
-    def newest(
-        self, *, after: int = 0, known: Mapping[str, T] = _NOTHING_KNOWN
-    ) -> list[Replacement[T]]:
-        """The last replacement of each name, oldest first; only those that came after the one with
-        this number.
-
-        Args:
-            known: tables at hand by digest, which are not read again.
-        """
+    def latest(self) -> list[Latest]:
+        """The last replacement of each name, oldest first, without reading the tables."""
         columns = self._kept.c
         last = select(func.max(columns.id)).group_by(columns.name)
-        query = self._each.where(columns.id.in_(last), columns.id > after).order_by(columns.id)
+        none = columns.digest.is_(None) & columns.content.is_(None)
+        query = select(columns.id, func.coalesce(columns.name, ""), columns.digest, none)
         with self._control.transaction(f"read {self._what}") as connection:
-            return self._read(connection, query, known)
+            found = connection.execute(query.where(columns.id.in_(last)).order_by(columns.id))
+            return [Latest(*row) for row in found]
 
-    @property
-    def _each(self) -> Select[Any]:
-        columns = self._kept.c
-        has_own = columns.content.is_not(None)
-        said = (columns.note, columns.made_by, columns.made_at, columns.name)
-        return select(columns.id, columns.digest, has_own, *said)
+    def table(self, one: Latest) -> T | None:
+        """The table of a replacement; None where each bundle's own holds again.
 
-    def _read(
-        self, connection: Connection, query: Select[Any], known: Mapping[str, T]
-    ) -> list[Replacement[T]]:
-        at_hand, found = dict(known), []
-        for number, digest, has_own, note, by, at, name in connection.execute(query).all():
-            table = at_hand.get(digest)
-            if table is None and (digest is not None or has_own):
-                table = self._table(connection, number, digest)
-            if table is not None and digest is not None:
-                at_hand[digest] = table
-            made = Replacement(
-                id=number,
-                table=table,
-                note=note,
-                made_by=by,
-                made_at=at,
-                name=name or "",
-                digest=digest,
-            )
-            found.append(made)
-        return found
+        Raises:
+            ControlUnavailable: what is kept is no table to this release.
+        """
+        with self._control.transaction(f"read {self._what}") as connection:
+            return None if one.reset else self._table(connection, one.id, one.digest)
+
+    def packed(self, one: Latest, *, at_most: int | None = None) -> Iterator[bytes] | None:
+        """The table of a replacement, packed, in parts.
+
+        Args:
+            at_most: so many characters of JSON; None is the answer where it has more.
+
+        Raises:
+            ControlUnavailable: what is kept is no table to this release.
+        """
+        with self._control.transaction(f"read {self._what}") as connection:
+            content = self._content(connection, one.id, one.digest, at_most)
+        if at_most is not None and len(content) > at_most:
+            return None
+        return self._pack(self._decoded(content))
+
+    def marked(self, marks: Iterable[str]) -> list[T]:
+        """The tables with these marks that were ever put in place, each read once."""
+        columns, number = self._kept.c, func.max(self._kept.c.id)
+        wanted = select(number, columns.digest).where(columns.mark.in_([*marks]))
+        with self._control.transaction(f"read {self._what}") as connection:
+            self._mark_earlier(connection)
+            found = connection.execute(wanted.group_by(columns.mark, columns.digest)).all()
+            return [self._table(connection, at, digest) for at, digest in found]
 
     def _table(self, connection: Connection, number: int, digest: str | None) -> T:
-        query = (
-            select(self._kept.c.content).where(self._kept.c.id == number)
+        return self._decoded(self._content(connection, number, digest))
+
+    def _content(
+        self, connection: Connection, number: int, digest: str | None, at_most: int | None = None
+    ) -> str:
+        """The JSON of a table, or its beginning, one character too long, where it is longer."""
+        kept, found = (
+            (self._kept.c.content, self._kept.c.id == number)
             if digest is None
-            else select(_CONTENT.c.content).where(_CONTENT.c.digest == digest)
+            else (_CONTENT.c.content, _CONTENT.c.digest == digest)
         )
-        return self._decode(connection.execute(query).scalar_one())
+        whole = kept if at_most is None else func.substr(kept, 1, at_most + 1)
+        content: str = connection.execute(select(whole).where(found)).scalar_one()
+        return content
+
+    def _decoded(self, content: str) -> T:
+        try:
+            return self._decode(content)
+        except msgspec.MsgspecError:
+            raise ControlUnavailable(
+                f"cannot read {self._what}: the control database holds some that are none to this "
+                "release; replace them."
+            ) from None
 
     def _mark_earlier(self, connection: Connection) -> None:
         """Note mark and rows of replacements by an earlier release, which kept neither."""
@@ -241,28 +269,3 @@ class Replacements(Generic[T]):
     def _has(self, connection: Connection, digest: str) -> bool:
         query = select(_CONTENT.c.digest).where(_CONTENT.c.digest == digest)
         return connection.scalar(query) is not None
-
-
-class LiveReplacements(Generic[T]):
-    """The replacements in force, kept up to date from a control database."""
-
-    def __init__(self, store: Replacements[T]) -> None:
-        self.store = store
-        self.last: dict[str, Replacement[T]] = {}
-        """The last replacement of each name."""
-
-    def refresh(self) -> None:
-        """Read the replacements made since the last refresh; from any thread.
-
-        Raises:
-            ControlUnavailable: what was read last stays in force.
-        """
-        after = max((one.id for one in self.last.values()), default=0)
-        known = {
-            one.digest: one.table
-            for one in self.last.values()
-            if one.digest is not None and one.table is not None
-        }
-        found = self.store.newest(after=after, known=known)
-        if found:
-            self.last = self.last | {one.name: one for one in found}

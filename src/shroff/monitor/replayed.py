@@ -17,7 +17,7 @@ from shroff.collect.lookup import LookupReader
 from shroff.collect.payment import as_sent
 from shroff.collect.rates import Rates
 from shroff.collect.tables import ReferenceTable
-from shroff.control import Edit, Replacement, effective
+from shroff.control import Edit, effective
 from shroff.decide.decider import Decider
 from shroff.decide.reasons import Reason
 from shroff.decide.standing import Standing
@@ -40,6 +40,10 @@ class _Recorded(msgspec.Struct):
 _record = msgspec.json.Decoder(DecisionRecord).decode
 _payment = msgspec.json.Decoder(Payment).decode
 _answer = msgspec.json.Decoder(_Recorded).decode
+
+
+def _none_kept(marks: Sequence[str]) -> Sequence[Any]:
+    return ()
 
 
 def _unpublished(version: str) -> Standing:
@@ -85,8 +89,8 @@ def replay_decision(
     *,
     policies: Callable[[str], Standing] = _unpublished,
     edits: Callable[[], Sequence[Edit]] = list,
-    replacements: Callable[[], Sequence[Replacement[Rates]]] = list,
-    tables: Callable[[], Sequence[Replacement[ReferenceTable]]] = list,
+    rates: Callable[[Sequence[str]], Sequence[Rates]] = _none_kept,
+    tables: Callable[[Sequence[str]], Sequence[ReferenceTable]] = _none_kept,
     history: Callable[[Bundle], pl.DataFrame | None] = lambda bundle: None,
 ) -> Replayed:
     """Replay a decision: features in batch over the ledger, score and action by model and policy of
@@ -96,7 +100,8 @@ def replay_decision(
         decided_by: the bundle of a version.
         policies: the published policy of a version.
         edits: all edits of lists ever made.
-        replacements: all replacements of exchange rates; `tables`: of reference tables.
+        rates: the exchange rates with these marks, of all replacements; `tables`: the reference
+            tables.
         history: the clean table that the service was started from, if it was.
 
     Raises:
@@ -130,7 +135,7 @@ def replay_decision(
         record.policy or record.model,
         (
             Line("payload (SHA-256)", entry.digest.hex(), _digest(record, bundle.schema).hex()),
-            *_converted(record, bundle.schema, replacements),
+            *_converted(record, bundle.schema, rates),
             *_looked_up(record, bundle.schema, tables),
             *(Line(name, record.features[name], value) for name, value in features.items()),
             Line("probability", record.probability, again.probability),
@@ -180,35 +185,37 @@ def _digest(record: DecisionRecord, schema: Schema) -> bytes:
 
 
 def _converted(
-    record: DecisionRecord, schema: Schema, replacements: Callable[[], Sequence[Replacement[Rates]]]
+    record: DecisionRecord, schema: Schema, kept: Callable[[Sequence[str]], Sequence[Rates]]
 ) -> Iterator[Line]:
     """The amount in the base currency, converted again by the rates of then."""
     payment = _payment(record.payment)
     if not payment.rates or schema.rates is None:
         return
-    known = [schema.rates, *(one.table for one in replacements() if one.table is not None)]
-    rates = next((one for one in known if one.mark == payment.rates), None)
-    if rates is None:
+    own = schema.rates
+    known = [own] if own.mark == payment.rates else kept([payment.rates])
+    if not known:
         raise NotFound(
             "it was converted by exchange rates that are neither the model's nor were ever put in "
             "place."
         )
     sent = as_sent(payment, schema)
-    again = Converter(rates).minor(str(sent.values[str(schema.currency)]), sent.time, sent.minor)
-    yield Line(f"amount (minor units of {rates.base})", payment.minor, again)
+    converter = Converter(known[0])
+    again = converter.minor(str(sent.values[str(schema.currency)]), sent.time, sent.minor)
+    yield Line(f"amount (minor units of {converter.base})", payment.minor, again)
 
 
 def _looked_up(
     record: DecisionRecord,
     schema: Schema,
-    replacements: Callable[[], Sequence[Replacement[ReferenceTable]]],
+    kept: Callable[[Sequence[str]], Sequence[ReferenceTable]],
 ) -> Iterator[Line]:
     """The columns from reference tables, looked up again in those of then."""
     payment = _payment(record.payment)
     if not payment.tables:
         return
-    known = [*schema.tables, *(one.table for one in replacements() if one.table is not None)]
-    tables = {table.mark: table for table in known}
+    tables = {table.mark: table for table in schema.tables}
+    others = [mark for mark in payment.tables if mark not in tables]
+    tables |= {table.mark: table for table in (kept(others) if others else ())}
     if not tables.keys() >= {*payment.tables}:
         raise NotFound(
             "it was looked up in reference tables that are neither the model's nor were ever put "

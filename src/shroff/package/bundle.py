@@ -198,7 +198,12 @@ def unpack(files: Files) -> Bundle:
         schema = files.decode("schema.json", Schema)
         groups = with_vectors(definitions, [one.table for one in vectors])
         # features must find the columns, and the components of vectors, that they read
-        Plan(groups, schema)
+        read = Plan(groups, schema).vectors
+        if unread := {one.table.name for one in vectors} - read.keys():
+            raise BundleError(
+                f"{files.folder}: expected vectors that features read, got `{min(unread)}`, which "
+                "none reads; train it again."
+            )
         return Bundle(
             name=manifest.name,
             schema=schema,

@@ -33,8 +33,14 @@ class Active:
     shadow: Shadow | None = None
 
     @classmethod
-    def of(cls, bundle: Bundle, decider: Decider, state: State, *, key: bytes) -> Self:
-        """A bundle under its own exchange rates, without a shadow; `key` is the HMAC key."""
-        schema = state.engine.plan.schema
-        reader = PaymentReader(schema, key=key, currency=bundle.currency, numbers=bundle.numbers)
+    def of(cls, bundle: Bundle, decider: Decider, state: State, reader: PaymentReader) -> Self:
+        """A bundle without a shadow."""
         return cls(bundle, decider, reader, state, ModelName.of(bundle))
+
+
+def reader_of(bundle: Bundle, state: State, key: bytes) -> PaymentReader:
+    """What reads payments for a bundle and its state, by the bundle's own exchange rates and
+    reference tables; `key` is that of the HMAC over personal columns.
+    """
+    schema = state.engine.plan.schema
+    return PaymentReader(schema, key=key, currency=bundle.currency, numbers=bundle.numbers)

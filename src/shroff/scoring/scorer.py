@@ -18,7 +18,7 @@ from shroff.decide.standing import Standing
 from shroff.errors import ControlUnavailable, LedgerUnavailable, ShroffError, Unavailable
 from shroff.ledger import Commits, Ledger
 from shroff.package import Bundle
-from shroff.scoring.active import Active
+from shroff.scoring.active import Active, reader_of
 from shroff.scoring.check import Check
 from shroff.scoring.intake import Intake
 from shroff.scoring.past import say_start
@@ -85,7 +85,9 @@ class Scorer(Intake):
             clock=clock,
             tick=self._require_open,
         )
-        active = Active.of(bundle, Decider(bundle, standing), self._states.new(bundle), key=key)
+        empty = self._states.new(bundle)
+        reader = reader_of(bundle, empty, key)
+        active = Active.of(bundle, Decider(bundle, standing), empty, reader)
         sequencer = Sequencer(active, ledger, self._arrivals, meter)
         super().__init__(
             sequencer,

@@ -10,14 +10,13 @@ from typing import Final
 
 from shroff.clock import Clock
 from shroff.collect import PaymentReader, Schema
-from shroff.collect.lookup import LookupReader
 from shroff.collect.wire import live_scales
 from shroff.control import LiveLists, LiveRates, LiveTables
 from shroff.decide.decider import Decider
 from shroff.decide.standing import Standing, own
 from shroff.errors import BundleError, ShroffError
 from shroff.package import Bundle
-from shroff.scoring.active import Active
+from shroff.scoring.active import Active, reader_of
 from shroff.scoring.sequencer import Sequencer
 from shroff.scoring.shadow import Shadow
 from shroff.scoring.start import require_currency
@@ -84,24 +83,22 @@ class Switchover:
         active = self._active
         if bundle is active.bundle:
             policy = standing or own(bundle)
-            self._use(
-                bundle, await asyncio.to_thread(active.decider.under, policy), self._active.state
-            )
+            decider = await asyncio.to_thread(active.decider.under, policy)
+            self._use(bundle, decider, self._active.state, active.reader)
             return
         require_currency(bundle, active.bundle.currency)
         decider = await asyncio.to_thread(Decider, bundle, standing)
-        schema = bundle.schema
-        # a long table takes long to prepare: not on the event loop
-        await asyncio.to_thread(LookupReader, schema.lookups, schema.tables, time=schema.time)
         if decider.failure is not None:
             # the model that decides can score
             raise BundleError(decider.failure)
         if (bundle.groups, bundle.schema) == (active.bundle.groups, active.bundle.schema):
-            self._use(bundle, decider, self._active.state)
+            reader = await self._reader(bundle, self._active.state)
+            self._use(bundle, decider, self._active.state, reader)
             return
         state = self._states.new(bundle)
         self._require_same_payments(state.engine.plan.schema)
-        await self._change_state(bundle, decider, state)
+        reader = await self._reader(bundle, state)
+        await self._change_state(bundle, decider, state, reader)
 
     async def compare(self, candidate: Bundle | None, standing: Standing | None) -> None:
         """See `Scorer.compare`."""
@@ -122,7 +119,8 @@ class Switchover:
             return
         self._failed_refill = None
         try:
-            await self._change_state(active.bundle, active.decider, self._states.new(active.bundle))
+            state = self._states.new(active.bundle)
+            await self._change_state(active.bundle, active.decider, state, active.reader)
             said = "the state was filled anew from history and ledger."
         except ShroffError as error:
             # the next call tries again, and logs nothing twice
@@ -151,8 +149,8 @@ class Switchover:
     def follow_rates(self) -> None:
         """Convert payments by the exchange rates as they are now."""
         active = self._active
-        reader = self._converting(active)
-        if reader.rates != active.reader.rates:
+        reader = self._converting(active.reader, active.bundle)
+        if reader is not active.reader:
             self._sequencer.use(replace(active, reader=reader))
             _log.info(
                 "payments are converted by other exchange rates from now on.",
@@ -184,11 +182,11 @@ class Switchover:
             else decider.listing(self._lists.now(decider.policy.lists))
         )
 
-    def _converting(self, active: Active) -> PaymentReader:
-        own = active.bundle.schema.rates
+    def _converting(self, reader: PaymentReader, bundle: Bundle) -> PaymentReader:
+        own = bundle.schema.rates
         if self._rates is None or own is None:
-            return active.reader
-        return active.reader.converting(self._rates.now(own), self._rates.converter)
+            return reader
+        return reader.converting(self._rates.now(own.base))
 
     def _deciders(self) -> list[Decider]:
         active = self._active
@@ -202,7 +200,13 @@ class Switchover:
         elif active.shadow is not None and active.shadow.decider is before:
             active.shadow.use(after)
 
-    async def _change_state(self, bundle: Bundle, decider: Decider, state: State) -> None:
+    async def _reader(self, bundle: Bundle, state: State) -> PaymentReader:
+        # a long table takes long to prepare: not on the event loop
+        return await asyncio.to_thread(reader_of, bundle, state, self._key)
+
+    async def _change_state(
+        self, bundle: Bundle, decider: Decider, state: State, reader: PaymentReader
+    ) -> None:
         """Fill a second state while the first is in use, then decide by it."""
         states = self._states
         mark = await asyncio.to_thread(states.prepare, bundle, state)
@@ -216,20 +220,20 @@ class Switchover:
             await asyncio.to_thread(states.catch_up, state, last)
             while not state.entered():
                 await self._look_again()
-            self._use(bundle, decider, state)
+            self._use(bundle, decider, state, reader)
 
     async def _look_again(self) -> None:
         self._require_open()
         await asyncio.sleep(_POLL_SECONDS)
 
-    def _use(self, bundle: Bundle, decider: Decider, state: State) -> None:
+    def _use(self, bundle: Bundle, decider: Decider, state: State, reader: PaymentReader) -> None:
         """Decide by these from the next payment on, without the shadow of the one before."""
         before = self._active.state
         if state is not before:
             before.leave()
             self._drops += before.drops
-        active = Active.of(bundle, self._listing(decider), state, key=self._key)
-        self._sequencer.use(replace(active, reader=self._looking(self._converting(active), bundle)))
+        reader = self._looking(self._converting(reader, bundle), bundle)
+        self._sequencer.use(Active.of(bundle, self._listing(decider), state, reader))
 
     def _require_same_payments(self, schema: Schema) -> None:
         """Raise `BundleError` unless a schema's payments have the fields of today's."""
