@@ -16,8 +16,8 @@ from shroff.control.packing import Kind, Packing, Task
 from shroff.control.replacements import Latest, Replacements
 from shroff.errors import ControlUnavailable
 
-_SHORT_CHARACTERS: Final = 1 << 18
-"""Characters of JSON that a thread of this process makes ready in some tens of milliseconds."""
+_MAX_SHORT_BYTES: Final = 1 << 18
+"""Bytes of JSON that a thread of this process makes ready in some tens of milliseconds."""
 _RETRY_SECONDS: Final = 30.0
 """Seconds after which a table that could not be made ready is tried again."""
 
@@ -79,8 +79,8 @@ class LiveReplacements(Generic[T, P]):
                 self._hold(one, None)
             elif same and one.digest is not None:
                 self._hold(one, self.tables[same[0]])
-            elif parts := self.store.packed(one, at_most=_SHORT_CHARACTERS):
-                self._hold(one, self._unpack(b"".join(parts)))
+            elif one.size_bytes is not None and one.size_bytes <= _MAX_SHORT_BYTES:
+                self._hold(one, self._unpack(b"".join(self.store.packed(one))))
             elif self._under_way is None:
                 self._under_way = one, Packing(Task(self.store.url, self._kind, one))
         except ControlUnavailable as error:

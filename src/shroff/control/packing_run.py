@@ -33,7 +33,7 @@ def main(number: int) -> int:
         file.seek(0)
         task = msgspec.json.decode(file.read(), type=Task)
         try:
-            parts = [*(_STORES[task.kind](task.url).packed(task.one) or ())]
+            parts = [*_STORES[task.kind](task.url).packed(task.one)]
             code = 0
         except ShroffError as error:
             parts, code = [str(error).encode()], REFUSED

@@ -61,6 +61,8 @@ class Latest(NamedTuple):
     name: str
     digest: str | None
     reset: bool
+    size_bytes: int | None
+    """Of its JSON; an earlier release did not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,7 @@ def history(name: str, content: str) -> Table:
         Column("digest", String(64)),
         Column("mark", String(200)),
         Column("rows", Integer),
+        Column("size_bytes", BigInteger),
     )
 
 
@@ -167,7 +170,9 @@ class Replacements(Generic[T]):
         made: dict[str, Any] = {"note": note, "made_by": by, "made_at": self._clock(), "name": name}
         content = b"" if table is None else msgspec.json.encode(table)
         digest = None if table is None else sha256(content).hexdigest()
-        told = {} if table is None else {"mark": table.mark, "rows": table.rows}
+        told = {}
+        if table is not None:
+            told = {"mark": table.mark, "rows": table.rows, "size_bytes": len(content)}
         with self._control.transaction(f"keep {self._what}") as connection:
             if digest is not None and not self._has(connection, digest):
                 connection.execute(
@@ -194,7 +199,8 @@ class Replacements(Generic[T]):
         columns = self._kept.c
         last = select(func.max(columns.id)).group_by(columns.name)
         none = columns.digest.is_(None) & columns.content.is_(None)
-        query = select(columns.id, func.coalesce(columns.name, ""), columns.digest, none)
+        name = func.coalesce(columns.name, "")
+        query = select(columns.id, name, columns.digest, none, columns.size_bytes)
         with self._control.transaction(f"read {self._what}") as connection:
             found = connection.execute(query.where(columns.id.in_(last)).order_by(columns.id))
             return [Latest(*row) for row in found]
@@ -208,20 +214,15 @@ class Replacements(Generic[T]):
         with self._control.transaction(f"read {self._what}") as connection:
             return None if one.reset else self._table(connection, one.id, one.digest)
 
-    def packed(self, one: Latest, *, at_most: int | None = None) -> Iterator[bytes] | None:
+    def packed(self, one: Latest) -> Iterator[bytes]:
         """The table of a replacement, packed, in parts.
-
-        Args:
-            at_most: so many characters of JSON; None is the answer where it has more.
 
         Raises:
             ControlUnavailable: what is kept is no table to this release.
         """
         with self._control.transaction(f"read {self._what}") as connection:
-            content = self._content(connection, one.id, one.digest, at_most)
-        if at_most is not None and len(content) > at_most:
-            return None
-        return self._pack(self._decoded(content))
+            table = self._table(connection, one.id, one.digest)
+        return self._pack(table)
 
     def marked(self, marks: Iterable[str]) -> list[T]:
         """The tables with these marks that were ever put in place, each read once."""
@@ -233,20 +234,12 @@ class Replacements(Generic[T]):
             return [self._table(connection, at, digest) for at, digest in found]
 
     def _table(self, connection: Connection, number: int, digest: str | None) -> T:
-        return self._decoded(self._content(connection, number, digest))
-
-    def _content(
-        self, connection: Connection, number: int, digest: str | None, at_most: int | None = None
-    ) -> str:
-        """The JSON of a table, or its beginning, one character too long, where it is longer."""
-        kept, found = (
-            (self._kept.c.content, self._kept.c.id == number)
+        query = (
+            select(self._kept.c.content).where(self._kept.c.id == number)
             if digest is None
-            else (_CONTENT.c.content, _CONTENT.c.digest == digest)
+            else select(_CONTENT.c.content).where(_CONTENT.c.digest == digest)
         )
-        whole = kept if at_most is None else func.substr(kept, 1, at_most + 1)
-        content: str = connection.execute(select(whole).where(found)).scalar_one()
-        return content
+        return self._decoded(connection.execute(query).scalar_one())
 
     def _decoded(self, content: str) -> T:
         try:
