@@ -17,7 +17,6 @@ SHARED = {
     "Events": "the events of a table that the kernel sweeps, and what records those of a payment",
     "ExpectedCosts": "what each action was expected to cost, as it is decided and as a client "
     "gets it",
-    "Head": "where the ledger's chain ends, and how a request begins: the words of both fields",
     "Partition": "some of a topic's messages in Kafka, some of a table's keys in the batch engine: "
     "the word of both",
     "Place": "where a table is, and where a key's log is; neither leaves its room",
@@ -26,8 +25,6 @@ SHARED = {
     "Split": "what is trained and tested on, what a dataset is asked for, and how pandas writes a "
     "table",
     "Trace": "the way of a request as OpenTelemetry calls it, and of a window over its events",
-    "Window": "the field's word for a stretch of time, and for what a sender may send before it "
-    "waits",
 }
 """Names of several classes, and why each is the right word in its room."""
 

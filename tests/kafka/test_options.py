@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shroff.errors import ConfigurationError
-from shroff.kafka.client import Outlet
+from shroff.kafka.client import TopicWriter
 from shroff.kafka.health import BrokerHealth
 from shroff.kafka.messages import Topics
 from shroff.kafka.options import client_options
@@ -74,7 +74,7 @@ def test_an_option_that_librdkafka_does_not_take_is_named(
     with pytest.raises(
         ConfigurationError, match=f"librdkafka does not take {named} in SHROFF_KAFKA: "
     ) as refused:
-        Outlet({"bootstrap.servers": "a:1", **options}, health=BrokerHealth())
+        TopicWriter({"bootstrap.servers": "a:1", **options}, health=BrokerHealth())
     assert "hunter2" not in str(refused.value)
 
 

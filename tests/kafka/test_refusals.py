@@ -16,10 +16,10 @@ from patience import PATIENCE
 from serve.audit import payments, read_ledger
 from serve.fixtures import iso
 from shroff.errors import OutOfBounds
-from shroff.kafka.client import Feed
-from shroff.kafka.doubt import MAX_REFUSED_MESSAGES, Doubt
+from shroff.kafka.client import TopicReader
 from shroff.kafka.health import BrokerHealth
 from shroff.kafka.messages import Message, Partition
+from shroff.kafka.quarantine import MAX_REFUSED_MESSAGES, Quarantine
 
 Pay = Callable[..., dict[str, Any]]
 Consumes = Callable[..., Consuming]
@@ -126,7 +126,7 @@ def test_what_a_transaction_took_back_is_not_read(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         "shroff.kafka.client._made", lambda kind, options, **_: made.update(options)
     )
-    Feed(
+    TopicReader(
         {"bootstrap.servers": "a:1"},
         ["t"],
         group="g",
@@ -166,32 +166,37 @@ def message(offset: int, partition: int = 0, topic: str = "t") -> Message:
 
 
 def test_messages_are_bad_one_by_one_only_where_others_are_accepted() -> None:
-    doubt, error = Doubt(), OutOfBounds("expected another time")
+    quarantine, error = Quarantine(), OutOfBounds("expected another time")
     for offset in range(MAX_REFUSED_MESSAGES - 1):
-        doubt.hold(message(offset), error)
-    assert [held.offset for held, _ in doubt.accepted("t")] == list(range(MAX_REFUSED_MESSAGES - 1))
+        quarantine.hold(message(offset), error)
+    assert [held.offset for held, _ in quarantine.accepted("t")] == list(
+        range(MAX_REFUSED_MESSAGES - 1)
+    )
     for offset in range(MAX_REFUSED_MESSAGES - 1):
-        doubt.hold(message(offset, offset % 2), error)
-    doubt.hold(message(0, topic="other"), error)
-    assert doubt.failure is None
-    doubt.drop([Partition("t", 1)])
-    assert doubt.count() == {Partition("t", 0): MAX_REFUSED_MESSAGES // 2, Partition("other", 0): 1}
-    assert doubt.conclude("other") == []
-    assert "the last 1 messages of `other`" in str(doubt.failure)
-    assert doubt.accepted("t") == []
+        quarantine.hold(message(offset, offset % 2), error)
+    quarantine.hold(message(0, topic="other"), error)
+    assert quarantine.failure is None
+    quarantine.drop([Partition("t", 1)])
+    assert quarantine.count() == {
+        Partition("t", 0): MAX_REFUSED_MESSAGES // 2,
+        Partition("other", 0): 1,
+    }
+    assert quarantine.conclude("other") == []
+    assert "the last 1 messages of `other`" in str(quarantine.failure)
+    assert quarantine.accepted("t") == []
 
 
 def test_it_is_judged_when_nothing_is_on_its_way_any_more() -> None:
-    doubt, error = Doubt(), OutOfBounds("expected another time")
+    quarantine, error = Quarantine(), OutOfBounds("expected another time")
     for offset in range(MAX_REFUSED_MESSAGES):
-        assert not doubt.overdue("t")
-        doubt.hold(message(offset), error)
-    assert doubt.overdue("t")
-    assert doubt.failure is None
-    assert len(doubt.accepted("t")) == MAX_REFUSED_MESSAGES
-    doubt.judge("t")
-    assert (doubt.overdue("t"), doubt.failure) == (False, None)
+        assert not quarantine.overdue("t")
+        quarantine.hold(message(offset), error)
+    assert quarantine.overdue("t")
+    assert quarantine.failure is None
+    assert len(quarantine.accepted("t")) == MAX_REFUSED_MESSAGES
+    quarantine.judge("t")
+    assert (quarantine.overdue("t"), quarantine.failure) == (False, None)
     for offset in range(MAX_REFUSED_MESSAGES):
-        doubt.hold(message(offset), error)
-    doubt.judge("t")
-    assert f"the last {MAX_REFUSED_MESSAGES} messages of `t`" in str(doubt.failure)
+        quarantine.hold(message(offset), error)
+    quarantine.judge("t")
+    assert f"the last {MAX_REFUSED_MESSAGES} messages of `t`" in str(quarantine.failure)

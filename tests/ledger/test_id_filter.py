@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shroff.ledger import Entry, Kind, Ledger, Outcome, StoredEntry, id_filter
-from shroff.ledger.id_filter import Seen
+from shroff.ledger.id_filter import IdFilter
 
 MakeEntry = Callable[..., Entry]
 Write = Callable[[Ledger, Sequence[Entry]], list[Outcome]]
@@ -17,13 +17,13 @@ Write = Callable[[Ledger, Sequence[Entry]], list[Outcome]]
 
 @given(st.sets(st.text()))
 def test_every_id_that_was_added_may_be_there(ids: set[str]) -> None:
-    known = Seen(ids)
+    known = IdFilter(ids)
     assert all(known.may_have(one) for one in ids)
 
 
 def test_it_grows_and_stays_sure_of_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(id_filter, "_FIRST_FILTER_IDS", 64)
-    known = Seen(f"p{number}" for number in range(2_000))
+    known = IdFilter(f"p{number}" for number in range(2_000))
     assert all(known.may_have(f"p{number}") for number in range(2_000))
     assert sum(known.may_have(f"q{number}") for number in range(10_000)) < 300
 

@@ -30,7 +30,7 @@ from shroff.ledger import OnDurable
 from shroff.serve import asgi, connection
 from shroff.serve.asgi import MAX_BODY_BYTES, TOO_LARGE, Receive, Scope, Send
 from shroff.serve.connection import Connection
-from shroff.serve.exchange import Head, HotRoute
+from shroff.serve.exchange import HotRoute, RequestHead
 from shroff.serve.operation import Call, Operation, Reply, native
 from shroff.serve.router import Router
 from shroff.serve.watch import Telemetry
@@ -46,7 +46,7 @@ class Echo:
         self, answer: Callable[[bytes], bytes] = lambda body: b'{"sent":%d}' % len(body)
     ) -> None:
         self.hot_routes = {b"/hot": HotRoute("/hot", asgi.divert, self.accept)}
-        self.heads: dict[bytes, Head] = {}
+        self.heads: dict[bytes, RequestHead] = {}
         self.streams = {b"/stream"}
         self.telemetry = Telemetry(Meter())
         hot = Operation(

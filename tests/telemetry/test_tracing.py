@@ -26,7 +26,7 @@ from serve.service import Service
 from shroff.errors import ConfigurationError
 from shroff.telemetry.configure import tracer
 from shroff.telemetry.meter import STAGES
-from shroff.telemetry.tracing import Passing
+from shroff.telemetry.tracing import PassThrough
 
 Pay = Callable[..., dict[str, Any]]
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -202,8 +202,8 @@ def test_a_collector_that_is_away_costs_no_payment(
 def test_only_the_standard_variables_switch_it_on() -> None:
     endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
     for off in ({}, {"OTEL_SERVICE_NAME": "x"}, endpoint | {"OTEL_SDK_DISABLED": "true"}):
-        assert isinstance(tracer(off), Passing)
-    assert isinstance(tracer(endpoint | {"OTEL_TRACES_EXPORTER": "none"}), Passing)
+        assert isinstance(tracer(off), PassThrough)
+    assert isinstance(tracer(endpoint | {"OTEL_TRACES_EXPORTER": "none"}), PassThrough)
     for wrong in (
         {"OTEL_TRACES_EXPORTER": "zipkin"},
         endpoint | {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
@@ -217,5 +217,5 @@ def test_without_the_extra_payments_are_decided_all_the_same(
 ) -> None:
     monkeypatch.setitem(sys.modules, "shroff.telemetry.spans", None)
     with caplog.at_level(logging.WARNING):
-        assert isinstance(tracer({"OTEL_TRACES_EXPORTER": "otlp"}), Passing)
+        assert isinstance(tracer({"OTEL_TRACES_EXPORTER": "otlp"}), PassThrough)
     assert "pip install 'shroff[telemetry]'" in caplog.text

@@ -100,7 +100,7 @@ def consume(
 ) -> None:
     """Decide the payments of a Kafka topic; SHROFF_KAFKA says where Kafka is."""
     from shroff.kafka.messages import Topics
-    from shroff.kafka.run import Shown
+    from shroff.kafka.run import StatusAddress
     from shroff.kafka.run import consume as run
     from shroff.serve.server import Service
     from shroff.telemetry.log import say_consuming, write_log
@@ -138,7 +138,7 @@ def consume(
         until_end=until_end,
         patience=patience,
         label_source=label_source,
-        shown=None if metrics_port is None else Shown(port=metrics_port, host=metrics_host),
+        shown=None if metrics_port is None else StatusAddress(port=metrics_port, host=metrics_host),
         joined=joined,
     )
     if as_json:

@@ -209,14 +209,14 @@ class Explainer:
 
     def _several(self, which: Sequence[int], values: Mapping[str, Value]) -> Reason:
         named = {self._names[at]: values.get(self._names[at]) for at in which}
-        told = "; ".join(self._says[at].tells(values.get(self._names[at])) for at in which)
+        sentences = "; ".join(self._says[at].tells(values.get(self._names[at])) for at in which)
         what = "these did together" if len(which) > 1 else "this one did"
         return Reason(
             code=code(VALUES, "together"),
             feature=None,
             direction="together",
             values=named,
-            text=f"no unusual value raised the score, but {what}: {told}",
+            text=f"no unusual value raised the score, but {what}: {sentences}",
         )
 
 

@@ -77,7 +77,7 @@ class RuleReasons:
 
 
 def _reason(read: _Read, values: Mapping[str, Value]) -> Reason:
-    told = ", ".join(words.tells(values.get(name)) for name, words in read.columns.items())
+    sentences = ", ".join(words.tells(values.get(name)) for name, words in read.columns.items())
     holds = (
         f"rule `{read.rule.name}` {_ACTION_WORDS[read.rule.action]}: `{read.rule.condition}` holds"
     )
@@ -86,5 +86,5 @@ def _reason(read: _Read, values: Mapping[str, Value]) -> Reason:
         feature=read.rule.name,
         direction="holds",
         values={name: values.get(name) for name in read.columns},
-        text=f"{holds}; {told}" if told else holds,
+        text=f"{holds}; {sentences}" if sentences else holds,
     )

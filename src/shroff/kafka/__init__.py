@@ -16,8 +16,8 @@ from shroff.lazy import loading
 
 if TYPE_CHECKING:
     from shroff.kafka.messages import Topics
-    from shroff.kafka.run import Shown, consume
+    from shroff.kafka.run import StatusAddress, consume
 
-__all__ = ["Shown", "Topics", "consume"]
+__all__ = ["StatusAddress", "Topics", "consume"]
 
-__getattr__ = loading(__name__, {"Shown": "run", "Topics": "messages", "consume": "run"})
+__getattr__ = loading(__name__, {"StatusAddress": "run", "Topics": "messages", "consume": "run"})

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from shroff.kafka.client import Outlet
+from shroff.kafka.client import TopicWriter
 from shroff.kafka.messages import Message, Topics, refused, traced
 
 _POLL_SECONDS: Final = 0.005  # between two calls that run delivery callbacks
@@ -16,7 +16,7 @@ _POLL_SECONDS: Final = 0.005  # between two calls that run delivery callbacks
 class Answers:
     """Writes to the topics of decisions and of rejected messages; belongs to one event loop."""
 
-    def __init__(self, outlet: Outlet, topics: Topics) -> None:
+    def __init__(self, outlet: TopicWriter, topics: Topics) -> None:
         self._outlet = outlet
         self._topics = topics
         self._polling = False

@@ -47,7 +47,7 @@ Released = Callable[[Collection[Partition]], Mapping[Partition, int]]
 """Finishes the messages of partitions that another consumer takes over; returns how far."""
 
 
-class Feed:
+class TopicReader:
     """Reads topics as a member of a consumer group. To be used by one thread at a time.
 
     Raises:
@@ -239,7 +239,7 @@ class Feed:
             }
 
 
-class Outlet:
+class TopicWriter:
     """Writes messages; belongs to one thread.
 
     Raises:

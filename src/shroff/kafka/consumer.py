@@ -14,14 +14,14 @@ from zoneinfo import ZoneInfo
 
 from shroff.errors import NotFound, OutOfBounds, ShroffError
 from shroff.kafka.answers import Answers
-from shroff.kafka.client import Feed, Outlet
-from shroff.kafka.doubt import Doubt, Held
+from shroff.kafka.client import TopicReader, TopicWriter
 from shroff.kafka.figures import figures
 from shroff.kafka.gate import LedgerGate, Stopped
 from shroff.kafka.health import BrokerHealth
 from shroff.kafka.messages import Message, Partition, Topics, named, read_event, require_size
 from shroff.kafka.order import EventOrder
 from shroff.kafka.progress import Progress
+from shroff.kafka.quarantine import Held, Quarantine
 from shroff.scoring.feedback import Result, moment
 from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
@@ -71,10 +71,10 @@ class Consumer:
         self._until_end = until_end
         self._patience = 0.0 if until_end else patience
         self._health = BrokerHealth()
-        self._feed = Feed(
+        self._feed = TopicReader(
             options, topics.read, group=group, released=self._release, health=self._health
         )
-        self._answers = Answers(Outlet(options, health=self._health), topics)
+        self._answers = Answers(TopicWriter(options, health=self._health), topics)
         zone = scorer.bundle.schema.timezone
         self._zone = ZoneInfo(zone) if zone else None
         self._progress: dict[Partition, Progress] = {}
@@ -83,7 +83,7 @@ class Consumer:
         self._order = EventOrder()
         self._changed, self._stopping = asyncio.Event(), asyncio.Event()
         self._gate = LedgerGate(self._changed.set)
-        self._doubt = Doubt()
+        self._quarantine = Quarantine()
         self._turns = count()
         self._started = 0.0
         self._committed = 0.0
@@ -124,7 +124,7 @@ class Consumer:
 
     @property
     def _failure(self) -> ShroffError | None:
-        return self._health.failure or self._doubt.failure
+        return self._health.failure or self._quarantine.failure
 
     def stop(self) -> None:
         """Stop reading; call it in the event loop."""
@@ -141,7 +141,7 @@ class Consumer:
         ):
             return False
         for topic in self._topics.read:
-            self._reject_held(self._doubt.conclude(topic))
+            self._reject_held(self._quarantine.conclude(topic))
         return not self._in_flight.total()
 
     async def _turn(self) -> None:
@@ -173,7 +173,7 @@ class Consumer:
         return (
             not self._gate.open
             or self._in_flight[topic] >= self._limit
-            or self._doubt.overdue(topic)
+            or self._quarantine.overdue(topic)
         )
 
     async def _wait(
@@ -202,7 +202,7 @@ class Consumer:
         except Stopped:
             self._leave(message)
         except OutOfBounds as error:
-            self._doubt.hold(message, error)
+            self._quarantine.hold(message, error)
             self._leave(message)
         except Exception as error:  # noqa: BLE001  # a failed message must not stop those after it
             self._reject(message, error)
@@ -215,8 +215,8 @@ class Consumer:
         payment = self._scorer.reader.parse(message.value or b"", arrived=0)
         answer = await self._gate.insist(turn, partial(self._scorer.judge, payment))
         # a payment decided long ago does not show that payments are accepted now
-        if self._doubt.wanted(self._topics.payments) and self._scorer.in_time(payment.time):
-            self._reject_held(self._doubt.accepted(self._topics.payments))
+        if self._quarantine.wanted(self._topics.payments) and self._scorer.in_time(payment.time):
+            self._reject_held(self._quarantine.accepted(self._topics.payments))
         self._answers.decide(message, payment.id, answer, partial(self._done, "decided", message))
 
     async def _learn(self, message: Message, turn: int) -> None:
@@ -236,7 +236,7 @@ class Consumer:
             attempt = partial(said, note=event.source, event=identity)
         async with self._order.turn(message.place.topic, event.payment_id):
             await self._when_known(partial(self._gate.insist, turn, attempt))
-        self._reject_held(self._doubt.accepted(message.place.topic))
+        self._reject_held(self._quarantine.accepted(message.place.topic))
         self._done("labels" if label else "results", message)
 
     async def _when_known(self, attempt: Callable[[], Awaitable[None]]) -> None:
@@ -296,7 +296,7 @@ class Consumer:
         topic = message.place.topic
         self._in_flight[topic] -= 1
         if not self._in_flight[topic]:
-            self._doubt.judge(topic)
+            self._quarantine.judge(topic)
         self._changed.set()
 
     def _positions(self, places: Collection[Partition]) -> dict[Partition, int]:
@@ -318,7 +318,7 @@ class Consumer:
         mine = {place: self._progress[place] for place in places if place in self._progress}
 
         def judged() -> bool:
-            held = self._doubt.count()
+            held = self._quarantine.count()
             return all(progress.left <= held[place] for place, progress in mine.items())
 
         await self._wait(
@@ -326,7 +326,7 @@ class Consumer:
             seconds=_DRAIN_TIMEOUT_SECONDS / 2,
         )
         positions = self._positions(places)
-        self._doubt.drop(places)
+        self._quarantine.drop(places)
         for place in places:
             self._progress.pop(place, None)
         return positions

@@ -21,7 +21,7 @@ from shroff.serve.server import Service, listen, url_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class StatusAddress:
     """The address of the status page; port 0 takes a free one."""
 
     port: int
@@ -37,7 +37,7 @@ def consume(
     until_end: bool = False,
     patience: float = 60.0,
     label_source: str | None = None,
-    shown: Shown | None = None,
+    shown: StatusAddress | None = None,
     joined: Callable[[str | None], None] = lambda url: None,
 ) -> dict[str, object]:
     """Decide a topic's payments until SIGTERM or SIGINT, then drain.
@@ -93,7 +93,7 @@ def consume(
 
 
 def _page(
-    shown: Shown | None, page: StatusPage, stack: ExitStack
+    shown: StatusAddress | None, page: StatusPage, stack: ExitStack
 ) -> tuple[AbstractAsyncContextManager[None], str | None]:
     """The status page, and its URL."""
     if shown is None:

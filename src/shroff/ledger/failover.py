@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from shroff.errors import ConfigurationError, PaymentConflict, ShroffError
 from shroff.ledger.database import Head
 from shroff.ledger.durable import Outcome
-from shroff.ledger.id_filter import Seen, seen_as
+from shroff.ledger.id_filter import IdFilter, filter_key
 from shroff.ledger.record import Entry, Key, Kind, StoredEntry, key_of
 from shroff.ledger.spool import Spool
 
@@ -56,22 +56,22 @@ class Failover:
         self._entries: list[Entry] = []
         self._drained = 0
         self._known: dict[Key, StoredEntry] = {}
-        self._seen = Seen()
+        self._seen = IdFilter()
         self._stopping = Event()
         self._thread: Thread | None = None
 
     def remember(self, keys: Iterable[tuple[str, Kind]]) -> None:
         """Remember all events in the ledger when it is opened, by payment id and kind."""
-        self._seen = Seen(starmap(seen_as, keys))
+        self._seen = IdFilter(starmap(filter_key, keys))
 
     def note(self, entries: Iterable[Entry]) -> None:
         """Remember durable entries, so that they do not count as new while the database is away."""
         for entry in entries:
-            self._seen.add(seen_as(entry.payment_id, entry.kind))
+            self._seen.add(filter_key(entry.payment_id, entry.kind))
 
     def may_have(self, payment_id: str, kind: Kind) -> bool:
         """Whether the ledger may have an event, as far as this process has seen."""
-        return self._seen.may_have(seen_as(payment_id, kind))
+        return self._seen.may_have(filter_key(payment_id, kind))
 
     @property
     def waiting(self) -> Spooled:

@@ -27,7 +27,7 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Frame).decode
 
 
-class Found(NamedTuple):
+class SpoolContents(NamedTuple):
     """The contents of a spool's file.
 
     `torn` bytes at the end begin a frame that a crash cut off. `damaged` bytes are all others
@@ -43,13 +43,13 @@ def frame(seq: int, chain: bytes, entries: Sequence[Entry]) -> bytes:
     """The bytes of a frame.
 
     >>> len(frame(0, bytes(32), [])), read(frame(0, bytes(32), []) + b"shr")
-    (49, Found(frames=[Frame(seq=0, chain=b'...', entries=[])], torn=3, damaged=0))
+    (49, SpoolContents(frames=[Frame(seq=0, chain=b'...', entries=[])], torn=3, damaged=0))
     """
     body = _encode(Frame(seq, chain, list(entries)))
     return _FRAME_HEADER.pack(_MAGIC, len(body), crc32(body)) + body
 
 
-def read(data: bytes) -> Found:
+def read(data: bytes) -> SpoolContents:
     """All whole frames in the bytes of a file; damaged bytes are skipped."""
     frames: list[Frame] = []
     at = good = damaged = 0
@@ -65,7 +65,7 @@ def read(data: bytes) -> Found:
         at = good
     rest = len(data) - good
     torn = data.startswith(_MAGIC[:rest], good)
-    return Found(frames, rest if torn else 0, damaged if torn else damaged + rest)
+    return SpoolContents(frames, rest if torn else 0, damaged if torn else damaged + rest)
 
 
 def _frame_at(data: bytes, at: int) -> tuple[Frame, int] | None:

@@ -50,21 +50,21 @@ class _Filter:
         return words[(hashed >> 20) % size] & mask == mask
 
 
-def seen_as(payment_id: str, kind: Kind) -> str:
+def filter_key(payment_id: str, kind: Kind) -> str:
     """The key of an event; that of a payment is its id, which costs nothing to make.
 
-    >>> seen_as("p1", "payment"), seen_as("p1", "label")
+    >>> filter_key("p1", "payment"), filter_key("p1", "label")
     ('p1', 'label p1')
     """
     return payment_id if kind == "payment" else f"{kind} {payment_id}"
 
 
-class Seen:
+class IdFilter:
     """A growing Bloom filter: may say yes to an unknown id, never no to a known one; 2–6 bytes an
     id.
 
-    >>> seen = Seen(["p1"])
-    >>> seen.may_have("p1"), seen.may_have("p2")
+    >>> ids = IdFilter(["p1"])
+    >>> ids.may_have("p1"), ids.may_have("p2")
     (True, False)
     """
 

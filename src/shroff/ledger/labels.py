@@ -42,7 +42,7 @@ class LabelRecord(LaterRecord, frozen=True, gc=False):
         return fingerprint(encode((self.source, self.value, self.event)))
 
 
-class Said(msgspec.Struct, frozen=True, gc=False):
+class StatedLabel(msgspec.Struct, frozen=True, gc=False):
     """One label of a payment."""
 
     source: Annotated[
@@ -75,7 +75,7 @@ class StoredDecision(Answer, frozen=True, gc=False, omit_defaults=True):
         bool | None, Meta(description="Whether it was fraud, by the label that stands.")
     ] = None
     labels: Annotated[
-        tuple[Said, ...], Meta(description="All its labels, in order of arrival.")
+        tuple[StatedLabel, ...], Meta(description="All its labels, in order of arrival.")
     ] = ()
 
 
@@ -143,9 +143,9 @@ def with_labels(answer: bytes, labels: Sequence[Labelled], rank: Rank) -> bytes:
     return b'%b,"fraud":%b,"labels":%b}' % (answer[:-1], encode(stands.record.value), encode(shown))
 
 
-def _shown(label: Labelled, stands: Labelled) -> Said:
+def _shown(label: Labelled, stands: Labelled) -> StatedLabel:
     record = label.record
-    return Said(
+    return StatedLabel(
         source=record.source or UNKEYED,
         fraud=record.value is True,
         recorded_at=format_time(label.arrived),

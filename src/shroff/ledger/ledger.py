@@ -17,7 +17,7 @@ from shroff.ledger.commits import Commits
 from shroff.ledger.database import Head, backend, identity, renew_identity
 from shroff.ledger.durable import OnDurable, Outcome, resolving
 from shroff.ledger.failover import Failover, Spooled
-from shroff.ledger.id_filter import Seen, seen_as
+from shroff.ledger.id_filter import IdFilter, filter_key
 from shroff.ledger.queue import Queue, Queued
 from shroff.ledger.reader import Finder, entries, keys
 from shroff.ledger.record import Entry, Kind, StoredEntry, check_entry, check_id
@@ -73,7 +73,7 @@ class Ledger(Archive):
         self.commits = Commits()
         self._writer: Writer | None = None
         # with other writers, the ledger may have ids that this process has not seen
-        self._seen: Seen | None = None
+        self._seen: IdFilter | None = None
         self._folder = None if self._database.alone or not spool_limit else spool
         self._spool_limit = spool_limit
         self._spool: Spool | None = None
@@ -111,7 +111,7 @@ class Ledger(Archive):
         try:
             self.identity = identity(self._database)
             if self._database.alone:
-                self._seen = Seen(starmap(seen_as, keys(self._database)))
+                self._seen = IdFilter(starmap(filter_key, keys(self._database)))
             elif self._failover is not None:
                 self._failover.remember(keys(self._database))
         except BaseException:
@@ -206,7 +206,7 @@ class Ledger(Archive):
             check_entry(queued.entry)
             if self._seen is not None:
                 # before it is written: an id that is refused after all only costs a look-up
-                self._seen.add(seen_as(queued.entry.payment_id, queued.entry.kind))
+                self._seen.add(filter_key(queued.entry.payment_id, queued.entry.kind))
         self._queue.put(entries)
 
     def find(
@@ -251,7 +251,7 @@ class Ledger(Archive):
         try:
             if failover is not None and failover.active:
                 raise LedgerAway("the ledger's database is away: send it again later.")
-            if self._seen is not None and not self._seen.may_have(seen_as(payment_id, "label")):
+            if self._seen is not None and not self._seen.may_have(filter_key(payment_id, "label")):
                 check_id(payment_id)
                 return []
             return self._finder.labels(payment_id)
@@ -262,7 +262,7 @@ class Ledger(Archive):
             raise
 
     def _look_up(self, payment_id: str, kind: Kind) -> StoredEntry | None:
-        if self._seen is not None and not self._seen.may_have(seen_as(payment_id, kind)):
+        if self._seen is not None and not self._seen.may_have(filter_key(payment_id, kind)):
             check_id(payment_id)
             return None
         return self._finder.find(payment_id, kind)

@@ -165,7 +165,7 @@ class Spool:
                 return _File(self.folder / f"{number}{_FILE_SUFFIX}")
         raise AssertionError  # numbers do not end
 
-    def _tell(self, file: _File, found: frames.Found) -> None:
+    def _tell(self, file: _File, found: frames.SpoolContents) -> None:
         if found.damaged:
             # kept for a person to examine: a client may have got an answer from it
             kept = file.path.with_name(f"{file.path.name}.{time_ns()}.damaged")

@@ -27,7 +27,7 @@ _MAX_REMEMBERED_PAYMENTS: Final = 100_000
 _MAX_BATCH_PAYMENTS: Final = 64
 
 
-class Judged(msgspec.Struct):
+class LabelCounts(msgspec.Struct):
     """A model's record on labelled payments: frauds and genuine ones, and how many it stopped."""
 
     frauds_stopped: int = 0
@@ -51,8 +51,8 @@ class Comparison(msgspec.Struct):
     largest_difference: float = 0.0
     frauds: int = 0
     genuine: int = 0
-    by_production: Judged = msgspec.field(default_factory=Judged)
-    by_shadow: Judged = msgspec.field(default_factory=Judged)
+    by_production: LabelCounts = msgspec.field(default_factory=LabelCounts)
+    by_shadow: LabelCounts = msgspec.field(default_factory=LabelCounts)
 
 
 class Shadow:

@@ -12,10 +12,10 @@ from shroff.errors import BrokenChain, Unavailable
 from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
 from shroff.serve import asgi, metrics
+from shroff.serve.accept_lock import AcceptLock
 from shroff.serve.asgi import Asgi, Receive, Scope, Send
 from shroff.serve.background import Background
-from shroff.serve.doorway import Doorway
-from shroff.serve.exchange import Head, HotRoute
+from shroff.serve.exchange import HotRoute, RequestHead
 from shroff.serve.interfaces import interfaces
 from shroff.serve.memory import settle
 from shroff.serve.operation import Operation
@@ -40,7 +40,7 @@ class App:
         naming: the form of Azure ML answers where the request leaves it open.
         tracer: gives requests their traces; None passes on the client's.
         fleet: the workers of which this is one.
-        doorway: where a worker, one of several, waits until it should accept connections.
+        accept_lock: where a worker, one of several, waits until it should accept connections.
         figures: what `/metrics` shows besides those of the service itself.
         mounts: see `Router`.
 
@@ -56,12 +56,12 @@ class App:
         naming: Naming | None = None,
         tracer: Tracer | None = None,
         fleet: Fleet | None = None,
-        doorway: Doorway | None = None,
+        accept_lock: AcceptLock | None = None,
         figures: Sequence[Source] = (),
         mounts: Mapping[str, Asgi] | None = None,
     ) -> None:
         self._scorer = scorer
-        self._doorway = doorway
+        self._accept_lock = accept_lock
         self.telemetry = Telemetry(scorer.meter, tracer)
         """Counts, traces and logs requests."""
         self._metrics = metrics.registry(
@@ -72,7 +72,7 @@ class App:
         operations = self._router.operations
         self.hot_routes = {route.path.encode(): route for route in _hot_routes(operations, gate)}
         """Hot operations by their path, see `Connection`."""
-        self.heads: dict[bytes, Head] = {}
+        self.heads: dict[bytes, RequestHead] = {}
         self.streams = frozenset(one.path.encode() for one in operations if one.streamed)
         """Paths of requests without a time limit, see `Connection`."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -100,8 +100,8 @@ class App:
             asyncio.create_task(self._background.watch()),
         ]
         beating = asyncio.create_task(self._background.beat())
-        if self._doorway is not None:
-            await self._doorway.enter(lambda: self._scorer.deciding, self.ending)
+        if self._accept_lock is not None:
+            await self._accept_lock.enter(lambda: self._scorer.deciding, self.ending)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         beating.cancel()

@@ -22,7 +22,7 @@ from shroff.errors import BadPayment, ShroffError
 from shroff.ledger.answer import encode
 from shroff.serve import encoding, problem
 from shroff.serve.problem import Kind, Refused
-from shroff.serve.turns import apart
+from shroff.serve.time_slices import in_thread_if_large
 from shroff.telemetry.limit import Limit
 
 T = TypeVar("T")
@@ -131,7 +131,7 @@ async def read_body(
     if not isinstance(body, bytes):
         return body
     try:
-        return await apart(plain, body, headers)
+        return await in_thread_if_large(plain, body, headers)
     except (BadPayment, Refused) as error:
         return problem.problem_of(error)
 

@@ -18,7 +18,7 @@ class Cycle(Protocol):
     send: Send
 
 
-class Due:
+class UnansweredCycles:
     """Unanswered requests that uvicorn handles, in order; uvicorn itself knows only the last."""
 
     def __init__(self) -> None:
@@ -41,14 +41,14 @@ class Due:
 def end_by_closing(cycle: Cycle) -> None:
     """Send an answer without chunks when its end is the end of the connection (HTTP/1.0)."""
     sending = cycle.send
-    told = True
+    length_known = True
 
     async def send(message: Message) -> None:
-        nonlocal told
+        nonlocal length_known
         if message["type"] == "http.response.start":
-            told = any(name == b"content-length" for name, _ in message.get("headers", ()))
-            cycle.chunked_encoding = None if told else False
-        elif not told:
+            length_known = any(name == b"content-length" for name, _ in message.get("headers", ()))
+            cycle.chunked_encoding = None if length_known else False
+        elif not length_known:
             cycle.expected_content_length = len(message.get("body", b""))
         await sending(message)
 

@@ -20,8 +20,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from shroff.serve import heads, problem
 from shroff.serve.asgi import MAX_BODY_BYTES, TOO_LARGE, Refusal
-from shroff.serve.closing import Cycle, Due, end_by_closing
-from shroff.serve.exchange import Exchange, Head, HotApp, HotRoute
+from shroff.serve.closing import Cycle, UnansweredCycles, end_by_closing
+from shroff.serve.exchange import Exchange, HotApp, HotRoute, RequestHead
 from shroff.serve.watch import CLIENT_GONE, OTHER_ROUTE
 from shroff.telemetry.tracing import CURRENT, TRACEPARENT
 
@@ -61,7 +61,7 @@ class Connection(HttpToolsProtocol):
         self._receiving: Exchange | None = None
         self._received: Exchange | None = None
         self._size = 0
-        self._due = Due()
+        self._unanswered = UnansweredCycles()
         # bytes since the last byte of a body or since the last request
         self._loose = 0
         self._headed = False
@@ -92,7 +92,7 @@ class Connection(HttpToolsProtocol):
         if self._receiving is not None:
             self._telemetry.answered(self._receiving.route.path, CLIENT_GONE, self._receiving.trace)
             self._receiving = None
-        self._due.abandon()
+        self._unanswered.abandon()
         super().connection_lost(exc)
         if isinstance(cast(object, self.cycle), Exchange):
             # break the cycle between it and this connection, or both wait for the garbage collector
@@ -102,7 +102,7 @@ class Connection(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn never keeps the other half open
         """The client stopped sending; returns whether an answer is still due to it."""
         if self._free() or not self._between:
-            self._due.abandon()
+            self._unanswered.abandon()
             return False
         last = self.pipeline[0][0] if self.pipeline else self.cycle
         last.keep_alive = False
@@ -172,7 +172,7 @@ class Connection(HttpToolsProtocol):
         if begun:
             # the client must not take an answer to another request, or one that began, for this
             # one's
-            self._due.abandon()
+            self._unanswered.abandon()
             self.transport.close()
             return
         self.cycle = exchange = current or Exchange(self, _NO_ROUTE, None, keep_alive=False)  # type: ignore[assignment]  # as above
@@ -190,7 +190,7 @@ class Connection(HttpToolsProtocol):
         ):
             if len(self._heads) >= _MAX_REMEMBERED_HEADS:
                 self._heads.clear()
-            self._heads[head] = Head(exchange.route, self.headers, len(head) + self._size)
+            self._heads[head] = RequestHead(exchange.route, self.headers, len(head) + self._size)
 
     # what the parser finds
 
@@ -251,7 +251,7 @@ class Connection(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expect
         self.headers.extend(headers)
         super().on_headers_complete()
-        self._due.add(self.cycle)
+        self._unanswered.add(self.cycle)
         if self.parser.get_http_version() == "1.0":
             end_by_closing(cast(Cycle, self.cycle))
         self._cold = True
@@ -387,5 +387,5 @@ class Connection(HttpToolsProtocol):
             exchange.keep_alive = False
             exchange.refuse(_TOO_SLOW)
         else:
-            self._due.abandon()
+            self._unanswered.abandon()
             self.transport.close()

@@ -21,7 +21,7 @@ class HotRoute(NamedTuple):
     accept: Callable[[bytes, OnDurable[bytes]], None]
 
 
-class Head(NamedTuple):
+class RequestHead(NamedTuple):
     """The head of a plain POST to a hot operation; `whole` is the length of the whole request."""
 
     route: HotRoute
@@ -34,7 +34,7 @@ class HotApp(Protocol):
 
     hot_routes: Mapping[bytes, HotRoute]
     """Hot routes by their path as sent."""
-    heads: dict[bytes, Head]
+    heads: dict[bytes, RequestHead]
     """Remembered heads by their bytes; the connections fill it."""
     streams: Collection[bytes]
     """Paths of requests without a time limit while bytes arrive."""

@@ -21,7 +21,7 @@ from shroff.ledger.durable import OnDurable
 from shroff.serve import asgi, problem
 from shroff.serve.asgi import Receive, Send
 from shroff.serve.problem import Kind
-from shroff.serve.turns import apart
+from shroff.serve.time_slices import in_thread_if_large
 
 T = TypeVar("T")
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -56,7 +56,7 @@ class Call:
         """
         if not self.body:
             raise BadPayment("expected one JSON object, got an empty body.")
-        return await apart(asgi.decode, self.body, kind)
+        return await in_thread_if_large(asgi.decode, self.body, kind)
 
     async def lenient_json(self, kind: type[T], content: bytes | None = None) -> T:
         """The body (or `content`) as JSON of a type, where `NaN` is missing: clients of protocols
@@ -65,7 +65,7 @@ class Call:
         Raises:
             BadPayment: it is something else; the message repeats no value.
         """
-        return await apart(
+        return await in_thread_if_large(
             asgi.decode, self.body if content is None else content, kind, nan_is_null=True
         )
 

@@ -35,8 +35,8 @@ from shroff.scoring.check import Check
 from shroff.scoring.deployments import Deployments
 from shroff.scoring.history import History, history_of
 from shroff.scoring.scorer import Scorer
+from shroff.serve.accept_lock import AcceptLock
 from shroff.serve.app import App
-from shroff.serve.doorway import Doorway
 from shroff.serve.fence import http_protocol
 from shroff.serve.protocols.azureml import Naming
 from shroff.serve.workers import Seat, Workers, require_shared
@@ -123,7 +123,7 @@ class Service:
             naming=Naming.read(self.settings),
             tracer=tracer(opentelemetry()),
             fleet=None if seat is None else Fleet(seat.folder, seat.number),
-            doorway=None if seat is None else Doorway(seat.folder),
+            accept_lock=None if seat is None else AcceptLock(seat.folder),
             figures=self.figures,
         )
 

@@ -10,7 +10,7 @@ from shroff.serve import problem
 from shroff.serve.asgi import PATH_TEMPLATE, Asgi, Message, Receive, Scope, Send, addressed
 from shroff.telemetry.limit import Limit
 from shroff.telemetry.meter import Meter
-from shroff.telemetry.tracing import CURRENT, TRACEPARENT, Passing, Trace, Tracer
+from shroff.telemetry.tracing import CURRENT, TRACEPARENT, PassThrough, Trace, Tracer
 
 CLIENT_GONE: Final = 0
 """In place of a status: the client left before it was answered."""
@@ -41,7 +41,7 @@ class Telemetry:
 
     def __init__(self, meter: Meter, tracer: Tracer | None = None) -> None:
         self.meter = meter
-        self.tracer: Tracer = tracer or Passing()
+        self.tracer: Tracer = tracer or PassThrough()
         self._lines = {kind: Limit() for kind in (*_OUTCOMES.values(), OTHER_ROUTE)}
 
     async def watch(self, app: Asgi, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,7 +51,7 @@ class Telemetry:
         status = CLIENT_GONE
         asked = addressed(scope)
 
-        async def told(message: Message) -> None:
+        async def send_on(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -63,7 +63,7 @@ class Telemetry:
             await send(message)
 
         try:
-            await app(asked, receive, told)
+            await app(asked, receive, send_on)
         except BaseException:
             status = status or problem.INTERNAL.status
             raise

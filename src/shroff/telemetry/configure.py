@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from shroff.errors import ConfigurationError
-from shroff.telemetry.tracing import Passing, Tracer
+from shroff.telemetry.tracing import PassThrough, Tracer
 
 _HTTP: Final = "http/protobuf"
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -28,7 +28,7 @@ def tracer(environment: Mapping[str, str]) -> Tracer:
         or exporter == "none"
         or environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
     ):
-        return Passing()
+        return PassThrough()
     protocol = environment.get(_PROTOCOLS[0]) or environment.get(_PROTOCOLS[1]) or _HTTP
     if exporter not in ("", "otlp") or protocol != _HTTP:
         raise ConfigurationError(
@@ -44,5 +44,5 @@ def tracer(environment: Mapping[str, str]) -> Tracer:
             "`OTEL_…`.",
             extra={"event": "traces_off"},
         )
-        return Passing()
+        return PassThrough()
     return recorder(named=bool(environment.get("OTEL_TRACES_SAMPLER")))

@@ -72,11 +72,11 @@ class Tracer(Protocol):
         """Send what is still to be sent."""
 
 
-class Passing:
+class PassThrough:
     """Records nothing, and passes a request's own trace to logs and answer.
 
     >>> came = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    >>> trace = Passing().begin("POST", [(b"traceparent", came)])
+    >>> trace = PassThrough().begin("POST", [(b"traceparent", came)])
     >>> trace.id, trace.answer == came
     ('0af7651916cd43dd8448eb211c80319c', True)
     """

@@ -18,10 +18,10 @@ from shroff.detect.deep.ops import Tensor
 from shroff.detect.deep.stream import RowStream
 from shroff.detect.deep.training import LearningTask, Training
 from shroff.detect.deep.workers import (
-    Crew,
+    WorkerGroup,
     batches,
     epoch_function,
-    find_crew,
+    find_worker_group,
     plainly_built,
     ticks,
 )
@@ -57,7 +57,7 @@ def _learner(
         def __init__(self) -> None:
             super().__init__(name=task.name)
             self.seeds = keras.random.SeedGenerator(training.seed)
-            self.crew = _crew(keras)
+            self.group = _group(keras)
             self.flat = self._weight("learned", _flat(learned), trainable=True)
             self.fixed = {
                 name: self._weight(name, array, trainable=False)
@@ -110,8 +110,8 @@ def _learner(
     return Learner()
 
 
-def _crew(keras: Any) -> Crew | None:
-    return find_crew() if keras.backend.backend() == "tensorflow" else None
+def _group(keras: Any) -> WorkerGroup | None:
+    return find_worker_group() if keras.backend.backend() == "tensorflow" else None
 
 
 def _flat(arrays: Arrays) -> Floats32:
@@ -163,7 +163,7 @@ def _learn(
     stream: RowStream | None,
 ) -> Arrays:
     keras = keras_module()
-    steps = _steps(task, training, stream, _crew(keras))
+    steps = _steps(task, training, stream, _group(keras))
     learner = _learner(task, weights, training, steps, streamed=stream is not None)
     whole = keras.backend.backend() == "tensorflow"
     # only JAX runs several steps per call; PyTorch takes single steps
@@ -175,7 +175,7 @@ def _learn(
         jit_compile=False,
     )
     calls = 1 if whole else steps
-    fed = _ticks(calls, whole) if stream is None else batches(stream, training, learner.crew)
+    fed = _ticks(calls, whole) if stream is None else batches(stream, training, learner.group)
     with plainly_built() if whole else nullcontext():
         learner.fit(
             fed,
@@ -200,14 +200,14 @@ def _ticks(calls: int, whole: bool) -> Any:
 
 
 def _steps(
-    task: LearningTask, training: Training, stream: RowStream | None, crew: Crew | None
+    task: LearningTask, training: Training, stream: RowStream | None, group: WorkerGroup | None
 ) -> int:
     """Steps of an epoch: by rows in memory, or one pass over a stream shared by all workers."""
     if stream is None:
         return training.steps(len(task.tables["normal"]))
     return max(
         training.min_steps,
-        stream.rows // (training.batch_size * (1 if crew is None else crew.size)),
+        stream.rows // (training.batch_size * (1 if group is None else group.size)),
     )
 
 
@@ -257,7 +257,7 @@ def _logs(keras: Any, folder: Path) -> Any:
 def _reseed(keras: Any, learner: Any, seed: int) -> Any:
     # checkpoints do not keep the random state: each epoch sets its own from its number
     def begin(epoch: int, logs: object = None) -> None:
-        mine = 0 if learner.crew is None else learner.crew.index
+        mine = 0 if learner.group is None else learner.group.index
         learner.seeds.state.assign(
             np.array([seed + mine * _WORKER_SEED_STEP, epoch * _MAX_EPOCH_DRAWS], dtype=np.uint32)
         )

@@ -16,7 +16,7 @@ from shroff.detect.deep.stream import RowStream
 from shroff.detect.deep.training import Training
 
 
-class Crew:
+class WorkerGroup:
     """The workers that `TF_CONFIG` names, training together.
 
     Keras 3's `fit` does not run under TensorFlow's MultiWorkerMirroredStrategy, and its own
@@ -45,21 +45,21 @@ class Crew:
 
 
 @cache
-def find_crew() -> Crew | None:
+def find_worker_group() -> WorkerGroup | None:
     """The workers that `TF_CONFIG` names; None where it names fewer than two."""
     tensorflow = import_module("tensorflow")
     cluster = tensorflow.distribute.cluster_resolver.TFConfigClusterResolver()
     return (
-        Crew(tensorflow, cluster)
+        WorkerGroup(tensorflow, cluster)
         if len(cluster.cluster_spec().as_dict().get("worker", ())) > 1
         else None
     )
 
 
-def batches(stream: RowStream, training: Training, crew: Crew | None) -> Any:
+def batches(stream: RowStream, training: Training, group: WorkerGroup | None) -> Any:
     """The stream's rows in endless batches (`tf.data.Dataset`), in each worker's own order."""
     tensorflow = import_module("tensorflow")
-    mine = stream if crew is None else replace(stream, seed=stream.seed + crew.index)
+    mine = stream if group is None else replace(stream, seed=stream.seed + group.index)
     signature = tensorflow.TensorSpec((None, stream.inputs.width), tensorflow.float32)
 
     def pieces() -> Iterator[Floats32]:
@@ -106,14 +106,16 @@ def epoch_function(learner: Any, steps: int, *, streamed: bool) -> Any:
     """
     tensorflow = import_module("tensorflow")
 
-    crew = learner.crew
+    group = learner.group
 
     def step(fed: Tensor) -> Tensor:
         with tensorflow.GradientTape() as tape:
             learner(fed, training=True)
             (loss,) = learner.losses
         gradient = tape.gradient(loss, learner.flat.value)
-        learner.optimizer.apply([gradient if crew is None else crew.mean(gradient)], [learner.flat])
+        learner.optimizer.apply(
+            [gradient if group is None else group.mean(gradient)], [learner.flat]
+        )
         return loss
 
     # creates the optimizer's variables now, so that the function is traced once

@@ -26,7 +26,7 @@ from shroff.scoring.scorer import Scorer
 from shroff.serve import asgi, problem
 from shroff.serve.asgi import MAX_BODY_BYTES, Message, Receive, Refusal, Send
 from shroff.serve.operation import Call, Operation, Reply
-from shroff.serve.operations.lines import Splitter, Window
+from shroff.serve.operations.lines import LineWindow, Splitter
 from shroff.serve.problem import Problem, Refused
 
 PATH: Final = "/v1/decisions:batch"
@@ -115,7 +115,7 @@ class _Batch:
         self._receive = receive
         self._tasks = tasks
         self._waiting: asyncio.Queue[tuple[int, asyncio.Task[bytes]] | None] = asyncio.Queue()
-        self._window = Window(MAX_WAITING_LINES)
+        self._window = LineWindow(MAX_WAITING_LINES)
         self._number = self._payments = 0
         # lines refused beyond those decided
         self._surplus = 0
@@ -224,5 +224,5 @@ class _Batch:
 
 def _problem(refusal: Refusal, number: int) -> bytes:
     kind, detail = refusal
-    told = kind.problem(detail)
-    return encode(LineProblem(told.type, told.title, told.status, told.detail, number)) + b"\n"
+    whole = kind.problem(detail)
+    return encode(LineProblem(whole.type, whole.title, whole.status, whole.detail, number)) + b"\n"

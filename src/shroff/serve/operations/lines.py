@@ -52,7 +52,7 @@ class Splitter:
         return line
 
 
-class Window:
+class LineWindow:
     """A limit on the lines that wait; one reader waits for room."""
 
     def __init__(self, room: int) -> None:

@@ -66,27 +66,27 @@ def payments(scorer: Scorer) -> list[Operation]:
         return Reply(await scorer.decision(call.names["payment_id"]))
 
     async def result(call: Call) -> Reply:
-        told = await call.json(Result)
-        at = moment(told.at, zone, twice=scorer.reader.count_twice)
+        body = await call.json(Result)
+        at = moment(body.at, zone, twice=scorer.reader.count_twice)
         try:
-            await scorer.learn("result", call.names["payment_id"], told.result, at=at)
+            await scorer.learn("result", call.names["payment_id"], body.result, at=at)
         except PaymentConflict as error:
             raise Refused(problem.EVENT_CONFLICT, str(error)) from None
         return NO_CONTENT
 
     async def label(call: Call) -> Reply:
-        told = await call.json(Label)
-        at = moment(told.at, zone, twice=scorer.reader.count_twice)
+        body = await call.json(Label)
+        at = moment(body.at, zone, twice=scorer.reader.count_twice)
         source = (call.key and call.key.label_source) or UNKEYED
         try:
             await scorer.learn(
                 "label",
                 call.names["payment_id"],
-                told.fraud,
+                body.fraud,
                 at=at,
                 source=source,
-                note=told.source,
-                event=told.event_id,
+                note=body.source,
+                event=body.event_id,
             )
         except PaymentConflict as error:
             raise Refused(problem.EVENT_CONFLICT, str(error)) from None

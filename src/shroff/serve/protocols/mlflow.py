@@ -16,7 +16,7 @@ from shroff.serve.operation import JSON, TEXT, Call, Interface, Operation, Reply
 from shroff.serve.problem import Kind, Refused
 from shroff.serve.protocols.limits import MAX_ROWS
 from shroff.serve.protocols.rows import Cell, Cells, Outcome, from_text, judge, table, transpose
-from shroff.serve.turns import apart
+from shroff.serve.time_slices import in_thread_if_large
 
 CSV: Final = "text/csv"
 _MAX_LINES: Final = 4 * MAX_ROWS
@@ -61,7 +61,7 @@ def interface(scorer: Scorer) -> Interface:
 
     async def invocations(call: Call) -> Reply:
         if media(call.headers) == CSV:
-            rows = await from_text(scorer, await apart(_csv, call.body))
+            rows = await from_text(scorer, await in_thread_if_large(_csv, call.body))
         else:
             rows = _rows(await call.lenient_json(Invocation))
         call.count(len(rows) - 1)

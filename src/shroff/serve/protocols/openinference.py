@@ -26,7 +26,7 @@ from shroff.serve.operation import JSON, Call, Interface, Operation, Reply
 from shroff.serve.problem import Kind
 from shroff.serve.protocols.rows import inputs_of, rate, transpose
 from shroff.serve.protocols.tensors import InputTensor, Parameters, binary, read
-from shroff.serve.turns import Turns
+from shroff.serve.time_slices import TimeSlices
 
 BINARY: Final = "application/octet-stream"
 _HEADER: Final = b"inference-header-content-length"
@@ -310,10 +310,10 @@ async def _matrix(
         raise BadPayment("expected the bytes of the inputs behind the JSON, got more.")
     if whole:
         return _as_it_is(inputs[0], values[_WHOLE], preparation)
-    prepared, ready_made, turns = [], inputs_of(bundle), Turns()
+    prepared, ready_made, slices = [], inputs_of(bundle), TimeSlices()
     for row in transpose(values):
         prepared.append(decider.prepare([ready_made(row)]))
-        await turns.next()
+        await slices.next()
     return np.concatenate(prepared) if prepared else np.empty((0, len(columns)), np.float32)
 
 

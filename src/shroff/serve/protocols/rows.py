@@ -26,7 +26,7 @@ from shroff.ledger.answer import encode
 from shroff.package import Bundle
 from shroff.scoring.scorer import Scorer
 from shroff.serve.protocols.limits import require_few
-from shroff.serve.turns import Turns
+from shroff.serve.time_slices import TimeSlices
 
 Cell = str | float | int | bool | None
 Cells = Mapping[str, Cell]
@@ -107,13 +107,13 @@ async def from_text(scorer: Scorer, rows: Sequence[Cells]) -> list[dict[str, Cel
     )
     scales |= live_scales(schema)
     numbers = {name: scale for name, scale in scales.items() if scale in ("amount", "numeric")}
-    typed, turns = [], Turns()
+    typed, slices = [], TimeSlices()
     for number, row in enumerate(rows, start=1):
         with _numbered(number):
             typed.append(
                 {name: _typed(name, cell, numbers.get(name), schema) for name, cell in row.items()}
             )
-        await turns.next()
+        await slices.next()
     return typed
 
 
@@ -165,11 +165,11 @@ async def rate(decider: Decider, matrix: Matrix) -> list[Rating]:
 
 
 async def _decide(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int, Outcome]:
-    payments, turns = [], Turns()
+    payments, slices = [], TimeSlices()
     for number, row in rows:
         with _numbered(number):
             payments.append(scorer.reader.parse(encode(_payment(scorer, row)), arrived=0))
-        await turns.next()
+        await slices.next()
     answers: list[bytes | BaseException] = []
     for start in range(0, len(payments), _SLICE_ROWS):
         together = map(scorer.judge, payments[start : start + _SLICE_ROWS])
@@ -203,11 +203,11 @@ async def _score(scorer: Scorer, rows: Sequence[tuple[int, Cells]]) -> dict[int,
     # read once: the model may be replaced between two slices
     bundle, decider = scorer.bundle, scorer.decider
     ready_made = inputs_of(bundle)
-    prepared, turns = [], Turns()
+    prepared, slices = [], TimeSlices()
     for number, row in rows:
         with _numbered(number, f"a row without `{bundle.schema.id}` holds the model's inputs: "):
             prepared.append(decider.prepare([ready_made(row)]))
-        await turns.next()
+        await slices.next()
     ratings = await rate(decider, np.concatenate(prepared))
     return {
         number: Outcome(rating.action, rating.probability)

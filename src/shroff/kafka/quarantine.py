@@ -15,7 +15,7 @@ MAX_REFUSED_MESSAGES: Final = 100
 Held = tuple[Message, OutOfBounds]
 
 
-class Doubt:
+class Quarantine:
     """Holds refused messages until another one shows whether they are bad.
 
     If another message of their topic is accepted, the refused ones are bad. If
@@ -30,7 +30,7 @@ class Doubt:
         self._accepting: set[str] = set()
 
     def wanted(self, topic: str) -> bool:
-        """Whether an accepted message of this topic would settle the doubt."""
+        """Whether an accepted message of this topic would release or reject the held ones."""
         return topic not in self._accepting or bool(self._held.get(topic))
 
     def hold(self, message: Message, error: OutOfBounds) -> None:

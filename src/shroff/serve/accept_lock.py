@@ -20,11 +20,11 @@ _ACCEPT_TIMEOUT_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.02
 
 
-class Doorway:
+class AcceptLock:
     """The lock of the workers that accept connections, a file in their own folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = os.open(folder / "doorway", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(folder / "accept.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def __del__(self) -> None:
         os.close(self._file)

@@ -18,7 +18,7 @@ _MAX_INLINE_BYTES: Final = 32_768
 """Larger bodies are read in a thread; to start one takes longer than to read these."""
 
 
-class Turns:
+class TimeSlices:
     """Yields to other tasks after each slice of work."""
 
     def __init__(self) -> None:
@@ -31,7 +31,9 @@ class Turns:
             self._began = perf_counter()
 
 
-async def apart(read: Callable[..., T], body: bytes, *arguments: Any, **options: Any) -> T:
+async def in_thread_if_large(
+    read: Callable[..., T], body: bytes, *arguments: Any, **options: Any
+) -> T:
     """Apply a function to a body, in a thread if the body is large."""
     if len(body) <= _MAX_INLINE_BYTES:
         return read(body, *arguments, **options)
