@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
+
+from shroff.cli import app
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "shroff"
@@ -58,3 +61,13 @@ def test_every_file_that_is_named_exists(page: str) -> None:
     places = [PACKAGE, ROOT, *(path.parent for path in PACKAGE.rglob("__init__.py"))]
     for path in paths(page):
         assert any((place / path).exists() for place in places), path
+
+
+def test_readme_has_every_command() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = vars(typer.main.get_command(app))["commands"]
+    assert [name for name in commands if f"`shroff {name}" not in readme] == []
+
+
+def test_readme_shows_how_to_install() -> None:
+    assert "pip install" in (ROOT / "README.md").read_text(encoding="utf-8").split("## ")[0]
