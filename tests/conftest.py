@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from browser import Browser, chromium
-from longest import sort_longest_first
+from longest import FilesToWorkers, sort_longest_first
 from servers import azurite, kafka, or_skip, postgres, redis
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler.protocol import Scheduling
 
 pytest_plugins = ["serve.fixtures"]
 
@@ -27,6 +32,12 @@ def pytest_xdist_auto_num_workers() -> int | None:
     """
     # None: the variable is read by pytest-xdist itself
     return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Of `--dist loadfile`; None: that of pytest-xdist."""
+    return FilesToWorkers(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(trylast=True)

@@ -20,10 +20,31 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
+def trainable(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A home whose store holds a log that detectors can be trained on, and the log.
+
+    Each test that asks for it makes a dataset of its own name.
+    """
+    home = tmp_path_factory.mktemp("home")
+    log = home / "payments.parquet"
+    run("simulate", log, "--payments", "6000", "--days", "40", "--fraud-rate", "0.03")
+    run("features", PROJECT, "--data", log, home=home)
+    return home, log
+
+
+@pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("log") / "payments.parquet"
     run("simulate", path, "--payments", "1000", "--days", "10", "--fraud-rate", "0.02")
     return path
+
+
+@pytest.fixture
+def stored_log(trainable: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The log of `trainable`, whose home is that of the commands."""
+    home, log = trainable
+    monkeypatch.setenv("SHROFF_HOME", str(home))
+    return log
 
 
 def test_what_features_stored_can_be_looked_at(home: Path, log: Path) -> None:
@@ -102,12 +123,9 @@ def test_a_training_dataset_is_made_verified_compared_and_deleted(home: Path, lo
     assert answer("store", "show", "cards")["version"] == 1
 
 
-def test_training_reads_a_dataset_and_the_bundle_holds_it(home: Path, tmp_path: Path) -> None:
-    log = tmp_path / "payments.parquet"
-    run("simulate", log, "--payments", "6000", "--days", "40", "--fraud-rate", "0.03")
-    answer("features", PROJECT, "--data", log)
+def test_training_reads_a_dataset_and_the_bundle_holds_it(stored_log: Path, tmp_path: Path) -> None:
     made = answer("store", "create", PROJECT, "cards", "--parts", "train=1,test=1")
-    from_log = answer("train", PROJECT, "--data", log)
+    from_log = answer("train", PROJECT, "--data", stored_log, "--bundle", tmp_path / "of_log")
     stored = answer("train", PROJECT, "--dataset", "cards", "--bundle", tmp_path / "bundle")
 
     figures = ("roc_auc", "average_precision", "precision")
@@ -118,13 +136,12 @@ def test_training_reads_a_dataset_and_the_bundle_holds_it(home: Path, tmp_path: 
     assert stored["notices"] == [
         "the parts of the dataset are not used: the split is the project's, or --split"
     ]
-    of_log = answer("train", PROJECT, "--data", log, "--bundle", tmp_path / "of_log")["bundle"]
     whose = open_store().table("payments").read(["card_id"])["card_id"][0]
     forget = ("store", "forget", whose, "--column", "card_id", "--dry-run")
     would = answer(*forget)
     assert would["bundles"] == [stored["bundle"]["version"]]
-    assert would["bundles_of_logs"] == [of_log["version"]]
-    assert f"Bundle {of_log['version']} learned from a log" in run(*forget)
+    assert would["bundles_of_logs"] == [from_log["bundle"]["version"]]
+    assert f"Bundle {from_log['bundle']['version']} learned from a log" in run(*forget)
     report = answer("report", tmp_path / "bundle")
     assert report["dataset"]["content"] == made["content"]
     assert report["dataset"]["lineage"] == made["lineage"]
@@ -136,8 +153,8 @@ def test_training_reads_a_dataset_and_the_bundle_holds_it(home: Path, tmp_path: 
     run("store", "delete", "cards@1")
     for words in (
         (),
-        ("--data", log, "--dataset", "cards"),
-        ("--dataset", "cards", "--labels", log),
+        ("--data", stored_log, "--dataset", "cards"),
+        ("--dataset", "cards", "--labels", stored_log),
     ):
         with pytest.raises(
             ConfigurationError, match="expected --data with its options, or --dataset"
@@ -145,28 +162,24 @@ def test_training_reads_a_dataset_and_the_bundle_holds_it(home: Path, tmp_path: 
             run("train", PROJECT, *words)
 
 
-def test_a_gap_between_parts_takes_nothing_from_training(home: Path, tmp_path: Path) -> None:
-    log = tmp_path / "payments.parquet"
-    run("simulate", log, "--payments", "6000", "--days", "40", "--fraud-rate", "0.03")
-    answer("features", PROJECT, "--data", log)
+@pytest.mark.usefixtures("stored_log")
+def test_a_gap_between_parts_takes_nothing_from_training() -> None:
     answer("store", "create", PROJECT, "whole")
-    answer("store", "create", PROJECT, "cards", "--parts", "train=70,test=30", "--gap", "7d")
-    whole, cards = (answer("train", PROJECT, "--dataset", name) for name in ("whole", "cards"))
-    assert cards["parts"] == whole["parts"]
-    assert cards["detectors"] == whole["detectors"]
+    answer("store", "create", PROJECT, "gap", "--parts", "train=70,test=30", "--gap", "7d")
+    whole, gap = (answer("train", PROJECT, "--dataset", name) for name in ("whole", "gap"))
+    assert gap["parts"] == whole["parts"]
+    assert gap["detectors"] == whole["detectors"]
 
 
-def test_days_of_which_only_frauds_are_left_do_not_judge(home: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("stored_log")
+def test_days_of_which_only_frauds_are_left_do_not_judge() -> None:
     """Labels known by a day leave out genuine payments of the latest days: a test part with the
     frauds of these days would show a precision that no log has.
     """
-    log = tmp_path / "payments.parquet"
-    run("simulate", log, "--payments", "6000", "--days", "40", "--fraud-rate", "0.03")
-    answer("features", PROJECT, "--data", log)
     newest = str(open_store().table("payments").read(["created_at"])["created_at"].max())
     options = ("--known-by", newest, "--maturity", "10d")
-    left_out = answer("store", "create", PROJECT, "cards", *options)["left_out"]
-    trained = answer("train", PROJECT, "--dataset", "cards")
+    left_out = answer("store", "create", PROJECT, "mature", *options)["left_out"]
+    trained = answer("train", PROJECT, "--dataset", "mature")
 
     young = trained["parts"][
         "dataset: fraud, but younger than the maturity, as genuine payments are"

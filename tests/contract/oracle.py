@@ -294,6 +294,8 @@ def _grain(question: Question) -> int:
 
 
 def _counts(question: Question, conditions: Sequence[Condition], row: Row, me: Row) -> bool:
+    if (row.arrived, row.place) > (me.arrived, me.place):
+        return False
     if any(row.values[key] != me.values[key] for key in question.keys):
         return False
     if not _in_window(question, row, me):
@@ -307,8 +309,6 @@ def _counts(question: Question, conditions: Sequence[Condition], row: Row, me: R
 
 
 def _had_arrived(needs: set[str], row: Row, me: Row) -> bool:
-    if (row.arrived, row.place) >= (me.arrived, me.place):
-        return False
     later = {"result": (row.result, row.result_at), "label": (row.label, row.labelled_at)}
     return all(
         value is not None and _before(at, row, me) for value, at in map(later.__getitem__, needs)
