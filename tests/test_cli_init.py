@@ -52,6 +52,53 @@ def test_the_text_is_python_within_100_columns_that_says_every_guess(
     assert load_project(project).schema.label == "is_fraud"
 
 
+NAMES = [
+    "select",
+    "case",
+    "true",
+    "and",
+    "a\\",
+    'a"b',
+    "a\nb",
+    "a\U000e0041b",
+    "count",
+    "rows",
+    "🂡 card",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("column", ["amount", "card_id"])
+def test_a_column_may_have_any_name(tmp_path: Path, column: str, name: str) -> None:
+    """A word of SQL, one that no payment can have a field of, one of our own tables."""
+    log, project = tmp_path / "log.parquet", tmp_path / "project.py"
+    rows = range(60)
+    table = pl.DataFrame(
+        {
+            "id": [f"p{row}" for row in rows],
+            "at": [f"2024-05-04T10:00:{row:02}Z" for row in rows],
+            "amount": [1.5 + row for row in rows],
+            "price": [2.5 + row for row in rows],
+            "card_id": [f"c{row % 7}" for row in rows],
+            "list": [[row] for row in rows],
+            "bytes": [b"\xff" for _ in rows],
+        }
+    )
+    table.rename({column: name}).write_parquet(log)
+    answer("init", "--data", log, "--out", project, home=tmp_path)
+    features = tmp_path / "features.parquet"
+    run("features", project, "--data", log, "--out", features, home=tmp_path)
+    assert len(pl.read_parquet(features)) == 60
+
+
+def test_a_project_that_cannot_be_read_is_not_left(tmp_path: Path) -> None:
+    log, project = tmp_path / "log.csv", tmp_path / "project.py"
+    log.write_text("id,at,amount\np1,2024-05-04T10:00:00Z,1\np2,2024-05-04T10:00:00Z,2\n")
+    with pytest.raises(ConfigurationError, match="no ISO 4217 code"):
+        run("init", "--data", log, "--out", project, "--currency", 'EU"R', home=tmp_path)
+    assert not project.exists()
+
+
 def test_what_is_there_is_not_overwritten(csv: Path, tmp_path: Path) -> None:
     project = tmp_path / "project.py"
     project.write_text("mine = 1\n")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from http.client import HTTPConnection
+from http.client import HTTPConnection, IncompleteRead
 from pathlib import Path
 from typing import Final
 
@@ -188,7 +188,10 @@ def _post(service: Service, path: str, body: bytes) -> bytes:
     kind = "application/x-ndjson" if path.endswith(":batch") else "application/json"
     with closing(HTTPConnection("127.0.0.1", service.port, timeout=_GIVEN_SECONDS)) as connection:
         connection.request("POST", path, body, {"content-type": kind})
-        return connection.getresponse().read()
+        try:
+            return connection.getresponse().read()
+        except IncompleteRead as error:
+            raise RuntimeError(f"an answer was cut off behind {error.partial[-300:]!r}") from None
 
 
 def policies(place: Place) -> Verdict:
@@ -248,7 +251,7 @@ def trainings(place: Place) -> Verdict:
 
     def happen(_: Service, load: Load) -> str:
         home.mkdir()
-        _run(home, "simulate", log, "--days", 12, "--payments-per-day", 400)
+        _run(home, "simulate", log, "--days", 30, "--payments", 12_000)
         whole = _content(home, _run(home, *train, home / "whole", "--json"))
         resume: tuple[object, ...] = ()
         for fits in (1, 2):

@@ -435,3 +435,16 @@ def test_the_time_grows_with_the_text() -> None:
     for text in WORST:
         short, long = (min(took(text * times) for _ in range(3)) for times in (20, 80))
         assert long < 8 * short + 0.01
+
+
+@pytest.mark.parametrize("field", ["id", "card_id", "mcc"])
+@pytest.mark.parametrize("filling", ["4", "4 ", "8-", "4111 ", "٤ "])
+def test_a_payment_of_a_megabyte_is_refused_for_its_length_before_it_is_searched(
+    field: str, filling: str
+) -> None:
+    reader = PaymentReader(SCHEMA, key=b"k" * 32)
+    body = json.dumps(GOOD | {field: filling * (2**19 // len(filling))}).encode()
+    began = process_time()
+    with pytest.raises(BadPayment, match="a text of more than 1,000 characters"):
+        reader.read(body, arrived=0)
+    assert process_time() - began < 0.2

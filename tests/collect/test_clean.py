@@ -86,6 +86,24 @@ def _one(
 
 
 # --- types ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "name", ["count", "rows", "word", "text", "value", "literal", "\0minor"[1:]]
+)
+def test_a_column_may_be_called_as_our_own_tables_call_theirs(name: str) -> None:
+    schema = Schema(id="id", time="at", amount="amount", nominal=[name])
+    raw = pl.DataFrame(
+        {
+            "id": ["a", "b"],
+            "at": ["2024-05-04T10:00:00Z"] * 2,
+            "amount": [1, 2],
+            name: ["N/A", "order 4111111111111112"],
+        }
+    )
+    cleaned = clean(raw, schema, key=b"k" * 32)
+    assert cleaned.alike == {(name, "N/A"): 1}
+    assert cleaned.frame[name].to_list() == ["N/A", "order 4111111111111112"]
+
+
 def test_a_clean_table_has_the_types_of_its_scales_and_no_other_columns() -> None:
     cleaned = clean(_rows(2), SCHEMA, key=KEY)
     assert dict(cleaned.frame.schema) == {

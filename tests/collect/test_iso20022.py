@@ -202,7 +202,7 @@ UNFIT: dict[str, tuple[str | bytes, str]] = {
     ),
     "many names": (
         "<r>" + "".join(f"<a{number}/>" for number in range(6_000)),
-        "expected at most 5,000 different names, got more.",
+        "expected at most 5,000 different names of 1,000,000 characters together, got more.",
     ),
     "another encoding": (
         b'<?xml version="1.0" encoding="nonsense"?><Document/>',
@@ -265,6 +265,16 @@ def test_a_hostile_file_of_100_mb_takes_no_more_memory_than_a_small_one(
         assert tracemalloc.get_traced_memory()[1] < 150_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_long_names_are_not_held_by_the_thousand(tmp_path: Path) -> None:
+    file = tmp_path / "log.xml"
+    file.write_text(
+        pacs008([ROW]).partition("<CdtTrfTxInf>")[0]
+        + "".join(f"<{'a' * 50_000}{at}/>" for at in range(100))
+    )
+    with pytest.raises(BadFile, match="names of 1,000,000 characters together"):
+        read(file, schema=TRANSFER_SCHEMA)
 
 
 def test_limits_are_far_above_what_banks_send() -> None:

@@ -413,6 +413,8 @@ def test_only_a_regular_file_is_replaced(
 
 
 def test_a_device_stays_one() -> None:
+    with pytest.raises(BadFile, match=r"^\.: expected the name of a file, got a folder\.$"):
+        write_parquet(TABLE, ".")
     with pytest.raises(BadFile, match=r"^/dev/full: expected a regular file, got a device\.$"):
         write_parquet(TABLE, "/dev/full")
     assert Path("/dev/full").is_char_device()

@@ -61,6 +61,17 @@ def bearer(token: str) -> bytes:
     return f"Bearer {token}".encode()
 
 
+@pytest.mark.parametrize("text", ["order 4111 1111 1111 1111", "a\u202eb", "\0", "\u3164"])
+@pytest.mark.parametrize("field", ["name", "source"])
+def test_a_name_that_everybody_reads_hides_nothing(tmp_path: Path, field: str, text: str) -> None:
+    keys = Keys(f"sqlite:///{tmp_path / 'control.db'}")
+    names = {"name": "shop", "source": "bank", field: text}
+    with pytest.raises(ConfigurationError, match=r"card number|printable") as told:
+        keys.create(names["name"], ["label"], source=names["source"])
+    assert "4111" not in str(told.value)
+    assert keys.all() == []
+
+
 def test_a_key_is_kept_as_a_hash_only(keys: Keys, tmp_path: Path) -> None:
     token = keys.create("shop", ["decide"])
     kept = b"".join(file.read_bytes() for file in (tmp_path / "home").iterdir())

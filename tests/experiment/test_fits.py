@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,10 +78,26 @@ def test_what_follows_from_something_else_is_fitted_again(tmp_path: Path, data: 
     assert fitted(LogisticRegression(), data=turned)
 
 
-def test_a_damaged_fit_is_a_sentence(tmp_path: Path, data: Dataset) -> None:
+def test_a_fit_that_is_not_as_it_was_written_is_a_sentence(tmp_path: Path, data: Dataset) -> None:
     trained(tmp_path, LogisticRegression(), data=data)
     (kept,) = tmp_path.iterdir()
     assert kept.stat().st_mode & 0o777 == 0o600
-    kept.write_bytes(kept.read_bytes()[:-9])
-    with pytest.raises(BadFile, match="expected a finished fit, got DecodeError; remove it"):
+    content = kept.read_bytes()
+    # a changed figure, half a file, nothing
+    for at in (0, 40, len(content) // 2, len(content) - 1):
+        kept.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        with pytest.raises(BadFile, match="expected a finished fit, got a damaged one; remove it"):
+            trained(tmp_path, LogisticRegression(), data=data)
+    for changed in (content[:-9], b"", content + b" "):
+        kept.write_bytes(changed)
+        with pytest.raises(BadFile, match="got a damaged one"):
+            trained(tmp_path, LogisticRegression(), data=data)
+    kept.unlink()
+    for make, got in ((os.mkfifo, "a named pipe"), (os.mkdir, "a folder")):
+        make(kept)
+        with pytest.raises(BadFile, match=f"expected a regular file, got {got}"):
+            trained(tmp_path, LogisticRegression(), data=data)
+        (kept.unlink if kept.is_fifo() else kept.rmdir)()
+    kept.symlink_to("/dev/zero")
+    with pytest.raises(BadFile, match="got a symbolic link"):
         trained(tmp_path, LogisticRegression(), data=data)

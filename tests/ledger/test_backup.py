@@ -72,7 +72,14 @@ def test_a_copy_is_never_put_in_place_of_a_file(
         ledger.write_now(entry(1))
         with pytest.raises(ConfigurationError, match="expected the name of a new file"):
             ledger.back_up(tmp_path / "there.db")
+        (tmp_path / "link.db").symlink_to(tmp_path / "elsewhere.db")
+        with pytest.raises(ConfigurationError, match="expected the name of a new file"):
+            ledger.back_up(tmp_path / "link.db")
+        for place in (tmp_path / "there.db" / "x", tmp_path / ("x" * 300)):
+            with pytest.raises(LedgerUnavailable, match="cannot copy the ledger"):
+                ledger.back_up(place)
     assert (tmp_path / "there.db").read_text() == "something"
+    assert not (tmp_path / "elsewhere.db").exists()
 
 
 def test_a_ledger_that_was_changed_has_no_copy(

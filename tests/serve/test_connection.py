@@ -577,6 +577,21 @@ def test_a_stream_that_is_silent_ends() -> None:
     assert run(work()) == b""
 
 
+def test_a_stream_that_came_to_its_end_is_answered_however_long_that_takes() -> None:
+    class Slow(Counting):
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await asyncio.sleep(0.5)
+            await asgi.send_bytes(send, 200, b"done", ())
+
+    async def work() -> bytes:
+        async with serving(Impatient, Slow()) as (reader, writer):
+            writer.write(post(b"abc", b"connection: close", target=b"/stream"))
+            return await reader.read()
+
+    assert run(work()).endswith(b"done")
+
+
 @pytest.mark.parametrize("requests", [1, 3])
 def test_a_connection_that_is_idle_for_long_is_closed(requests: int) -> None:
     class Brief(Connection):

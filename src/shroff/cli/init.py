@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +35,7 @@ def init(
     """Write a project for a log from the log's own columns, each guess with its reason."""
     from shroff.pipeline.starter import start_project
 
-    if output.exists():
+    if os.path.lexists(output):
         raise ConfigurationError(
             f"{output}: expected a file that is not there yet; choose another with --out."
         )

@@ -79,8 +79,12 @@ class LongNumbers:
 
 def long_numbers_of(column: pl.Series) -> LongNumbers:
     """The long numbers of a String column, alone or among words."""
-    counted = _long(column).value_counts(name="rows")
-    texts, rows = counted[column.name], counted["rows"]
+    filled = len(column) - column.null_count()
+    long = _long(column).alias("text")
+    if long.is_empty():
+        return LongNumbers(long, filled, 0, 0, 0, 0, 0, 0.0)
+    counted = long.value_counts(name="rows")
+    texts, rows = counted["text"], counted["rows"]
     digits = texts.str.replace_all("[ -]", "")
     plain = digits.str.contains(_PLAIN)
     alone = digits.filter(plain)
@@ -98,7 +102,7 @@ def long_numbers_of(column: pl.Series) -> LongNumbers:
     others = sum(luhn(whole) for _, cards, whole in found if whole and not cards)
     return LongNumbers(
         texts=texts,
-        filled=len(column) - column.null_count(),
+        filled=filled,
         rows=int(rows.filter(plain).sum()) + sum(row for row, _, _ in found),
         numbers=len(alone) + len(found),
         pass_luhn=int(valid.sum()) + passing + others,

@@ -52,7 +52,9 @@ def alike(texts: pl.Series) -> Alike:
     """
     short = texts.filter((texts.str.len_bytes() <= _MAX_CHARACTERS).fill_null(value=False))
     found = short.filter(short.str.strip_chars().str.to_lowercase().is_in(_ALIKE))
-    return {(texts.name, word): count for word, count in found.value_counts(sort=True).iter_rows()}
+    # by a name of its own: the column may be called as the counts are
+    counts = found.alias("word").value_counts(sort=True)
+    return {(texts.name, word): count for word, count in counts.iter_rows()}
 
 
 def notices(found: Mapping[tuple[str, str], int], rows: int, nulls: Sequence[str]) -> list[str]:

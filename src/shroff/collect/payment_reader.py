@@ -343,7 +343,9 @@ class PaymentReader:
             if text is None or text in self._nulls:
                 self._allow_none(name)
                 return None
-        if guard and name in self._guarded and holds_card_number(text):
+        # a longer text is refused for its length
+        judged = guard and name in self._guarded and len(text) <= LONGEST_NAME
+        if judged and holds_card_number(text):
             raise card_number(name)
         return text
 

@@ -18,7 +18,7 @@ from shroff.collect.columns import FLAGS, texts_of
 from shroff.collect.money import alphabetic
 from shroff.collect.nulls import NULLS
 from shroff.collect.numbers import FORMATS, PLAIN, NumberFormat, numbers_of
-from shroff.collect.schema import EPOCHS, Epoch
+from shroff.collect.schema import EPOCHS, UNFIT_NAME, Epoch
 from shroff.collect.time_column import parse_times
 from shroff.errors import DataError, UnknownColumn, did_you_mean
 
@@ -27,7 +27,9 @@ Role = Literal[
     "arrived_at", "personal", "keys", "nominal", "numeric", "ignored",
 ]  # fmt: skip
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
-_Kind = Literal["time", "number", "flag", "text", "empty"]
+_Kind = Literal["time", "number", "flag", "text", "empty", "unfit"]
+_UNREADABLE: Final = (pl.Binary, pl.Duration, pl.Time, pl.Object)
+"""Types that no column of a payment has."""
 
 _YEARS: Final = (2000, 2100)
 """The years in which payments of a log happen, by which the unit of counted times is told."""
@@ -167,6 +169,8 @@ def words_of(name: str) -> list[str]:
 
 def _profile(column: pl.Series) -> _Profile:
     dtype = column.dtype
+    if dtype.is_nested() or dtype in _UNREADABLE or UNFIT_NAME.search(column.name):
+        return _Profile(column.name, frozenset(), len(column), 0, 0, "unfit")
     if isinstance(dtype, pl.Datetime):
         texts = column.drop_nulls().cast(pl.String)
     else:
@@ -314,6 +318,8 @@ class _Guesser:
     def _rest(self, column: _Profile) -> Guess:
         """The role of a column that is none of the single ones."""
         name, words = column.name, column.words
+        if column.kind == "unfit":
+            return Guess(name, "ignored", "no field of a payment has such a name or type")
         if column.kind == "empty":
             return Guess(name, "ignored", "has no values")
         if column.distinct == 1:

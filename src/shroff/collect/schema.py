@@ -220,7 +220,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 )
             if name is not None:
                 require_no_card_number(name, f"the name of a column in Schema({role}=…)")
-            if name is not None and _UNFIT_NAME.search(name):
+            if name is not None and UNFIT_NAME.search(name):
                 raise ConfigurationError(
                     f"Schema({role}=…): column {name!r} has a quotation mark, a backslash or a "
                     "control character, "
@@ -400,7 +400,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 _MAX_COLUMNS: Final = 2_000
 _OPTIONAL: Final = ("currency", "label", "result", "arrived_at", "result_at", "labelled_at")
-_UNFIT_NAME: Final = re.compile(r'["\\\x00-\x1f]')
+UNFIT_NAME: Final = re.compile(r'["\\\x00-\x1f]')
 _ROLES: Final = ("id", "time", "amount", *_OPTIONAL)
 _LISTS: Final = ("nominal", "numeric", "personal", "ignored", "keys", "required")
 

@@ -225,6 +225,8 @@ def written_whole(path: str | Path, *, private: bool = False) -> Iterator[IO[byt
             symbolic link.
     """
     target = Path(path)
+    if not target.name:
+        raise BadFile(f"{target}: expected the name of a file, got a folder.")
     draft = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
     try:
         require_replaceable(target)

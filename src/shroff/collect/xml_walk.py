@@ -17,7 +17,10 @@ MAX_TEXT_CHARS: Final = 1_000_000
 MAX_TAG_BYTES: Final = 1_000_000
 """The longest tag or comment, which the parser holds until it ends."""
 MAX_NAMES: Final = 5_000
-"""The most different names of elements and attributes, which the parser never forgets."""
+MAX_NAME_CHARS: Final = 1_000_000
+"""The most different names of elements and attributes, and the characters in them all, which the
+parser never forgets.
+"""
 
 _CUT: Final = (
     expat.errors.XML_ERROR_NO_ELEMENTS,
@@ -42,7 +45,7 @@ class XmlWalk:
     ) -> None:
         self._started = started
         self._ended = ended
-        self._depth = self._fed = self._chars = 0
+        self._depth = self._fed = self._chars = self._name_chars = 0
         self._leaf = False
         self._text: list[str] = []
         self._names: set[str] = set()
@@ -86,10 +89,15 @@ class XmlWalk:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise UnfitMessage(f"expected elements at most {MAX_DEPTH} deep, got deeper ones")
-        self._names.add(name)
-        self._names.update(attributes)
-        if len(self._names) > MAX_NAMES:
-            raise UnfitMessage(f"expected at most {MAX_NAMES:,} different names, got more")
+        for one in (name, *attributes):
+            if one not in self._names:
+                self._names.add(one)
+                self._name_chars += len(one)
+        if len(self._names) > MAX_NAMES or self._name_chars > MAX_NAME_CHARS:
+            raise UnfitMessage(
+                f"expected at most {MAX_NAMES:,} different names of {MAX_NAME_CHARS:,} characters "
+                "together, got more"
+            )
         self._forget(leaf=True)
         self._started(name.rpartition(":")[2], attributes)
 

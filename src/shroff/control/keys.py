@@ -15,6 +15,8 @@ from typing import Final, Literal, get_args
 from sqlalchemy import BigInteger, Column, Float, LargeBinary, String, Table, select
 
 from shroff.clock import Clock, system_time
+from shroff.collect.cards import require_no_card_number
+from shroff.collect.values import require_readable
 from shroff.control.database import METADATA, Control
 from shroff.errors import ConfigurationError, NotFound
 
@@ -113,8 +115,8 @@ class Keys:
                 name.
 
         Raises:
-            ConfigurationError: no name, no scope, no name of a source, or a rate or lifetime that
-                is not above 0.
+            ConfigurationError: no name, no scope, no name of a source, one that holds a card number
+                or shows otherwise than it reads, or a rate or lifetime that is not above 0.
             ControlUnavailable: the database does not answer.
         """
         if not 0 < len(name) <= 200:
@@ -131,6 +133,9 @@ class Keys:
             raise ConfigurationError(
                 f"expected a source of labels of 1 to 200 characters, got {len(source)}."
             )
+        for text, what in ((name, "a name of a key"), (source or name, "a source of labels")):
+            require_no_card_number(text, what)
+            require_readable(text, what)
         now, identifier = self._clock(), secrets.token_hex(6)
         token = f"{_PREFIX}{identifier}_{secrets.token_urlsafe(32)}"
         row = {

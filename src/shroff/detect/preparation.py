@@ -308,7 +308,7 @@ def _learn_numeric(name: str, values: Floats) -> Numeric:
 
 
 def _learn_nominal(name: str, texts: pl.Series, max_values: int) -> Nominal:
-    counts = texts.value_counts(name=" count")
+    counts = texts.alias("value").value_counts()
     ranked = sorted(counts.iter_rows(), key=lambda pair: (-pair[1], pair[0]))
     kept = ranked[:max_values]
     shares = [count / len(texts) for _, count in kept]

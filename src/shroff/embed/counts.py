@@ -33,7 +33,7 @@ def occurrences(
     found: dict[tuple[str, str], int] = {}
     words = frame.select(tokens(vectors.tokens, schema))
     for column in vectors.tokens:
-        many = words[column].drop_nulls().value_counts(name="occurrences")
+        many = words[column].drop_nulls().alias("token").value_counts()
         found |= {(column, text): count for text, count in many.iter_rows()}
     return found
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import msgspec
 import numpy as np
@@ -33,10 +33,16 @@ from shroff.evaluate import DailyCosts, HeldOut, Metrics, Thresholds
 from shroff.experiment.dataset import Dataset
 from shroff.experiment.record import code_versions
 from shroff.experiment.training import Trained, TrainingJob
+from shroff.plain import read_plain
 from shroff.private import private_folder
 
 if TYPE_CHECKING:
     from shroff.experiment.tune import Tuning
+
+
+_MAX_BYTES: Final = 4 << 30
+_DIGEST_BYTES: Final = 32
+"""A kept fit begins with the SHA-256 of the rest."""
 
 
 class _Fit(msgspec.Struct, kw_only=True):
@@ -97,17 +103,16 @@ class Fits:
         """The fit of a digest; None where it is not kept.
 
         Raises:
-            BadFile: it cannot be read.
+            BadFile: it cannot be read, or is not as it was written.
         """
         path = self.folder / key
         try:
-            found = msgspec.msgpack.decode(path.read_bytes(), type=_Fit)
+            content = read_plain(path, _MAX_BYTES)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.MsgspecError) as error:
-            raise BadFile(
-                f"{path}: expected a finished fit, got {type(error).__name__}; remove it."
-            ) from None
+        if sha256(content[_DIGEST_BYTES:]).digest() != content[:_DIGEST_BYTES]:
+            raise BadFile(f"{path}: expected a finished fit, got a damaged one; remove it.")
+        found = msgspec.msgpack.decode(content[_DIGEST_BYTES:], type=_Fit)
         return Trained(
             **{name: getattr(found, name) for name in _PLAIN_FIELDS},
             tuning=_tuning(found.tuning),
@@ -129,8 +134,9 @@ class Fits:
             judged=one.judged.tobytes(),
         )
         private_folder(self.folder)
+        content = msgspec.msgpack.encode(made)
         with written_whole(self.folder / key, private=True) as file:
-            file.write(msgspec.msgpack.encode(made))
+            file.write(sha256(content).digest() + content)
         return one
 
 

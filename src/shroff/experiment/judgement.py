@@ -124,11 +124,8 @@ def _groups(data: Dataset, rows: Ints) -> dict[str, pl.Series]:
     groups: dict[str, pl.Series] = {}
     for name in names:
         values = data.table[name][rows].cast(pl.String)
-        usual = (
-            values.drop_nulls()
-            .value_counts(sort=True)
-            .sort(["count", name], descending=[True, False])[name]
-        )
+        counts = values.drop_nulls().alias("value").value_counts()
+        usual = counts.sort("count", "value", descending=[True, False])["value"]
         groups[name] = values.cast(pl.Enum(usual.head(MAX_SEGMENT_VALUES)), strict=False)
     if data.currency is not None:
         groups[f"{schema.amount} ({data.currency})"] = _amount_bands(data.amount[rows])

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -143,7 +143,7 @@ class SQLite:
     @contextmanager
     def copied(self, file: Path) -> Iterator[SQLite]:
         """A copy of the ledger, which gets its name once it is verified."""
-        if file.exists():
+        if os.path.lexists(file):
             raise ConfigurationError(
                 f"expected the name of a new file for the copy, got {file}, which is there already."
             )
@@ -162,7 +162,8 @@ class SQLite:
                 f"cannot copy the ledger {self._path} to {file}: {type(error).__name__}."
             ) from error
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
     def hurry(self, connection: Connection, seconds: float) -> None:
         """Nothing to do: a file is never silent."""

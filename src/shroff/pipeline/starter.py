@@ -16,6 +16,8 @@ from shroff.collect.addresses import remote_table
 from shroff.collect.numbers import PLAIN
 from shroff.collect.roles import ROLES, Role, Roles, guess, words_of
 from shroff.collect.sources import scan, written_whole
+from shroff.errors import ShroffError
+from shroff.expression import parse
 from shroff.location import Location
 from shroff.project import Project, load_project
 
@@ -62,8 +64,14 @@ def start_project(
     roles = guess(table, given)
     with written_whole(file) as target:
         target.write(project_text(roles, str(data), currency=currency).encode())
-    project = load_project(file)
-    return FirstProject(project, roles, clean(table, project.plan.schema, key=key, max_bad=1.0))
+    try:
+        project = load_project(file)
+        cleaned = clean(table, project.plan.schema, key=key, max_bad=1.0)
+    except BaseException:
+        # what cannot be loaded is no first project, and would only block the next attempt
+        file.unlink()
+        raise
+    return FirstProject(project, roles, cleaned)
 
 
 def _first_rows(data: str | os.PathLike[str]) -> pl.DataFrame:
@@ -160,7 +168,11 @@ def _schema(roles: Roles, currency: str) -> Iterator[str]:
 
 def _quoted(text: str) -> str:
     """A text as a Python literal in double quotes."""
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    if text.isprintable():
+        return json.dumps(text, ensure_ascii=False)
+    # not as JSON does: it has two escapes for one character beyond U+FFFF
+    escaped = text.encode("unicode_escape").decode().replace('"', r"\"")
+    return f'"{escaped}"'
 
 
 def _entities(columns: Sequence[str]) -> list[tuple[str, str]]:
@@ -174,6 +186,14 @@ def _entities(columns: Sequence[str]) -> list[tuple[str, str]]:
     return list(found.items())
 
 
+def _in_sql(column: str) -> bool:
+    """Whether a column's name is a column in a condition, and no word of SQL."""
+    try:
+        return parse(f"{column} / 2", {column: "number"}).columns == {column}
+    except ShroffError:
+        return False
+
+
 def _features(
     entities: Sequence[tuple[str, str]], amounts: Sequence[str], *, labelled: bool
 ) -> Iterator[str]:
@@ -183,7 +203,7 @@ def _features(
         for amount in map(_quoted, amounts):
             yield f'{name}.total({amount}, "1d", name="{name}_total_1d")'
             yield f'{name}.mean({amount}, "30d", name="{name}_mean_30d")'
-            if amount[1:-1].isidentifier():
+            if _in_sql(amount[1:-1]):
                 yield f'sql("amount_to_{name}_mean", "{amount[1:-1]} / {name}_mean_30d")'
         if labelled:
             # frauds become known days later

@@ -376,7 +376,7 @@ class Connection(HttpToolsProtocol):
             if self._streamed:
                 # leave the handler time to answer first that nothing comes
                 left += 2 * self._pause
-        elif self._streamed:
+        elif self._streamed and not self._between:
             self._since = now
         elif self._idle is not None:
             left = self._idle + self.timeout_keep_alive - now
