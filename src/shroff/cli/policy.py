@@ -43,9 +43,7 @@ def show_one(version: Version = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def check(source: Source, as_json: AsJson = False) -> None:
-    """Check a policy against the model in production and show its thresholds and its price of a
-    review; changes nothing.
-    """
+    """Check a policy against production; show thresholds and price of a review, change nothing."""
     _print(_fitting(source), as_json)
 
 

@@ -21,9 +21,7 @@ _MAX_POINTER_BYTES: Final = 64 << 20
 
 
 class Signature(NamedTuple):
-    """Who moves a pointer, and why; for a promotion also what its gates found, and whether it was
-    forced.
-    """
+    """Who moves a pointer, and why; a promotion's also what its gates found, and if forced."""
 
     by: str | None = None
     note: str | None = None
@@ -109,9 +107,7 @@ class Pointers(msgspec.Struct, frozen=True):
         return f"{len(self.changes)}:{self.changes[-1].chain}" if self.changes else "0:"
 
     def require_sound(self) -> None:
-        """Raise `BrokenChain` where a change was altered, or the pointers are not where the last
-        changes put them.
-        """
+        """Raise `BrokenChain` if a change was altered, or the pointers differ from the changes."""
         require_chained(self.changes)
         if not self.changes or not self.changes[-1].chain:
             return  # by an earlier release

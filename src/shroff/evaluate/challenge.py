@@ -1,6 +1,4 @@
-"""What a challenge costs: the customer proves who they are before the payment goes on, as in
-3-D Secure.
-"""
+"""The cost of a challenge: the customer proves who they are before payment, as in 3-D Secure."""
 
 from __future__ import annotations
 

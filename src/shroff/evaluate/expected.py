@@ -101,7 +101,5 @@ def gain_of_review(probability: Floats, missed: Floats, declined: Floats, cost: 
 
 
 def known_costs(missed: Floats, declined: Floats) -> Bools:
-    """Whether the costs of each payment are known [n]: neither missing, nor negative, nor larger
-    than any.
-    """
+    """Whether the costs of each payment are known [n]: present, not negative, not too large."""
     return (missed >= 0) & (missed <= MAX_COST) & (declined >= 0) & (declined <= MAX_COST)

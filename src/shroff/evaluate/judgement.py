@@ -68,9 +68,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outlay(msgspec.Struct, frozen=True, kw_only=True):
-    """What one way to decide comes to per day: payments by action, and what they cost by their
-    labels.
-    """
+    """What one way to decide gives per day: payments by action, and their cost by labels."""
 
     way: str
     reviews: float

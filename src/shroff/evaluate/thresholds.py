@@ -162,9 +162,7 @@ def cost_by_threshold(
 
 
 def count_reviews(reviews_per_day: float | None, days: float, n: int) -> int:
-    """The number of `n` payments that can be reviewed in these days; `ConfigurationError` for a
-    negative capacity.
-    """
+    """How many of `n` payments can be reviewed in these days; `ConfigurationError` below 0."""
     if reviews_per_day is None:
         return n
     if not 0 < days < math.inf or not 0 <= reviews_per_day < math.inf:
@@ -176,9 +174,7 @@ def count_reviews(reviews_per_day: float | None, days: float, n: int) -> int:
 
 
 def accumulate_from_top(y: Bools, p: Floats, missed: Floats) -> tuple[Floats, Ints, Ints, Floats]:
-    """Each candidate threshold from `NEVER` down, with payments, frauds and losses at or above
-    it.
-    """
+    """Each candidate threshold from `NEVER` down: payments, frauds and losses at or above it."""
     value, flagged, caught = count_from_top(y, p)
     order = np.argsort(-p, kind="stable")
     saved = np.cumsum(np.where(y, missed, 0.0)[order])[flagged - 1]
@@ -191,9 +187,7 @@ def accumulate_from_top(y: Bools, p: Floats, missed: Floats) -> tuple[Floats, In
 
 
 def _find_least(values: Floats, first: Ints) -> Floats:
-    """The minimum of `values[first[i] : i + 1]` for each i, by a sparse table: O(n log n) for all
-    of them.
-    """
+    """The minimum of `values[first[i] : i + 1]` for each i, by a sparse table in O(n log n)."""
     last = np.arange(values.size)
     level = np.frexp(last - first + 1)[1] - 1  # floor of the logarithm to base 2
     least, spans = np.empty_like(values), values

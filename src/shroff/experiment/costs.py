@@ -30,9 +30,7 @@ def cost_columns(cost: Cost, data: Dataset, rows: Ints) -> dict[str, Floats]:
 
 @dataclass(frozen=True)
 class PaymentCosts:
-    """The cost of each payment [n] as an approved fraud and as a wrong decline; 0 where it is not
-    `known`.
-    """
+    """Each payment's cost as an approved fraud and as a wrong decline [n]; 0 if not `known`."""
 
     missed: Floats
     declined: Floats

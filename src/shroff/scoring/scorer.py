@@ -290,9 +290,7 @@ class Scorer(Intake):
             await self._switchover.refill()
 
     def tend(self) -> None:
-        """Reload lists, rates and tables, and refill a lost state; call it every second, in any
-        thread.
-        """
+        """Reload lists, rates and tables, and refill a lost state; from any thread, each second."""
         try:
             for live in (self.lists, self.rates, self._tables):
                 if live is not None:
