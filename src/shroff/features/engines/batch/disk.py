@@ -1,9 +1,9 @@
 """A table larger than memory, from Parquet to Parquet.
 
-Rows are spread over buckets on disk by the hash of a key, each bucket is computed in memory as a
-table of its own, and what comes out is put together again in row order, slice by slice. Each key
-asks for a spreading of its own, what is linked for one by time; features of the payment alone for
-none. The values are those of the table in memory, to the bit.
+Rows are partitioned into buckets on disk by the hash of a key, each bucket is computed in memory as
+a table of its own, and the results are put together in row order, slice by slice. Each key needs a
+partitioning of its own, and links need one by time; features of the payment alone need none. The
+values are those of the table in memory, to the bit.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from shroff.features.plan import Plan
 
 _BUCKET: Final = "shroff bucket"
 _PROCESS_BYTES: Final = 350 << 20
-"""Bytes of the process before it has read a row, about."""
+"""About the bytes that the process takes before it has read a row."""
 _MAX_BUCKETS: Final = 256
 
 
 def bytes_per_row(columns: int, features: int) -> int:
-    """What a payment takes while so many features are computed from so many columns, about."""
+    """About the bytes per payment while so many features are computed from so many columns."""
     return 160 + 40 * columns + 24 * features
 
 
@@ -68,9 +68,9 @@ def compute_file(
     order of the file.
 
     Args:
-        memory: bytes that the process may take, about; one key's payments must fit. Beyond some 400
-            MB for the process itself, all of it is used by tables.
-        scratch: folder for what is in between, about as large as the table and its features; by
+        memory: about the bytes that the process may take; one key's payments must fit. Tables use
+            all of it beyond some 400 MB for the process itself.
+        scratch: folder for intermediate files, about as large as the table and its features; by
             default the target's.
 
     Returns:
@@ -98,7 +98,7 @@ def compute_slices(
     memory: int,
     scratch: str | Path | None = None,
 ) -> int:
-    """`compute_file` for a table that comes in slices (at least one), in row order."""
+    """`compute_file` for a table in slices (at least one), in row order."""
     require_clean(slices[0].table.collect_schema(), plan.schema)
     currency = str(plan.schema.currency)
     plan.require_one_currency(
@@ -123,7 +123,7 @@ def compute_slices(
             )
 
         def batches(*_: object) -> Iterator[pl.DataFrame]:
-            # all columns and rows are asked for
+            # the sink asks for all columns and rows
             return one_ahead(pool, together, range(len(slices)))
 
         schema = _together(plan, Slice(slices[0].table.head(0), 0, 0), _nothing(plan)).schema
@@ -138,8 +138,8 @@ def _distinct(piece: Slice, name: str) -> pl.Series:
 
 
 def _room(memory: int) -> int:
-    """Bytes for tables: half of what there is, since keys are uneven and what is freed is not given
-    back at once.
+    """Bytes for tables: half of the memory, since keys are uneven and freed memory is returned
+    late.
     """
     return max(memory - _PROCESS_BYTES, memory // 2, 2) // 2
 
@@ -160,7 +160,7 @@ class _Held:
     def write(
         self, path: Path, rows: pl.Series, values: pl.DataFrame, slices: Sequence[Slice]
     ) -> None:
-        """Keep the values of these rows, which rise."""
+        """Keep the values of these rows, which are in ascending order."""
         numbers = np.empty((len(self.numbers), len(rows)))
         for at, name in enumerate(self.numbers):
             numbers[at] = values[name].fill_null(float("nan")).to_numpy()
@@ -199,7 +199,7 @@ class _Held:
         ]
         if not self.texts:
             return found
-        # rows without the key say nothing
+        # rows without the key have no value
         places = pl.Series(said).replace(-1, None).cast(pl.UInt32)
         return found + [text.gather(places) for text in pl.concat(texts).get_columns()]
 

@@ -17,7 +17,7 @@ _NAMELESS: Final = 255
 
 
 class Times(array):  # type: ignore[type-arg]  # `array[int]` is a name for type checkers only until Python 3.12
-    """When a name was seen, in order."""
+    """The times at which a name was seen, in order."""
 
     __slots__ = ()
 
