@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from copy import copy
 from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -18,14 +17,12 @@ import msgspec
 from shroff.canonical import AFTER_DIGITS, BLANK, FLAG_TEXTS, text_of
 from shroff.collect import money
 from shroff.collect.cards import holds_card_number, is_card_number, may_hold_card_number
-from shroff.collect.conversion import Converter
+from shroff.collect.completion import Completer
 from shroff.collect.fields import card_number, require_readable_field
 from shroff.collect.json_text import UNREADABLE, lenient, require_few_values, require_keys_once
-from shroff.collect.lookup import LookupReader
-from shroff.collect.payment import Payment, Value, set_amount
+from shroff.collect.payment import Payment, Value
 from shroff.collect.personal import tokenizer
 from shroff.collect.schema import Schema
-from shroff.collect.tables import LookupTable
 from shroff.collect.time_kinds import kind_of_time
 from shroff.collect.times import parse_epoch, parse_time
 from shroff.collect.values import (
@@ -33,16 +30,14 @@ from shroff.collect.values import (
     LARGEST_AMOUNT,
     LONGEST_ID,
     LONGEST_NAME,
-    NO_RATE,
     VALUE,
     expected,
-    fits_in,
     kind_of,
     null_numbers,
     unseen,
 )
 from shroff.collect.wire import explain, live_scales, wire_type
-from shroff.errors import BadPayment, ConfigurationError, OutOfBounds
+from shroff.errors import BadPayment
 
 _log: Final = logging.getLogger(__name__)
 _BACKSLASH: Final = ord("\\")
@@ -51,7 +46,7 @@ _MAX_SHORT_CHARACTERS: Final = 12
 _ESCAPED_COLON: Final = b"\\u003"
 
 
-class PaymentReader:
+class PaymentReader(Completer):
     """Reads payments as JSON objects whose fields are the schema's columns.
 
     Result and label are not fields of a payment: they come later, as events of their own.
@@ -84,7 +79,7 @@ class PaymentReader:
         currency: str | None = None,
         numbers: Iterable[str] = (),
     ) -> None:
-        self.schema = schema
+        super().__init__(schema)
         scales = live_scales(schema)
         self.fields = tuple(scales)
         self._absent: dict[str, Value] = dict.fromkeys(scales)
@@ -132,58 +127,11 @@ class PaymentReader:
         self._exponents = {
             code: money.EXPONENT[code] for code in money.NUMERIC if self._only in (None, code)
         }
-        self._own = self._converter = None if schema.rates is None else Converter(schema.rates)
-        self._lookups = LookupReader(schema.lookups, schema.tables, time=schema.time)
-
-    @property
-    def converter(self) -> Converter | None:
-        """What converts payments now."""
-        return self._converter
-
-    @property
-    def tables(self) -> tuple[LookupTable, ...]:
-        """The reference tables in which payments are looked up now."""
-        return self._lookups.tables
-
-    @property
-    def completes(self) -> bool:
-        """Whether a payment gets anything here that it is not sent with."""
-        return self._converter is not None or bool(self._lookups.marks)
 
     @property
     def twice(self) -> int:
         """Times of an hour that comes twice, read as the earlier."""
         return self._ambiguous.total()
-
-    def converting(self, converter: Converter | None) -> PaymentReader:
-        """The same reader, which converts payments by other exchange rates to the schema's base
-        currency; None stands for the schema's own.
-
-        Raises:
-            ConfigurationError: they are to another currency.
-        """
-        chosen = self._own if converter is None else converter
-        if chosen is None or chosen.base != self.schema.base:
-            raise ConfigurationError(f"expected exchange rates to {self.schema.base}, got others.")
-        if self._converter is not None and chosen.mark == self._converter.mark:
-            return self
-        other = copy(self)
-        other._converter = chosen
-        return other
-
-    def looking_in(self, tables: Sequence[LookupTable]) -> PaymentReader:
-        """The same reader, which looks payments up in these reference tables in the place of those
-        of their names.
-        """
-        used = self.tables
-        if len(tables) == len(used) and all(
-            one is before or one.mark == before.mark
-            for one, before in zip(tables, used, strict=True)
-        ):
-            return self
-        other = copy(self)
-        other._lookups = LookupReader(self.schema.lookups, tables, time=self.schema.time)
-        return other
 
     def read(self, body: bytes, *, arrived: int) -> Payment:
         """One payment from its JSON text, seen by the system at `arrived` (microseconds since the
@@ -196,34 +144,6 @@ class PaymentReader:
         payment = self.parse(body, arrived=arrived)
         self.complete(payment)
         return payment
-
-    def complete(self, payment: Payment) -> None:
-        """Give a payment what its schema adds: the amount in the base currency, and the columns
-        that are looked up.
-
-        Raises:
-            BadPayment: its currency has no rate at its time, or the amount is too large in the base
-                currency.
-        """
-        self._convert(payment)
-        if not payment.tables:
-            self._lookups.add(payment.values, payment.time)
-            payment.tables = self._lookups.marks
-
-    def _convert(self, payment: Payment) -> None:
-        converter, schema = self._converter, self.schema
-        if converter is None or payment.rates:
-            return
-        values = payment.values
-        minor = converter.minor(str(values[str(schema.currency)]), payment.time, payment.minor)
-        if minor is None:
-            raise OutOfBounds(f"Expected {NO_RATE}, got one without - at `$.{schema.currency}`")
-        base = converter.base
-        if minor > converter.most:
-            raise BadPayment(f"Expected {fits_in(base)}, got a larger one - at `$.{schema.amount}`")
-        values[str(schema.original)] = values[schema.amount]
-        set_amount(payment, schema, minor, base)
-        payment.rates = converter.mark
 
     def parse(self, body: bytes, *, arrived: int) -> Payment:
         """`read` without `complete`: the payment as it was sent, its amount in its own currency."""

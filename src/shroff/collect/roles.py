@@ -18,7 +18,8 @@ from shroff.collect.columns import FLAGS, texts_of
 from shroff.collect.money import alphabetic
 from shroff.collect.nulls import NULLS
 from shroff.collect.numbers import FORMATS, PLAIN, NumberFormat, numbers_of
-from shroff.collect.schema import EPOCHS, UNFIT_NAME, Epoch
+from shroff.collect.schema import EPOCHS, Epoch
+from shroff.collect.schema_checks import UNFIT_NAME
 from shroff.collect.time_column import parse_times
 from shroff.errors import DataError, UnknownColumn, did_you_mean
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import Final, Literal, get_args
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-import polars as pl
 
-from shroff.collect.cards import require_no_card_number
 from shroff.collect.csv_walk import DIALECTS, Dialect
 from shroff.collect.lookup import Lookup, require_fit, table_of
 from shroff.collect.mappings import Mapped, require_roles
@@ -19,8 +14,15 @@ from shroff.collect.money import NUMERIC, alphabetic
 from shroff.collect.nulls import NULLS
 from shroff.collect.numbers import FORMATS, PLAIN, NumberFormat
 from shroff.collect.rates import Rates
+from shroff.collect.schema_checks import (
+    OPTIONAL_ROLES,
+    require_names,
+    require_single_roles,
+    require_sources,
+    require_zone,
+)
 from shroff.collect.tables import ReferenceTable
-from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
+from shroff.errors import ConfigurationError, did_you_mean
 
 Scale = Literal[
     "id",
@@ -156,9 +158,14 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 f"Schema(number_format=…): expected one of {', '.join(map(repr, FORMATS))}, got "
                 "another."
             )
-        self._check_names()
-        self._check_scales()
-        self._check_sources()
+        singles = {role: getattr(self, role) for role in _ROLES}
+        lists = {field: getattr(self, field) for field in _LISTS}
+        listed = [(field, name) for field in _LISTS for name in lists[field]]
+        looked_up = [("lookups", one.name) for one in self.lookups]
+        require_names([*singles.items(), *listed, *looked_up])
+        given = {role: name for role, name in singles.items() if name is not None}
+        require_single_roles(given, lists, self.original)
+        require_sources(self.label_sources, self.label)
         roles = {"id": self.id, "time": self.time, "amount": self.amount, "currency": self.currency}
         require_roles(self.messages, roles, self.personal)
         mapped = {column for mapping in self.messages for column in mapping.columns}
@@ -201,85 +208,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 f"Schema(csv_dialect=…): expected one of {', '.join(DIALECTS)}."
             )
         if self.timezone is not None:
-            _check_zone(self.timezone)
-
-    def _check_names(self) -> None:
-        singles = [(role, getattr(self, role)) for role in _ROLES]
-        looked_up = [("lookups", one.name) for one in self.lookups]
-        listed = [(field, name) for field in _LISTS for name in getattr(self, field)]
-        named = [*singles, *listed, *looked_up]
-        if len(named) > _MAX_COLUMNS:
-            raise ConfigurationError(
-                f"Schema: expected at most {_MAX_COLUMNS:,} columns, got {len(named):,}."
-            )
-        for role, name in named:
-            if not (isinstance(name, str) and name) and not (name is None and role in _OPTIONAL):
-                got = "an empty text" if name == "" else type(name).__name__
-                raise ConfigurationError(
-                    f"Schema({role}=…): expected the name of a column, got {got}."
-                )
-            if name is not None:
-                require_no_card_number(name, f"the name of a column in Schema({role}=…)")
-            if name is not None and UNFIT_NAME.search(name):
-                raise ConfigurationError(
-                    f"Schema({role}=…): column {name!r} has a quotation mark, a backslash or a "
-                    "control character, "
-                    "which no field of a live payment can have in its name; rename the column."
-                )
-
-    def _check_scales(self) -> None:
-        seen: dict[str, str] = {}
-        singles = {role: name for role in _ROLES if (name := getattr(self, role)) is not None}
-        for role, name in singles.items():
-            if name in seen:
-                raise ConfigurationError(
-                    f"column `{name}` is both {seen[name]} and {role}: a column has one role."
-                )
-            seen[name] = role
-        for scale in ("numeric", "personal", "ignored", "nominal"):
-            for name in getattr(self, scale):
-                # a currency code is a name too: the one role that may also be a model's nominal
-                # input
-                if name in seen and not (scale == "nominal" and seen[name] == "currency"):
-                    raise ConfigurationError(
-                        f"column `{name}` is both {seen[name]} and {scale}: name it once."
-                    )
-                seen[name] = scale
-        for name in (*self.keys, *self.required):
-            if name in self.ignored:
-                raise ConfigurationError(
-                    f"column `{name}` is ignored, so it can be neither a key nor required."
-                )
-        known = {*seen, *self.keys}
-        if self.original in {*known, *self.ignored, *self.required}:
-            raise ConfigurationError(
-                f"column `{self.original}`: this is what the amount in the currency of the payment "
-                "is called, where rates convert it; rename the column."
-            )
-        for name in self.required:
-            if name not in known and get_close_matches(name, known, n=1, cutoff=_MISSPELT):
-                raise UnknownColumn(
-                    f"Schema(required=…): unknown column `{name}`{did_you_mean(name, known)} "
-                    "If it is a column of its own, name it in keys=[…] too."
-                )
-
-    def _check_sources(self) -> None:
-        sources = self.label_sources
-        if len(set(sources)) < len(sources) or not all(
-            isinstance(name, str) and name for name in sources
-        ):
-            raise ConfigurationError(
-                "Schema(label_sources=…): expected each source of labels by its name, once."
-            )
-        if len(sources) > _MOST_SOURCES:
-            raise ConfigurationError(
-                f"Schema(label_sources=…): expected at most {_MOST_SOURCES} sources, got "
-                f"{len(sources)}."
-            )
-        if sources and self.label is None:
-            raise ConfigurationError(
-                "Schema(label_sources=…) ranks labels: name their column with label=… too."
-            )
+            require_zone(self.timezone)
 
     def label_rank(self, source: str | None) -> int:
         """How much a source of labels is trusted: 0 is the most, and of one rank the latest label
@@ -398,24 +327,5 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return msgspec.structs.replace(self, keys=(*self.keys, *new)) if new else self
 
 
-_MAX_COLUMNS: Final = 2_000
-_OPTIONAL: Final = ("currency", "label", "result", "arrived_at", "result_at", "labelled_at")
-UNFIT_NAME: Final = re.compile(r'["\\\x00-\x1f]')
-_ROLES: Final = ("id", "time", "amount", *_OPTIONAL)
+_ROLES: Final = ("id", "time", "amount", *OPTIONAL_ROLES)
 _LISTS: Final = ("nominal", "numeric", "personal", "ignored", "keys", "required")
-
-_MOST_SOURCES: Final = 200
-
-_MISSPELT: Final = 0.9
-"""How alike two names must be for one to be the other misspelt, and not a key of its own."""
-
-
-def _check_zone(name: str) -> None:
-    try:
-        ZoneInfo(name)
-        # the tables of Polars have fewer names, such as none for `localtime`
-        pl.select(pl.lit(0).cast(pl.Datetime("us")).dt.replace_time_zone(name))
-    except (ZoneInfoNotFoundError, ValueError, OSError, pl.exceptions.ComputeError):
-        raise ConfigurationError(
-            f"Schema(timezone=…): `{name}` is no IANA time zone such as `Europe/Copenhagen`."
-        ) from None
