@@ -1,6 +1,4 @@
-"""Cleaning a table of payments: every value typed, every unusable row dropped and counted by
-reason.
-"""
+"""Cleaning a table: every value is typed, unusable rows are dropped and counted by reason."""
 
 from __future__ import annotations
 
@@ -158,8 +156,7 @@ def clean(
 
 
 def require_clean(types: Mapping[str, pl.DataType], schema: Schema) -> None:
-    """Raise `DataError` for a table that is not clean: amounts are whole minor units, times are
-    UTC.
+    """Raise `DataError` unless a table is clean: amounts in minor units, times in UTC.
 
     >>> raw = pl.DataFrame({"id": ["p1"], "at": ["2024-05-04T10:00:00Z"], "eur": [136.69]})
     >>> require_clean(raw.schema, Schema(id="id", time="at", amount="eur"))
@@ -187,10 +184,8 @@ def _sent(schema: Schema) -> Iterable[tuple[str, Scale]]:
 
 
 def require_columns(columns: Sequence[str], schema: Schema, source: str) -> None:
-    """Raise `BadFile` for a raw table that lacks a column of the schema, or has one that is looked
-    up.
-    """
-    # before a name is repeated: a file without a header has values in their place
+    """Raise `BadFile` if a raw table lacks a column, or has one that is looked up."""
+    # before a name is repeated: a file without a header has values for names
     if any(map(holds_card_number, columns)):
         raise BadFile(
             f"{source}: expected names of columns, got a card number: is its first line a header?"
@@ -211,7 +206,7 @@ def require_columns(columns: Sequence[str], schema: Schema, source: str) -> None
             hint = (
                 f"; of the schema's columns it has {', '.join(f'`{column}`' for column in known)}."
             )
-        # a file without a header has values in place of names: the error names none of them
+        # a file without a header has values for names: the error repeats none
         hint = hint or ", nor any other of the schema's: is its first line a header?"
         raise BadFile(f"{source}: expected a column `{name}` ({scale}), found none{hint}")
 
@@ -257,9 +252,7 @@ def _to_minor(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, list[_
 def _converted(
     frame: pl.DataFrame, schema: Schema, converter: Converter
 ) -> tuple[pl.DataFrame, list[_RowProblem]]:
-    """Amounts in the base currency, those that were paid beside them, and where there is no rate or
-    not enough room.
-    """
+    """Amounts in the base currency, amounts as paid, and rows without a rate or room."""
     currency, paid = str(schema.currency), frame[schema.amount]
     base, without = converter.column(frame[currency], frame[schema.time], paid)
     large = (base > converter.most).fill_null(value=False)
@@ -275,7 +268,7 @@ def _converted(
 def _repeated(
     frame: pl.DataFrame, schema: Schema, problems: list[_RowProblem]
 ) -> list[_RowProblem]:
-    """Where an id was seen on a row that arrived earlier (ties in row order) and is usable."""
+    """Rows whose id is that of a usable row that arrived earlier (ties in row order)."""
     hashes = frame[schema.id].drop_nulls().hash()
     if hashes.n_unique() == len(hashes):
         return []
@@ -327,9 +320,7 @@ def _drop(
 def _found(
     problem: _RowProblem, where: pl.Series, raw: pl.DataFrame, schema: Schema
 ) -> Iterator[tuple[str, str, int, int]]:
-    """Each reason to drop these rows, what was found there, in how many rows, and the first of them
-    (1 = first).
-    """
+    """Each reason to drop rows: what was found, in how many rows, and the first of them."""
     rows = where.arg_true()
     if not len(rows):
         return
@@ -352,9 +343,7 @@ def _found(
 def require_enough(
     unusable: int, rows: int, max_bad: float, source: str | os.PathLike[str], reasons: Iterable[str]
 ) -> None:
-    """Raise `TooManyBadRows` when more than the share `max_bad` of a table's rows cannot be
-    used.
-    """
+    """Raise `TooManyBadRows` if more than the share `max_bad` of the rows are unusable."""
     if unusable > max_bad * rows:
         raise TooManyBadRows(
             f"{source}: {unusable:,} of {rows:,} rows are unusable, more than the "

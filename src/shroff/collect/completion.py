@@ -28,25 +28,24 @@ class Completer:
 
     @property
     def converter(self) -> Converter | None:
-        """What converts payments now."""
+        """The converter in use."""
         return self._converter
 
     @property
     def tables(self) -> tuple[LookupTable, ...]:
-        """The reference tables in which payments are looked up now."""
+        """The reference tables in use."""
         return self._lookups.tables
 
     @property
     def completes(self) -> bool:
-        """Whether a payment gets anything here that it is not sent with."""
+        """Whether payments get anything that they are sent without."""
         return self._converter is not None or bool(self._lookups.marks)
 
     def converting(self, converter: Converter | None) -> Self:
-        """The same reader, which converts payments by other exchange rates to the schema's base
-        currency; None stands for the schema's own.
+        """The same, with other exchange rates to the schema's base currency; None for its own.
 
         Raises:
-            ConfigurationError: they are to another currency.
+            ConfigurationError: the rates are to another currency.
         """
         chosen = self._own if converter is None else converter
         if chosen is None or chosen.base != self.schema.base:
@@ -58,9 +57,7 @@ class Completer:
         return other
 
     def looking_in(self, tables: Sequence[LookupTable]) -> Self:
-        """The same reader, which looks payments up in these reference tables in the place of those
-        of their names.
-        """
+        """The same, with these reference tables in place of those of their names."""
         used = self.tables
         if len(tables) == len(used) and all(
             one is before or one.mark == before.mark
@@ -72,8 +69,7 @@ class Completer:
         return other
 
     def complete(self, payment: Payment) -> None:
-        """Give a payment what its schema adds: the amount in the base currency, and the columns
-        that are looked up.
+        """Add to a payment the amount in the base currency, and the columns that are looked up.
 
         Raises:
             BadPayment: its currency has no rate at its time, or the amount is too large in the base

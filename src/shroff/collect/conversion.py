@@ -1,5 +1,4 @@
-"""Amounts in the base currency: a payment is converted once, at the door, by the rate valid when it
-happened.
+"""Amounts in the base currency: a payment is converted once, by the rate of its time.
 
 In whole minor units of the base currency, by exact arithmetic, a half to the even one. After the
 door there is one currency.
@@ -31,9 +30,7 @@ from shroff.collect.validity import OPEN_US, Validity, periods, text_of_micros
 
 
 class _Factor(NamedTuple):
-    """A rate as a fraction: minor units of the currency × `times` ÷ `over` are minor units of the
-    base.
-    """
+    """A rate as a fraction: minor units × `times` ÷ `over` are minor units of the base."""
 
     times: int
     over: int
@@ -147,7 +144,7 @@ def _factor(rate: str, currency: str, base: str) -> _Factor:
 
 
 def _rounded(number: int, over: int) -> int:
-    """A quotient as the nearest whole number, a half as the even one.
+    """A quotient rounded to the nearest integer, halves to even.
 
     >>> [_rounded(number, 2) for number in (1, 3, 4, 5)]
     [0, 2, 2, 2]

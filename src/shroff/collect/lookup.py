@@ -1,8 +1,7 @@
-"""Look-ups: columns of a payment from a reference table, in the row that was valid when the payment
-happened.
+"""Look-ups: columns of a payment from the row of a reference table valid at its time.
 
-A payment is looked up once, at the door, as its amount is converted; after the door what was found
-is a column as any other, so no engine knows of tables.
+A payment is looked up once, when it is read, as its amount is converted; then a looked-up column is
+a column as any other, so no engine knows of tables.
 """
 
 from __future__ import annotations
@@ -179,9 +178,7 @@ class LookupReader:
         ]
 
     def add(self, values: dict[str, Any], time: int) -> None:
-        """Give the values of one payment, by column, those that are looked up; `time` in
-        microseconds.
-        """
+        """Add the looked-up columns to the values of a payment; `time` is in microseconds."""
         for one, validity, cells, _ in self._each:
             key = values[one.on]
             row = -1 if key is None else validity.row(key, time)

@@ -1,6 +1,4 @@
-"""Reads one payment from JSON by the schema, with the rules and to the values that `clean` gives a
-table.
-"""
+"""Reads one payment from JSON by the schema, to the same values as `clean` gives a table."""
 
 from __future__ import annotations
 
@@ -53,8 +51,8 @@ class PaymentReader(Completer):
 
     Args:
         key: of the HMAC over personal columns.
-        currency: the only one that payments may be in, of a schema without exchange rates; None
-            takes any.
+        currency: the only currency of payments, for a schema without exchange rates; None takes
+            any.
         numbers: columns of long numbers that are no card numbers, see `long_numbers`; elsewhere one
             is refused.
 
@@ -101,7 +99,7 @@ class PaymentReader(Completer):
             for small in (self._numeric, ())
         )
         self._ignored = schema.ignored
-        # the fields that came; what an ignored one holds is not looked at
+        # the fields that came; ignored ones are not parsed
         self._fields_of: Callable[[msgspec.Struct], dict[str, Value]] = (
             partial(msgspec.to_builtins, builtin_types=(msgspec.Raw,))
             if schema.ignored
@@ -134,8 +132,7 @@ class PaymentReader(Completer):
         return self._ambiguous.total()
 
     def read(self, body: bytes, *, arrived: int) -> Payment:
-        """One payment from its JSON text, seen by the system at `arrived` (microseconds since the
-        epoch).
+        """One payment from its JSON text; `arrived` is in microseconds since 1970.
 
         Raises:
             BadPayment: not JSON, an unknown or missing field, a value of the wrong type, an unknown
@@ -173,7 +170,7 @@ class PaymentReader(Completer):
                 or (guard and len(value) > _MAX_SHORT_CHARACTERS)
             ):
                 values[name] = self._text(name, value, guard=guard)
-        # a shorter payment has no text that is too long
+        # a shorter body has no text that is too long
         if len(body) > LONGEST_NAME:
             self._require_short(values)
         for name in self._gapped:
@@ -205,9 +202,7 @@ class PaymentReader(Completer):
         return given
 
     def _require_keys_once(self, body: bytes, given: Mapping[str, Value]) -> None:
-        """Raise `BadPayment` where a key came twice; texts with colons, such as IPv6 addresses, are
-        counted first.
-        """
+        """Raise `BadPayment` if a key came twice; colons in texts are counted before."""
         colons = sum(
             [value.count(":") for value in given.values() if isinstance(value, str)]
         )  # faster than one by one
@@ -215,11 +210,11 @@ class PaymentReader(Completer):
             require_keys_once(body)
 
     def token(self, text: str) -> str:
-        """What a personal column holds in place of a text."""
+        """The token that a personal column holds instead of a text."""
         return self._token(text_of(text) or text)
 
     def name(self, text: str, *, field: str) -> str:
-        """The one text of a name that came by itself, such as a payment's id or its result.
+        """The canonical text of a single name, such as a payment's id or its result.
 
         Raises:
             BadPayment: it is no value.
@@ -297,7 +292,7 @@ class PaymentReader(Completer):
         return self._counted(value)
 
     def _counted(self, value: Value) -> int:
-        """A time that is no ISO 8601: a number since 1970, where the schema says so."""
+        """A time that is not ISO 8601: a number since 1970, if the schema says so."""
         name, epoch = self.schema.time, self.schema.epoch
         if epoch is not None and value is not None:
             with suppress(ValueError):
@@ -311,7 +306,7 @@ class PaymentReader(Completer):
         raise BadPayment(f"Expected {wanted}, got {kind} - at `$.{name}`")
 
     def count_twice(self) -> None:
-        """Count a time of an hour that comes twice; the first one is logged."""
+        """Count a time of a repeated hour; the first is logged."""
         if not self._ambiguous:
             _log.warning(
                 "`%s`: a time of the hour that comes twice in %s is read as the earlier; send "

@@ -1,4 +1,4 @@
-"""The schema of a payment log: which column plays which role, and how its values are to be read."""
+"""The schema of a payment log: the role of each column, and how its values are read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Scale = Literal[
 ]
 Kind = Literal["number", "text", "boolean", "time"]
 Epoch = Literal["s", "ms", "us", "ns"]
-"""In which unit numbers count the time since 1970-01-01T00:00:00Z."""
+"""The unit of times that are numbers since 1970-01-01T00:00:00Z."""
 
 EPOCHS: Final[tuple[Epoch, ...]] = get_args(Epoch)
 
@@ -176,7 +176,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         sent = self._sent
         texts = [name for name, scale in sent.items() if scale in ("key", "nominal", "currency")]
         require_fit(self.lookups, self.tables, texts, [*sent, *self.ignored])
-        # by name: a table that is put in the place of one may have columns of another too
+        # by name: a table that replaces one may also have columns of another
         named = tuple(
             msgspec.structs.replace(one, table=table_of(one, self.tables).name)
             for one in self.lookups
@@ -211,8 +211,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             require_zone(self.timezone)
 
     def label_rank(self, source: str | None) -> int:
-        """How much a source of labels is trusted: 0 is the most, and of one rank the latest label
-        stands.
+        """The rank of a source of labels: 0 is trusted most; within a rank the latest label stands.
 
         >>> schema = Schema(
         ...     id="id", time="t", amount="a", label="f", label_sources=["chargeback", "analyst"]
@@ -259,8 +258,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def original(self) -> str | None:
-        """The column of amounts as they were paid, in the currency of the payment; None where
-        nothing is converted.
+        """The column of amounts as paid, in the payment's currency; None without conversion.
 
         >>> rates = Rates.constant("EUR", {"JPY": "0.00625"})
         >>> Schema(id="id", time="t", amount="amount", currency="currency", rates=rates).original
@@ -278,19 +276,17 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def added(self) -> frozenset[str]:
-        """The columns that a payment gets at the door: it is sent without them."""
+        """The columns that a payment is sent without, and gets when it is read."""
         return frozenset(self.looked_up) | ({self.original} if self.original else set())
 
     @property
     def base(self) -> str | None:
-        """The currency that amounts are converted to; None where they stay as they were paid."""
+        """The currency that amounts are converted to; None without conversion."""
         return None if self.rates is None else self.rates.base
 
     @property
     def amounts_in(self) -> tuple[str | None, str]:
-        """The column that says in which currency amounts are; None where all are in one, which
-        comes second.
-        """
+        """The column of amounts' currency, or None; and the only or default currency."""
         return (
             (self.currency, self.default_currency)
             if self.rates is None
@@ -299,9 +295,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def later(self) -> frozenset[str]:
-        """Columns that are not known yet when a payment is judged: result, label and their
-        arrivals.
-        """
+        """Columns unknown while a payment is judged: result, label and their arrivals."""
         names = (self.result, self.result_at, self.label, self.labelled_at)
         return frozenset(name for name in names if name is not None)
 

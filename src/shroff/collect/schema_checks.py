@@ -60,8 +60,7 @@ def require_single_roles(
         seen[name] = role
     for scale in ("numeric", "personal", "ignored", "nominal"):
         for name in lists[scale]:
-            # a currency code is a name too: the one role that may also be a model's nominal
-            # input
+            # a currency code is a name, too: this role may also be a nominal input of models
             if name in seen and not (scale == "nominal" and seen[name] == "currency"):
                 raise ConfigurationError(
                     f"column `{name}` is both {seen[name]} and {scale}: name it once."

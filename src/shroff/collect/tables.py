@@ -77,9 +77,7 @@ class LookupTable(Protocol):
 
 
 def fits(table: LookupTable, own: LookupTable) -> bool:
-    """Whether a table can stand in the place of another one: it has its columns, numbers where that
-    has some.
-    """
+    """Whether a table can replace another one: it has its columns, with numbers where it has."""
     return all(
         name in table.values and (name in table.numeric) == (name in own.numeric)
         for name in own.values
@@ -89,8 +87,7 @@ def fits(table: LookupTable, own: LookupTable) -> bool:
 class ReferenceTable(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True
 ):
-    """What is known of the values of a column, from a file: `ReferenceTable.read`, or from rows:
-    `ReferenceTable.of`.
+    """What is known of a column's values, from a file (`read`) or from rows (`of`).
 
     A row holds from its `since`, midnight UTC if that is a date, until before its `until`, or else
     until the next row of its key; without `since` it always held. So each payment sees the row that
@@ -145,9 +142,7 @@ class ReferenceTable(
     def of(
         cls, name: str, rows: Iterable[Mapping[str, Any]], *, key: str, numeric: Sequence[str] = ()
     ) -> ReferenceTable:
-        """A table from its rows: the key, the values, and `since` and `until` where one does not
-        always hold.
-        """
+        """A table from rows: key, values, and `since` and `until` if it does not always hold."""
         kept = list(rows)
         names = [
             one for one in dict.fromkeys(name for row in kept for name in row) if one not in PERIOD

@@ -95,8 +95,7 @@ def text_of_micros(at: int) -> str:
 
 
 class Validity:
-    """Which row of a dated table holds for a key at a moment, for one payment or for columns of
-    them.
+    """Finds the row of a dated table for a key and a moment, by payment or by column.
 
     Args:
         arrays: as `periods` makes them.
@@ -124,9 +123,7 @@ class Validity:
         return place if place >= first and time < self._ends[place] else -1
 
     def rows(self, keys: pl.Series, times: pl.Series) -> Ints:
-        """`row` of each row of two columns, String and Datetime("us", "UTC"); -1 where one of them
-        is null.
-        """
+        """`row` by row of two columns, String and Datetime("us", "UTC"); -1 where one is null."""
         if not len(self._starts):
             return np.full(len(keys), -1)
         groups = (
@@ -189,8 +186,7 @@ def require_one_at_a_time(
     ends: Sequence[int | None],
     what: Callable[[int], str],
 ) -> None:
-    """Raise `ConfigurationError` where two rows in the order of `Validity` hold for one key at one
-    moment.
+    """Raise `ConfigurationError` if two rows hold for one key at one moment.
 
     Args:
         what: begins the message, from the place of the second row.

@@ -11,8 +11,7 @@ from shroff.errors import ConfigurationError
 
 
 def require_types(definition: msgspec.Struct) -> None:
-    """Raise `ConfigurationError` if a field has a value of another type; an int for a float is
-    converted.
+    """Raise `ConfigurationError` if a field has another type; an int for a float is converted.
 
     >>> from shroff.features.row import Sql
     >>> Sql("big", None)
