@@ -123,9 +123,7 @@ class Links:
         return self._each("count", name)
 
     def frauds(self, *, name: str = "") -> tuple[LinkFeature, ...]:
-        """How many payments of linked keys in the window are known as fraud: labels that have
-        arrived.
-        """
+        """How many payments of linked keys are known as fraud: labels that have arrived."""
         return self._each("frauds", name)
 
     def distinct(self, column: str, *, name: str = "") -> tuple[LinkFeature, ...]:

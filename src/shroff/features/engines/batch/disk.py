@@ -138,9 +138,7 @@ def _distinct(piece: Slice, name: str) -> pl.Series:
 
 
 def _room(memory: int) -> int:
-    """Bytes for tables: half of the memory, since keys are uneven and freed memory is returned
-    late.
-    """
+    """Bytes for tables: half of the memory, as keys are uneven and memory is freed late."""
     return max(memory - _PROCESS_BYTES, memory // 2, 2) // 2
 
 
