@@ -23,7 +23,7 @@ WORST = [piece * (LENGTH // len(piece)) + end for piece in PIECES for end in (""
 SECONDS = 1.0
 """Of the processor: what is linear takes a hundredth of it, what is quadratic minutes."""
 
-SEARCHED = {"UNFIT", "_TOKEN", "_UNFIT_NAME", "_SECURITY_OPTION", "_CONTROL"}
+SEARCHED = {"UNFIT", "_TOKEN", "UNFIT_NAME", "_SECURITY_OPTION", "_CONTROL"}
 """Patterns that are looked for anywhere in a text of somebody else; all others are held against the
 whole of one.
 """
