@@ -31,6 +31,13 @@ AcceptSchema = Annotated[
     ),
 ]
 
+OwnPolicy = Annotated[
+    bool,
+    typer.Option(
+        "--own-policy", help="Use the policy it was packaged with, not the published one."
+    ),
+]
+
 
 def publish(
     bundle: Annotated[Path, typer.Argument(help="A bundle.", show_default=False)],
@@ -38,12 +45,7 @@ def publish(
         bool,
         typer.Option("--shadow", help="Compare it with the model in production, without deciding."),
     ] = False,
-    own_policy: Annotated[
-        bool,
-        typer.Option(
-            "--own-policy", help="Use the policy it was packaged with, not the published one."
-        ),
-    ] = False,
+    own_policy: OwnPolicy = False,
     accept_schema: AcceptSchema = False,
     note: Note = None,
     as_json: AsJson = False,

@@ -113,7 +113,7 @@ class Models:
             if measured is not None:
                 measured.require_incumbent(pointers.production)
             if not accept_schema:
-                self._require_same_schema(pointers, loaded)
+                self.require_same_schema(loaded, pointers)
             policy = (
                 pointers.policy
                 if own_policy or role == "shadow"
@@ -160,7 +160,7 @@ class Models:
             version = pointers.earlier[0]
             bundle = self.load(version)
             if not accept_schema:
-                self._require_same_schema(pointers, bundle)
+                self.require_same_schema(bundle, pointers)
             try:
                 policy = self._policy_for(pointers, bundle)
             except (ConfigurationError, BundleError):
@@ -298,7 +298,10 @@ class Models:
             else pointers.with_policy("publish", version, made)
         )
 
-    def _require_same_schema(self, pointers: Pointers, bundle: Bundle) -> None:
+    def require_same_schema(self, bundle: Bundle, pointers: Pointers) -> None:
+        """Raise `ConfigurationError` if a bundle's payments have another schema than those in
+        production.
+        """
         if pointers.production in (None, bundle.version):
             return
         try:

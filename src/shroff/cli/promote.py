@@ -1,0 +1,150 @@
+"""`shroff promote`: a model on its way from research to production, through gates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from shroff.cli.arguments import TABLE_FORMS, MaxBad, table
+from shroff.cli.models import AcceptSchema, OwnPolicy, print_gates, published
+from shroff.cli.runs import recorded
+from shroff.cli.terminal import AsJson, operator, out, show, steps
+from shroff.location import Location
+from shroff.settings import Settings
+
+if TYPE_CHECKING:
+    from shroff.promotion import Contender, Evidence
+
+
+def promote(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="BUNDLE", help="A bundle, a run, or a published version.", show_default=False
+        ),
+    ],
+    to: Annotated[
+        Literal["candidate", "production"], typer.Option(help="The stage.", show_default=False)
+    ],
+    why: Annotated[str, typer.Option(help="The reason; kept in the history.", show_default=False)],
+    data: Annotated[
+        Location | None,
+        table(
+            "--data",
+            f"Labelled payments it did not learn from: {TABLE_FORMS}; default: the ledger.",
+        ),
+    ] = None,
+    card: Annotated[
+        str | None,
+        typer.Option(
+            help="The column that cards are told apart by; default: the key of the entity `card`.",
+            show_default=False,
+        ),
+    ] = None,
+    budget_ms: Annotated[
+        float,
+        typer.Option(
+            "--budget-ms", help="Milliseconds that 99 of 100 payments may take at most.", min=0.001
+        ),
+    ] = 10.0,
+    largest: Annotated[
+        float | None,
+        typer.Option(
+            help="The largest difference of a card that counts as evidence; default: ten mean "
+            "frauds.",
+            min=0.01,
+            show_default=False,
+        ),
+    ] = None,
+    label_delay: Annotated[
+        float | None,
+        typer.Option(
+            help="Days in which labels come into the ledger; default: the delay of its split.",
+            min=0,
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Promote it although a gate refuses; recorded.")
+    ] = False,
+    accept_schema: AcceptSchema = False,
+    own_policy: OwnPolicy = False,
+    max_bad: MaxBad = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """Promote a model if every gate lets it pass; exit code 1 if one refuses.
+
+    Gates: the doctor, parity of its features, a budget of latency, and for production that it saves
+    money against the model there, on the same payments.
+    """
+    from msgspec.structs import asdict
+
+    from shroff.clock import system_time
+    from shroff.errors import ConfigurationError
+    from shroff.ledger import Ledger
+    from shroff.promotion import Budget, find_bundle, from_ledger, from_log
+    from shroff.promotion import promote as through_gates
+    from shroff.scoring.history import history_of
+
+    settings, models = Settings.read(), published()
+
+    def evidence(candidate: Contender, incumbent: Contender | None) -> Evidence:
+        step("decide the same payments by both models")
+        if data is not None:
+            key = settings.hmac_key()
+            return from_log(
+                candidate,
+                incumbent,
+                lambda bundle: history_of(bundle, data, key, max_bad),
+                source=str(data),
+                card=card,
+            )
+        if incumbent is None:
+            raise ConfigurationError(
+                "expected payments to measure on with --data TABLE: no model is in production yet, "
+                "whose decisions the ledger would have."
+            )
+        return from_ledger(
+            candidate,
+            incumbent,
+            Ledger(settings.ledger).entries(),
+            now=system_time(),
+            card=card,
+            delay_days=label_delay,
+        )
+
+    with steps(quiet=as_json) as step:
+        step("read the bundle")
+        done = through_gates(
+            models,
+            find_bundle(models, recorded(), source),
+            to,
+            evidence,
+            by=operator(),
+            why=why,
+            budget=Budget(budget_ms, largest),
+            force=force,
+            accept_schema=accept_schema,
+            own_policy=own_policy,
+        )
+    if as_json:
+        show(
+            {
+                "version": done.bundle.version,
+                "name": done.bundle.name,
+                "stage": done.stage,
+                "forced": done.forced,
+                "gates": [asdict(one) for one in done.gates],
+            }
+        )
+    else:
+        print_gates(done.gates)
+        forced = ", although a gate refused it" if done.forced else ""
+        out.print(
+            f"{done.bundle.name}, version {done.bundle.version}, is in the stage "
+            f"{done.stage}{forced}.",
+            soft_wrap=True,
+            markup=False,
+        )
+    raise typer.Exit(1 if done.refused else 0)

@@ -1,0 +1,277 @@
+"""Payments that a candidate is measured on: a log that neither model learned from, or what the
+ledger recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from itertools import islice
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from shroff.collect.payment import Value, payments
+from shroff.collect.times import parse_time
+from shroff.decide.decider import Decider
+from shroff.decide.standing import Standing
+from shroff.errors import BundleError, ConfigurationError, DataError
+from shroff.evaluate import TemporalSplit, parse_split
+from shroff.features.define import Aggregate
+from shroff.features.engines.batch import compute_plan
+from shroff.features.plan import Plan
+from shroff.ledger import StoredEntry
+from shroff.monitor.recorded import recorded_payments, recorded_plan
+from shroff.package import Bundle
+from shroff.promotion.paired import PairedDecisions
+from shroff.scoring.shadow import Shadow
+
+_DAY_US: Final = 86_400_000_000
+_USUAL_DELAY_DAYS: Final = 7
+_BATCH_PAYMENTS: Final = 1_024
+
+
+class Contender(NamedTuple):
+    """A model, and the policy by which it decides or would decide."""
+
+    bundle: Bundle
+    standing: Standing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Payments to measure a candidate on.
+
+    Attributes:
+        source: where they are from, in words.
+        plan, frame: the candidate's plan, and a clean table of its schema for it.
+        pairs: what it and the model in production decided; None while none is in production.
+    """
+
+    source: str
+    plan: Plan
+    frame: pl.DataFrame
+    pairs: PairedDecisions | None
+
+
+class _Row(NamedTuple):
+    """A payment as both models read it; `fraud` is None where nobody knows."""
+
+    id: str
+    time: int
+    card: str
+    amount: float
+    fraud: bool | None
+    values: Mapping[str, Value]
+
+
+def from_log(
+    candidate: Contender,
+    incumbent: Contender | None,
+    read: Callable[[Bundle], pl.DataFrame],
+    *,
+    source: str,
+    card: str | None = None,
+) -> Evidence:
+    """The payments of a log that are later than what either model learned from, with labels.
+
+    Args:
+        read: the clean table of the log, by the schema of a bundle.
+        card: the column that cards are told apart by; by default the key of the entity `card`.
+
+    Raises:
+        ConfigurationError: no card, no label, or no payment is late enough.
+        DataError: the log is unusable.
+    """
+    frame, plan = read(candidate.bundle), _plan(candidate.bundle)
+    if incumbent is None:
+        return Evidence(source=source, plan=plan, frame=frame, pairs=None)
+    same = incumbent.bundle.schema == candidate.bundle.schema
+    other = frame if same else read(incumbent.bundle)
+    since = max(_judged_from(one.bundle) for one in (candidate, incumbent))
+    column = _card_column(candidate.bundle, card)
+    own = {row.id: row for row in _logged(candidate.bundle, frame, since, column)}
+    if not own:
+        raise ConfigurationError(
+            f"{source}: expected labelled payments from {_day(since)} on, later than what both "
+            "models learned from, got none."
+        )
+    theirs = [row for row in _logged(incumbent.bundle, other, since, column) if row.id in own]
+    rows = [own[row.id] for row in theirs]
+    newest = int(frame[candidate.bundle.schema.time].dt.epoch("us").max())  # type: ignore[arg-type]  # no null
+    pairs = _paired(
+        rows,
+        _actions(_decider(candidate), (row.values for row in rows)),
+        _actions(_decider(incumbent), (row.values for row in theirs)),
+        until=newest,
+    )
+    return Evidence(source=source, plan=plan, frame=frame, pairs=pairs)
+
+
+def from_ledger(
+    candidate: Contender,
+    incumbent: Contender,
+    entries: Iterable[StoredEntry],
+    *,
+    now: int,
+    card: str | None = None,
+    delay_days: float | None = None,
+) -> Evidence:
+    """The payments that the model in production decided, with the values and features of then: what
+    the shadow sees.
+
+    A payment whose label has not come after the delay is genuine, unless it was declined: then
+    nobody knows.
+
+    Args:
+        now: microseconds since the epoch.
+        delay_days: in which labels come in; by default that of the candidate's split, or 7.
+
+    Raises:
+        BundleError: the candidate reads what was not computed.
+        ConfigurationError: no card, or no label.
+    """
+    kept = list(entries)
+    plan = recorded_plan(candidate.bundle)
+    frame = recorded_payments(plan, kept)
+    column, label = _card_column(candidate.bundle, card), _label(candidate.bundle)
+    labels = dict(zip(frame[plan.schema.id], frame[label], strict=True))
+    shadow = Shadow(candidate.bundle, incumbent.bundle, candidate.standing).decider
+    since = max(_judged_from(one.bundle) for one in (candidate, incumbent))
+    rows = [row for row in _recorded(kept, incumbent.bundle, column, labels) if row.time >= since]
+    days = _delay_days(candidate.bundle) if delay_days is None else delay_days
+    pairs = _paired(
+        rows,
+        _actions(shadow, (row.values for row in rows)),
+        _actions(_decider(incumbent), (row.values for row in rows)),
+        until=now - int(days * _DAY_US),
+    )
+    return Evidence(source="the ledger", plan=plan, frame=frame, pairs=pairs)
+
+
+def _logged(bundle: Bundle, frame: pl.DataFrame, since: int, card: str) -> Iterator[_Row]:
+    schema, plan = bundle.schema, _plan(bundle)
+    label = _label(bundle)
+    late = (frame[schema.time].dt.epoch("us") >= since) & frame[label].is_not_null()
+    features = compute_plan(plan, frame).filter(late).select(plan.names).iter_rows(named=True)
+    table = frame.filter(late)
+    for payment, known, fraud in zip(payments(table, schema), features, table[label], strict=True):
+        values = payment.values | known
+        yield _row(payment.id, payment.time, values, fraud, bundle, card)
+
+
+def _recorded(
+    entries: Iterable[StoredEntry], bundle: Bundle, card: str, labels: Mapping[str, bool | None]
+) -> Iterator[_Row]:
+    for entry in entries:
+        if entry.kind != "payment":
+            continue
+        record: dict[str, Any] = msgspec.json.decode(entry.body)
+        if record["model"] != bundle.version or record["probability"] is None:
+            continue  # another model decided, or none
+        fraud = labels.get(entry.payment_id)
+        if fraud is None and record["action"] != "decline":
+            fraud = False
+        values = record["payment"]["values"] | record["features"]
+        yield _row(entry.payment_id, entry.time, values, fraud, bundle, card)
+
+
+def _row(
+    identifier: str,
+    moment: int,
+    values: Mapping[str, Value],
+    fraud: bool | None,
+    bundle: Bundle,
+    card: str,
+) -> _Row:
+    # a payment without a card is one of its own
+    holder, amount = values.get(card), values[bundle.schema.amount]
+    if not isinstance(amount, float | int):
+        raise DataError("expected payments with an amount each, got one without.")
+    told = f"card {holder}" if holder is not None else f"payment {identifier}"
+    return _Row(identifier, moment, told, float(amount), fraud, values)
+
+
+def _paired(
+    rows: Sequence[_Row], challenger: list[str], incumbent: list[str], *, until: int
+) -> PairedDecisions:
+    return PairedDecisions(
+        time=np.array([row.time for row in rows], dtype=np.int64),
+        card=np.array([row.card for row in rows], dtype=object),
+        fraud=np.array([row.fraud is True for row in rows], dtype=np.bool_),
+        known=np.array([row.fraud is not None for row in rows], dtype=np.bool_),
+        amount=np.array([row.amount for row in rows], dtype=np.float64),
+        incumbent=np.array(incumbent, dtype=object),
+        challenger=np.array(challenger, dtype=object),
+        until=until,
+    )
+
+
+def _actions(decider: Decider, values: Iterable[Mapping[str, Value]]) -> list[str]:
+    rest, actions = iter(values), list[str]()
+    while several := list(islice(rest, _BATCH_PAYMENTS)):
+        actions += [one.verdict.action for one in decider.assess(several, explain=False)]
+    return actions
+
+
+def _decider(contender: Contender) -> Decider:
+    decider = Decider(contender.bundle, contender.standing)
+    if decider.failure is not None:
+        raise BundleError(decider.failure)
+    return decider
+
+
+def _plan(bundle: Bundle) -> Plan:
+    return Plan(bundle.groups, bundle.schema)
+
+
+def _label(bundle: Bundle) -> str:
+    if bundle.schema.label is None:
+        raise ConfigurationError("expected a schema that names its label column: Schema(label=…).")
+    return bundle.schema.label
+
+
+def _card_column(bundle: Bundle, card: str | None) -> str:
+    entities = [
+        feature.entity
+        for group in bundle.groups
+        for feature in group.definitions
+        if isinstance(feature, Aggregate)
+    ]
+    found = card or next((one.key[0] for one in entities if one.name == "card"), None)
+    if found is None or found not in bundle.schema.scales:
+        raise ConfigurationError(
+            "expected a column that cards are told apart by: name one with `--card COLUMN`."
+        )
+    return found
+
+
+def _delay_days(bundle: Bundle) -> int:
+    split = bundle.metrics.get("split")
+    found = parse_split(split) if isinstance(split, str) else None
+    return found.delay_days if isinstance(found, TemporalSplit) else _USUAL_DELAY_DAYS
+
+
+def _judged_from(bundle: Bundle) -> int:
+    """The first moment that is later than what a model learned from, and the label delay after it.
+
+    Without a split in time it is later than all that the run read, or than the bundle itself.
+    """
+    split = bundle.metrics.get("split")
+    found = parse_split(split) if isinstance(split, str) else None
+    if isinstance(found, TemporalSplit):
+        first = found.start + timedelta(days=found.train_days + found.delay_days)
+        midnight = datetime.combine(first, time(), tzinfo=ZoneInfo(found.zone))
+        return int(midnight.timestamp() * 1_000_000)
+    if bundle.history is not None and bundle.history.newest is not None:
+        return parse_time(bundle.history.newest, None) + 1
+    made = datetime.strptime(bundle.created, "%Y%m%dT%H%M%S%z")
+    return int(made.timestamp() * 1_000_000)
+
+
+def _day(micros: int) -> str:
+    return datetime.fromtimestamp(micros / 1e6, UTC).date().isoformat()

@@ -1,0 +1,119 @@
+"""Two models on the same payments: what the challenger saved, card by card.
+
+A card counts once, with the days that begin with the first payment on which the two differ: frauds
+of one card come in bursts, and are one piece of evidence. Cards are ordered by that payment, so who
+looks again later finds the same cards, and more behind them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from shroff.arrays import Bools, Floats, Ints, Texts
+from shroff.evaluate import Cost, total_cost
+from shroff.evaluate.sequential import weigh_evidence
+
+CARD_DAYS: Final = 3
+"""Days of a card that count, from the first payment that the two models decide differently."""
+_DAY_US: Final = 86_400_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedDecisions:
+    """Payments [n] that two models decided, each by its own policy.
+
+    Attributes:
+        time: microseconds since the epoch.
+        card: whom the payment belongs to.
+        fraud: its label; `known` says whether there is one. What is not known counts as what is
+            worse for the challenger.
+        amount: in major units of one currency.
+        incumbent, challenger: the actions.
+        until: the moment until which labels have come in; payments after it do not count.
+    """
+
+    time: Ints
+    card: Texts
+    fraud: Bools
+    known: Bools
+    amount: Floats
+    incumbent: Texts
+    challenger: Texts
+    until: int
+
+
+class PairedResult(NamedTuple):
+    """What a challenger saved against the incumbent, in major units.
+
+    `evidence` [cards] is that after each card, see `weigh_evidence`, of its `differences` [cards],
+    and `frauds` [cards] the labelled frauds among all payments until then. `saved` is over all
+    payments, those left out of the evidence too; `capped` cards had a larger difference than
+    counts.
+    """
+
+    evidence: Floats
+    differences: Floats
+    frauds: Ints
+    saved: float
+    payments: int
+    different: int
+    unknown: int
+    capped: int
+
+
+def compare_pairs(pairs: PairedDecisions, cost: Cost, *, largest: float) -> PairedResult:
+    """What the challenger saved, by the costs of a policy.
+
+    Args:
+        largest: the largest difference of a card that counts; see `weigh_evidence`.
+    """
+    mature = pairs.time <= pairs.until
+    rows = np.flatnonzero(mature & (pairs.incumbent != pairs.challenger))
+    saved = np.array([_saved(pairs, int(row), cost) for row in rows], dtype=np.float64)
+    cards = _by_card(pairs.time[rows], pairs.card[rows], saved, pairs.until)
+    differences = cards["saved"].to_numpy()
+    known_frauds = np.sort(pairs.time[mature & pairs.known & pairs.fraud])
+    over = cards["first"].to_numpy() + CARD_DAYS * _DAY_US
+    return PairedResult(
+        evidence=weigh_evidence(differences, largest),
+        differences=differences,
+        frauds=np.searchsorted(known_frauds, over, side="right"),
+        saved=float(saved.sum()),
+        payments=int(mature.sum()),
+        different=rows.size,
+        unknown=int((~pairs.known[rows]).sum()),
+        capped=int((np.abs(differences) > largest).sum()),
+    )
+
+
+def _saved(pairs: PairedDecisions, row: int, cost: Cost) -> float:
+    at = slice(row, row + 1)
+    labels = [pairs.fraud[at]] if pairs.known[row] else [np.array([False]), np.array([True])]
+    return min(
+        total_cost(label, pairs.incumbent[at], pairs.amount[at], cost)
+        - total_cost(label, pairs.challenger[at], pairs.amount[at], cost)
+        for label in labels
+    )
+
+
+def _by_card(time: Ints, card: Texts, saved: Floats, until: int) -> pl.DataFrame:
+    """The cards whose days are over, in order, with what was saved on them."""
+    window = CARD_DAYS * _DAY_US
+    table = pl.DataFrame(
+        {"time": time, "card": card, "saved": saved},
+        schema={"time": pl.Int64, "card": pl.String, "saved": pl.Float64},
+    )
+    table = table.with_columns(pl.col("time").min().over("card").alias("first"))
+    counted = table.filter(
+        pl.col("time") < pl.col("first") + window, pl.col("first") + window <= until
+    )
+    return (
+        counted.sort("time", "card", maintain_order=True)
+        .group_by("first", "card")
+        .agg(pl.col("saved").sum())
+        .sort("first", "card")
+    )
