@@ -60,3 +60,39 @@ def test_a_history_that_was_changed_fails_its_check(home: Path, bundles: list[Pa
     path.write_text(path.read_text().replace('"ada"', '"eve"'))
     done = run("models", "verify", "--since", head)
     assert (done.exit_code, "does not follow" in done.output) == (1, True)
+
+
+def test_a_refused_gate_is_a_sentence_and_exit_code_1(
+    home: Path, bundles: list[Path], tmp_path: Path
+) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text(
+        "payment_id,created_at,amount,currency,is_fraud,labelled_at,result,result_at,mcc,"
+        "request_country,account_country,items,email,card_id,host_id,merchant_id\n"
+        + "".join(
+            f"p{n},2024-02-0{n % 9 + 1}T00:00:00Z,{n + 1},EUR,0,,,,5411,DK,DK,1,a@b.example,c{n},h,"
+            "m\n"
+            for n in range(200)
+        )
+    )
+    words = ("promote", bundles[0], "--to", "production", "--data", log, "--budget-ms", "10000")
+    done = run(*words, "--why", "the first")
+    assert done.exit_code == 1, done.output
+    said = " ".join(done.stdout.split())
+    assert "doctor: refused: the bundle records no examination" in said
+    assert "of 200 payments" in said
+    assert "is in the stage research" in said
+    forced = run(*words, "--why", "we know it", "--force", "--json")
+    assert forced.exit_code == 0
+    told_of = json.loads(forced.stdout)
+    assert (told_of["stage"], told_of["forced"]) == ("production", True)
+    version = told_of["version"]
+    change = told("models", "history")["changes"][-1]
+    assert (change["forced"], change["note"], change["action"]) == (True, "we know it", "promote")
+    assert [one["passed"] for one in change["gates"]] == [False, True, True, True]
+    again = run("promote", version, "--to", "candidate", "--why", "again", "--data", log)
+    assert "is in production already" in str(again.exception)
+    nothing = run("promote", bundles[1], "--to", "candidate", "--why", "no payments")
+    assert "ledger" in str(nothing.exception)
+    unknown = run("promote", "nobody", "--to", "candidate", "--why", "no run", "--data", log)
+    assert "has no run `nobody`" in str(unknown.exception)

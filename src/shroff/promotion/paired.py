@@ -73,7 +73,7 @@ def compare_pairs(pairs: PairedDecisions, cost: Cost, *, largest: float) -> Pair
     """
     mature = pairs.time <= pairs.until
     rows = np.flatnonzero(mature & (pairs.incumbent != pairs.challenger))
-    saved = np.array([_saved(pairs, int(row), cost) for row in rows], dtype=np.float64)
+    saved = _saved(pairs, rows, cost)
     cards = _by_card(pairs.time[rows], pairs.card[rows], saved, pairs.until)
     differences = cards["saved"].to_numpy()
     known_frauds = np.sort(pairs.time[mature & pairs.known & pairs.fraud])
@@ -90,14 +90,28 @@ def compare_pairs(pairs: PairedDecisions, cost: Cost, *, largest: float) -> Pair
     )
 
 
-def _saved(pairs: PairedDecisions, row: int, cost: Cost) -> float:
-    at = slice(row, row + 1)
-    labels = [pairs.fraud[at]] if pairs.known[row] else [np.array([False]), np.array([True])]
-    return min(
-        total_cost(label, pairs.incumbent[at], pairs.amount[at], cost)
-        - total_cost(label, pairs.challenger[at], pairs.amount[at], cost)
-        for label in labels
-    )
+def _saved(pairs: PairedDecisions, rows: Ints, cost: Cost) -> Floats:
+    by_label = {
+        label: _costs(label, pairs.incumbent[rows], pairs.amount[rows], cost)
+        - _costs(label, pairs.challenger[rows], pairs.amount[rows], cost)
+        for label in (False, True)
+    }
+    told = np.where(pairs.fraud[rows], by_label[True], by_label[False])
+    return np.where(pairs.known[rows], told, np.minimum(by_label[True], by_label[False]))
+
+
+def _costs(fraud: bool, action: Texts, amount: Floats, cost: Cost) -> Floats:
+    """The cost of each action if all payments had this label: of one action and label it is a
+    constant and a multiple of the amount.
+    """
+    label, costs = np.array([fraud]), np.zeros(amount.size)
+    for name in np.unique(action):
+        fixed, with_one = (
+            total_cost(label, np.array([name]), np.array([one]), cost) for one in (0.0, 1.0)
+        )
+        chosen = action == name
+        costs[chosen] = fixed + (with_one - fixed) * amount[chosen]
+    return costs
 
 
 def _by_card(time: Ints, card: Texts, saved: Floats, until: int) -> pl.DataFrame:
