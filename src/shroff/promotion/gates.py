@@ -72,7 +72,7 @@ def examined(bundle: Bundle) -> GateResult:
         names = ", ".join(sorted(failures - accepted))
         return _refused("doctor", f"expected no failure, got {names}.", figures)
     known = f", and {figures['accepted']} was accepted" if failures else ""
-    return GateResult("doctor", True, f"{len(found)} findings, no failure{known}.", figures)
+    return GateResult("doctor", True, f"no failure among {len(found):,} findings{known}.", figures)
 
 
 def sample(contender: Contender, evidence: Evidence) -> Sampled:
