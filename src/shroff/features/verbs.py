@@ -52,6 +52,7 @@ class Verbs(Generic[Defined]):
 
         A payment whose result or label is needed but has not arrived does not meet the condition.
 
+        >>> from shroff import Entity
         >>> Entity("card", "card_id").share("result = 'failed'", "1d")[0].name
         'card_share_result_failed_1d'
         """
@@ -120,6 +121,7 @@ class Verbs(Generic[Defined]):
         """1 when no payment in the window has this payment's value of a column, else 0; null
         without a value.
 
+        >>> from shroff import Entity
         >>> Entity("card", "card_id").is_new("host_id", "30d")[0].name
         'card_is_new_host_id_30d'
         """
@@ -167,6 +169,7 @@ class Verbs(Generic[Defined]):
         payment, and so does `seconds_since_last`. For the latest payment that has a value, write
         `where="column IS NOT NULL"`. For a column of names it is a text.
 
+        >>> from shroff import Entity
         >>> [
         ...     feature.name
         ...     for n in (1, 2)
@@ -191,6 +194,7 @@ class Verbs(Generic[Defined]):
         function, type 1 of Hyndman and Fan (1996). `q=0` is the smallest value, `q=1` the largest.
         In ten-thousandths as `total`.
 
+        >>> from shroff import Entity
         >>> Entity("card", "card_id").quantile("amount", "30d", q=0.95)[0].name
         'card_quantile_0_95_amount_30d'
         """
@@ -233,6 +237,7 @@ class Verbs(Generic[Defined]):
     ) -> tuple[Defined, ...]:
         """The mean vector of payments, per window one feature for each component; null for none.
 
+        >>> from shroff import Entity
         >>> from shroff.embed import Vectors
         >>> card = Entity("card", "card_id")
         >>> shops = Vectors(name="shops", entity=card, tokens=["mcc"], dimensions=2)
@@ -260,6 +265,7 @@ class Verbs(Generic[Defined]):
         0 is the same direction, 1 orthogonal, 2 opposite; null where either vector is zero, as
         without payments.
 
+        >>> from shroff import Entity
         >>> from shroff.embed import Vectors
         >>> card = Entity("card", "card_id")
         >>> card.distance(Vectors(name="shops", entity=card, tokens=["mcc"]), "30d")[0].name
