@@ -8,6 +8,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from http.client import HTTPException
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.error import HTTPError
@@ -66,7 +67,7 @@ class Noticing:
                 told: dict[str, Any] = json.load(answer)
         except HTTPError as error:
             yield f"health {error.code}"
-        except (OSError, ValueError):
+        except (OSError, ValueError, HTTPException):
             # nobody listens: whoever watches it sees that, but that is no notice
             return
         else:

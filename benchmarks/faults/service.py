@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -115,7 +116,7 @@ class Service:
     def ready(self) -> bool:
         """Whether all is well."""
         with (
-            suppress(URLError, OSError),
+            suppress(URLError, OSError, HTTPException),
             urlopen(f"http://127.0.0.1:{self.port}/health/ready", timeout=5) as answer,
         ):
             return bool(answer.status == 200)

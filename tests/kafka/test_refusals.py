@@ -200,3 +200,33 @@ def test_it_is_judged_when_nothing_is_on_its_way_any_more() -> None:
         quarantine.hold(message(offset), error)
     quarantine.judge("t")
     assert f"the last {MAX_REFUSED_MESSAGES} messages of `t`" in str(quarantine.failure)
+
+
+MIB = 2**20
+COSTLY: list[bytes] = [
+    b'{"payment_id": "' + b"4" * (MIB - 20) + b'"}',
+    b'{"created_at": "' + b"1" * (MIB - 20) + b'x"}',
+    b'{"items": ' + b"9" * (MIB - 20) + b"}",
+    b'{"merchant_id": "' + rb"\u0034" * (MIB // 6 - 10) + b'"}',
+    b'{"merchant_id": "' + "٤ ".encode() * (MIB // 3 - 10) + b'"}',
+    b'{"x": ' + b"[" * (MIB - 10),
+    b"{" + b'"a":1,' * (MIB // 6 - 2) + b'"a":1}',
+    b"1" * (MIB + 1),
+]
+
+
+def test_the_costliest_messages_are_rejected_with_a_reason_and_passed(
+    bus: Bus, consuming: Consumes, pay: Pay
+) -> None:
+    source, target, rejected = bus.topic("payments"), bus.topic("decisions"), bus.topic("rejected")
+    texts = {"merchant_id": "8 " * 500, "host_id": "4 1-" * 250, "mcc": "٤" * 1_000}
+    costly = msgspec.json.encode(pay() | texts)
+    good = msgspec.json.encode(pay())
+    bus.write(source, [(None, value) for value in (*COSTLY, costly, good)])
+    words = ("--from", source, "--to", target, "--rejected", rejected, "--until-end")
+    began = time.monotonic()
+    with consuming(*words) as consumer:
+        assert consumer.process.wait(PATIENCE) == 0
+    assert time.monotonic() - began < PATIENCE
+    assert reasons(bus, rejected) == [b"bad-payment"] * (len(COSTLY) - 1) + [b"too-large"]
+    assert len(bus.read(target)) == 2
