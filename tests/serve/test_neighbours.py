@@ -18,8 +18,10 @@ STALL = 3 * MAX_STALL_SECONDS
 seconds.
 """
 TRIES = 40
-FEW_TRIES = 4
-"""Of a file, which takes seconds."""
+FILE_STALL, FILE_TRIES = 2.0, 4
+"""A file takes seconds, in some of which other tests have the processor. What the service itself
+does meanwhile, tests/control/test_live_replacements.py measures by its processor time.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +35,17 @@ def test_a_request_or_file_costs_its_neighbours_little(
     running: tuple[Service, str], case: Case | File, record_property: Callable[[str, object], None]
 ) -> None:
     service, token = running
+    stall, tries = (STALL, TRIES) if isinstance(case, Case) else (FILE_STALL, FILE_TRIES)
     cost = best(
         service,
         token,
         case,
-        tries=TRIES if isinstance(case, Case) else FEW_TRIES,
-        enough=lambda one: one.stall < STALL and one.mib < MAX_MIB,
+        tries=tries,
+        enough=lambda one: one.stall < stall and one.mib < MAX_MIB,
     )
     record_property("cost", str(cost))
     assert cost.status == case.status
-    assert (cost.stall < STALL, cost.mib < MAX_MIB) == (True, True), cost
+    assert (cost.stall < stall, cost.mib < MAX_MIB) == (True, True), cost
     log = [line for line in service.log.read_text().splitlines() if "refused" not in line]
     assert log == []
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from mmap import mmap
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import polars as pl
@@ -27,6 +27,8 @@ from shroff.collect import money
 from shroff.collect.packed import PackedTexts, pack, texts, unpack
 from shroff.collect.rates import Rate, Rates
 from shroff.collect.validity import OPEN_US, Validity, periods, text_of_micros
+
+_REMEMBERED_RATES: Final = 4_096
 
 
 class _Factor(NamedTuple):
@@ -90,6 +92,7 @@ class Converter:
         self.rates = packed
         self.base, self.mark = packed.base, packed.mark
         self.most = money.most(packed.base)
+        self._factor = lru_cache(maxsize=_REMEMBERED_RATES)(self._factor_in)
 
     def minor(self, currency: str, time: int, minor: int) -> int | None:
         """An amount in minor units of the base currency; None without a rate at that time.
@@ -102,7 +105,7 @@ class Converter:
         row = self.rates.validity.row(code, time)
         if row < 0:
             return None
-        times, over = _factor(str(self.rates.texts[row]), code, self.base)
+        times, over = self._factor(row)
         return _rounded(minor * times, over)
 
     def column(
@@ -133,14 +136,9 @@ class Converter:
 
     def _factor_in(self, row: int) -> _Factor:
         currency, _, _ = self.rates.validity.period(row)
-        return _factor(str(self.rates.texts[row]), currency, self.base)
-
-
-@lru_cache(maxsize=1 << 12)
-def _factor(rate: str, currency: str, base: str) -> _Factor:
-    whole, _, decimals = rate.partition(".")
-    power = len(decimals) + money.EXPONENT[currency] - money.EXPONENT[base]
-    return _Factor(int(whole + decimals) * 10 ** max(-power, 0), 10 ** max(power, 0))
+        whole, _, decimals = str(self.rates.texts[row]).partition(".")
+        power = len(decimals) + money.EXPONENT[currency] - money.EXPONENT[self.base]
+        return _Factor(int(whole + decimals) * 10 ** max(-power, 0), 10 ** max(power, 0))
 
 
 def _rounded(number: int, over: int) -> int:

@@ -28,6 +28,7 @@ from shroff.errors import BadFile
 _FORMAT: Final = 1
 """Raised when what is packed changes: the process that packs may be of another release."""
 _WORD_BYTES: Final = 8
+_SECTION_TEXTS: Final = 64
 _FORMS: Final = {"u1": "B", "u4": "I", "u8": "Q", "i8": "q", "f8": "d"}
 """The codes of `struct` by those of NumPy."""
 
@@ -107,6 +108,11 @@ class PackedTexts:
         begins = self._begins
         return str(self._content[begins[row] : begins[row + 1]], "utf-8") or None
 
+    def holds(self, row: int, encoded: bytes) -> bool:
+        """Whether the text in a row is this one, in UTF-8."""
+        begin, end = self._begins[row], self._begins[row + 1]
+        return bool(end - begin == len(encoded) and self._content[begin:end] == encoded)
+
     def __iter__(self) -> Iterator[str | None]:
         return map(self.__getitem__, range(len(self._begins) - 1))
 
@@ -131,7 +137,10 @@ def index(name: str, each: Sequence[str]) -> dict[str, Array]:
     Args:
         each: texts in the order of their characters, none twice.
     """
-    return {f"{name} heads": np.array([*map(_head, each)], np.uint64), **texts(name, each)}
+    return {
+        f"{name} heads": np.array([_head(text.encode()) for text in each], np.uint64),
+        **texts(name, each),
+    }
 
 
 class TextIndex:
@@ -143,6 +152,8 @@ class TextIndex:
 
     def __init__(self, arrays: Arrays, name: str) -> None:
         self._heads = arrays[f"{name} heads"]
+        # halved first: a few thousand numbers that the processor's cache holds
+        self._fences: list[int] = self._heads[::_SECTION_TEXTS].tolist()
         self.texts = PackedTexts(arrays, name)
 
     def find(self, text: str) -> int:
@@ -153,16 +164,23 @@ class TextIndex:
         >>> [TextIndex(arrays, "key").find(text) for text in ("5411", "merchant-2", "54110")]
         [1, 3, -1]
         """
-        heads, head = self._heads, _head(text)
-        place = bisect_left(heads, head)
+        encoded = text.encode()
+        heads, head = self._heads, _head(encoded)
+        section = bisect_left(self._fences, head)
+        place = bisect_left(
+            heads,
+            head,
+            max(section - 1, 0) * _SECTION_TEXTS,
+            min(section * _SECTION_TEXTS, len(heads)),
+        )
         after = place + 1
         if after < len(heads) and heads[after] == head:
             after = bisect_right(heads, head, after)
             place = bisect_left(self.texts, text, place, after)  # type: ignore[type-var]  # it need not tell its length
-        found = place < min(after, len(heads)) and self.texts[place] == text
+        found = place < min(after, len(heads)) and self.texts.holds(place, encoded)
         return place if found else -1
 
 
-def _head(text: str) -> int:
+def _head(encoded: bytes) -> int:
     """The first eight bytes of a text as a number, in the order of the texts."""
-    return int.from_bytes(text.encode()[:_WORD_BYTES].ljust(_WORD_BYTES, b"\0"))
+    return int.from_bytes(encoded[:_WORD_BYTES].ljust(_WORD_BYTES, b"\0"))
