@@ -193,3 +193,16 @@ def test_columns_that_cannot_be_are_refused(changes: dict[str, Any]) -> None:
     assert DailyCosts(**whole).review_price(Cost(), 1) == 0.0
     with pytest.raises(DataError, match="expected held-out payments by day"):
         DailyCosts(**(whole | changes))
+
+
+@given(ROWS)
+def test_halves_have_every_second_day(rows: list[tuple[bool, int, int, int]]) -> None:
+    y, p, amount, day = columns(rows)
+    kept, named = DailyCosts.of(y, p, amount, day), np.unique(day)
+    even, odd = kept.halves()
+    if len(named) < 2:
+        assert (even, odd) == (kept, kept)
+        return
+    for half, days in ((even, named[::2]), (odd, named[1::2])):
+        own = np.isin(day, days)
+        assert half == DailyCosts.of(y[own], p[own], amount[own], day[own])

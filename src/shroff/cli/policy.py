@@ -153,7 +153,7 @@ def _told(standing: Standing) -> dict[str, str]:
     lines |= {
         "reviews a day": "no limit"
         if policy.reviews_per_day is None
-        else str(policy.reviews_per_day),
+        else _capacity(policy.reviews_per_day, policy),
         "without a model": policy.degraded,
         "order of rules": ", ".join(rule.name for rule in policy.rules) or "no rules",
     }
@@ -161,6 +161,11 @@ def _told(standing: Standing) -> dict[str, str]:
     return lines | {
         f"list {name}": ", ".join(values) or "nothing" for name, values in policy.lists.items()
     }
+
+
+def _capacity(reviews: int, policy: Policy) -> str:
+    kept = f" on {policy.kept_days:.4g} of the days" if policy.decide_by == "cost" else ""
+    return f"{reviews}{kept}"
 
 
 def _cost(value: float | str) -> str:

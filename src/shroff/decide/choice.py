@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import msgspec
 
-from shroff.arrays import Texts
 from shroff.decide.policy import Ground, Policy
 from shroff.errors import ConfigurationError
 from shroff.evaluate import NEVER, Cost, DailyCosts, HeldOut, Thresholds
@@ -22,7 +21,8 @@ def choose(policy: Policy, held_out: HeldOut, daily: DailyCosts | None) -> Polic
 
     Thresholds are those of the least cost on average within the capacity. Where the policy does not
     say by what it decides and gives neither threshold, it decides payment by payment by expected
-    cost, unless thresholds cost less on these payments.
+    cost, unless thresholds cost less: both are chosen on every second of the held-out days and
+    judged on the others.
 
     Args:
         daily: the same payments by day; None in bundles without them, where thresholds decide.
@@ -41,13 +41,6 @@ def choose(policy: Policy, held_out: HeldOut, daily: DailyCosts | None) -> Polic
 def chosen_fields(given: Policy, found: Policy) -> tuple[str, ...]:
     """The fields that were left open and are not any more."""
     return tuple(name for name in CHOSEN if getattr(given, name) != getattr(found, name))
-
-
-def decide_all(policy: Policy, daily: DailyCosts) -> Texts:
-    """The actions of a policy with nothing left open on held-out payments, without its rules."""
-    if policy.decide_by == "cost":
-        return daily.actions(policy.cost, policy.review_price or 0.0)
-    return cuts_of(policy).actions(daily.column("probability"))
 
 
 def cuts_of(policy: Policy) -> Thresholds:
@@ -102,16 +95,20 @@ def _cuts(policy: Policy, held_out: HeldOut, daily: DailyCosts | None) -> tuple[
 
 
 def _cheaper(policy: Policy, daily: DailyCosts | None) -> Ground:
+    """What costs less on days that neither thresholds nor price were chosen on."""
     if daily is None:
         return "thresholds"
-    both = (
-        msgspec.structs.replace(policy, decide_by="cost", review_price=_price(policy, daily)),
-        msgspec.structs.replace(policy, decide_by="thresholds"),
-    )
-    by_cost, by_cuts = (
-        daily.tally(decide_all(one, daily), one.cost, None)["cost_per_day"] for one in both
-    )
-    return "cost" if by_cost <= by_cuts else "thresholds"
+    halves = daily.halves()
+    paid = {"cost": 0.0, "thresholds": 0.0}
+    for chosen_on, judged_on in (halves, halves[::-1]):
+        cuts = chosen_on.thresholds(policy.cost, policy.reviews_per_day)
+        ways = {
+            "cost": judged_on.actions(policy.cost, _price(policy, chosen_on)),
+            "thresholds": cuts.actions(judged_on.column("probability")),
+        }
+        for way, action in ways.items():
+            paid[way] += judged_on.tally(action, policy.cost, None)["cost_per_day"]
+    return "cost" if paid["cost"] <= paid["thresholds"] else "thresholds"
 
 
 def _price(policy: Policy, daily: DailyCosts | None) -> float:

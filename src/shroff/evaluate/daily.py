@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from shroff.arrays import Array, Floats, Texts
+from shroff.arrays import Array, Bools, Floats, Texts
 from shroff.errors import ConfigurationError, DataError
 from shroff.evaluate.checking import check_length
 from shroff.evaluate.cost import AMOUNT, Cost, check_costed, realised_costs
@@ -146,6 +146,26 @@ class DailyCosts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """A column as float64 [rows]."""
         return np.array(getattr(self, name).split(), dtype=np.float64)
 
+    def halves(self) -> tuple[DailyCosts, DailyCosts]:
+        """The days of even and of odd number, both with the payments that have no day.
+
+        Twice all payments where there are not two days.
+        """
+        day = self.column("day")
+        parts = [(day == _SPREAD) | (day % 2 == parity) for parity in (0, 1)]
+        if self.days < 2 or not all(rows.any() for rows in parts):
+            return self, self
+        even, odd = (
+            msgspec.structs.replace(
+                self,
+                days=(self.days + 1 - parity) // 2,
+                **{name: self._text(name, rows) for name in (*_COLUMNS[1:], *self.expressions)},
+                day=_written(np.where(day < 0, _SPREAD, day // 2)[rows].tolist()),
+            )
+            for parity, rows in enumerate(parts)
+        )
+        return even, odd
+
     def require_same(self, cost: Cost) -> None:
         """Raise `ConfigurationError` for a SQL expression whose values are not kept."""
         for name, text in cost.expressions.items():
@@ -231,6 +251,9 @@ class DailyCosts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         }
         kept = None if reviews_per_day is None else self._kept(action, self._most(reviews_per_day))
         return {**counts, "cost_per_day": self._cost(action, cost) / days, "kept_days": kept}
+
+    def _text(self, name: str, rows: Bools) -> str:
+        return " ".join(np.array(getattr(self, name).split())[rows].tolist())
 
     def _costs(self, cost: Cost) -> tuple[Floats, Floats, Floats]:
         """The probability of each row, and its costs as a missed fraud and as a wrong decline."""
