@@ -211,3 +211,21 @@ def test_some_honest_accounts_change_their_contacts(genuine: pl.DataFrame) -> No
     moved = changes.filter(pl.col("email") > 1)
     assert 0.005 < moved.height / changes.height < 0.05
     assert (moved["switches"] == 1).all()
+
+
+def test_a_ring_is_cards_that_share_hosts_in_pairs_and_pay_twice_each() -> None:
+    log = simulate(20_000, fraud_rate=0.02, rings=0.4, seed=5)
+    ring = of(log, "ring")
+    assert ring.height == 160
+    assert log["is_fraud"].sum() == 400
+    cards = ring.group_by("card_id").agg(pl.len(), hosts=pl.col("host_id").n_unique())
+    assert cards["len"].max() == 2
+    hosts = ring.drop_nulls("host_id").group_by("host_id").agg(cards=pl.col("card_id").n_unique())
+    assert hosts["cards"].max() == 2
+    assert (hosts["cards"] == 2).mean() > 0.8  # type: ignore[operator]  # a number
+    shared = ring.drop_nulls("email").group_by("email").agg(cards=pl.col("card_id").n_unique())
+    assert shared["cards"].max() == 3
+
+
+def test_without_rings_a_log_is_what_it_was() -> None:
+    assert "ring" not in simulate(2_000, seed=5)["fraud_pattern"].to_list()

@@ -33,46 +33,48 @@ class Walk:
     """The walk over links of one kind, and the features that are facts about whom it meets.
 
     Args:
-        outputs: features of the same key, column that links, window and hops.
+        outputs: features of the same key, column that links and window.
     """
 
     def __init__(self, outputs: Sequence[LinkOutput], by_stream: Sequence[StreamTimelines]) -> None:
         first = outputs[0]
-        self._window, self._hops = first.values.slot.window, first.link.hops
+        self._window = first.values.slot.window
         self._key, self._by = first.link.key, first.link.by
         self._values = _Seen(first.values, by_stream)
         self._cards = _Seen(first.cards, by_stream)
-        self._facts = [
-            (output.name, None if output.fact is None else _Seen(output.fact, by_stream))
-            for output in outputs
-        ]
+        self._hops = max(output.link.hops for output in outputs)
+        self._names = [output.name for output in outputs]
+        self._facts: dict[int, list[tuple[str, _Seen | None]]] = {}
+        for output in outputs:
+            fact = None if output.fact is None else _Seen(output.fact, by_stream)
+            self._facts.setdefault(output.link.hops, []).append((output.name, fact))
 
     def of(self, payment: Payment) -> Generator[Needed, None, Mapping[str, float | None]]:
         """The features of a payment that is about to be added."""
         own = payment.values.get(self._key)
         if own is None:
-            return dict.fromkeys((name for name, _ in self._facts), None)
+            return dict.fromkeys(self._names, None)
         since = after(payment.time, *self._window[:3])
-        found: dict[Name, None] = {own: None}
+        told: dict[str, float | None] = {}
+        found: dict[Name, None] = {}
         walked: set[Name] = set()
         reached: Sequence[Name] = [own]
         mine = payment.values.get(self._by)
-        for _ in range(self._hops):
+        for hop in range(1, self._hops + 1):
             yield Needed(self._values.columns, reached)
             values = self._latest(reached, walked, mine, since)
             mine = None
             walked.update(values)
             yield Needed(self._cards.columns, values)
-            reached = [card for value in values for card in self._at(value, since)]
-            reached = [card for card in dict.fromkeys(reached) if card not in found]
+            met = dict.fromkeys(card for value in values for card in self._at(value, since))
+            reached = [card for card in met if card not in found and card != own]
             found.update(dict.fromkeys(reached))
-        del found[own]
-        if any(fact is not None for _, fact in self._facts):
-            yield Needed(self._values.columns, list(found))
-        return {
-            name: float(len(found) if fact is None else fact.over(found, since))
-            for name, fact in self._facts
-        }
+            facts = self._facts.get(hop, ())
+            if any(fact is not None for _, fact in facts):
+                yield Needed(self._values.columns, list(found))
+            for name, fact in facts:
+                told[name] = float(len(found) if fact is None else fact.over(found, since))
+        return told
 
     def _latest(
         self, cards: Iterable[Name], walked: set[Name], mine: Name, since: int
@@ -99,7 +101,7 @@ def walks(outputs: Sequence[LinkOutput], by_stream: Sequence[StreamTimelines]) -
     kinds: dict[object, list[LinkOutput]] = {}
     for output in outputs:
         link = output.link
-        kinds.setdefault((link.key, link.by, link.window, link.hops), []).append(output)
+        kinds.setdefault((link.key, link.by, link.window), []).append(output)
     return [Walk(alike, by_stream) for alike in kinds.values()]
 
 

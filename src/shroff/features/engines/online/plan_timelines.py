@@ -125,6 +125,11 @@ class PlanTimelines:
                 features |= end.value
         return features
 
+    def needed(self, payment: Payment) -> Iterator[Needed]:
+        """The timelines that links of a payment read, as far as these timelines tell."""
+        for walk in self._walks:
+            yield from walk.of(payment)
+
     def forget(self, payment: Payment) -> None:
         """Undo `observe`."""
         for timelines in self.by_stream:

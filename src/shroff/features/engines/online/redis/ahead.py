@@ -2,7 +2,7 @@
 
 Between a payment's arrival and the reading of its links, other payments arrive. So fetched entries
 are kept, and a replica applies only those before the payment. One fetch serves all payments that
-arrived by then.
+arrived by then: most entries are fetched at once, before the first of them is observed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
+from shroff.collect import Payment
 from shroff.errors import StateUnavailable
 from shroff.features.engines.online.links import Needed
 from shroff.features.engines.online.redis.log import ARRIVAL_BYTES, SNAPSHOT, Log
@@ -38,6 +39,12 @@ class Ahead:
         """The logs of these keys."""
         log = self._logs[needed.columns]
         return [Place(log, key, log.name(key)) for key in needed.keys]
+
+    def expect(self, payments: Sequence[Payment]) -> None:
+        """Fetch at once what links of these payments read, as far as the replica can tell."""
+        timelines = self.replica.timelines
+        needed = [one for payment in payments for one in timelines.needed(payment)]
+        self._fetch([*{place.name: place for one in needed for place in self.places(one)}.values()])
 
     def follow(self, places: Sequence[Place], arrival: int) -> None:
         """Apply to the replica what these logs had before an arrival.

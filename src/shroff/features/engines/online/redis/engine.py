@@ -37,6 +37,9 @@ _FORMAT_VERSION: Final = 4
 under other keys.
 """
 
+_LOGS_READ: Final = 500
+"""Logs that one script reads, while all others wait."""
+
 _NOT_THERE: Final = "the state is not there: it is being rebuilt, or waits to be."
 _LATE, _AGAIN = 0, 2
 _NO_LIFE: Final = -1
@@ -160,6 +163,8 @@ class RedisEngine:
             lambda: [self.calls.observe(*one, self._replica, self._seen) for one in placed]
         )
         ahead = Ahead(self._replica, self.calls.logs, self._read) if self.plan.links else None
+        if ahead is not None:
+            ahead.expect(payments)
         observed = [
             self._observed(*one, reply, ahead) for one, reply in zip(placed, replies, strict=True)
         ]
@@ -362,11 +367,13 @@ class RedisEngine:
         self, places: Sequence[Place], positions: Sequence[int]
     ) -> tuple[int, Sequence[Sequence[bytes]]]:
         """The last arrival of the state, and what logs have behind these arrivals."""
-        (reply,) = self.link.scripts([self.calls.read(places, positions)])
-        if isinstance(reply, Exception) or self.link.lives != self._life:
+        spans = [slice(at, at + _LOGS_READ) for at in range(0, len(places), _LOGS_READ)]
+        replies = self.link.scripts([self.calls.read(places[at], positions[at]) for at in spans])
+        refused = any(isinstance(reply, Exception) for reply in replies)
+        if refused or self.link.lives != self._life:
             self._life = _NO_LIFE
             raise StateUnavailable(_NOT_THERE)
-        return int(reply[0]), reply[1]
+        return min(int(last) for last, _ in replies), [log for _, logs in replies for log in logs]
 
     def _meet(self) -> bool:
         """Read which state there is, and follow it; whether there is one.
