@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shroff import Entity, FeatureGroup, Project
+from shroff.arrays import Bools, Floats, Ints
 from shroff.collect import clean
 from shroff.detect import BoostedTrees, Preparation
 from shroff.embed import Vectors, learn
@@ -91,14 +92,22 @@ def compare(case: Case) -> dict[str, Figures]:
 
 def judged(data: Dataset, rows: Split, seed: int) -> Figures:
     """Trees fitted on the training part."""
+    scores, fraud, worst = scored(data, rows, seed)
+    amounts = np.where(fraud, data.amount[rows.test], 0.0)
+    return Figures(average_precision(fraud, scores), float(amounts[worst].sum() / amounts.sum()))
+
+
+def scored(data: Dataset, rows: Split, seed: int) -> tuple[Floats, Bools, Ints]:
+    """Of the test part, by trees fitted on the training part: scores and labels [n], and the rows
+    of the alerts.
+    """
     learned = data.table[rows.train]
     prepared = Preparation.learn(learned, numeric=data.numeric, nominal=data.nominal)
     trees = BoostedTrees(seed=seed, threads=2)
     trees.fit(prepared.matrix(learned), data.y[rows.train], nominal=prepared.nominal_codes)
-    scores, fraud = trees.score(prepared.matrix(data.table[rows.test])), data.y[rows.test]
+    scores = trees.score(prepared.matrix(data.table[rows.test]))
     worst = np.argsort(-scores, kind="stable")[: round(ALERTS * len(scores))]
-    amounts = np.where(fraud, data.amount[rows.test], 0.0)
-    return Figures(average_precision(fraud, scores), float(amounts[worst].sum() / amounts.sum()))
+    return scores, data.y[rows.test], worst
 
 
 def simulated(payments: int, seeds: int) -> Iterator[Case]:

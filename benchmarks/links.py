@@ -23,11 +23,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.embed_ablation import scored
 from shroff import Entity, FeatureGroup, Project
 from shroff.arrays import Floats
 from shroff.collect import clean
 from shroff.collect.payment import Payment, payments
-from shroff.detect import BoostedTrees, Preparation
 from shroff.evaluate import average_precision, fit_split, parse_split
 from shroff.experiment import Dataset
 from shroff.features.engines.batch import compute_plan
@@ -37,7 +37,6 @@ from shroff.project import load_project
 from shroff.simulate import simulate
 
 EXAMPLE = "examples/payments"
-ALERTS = 0.005
 OFFICE_CARDS = 5_000
 card = Entity("card", "card_id")
 LINKS = FeatureGroup(
@@ -75,12 +74,7 @@ def recalls(
         card=project.card_column,
     )
     _, rows = fit_split(parse_split("time:70/30"), data.time, data.y, data.cards)
-    learned = data.table[rows.train]
-    prepared = Preparation.learn(learned, numeric=data.numeric, nominal=data.nominal)
-    trees = BoostedTrees(seed=seed, threads=2)
-    trees.fit(prepared.matrix(learned), data.y[rows.train], nominal=prepared.nominal_codes)
-    scores, fraud = trees.score(prepared.matrix(data.table[rows.test])), data.y[rows.test]
-    worst = np.argsort(-scores, kind="stable")[: round(ALERTS * len(scores))]
+    scores, fraud, worst = scored(data, rows, seed)
     ring = (frame["fraud_pattern"] == "ring").fill_null(value=False).to_numpy()[rows.test]
     recall = [float(kind[worst].sum() / kind.sum()) for kind in (ring, fraud.astype(np.bool_))]
     return np.array([*recall, average_precision(fraud, scores)])

@@ -23,8 +23,7 @@ from shroff.errors import (
 )
 from shroff.expression import parse
 from shroff.expression.budget import require_affordable_together
-from shroff.features.define import Aggregate
-from shroff.features.group import FeatureGroup, with_vectors
+from shroff.features.group import FeatureGroup, card_key, with_vectors
 from shroff.features.plan import Plan
 from shroff.location import found_at, paths_in
 
@@ -158,13 +157,7 @@ class Project:
     @property
     def card_column(self) -> str | None:
         """The column that cards are told apart by."""
-        if self.card is not None:
-            return self.card
-        for group in self.features:
-            for feature in group.definitions:
-                if isinstance(feature, Aggregate) and feature.entity.name == "card":
-                    return feature.entity.key[0]
-        return None
+        return self.card if self.card is not None else card_key(self.features)
 
 
 def project_file(path: str | Path) -> Path:

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from shroff.cli.arguments import table
-from shroff.cli.terminal import WARMED_ADVICE, AsJson, err, out, show, steps
+from shroff.cli.terminal import WARMED_ADVICE, AsJson, broken_chain, err, out, show, steps
 from shroff.location import Location
 from shroff.settings import Settings
 
@@ -49,11 +49,7 @@ def verify(
             step("recompute the chain")
             end = ledger.verify(since=noted)
     except DataError as error:
-        if as_json:
-            show({"holds": False, "problem": str(error)})
-        else:
-            err.print(str(error), soft_wrap=True, markup=False)
-        raise typer.Exit(1) from None
+        raise broken_chain(error, as_json=as_json) from None
     if as_json:
         show({"holds": True, **_document(end)})
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from shroff.cli.arguments import Note
-from shroff.cli.terminal import AsJson, err, operator, out, print_rows, show, visible
+from shroff.cli.terminal import AsJson, broken_chain, operator, out, print_rows, show, visible
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -203,11 +203,7 @@ def verify(
         if noted is not None:
             pointers.require_noted(*noted)
     except BrokenChain as error:
-        if as_json:
-            show({"holds": False, "problem": str(error)})
-        else:
-            err.print(visible(str(error)), soft_wrap=True, markup=False)
-        raise typer.Exit(1) from None
+        raise broken_chain(error, as_json=as_json) from None
     if as_json:
         show({"holds": True, "changes": len(pointers.changes), "head": pointers.head})
     else:

@@ -136,6 +136,15 @@ def show(document: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
 
 
+def broken_chain(error: ShroffError, *, as_json: bool) -> typer.Exit:
+    """Print why a chain does not hold; the exit to raise."""
+    if as_json:
+        show({"holds": False, "problem": str(error)})
+    else:
+        err.print(visible(str(error)), soft_wrap=True, markup=False)
+    return typer.Exit(1)
+
+
 def print_dropped(dropped: Mapping[str, int], first: Mapping[str, int]) -> None:
     """Print the dropped rows by reason on standard error."""
     for reason, count in dropped.items():

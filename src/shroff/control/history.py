@@ -56,7 +56,8 @@ def require_chained(changes: Sequence[Chained]) -> None:
     """Raise `BrokenChain` where a change does not follow from the one before it."""
     first = next((at for at, change in enumerate(changes) if change.chain), len(changes))
     for at in range(first, len(changes)):
-        if changes[at].chain != link(changes[:at], changes[at]):
+        before = changes[:first] if at == first else changes[at - 1 : at]
+        if changes[at].chain != link(before, changes[at]):
             raise BrokenChain(
                 f"the history of models was changed: change {at + 1} of {len(changes)} does not "
                 "follow from the one before it."

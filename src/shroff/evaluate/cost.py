@@ -9,7 +9,9 @@ payments that are given up.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal, TypeVar
 
 import numpy as np
@@ -104,6 +106,16 @@ class Cost:
         """The cost of each payment if it were genuine and declined, as `of_missed`."""
         return np.full(amount.shape, self.number("declined"), dtype=np.float64)
 
+    def of_payments(
+        self, amount: Floats, given: Mapping[str, Floats] = MappingProxyType({})
+    ) -> tuple[Floats, Floats]:
+        """`of_missed` and `of_declined`, where `given` has the values [n] of SQL expressions by
+        field.
+        """
+        missed = given["missed"] if "missed" in given else self.of_missed(amount)
+        declined = given["declined"] if "declined" in given else self.of_declined(amount)
+        return missed, declined
+
     def of_review(self, approve: Number, price: float = 0.0) -> Number:
         """The expected cost of reviewing a payment whose approval is expected to cost `approve`.
 
@@ -168,14 +180,17 @@ def total_cost(y: Array, action: Texts, amount: Array, cost: Cost) -> float:
     """
     fraud = check_labels(y)
     check_length("action", action, fraud.size)
+    check_actions(action, cost)
+    paid = _check_amounts(amount, fraud.size)
+    return float(realised_costs(fraud, action, *cost.of_payments(paid), cost).sum())
+
+
+def check_actions(action: Texts, cost: Cost) -> None:
+    """Raise `DataError` for an action that is none, and a challenge where none is declared."""
     known = [one for one in ACTIONS if one != "challenge" or cost.challenge is not None]
     if not np.isin(action, known).all():
         names = ", ".join(f"`{one}`" for one in known[:-1])
         raise DataError(f"expected only the actions {names} and `{known[-1]}`, got others")
-    paid = _check_amounts(amount, fraud.size)
-    return float(
-        realised_costs(fraud, action, cost.of_missed(paid), cost.of_declined(paid), cost).sum()
-    )
 
 
 def check_costed(

@@ -19,7 +19,7 @@ import polars as pl
 from shroff.arrays import Array, Bools, Floats, Texts
 from shroff.errors import ConfigurationError, DataError
 from shroff.evaluate.checking import check_length
-from shroff.evaluate.cost import AMOUNT, Cost, check_costed, realised_costs
+from shroff.evaluate.cost import Cost, check_costed, realised_costs
 from shroff.evaluate.expected import MAX_COST, cheapest_actions, gain_of_review, known_costs
 from shroff.evaluate.thresholds import NEVER, Thresholds, count_reviews, find_cheapest
 
@@ -258,12 +258,8 @@ class DailyCosts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def _costs(self, cost: Cost) -> tuple[Floats, Floats, Floats]:
         """The probability of each row, and its costs as a missed fraud and as a wrong decline."""
         self.require_same(cost)
-        amount = self.column("amount")
-        found = {"missed": amount} if cost.missed == AMOUNT else {}
-        found |= {name: self.column(name) for name in cost.expressions}
-        missed = found["missed"] if "missed" in found else cost.of_missed(amount)
-        declined = found["declined"] if "declined" in found else cost.of_declined(amount)
-        return self.column("probability"), missed, declined
+        given = {name: self.column(name) for name in cost.expressions}
+        return self.column("probability"), *cost.of_payments(self.column("amount"), given)
 
     def _cost(self, action: Texts, cost: Cost) -> float:
         _, missed, declined = self._costs(cost)

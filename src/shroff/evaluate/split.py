@@ -183,6 +183,11 @@ class TemporalSplit:
         return Split(train=np.flatnonzero(train), test=np.flatnonzero(test), left_out=left_out)
 
     @property
+    def test_from(self) -> int:
+        """The first moment of the test, microseconds since the epoch."""
+        return int(self._midnights()[self.train_days + self.delay_days].astype(np.int64))
+
+    @property
     def _days(self) -> int:
         return self.train_days + self.delay_days + self.test_days
 

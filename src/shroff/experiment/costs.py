@@ -41,7 +41,6 @@ class PaymentCosts:
         """Those of some rows of a dataset."""
         given = cost_columns(cost, data, rows)
         amount = np.zeros(len(rows)) if data.currency is None else data.amount[rows]
-        missed = given["missed"] if "missed" in given else cost.of_missed(amount)
-        declined = given["declined"] if "declined" in given else cost.of_declined(amount)
+        missed, declined = cost.of_payments(amount, given)
         known = known_costs(missed, declined)
         return cls(np.where(known, missed, 0.0), np.where(known, declined, 0.0), known)

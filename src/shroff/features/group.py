@@ -103,3 +103,16 @@ def _flat(features: Iterable[Feature | Sequence[Feature]]) -> Iterable[Feature]:
             yield feature
         else:
             yield from feature
+
+
+def card_key(groups: Iterable[FeatureGroup]) -> str | None:
+    """The first key column of the entity `card` that aggregates use; None without one."""
+    features = (feature for group in groups for feature in group.definitions)
+    return next(
+        (
+            feature.entity.key[0]
+            for feature in features
+            if isinstance(feature, Aggregate) and feature.entity.name == "card"
+        ),
+        None,
+    )

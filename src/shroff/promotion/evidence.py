@@ -6,23 +6,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
 import polars as pl
 
 from shroff.collect.payment import Value, payments
-from shroff.collect.times import parse_time
+from shroff.collect.times import DAY_US, SECOND_US, iso_time, parse_time
 from shroff.decide.decider import Decider
 from shroff.decide.standing import Standing
 from shroff.errors import BundleError, ConfigurationError, DataError
 from shroff.evaluate import TemporalSplit, parse_split
-from shroff.features.define import Aggregate
 from shroff.features.engines.batch import compute_plan
+from shroff.features.group import card_key
 from shroff.features.plan import Plan
 from shroff.ledger import StoredEntry
 from shroff.monitor.recorded import recorded_payments, recorded_plan
@@ -30,7 +29,6 @@ from shroff.package import Bundle
 from shroff.promotion.paired import PairedDecisions
 from shroff.scoring.shadow import Shadow
 
-_DAY_US: Final = 86_400_000_000
 _USUAL_DELAY_DAYS: Final = 7
 _BATCH_PAYMENTS: Final = 1_024
 
@@ -97,8 +95,8 @@ def from_log(
     own = {row.id: row for row in _logged(candidate.bundle, frame, since, column)}
     if not own:
         raise ConfigurationError(
-            f"{source}: expected labelled payments from {_day(since)} on, later than what both "
-            "models learned from, got none."
+            f"{source}: expected labelled payments from {iso_time(since, 'seconds')[:10]} on, "
+            "later than what both models learned from, got none."
         )
     theirs = [row for row in _logged(incumbent.bundle, other, since, column) if row.id in own]
     rows = [own[row.id] for row in theirs]
@@ -148,7 +146,7 @@ def from_ledger(
         rows,
         _actions(shadow, (row.values for row in rows)),
         _actions(_decider(incumbent), (row.values for row in rows)),
-        until=now - int(days * _DAY_US),
+        until=now - int(days * DAY_US),
     )
     return Evidence(source="the ledger", plan=plan, frame=frame, pairs=pairs)
 
@@ -236,13 +234,7 @@ def _label(bundle: Bundle) -> str:
 
 
 def _card_column(bundle: Bundle, card: str | None) -> str:
-    entities = [
-        feature.entity
-        for group in bundle.groups
-        for feature in group.definitions
-        if isinstance(feature, Aggregate)
-    ]
-    found = card or next((one.key[0] for one in entities if one.name == "card"), None)
+    found = card or card_key(bundle.groups)
     if found is None or found not in bundle.schema.scales:
         raise ConfigurationError(
             "expected a column that cards are told apart by: name one with `--card COLUMN`."
@@ -250,10 +242,15 @@ def _card_column(bundle: Bundle, card: str | None) -> str:
     return found
 
 
-def _delay_days(bundle: Bundle) -> int:
+def _temporal_split(bundle: Bundle) -> TemporalSplit | None:
     split = bundle.metrics.get("split")
     found = parse_split(split) if isinstance(split, str) else None
-    return found.delay_days if isinstance(found, TemporalSplit) else _USUAL_DELAY_DAYS
+    return found if isinstance(found, TemporalSplit) else None
+
+
+def _delay_days(bundle: Bundle) -> int:
+    split = _temporal_split(bundle)
+    return _USUAL_DELAY_DAYS if split is None else split.delay_days
 
 
 def _judged_from(bundle: Bundle) -> int:
@@ -261,17 +258,10 @@ def _judged_from(bundle: Bundle) -> int:
 
     Without a split in time it is later than all that the run read, or than the bundle itself.
     """
-    split = bundle.metrics.get("split")
-    found = parse_split(split) if isinstance(split, str) else None
-    if isinstance(found, TemporalSplit):
-        first = found.start + timedelta(days=found.train_days + found.delay_days)
-        midnight = datetime.combine(first, time(), tzinfo=ZoneInfo(found.zone))
-        return int(midnight.timestamp() * 1_000_000)
+    split = _temporal_split(bundle)
+    if split is not None:
+        return split.test_from
     if bundle.history is not None and bundle.history.newest is not None:
         return parse_time(bundle.history.newest, None) + 1
     made = datetime.strptime(bundle.created, "%Y%m%dT%H%M%S%z")
-    return int(made.timestamp() * 1_000_000)
-
-
-def _day(micros: int) -> str:
-    return datetime.fromtimestamp(micros / 1e6, UTC).date().isoformat()
+    return int(made.timestamp()) * SECOND_US

@@ -14,12 +14,13 @@ import numpy as np
 import polars as pl
 
 from shroff.arrays import Bools, Floats, Ints, Texts
-from shroff.evaluate import Cost, total_cost
+from shroff.collect.times import DAY_US
+from shroff.evaluate import Cost
+from shroff.evaluate.cost import check_actions, realised_costs
 from shroff.evaluate.sequential import weigh_evidence
 
 CARD_DAYS: Final = 3
 """Days of a card that count, from the first payment that the two models decide differently."""
-_DAY_US: Final = 86_400_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,7 @@ def compare_pairs(pairs: PairedDecisions, cost: Cost, *, largest: float) -> Pair
     cards = _by_card(pairs.time[rows], pairs.card[rows], saved, pairs.until)
     differences = cards["saved"].to_numpy()
     known_frauds = np.sort(pairs.time[mature & pairs.known & pairs.fraud])
-    over = cards["first"].to_numpy() + CARD_DAYS * _DAY_US
+    over = cards["first"].to_numpy() + CARD_DAYS * DAY_US
     return PairedResult(
         evidence=weigh_evidence(differences, largest),
         differences=differences,
@@ -91,32 +92,21 @@ def compare_pairs(pairs: PairedDecisions, cost: Cost, *, largest: float) -> Pair
 
 
 def _saved(pairs: PairedDecisions, rows: Ints, cost: Cost) -> Floats:
-    by_label = {
-        label: _costs(label, pairs.incumbent[rows], pairs.amount[rows], cost)
-        - _costs(label, pairs.challenger[rows], pairs.amount[rows], cost)
-        for label in (False, True)
-    }
-    told = np.where(pairs.fraud[rows], by_label[True], by_label[False])
-    return np.where(pairs.known[rows], told, np.minimum(by_label[True], by_label[False]))
-
-
-def _costs(fraud: bool, action: Texts, amount: Floats, cost: Cost) -> Floats:
-    """The cost of each action if all payments had this label: of one action and label it is a
-    constant and a multiple of the amount.
-    """
-    label, costs = np.array([fraud]), np.zeros(amount.size)
-    for name in np.unique(action):
-        fixed, with_one = (
-            total_cost(label, np.array([name]), np.array([one]), cost) for one in (0.0, 1.0)
-        )
-        chosen = action == name
-        costs[chosen] = fixed + (with_one - fixed) * amount[chosen]
-    return costs
+    incumbent, challenger = pairs.incumbent[rows], pairs.challenger[rows]
+    check_actions(np.concatenate((incumbent, challenger)), cost)
+    missed, declined = cost.of_payments(pairs.amount[rows])
+    if_genuine, if_fraud = (
+        realised_costs(label, incumbent, missed, declined, cost)
+        - realised_costs(label, challenger, missed, declined, cost)
+        for label in (np.zeros(rows.size, np.bool_), np.ones(rows.size, np.bool_))
+    )
+    told = np.where(pairs.fraud[rows], if_fraud, if_genuine)
+    return np.where(pairs.known[rows], told, np.minimum(if_fraud, if_genuine))
 
 
 def _by_card(time: Ints, card: Texts, saved: Floats, until: int) -> pl.DataFrame:
     """The cards whose days are over, in order, with what was saved on them."""
-    window = CARD_DAYS * _DAY_US
+    window = CARD_DAYS * DAY_US
     table = pl.DataFrame(
         {"time": time, "card": card, "saved": saved},
         schema={"time": pl.Int64, "card": pl.String, "saved": pl.Float64},

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
 
 from shroff.collect.extent import Extent
-from shroff.collect.times import format_time, parse_time
+from shroff.collect.times import DAY_US, format_time, parse_time
 from shroff.package import Bundle
 from shroff.scoring.start import Start
 from shroff.state import Mark
 
-_DAY_US: Final = 86_400_000_000
 _log = logging.getLogger(__name__)
 
 
@@ -56,7 +54,7 @@ def _missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> str
             "pass the history with --warm, or decisions differ from those it was judged by."
         )
     return (
-        f"features look {-(-horizon // _DAY_US):,} days back, but the ledger begins at "
+        f"features look {-(-horizon // DAY_US):,} days back, but the ledger begins at "
         f"{format_time(mark.oldest)} with no history before it: pass one with --warm, or decisions "
         "differ from those the model was judged by."
     )

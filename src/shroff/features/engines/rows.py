@@ -14,14 +14,14 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from shroff.collect.payment import Value
-from shroff.collect.times import EPOCH
+from shroff.collect.times import DAY_US, EPOCH, SECOND_US
 from shroff.expression import Expression
 from shroff.features.row import Calendar, CalendarPart
 from shroff.features.streams import RowFeature
 
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 PARTS_OF_DAY: Final = ("Night", "Morning", "Afternoon", "Evening")
-_DAY_US, _HOUR_US = 86_400_000_000, 3_600_000_000
+_HOUR_US: Final = 3_600 * SECOND_US
 _FIRST_WEEKDAY: Final = 3
 """1970-01-01 was a Thursday."""
 
@@ -91,7 +91,7 @@ def _calendar_reader(
     def read(values: Mapping[str, Value]) -> Value:
         micros: int = values[time]  # type: ignore[assignment]  # a payment's time is its microseconds
         if located is None:
-            weekday, hour = (micros // _DAY_US + _FIRST_WEEKDAY) % 7, micros % _DAY_US // _HOUR_US
+            weekday, hour = (micros // DAY_US + _FIRST_WEEKDAY) % 7, micros % DAY_US // _HOUR_US
         else:
             moment = (EPOCH + timedelta(microseconds=micros)).astimezone(located)
             weekday, hour = moment.weekday(), moment.hour

@@ -124,51 +124,24 @@ def walk(
                     chosen[0], taken, walked[values[row]] = values[row], 1, row
                 turn = row * hops + hop
                 for at in range(low, high):
-                    pair, passed, least = links.first[found[at]], 0, np.int64(0)
-                    while pair >= 0 and links.last[pair] > after:
-                        value, last = links.other[pair], links.last[pair]
-                        if walked[value] != row:
-                            if passed >= MAX_VALUES and last < least:
-                                break
-                            passed, least = passed + 1, last
-                            if candidate[value] != turn:
-                                candidate[value], place[value] = turn, many
-                                if many == len(offered):
-                                    offered = with_room(offered, many + 1)
-                                    longer = np.empty(len(offered), np.int64)
-                                    longer[:many] = seen
-                                    seen = longer
-                                offered[many], seen[many] = value, last
-                                many += 1
-                            elif last > seen[place[value]]:
-                                seen[place[value]] = last
-                        pair = links.behind[pair]
-                while taken < MAX_VALUES and many > 0:
-                    best = 0
-                    for at in range(1, many):
-                        if seen[at] > seen[best] or (
-                            seen[at] == seen[best] and ranks[offered[at]] < ranks[offered[best]]
-                        ):
-                            best = at
-                    chosen[taken], walked[offered[best]] = offered[best], row
-                    taken, many = taken + 1, many - 1
-                    offered[best], seen[best] = offered[many], seen[many]
-                # those who used them, of values that are not popular
+                    offered, seen, many = _offer(
+                        links,
+                        found[at],
+                        after,
+                        walked,
+                        row,
+                        candidate,
+                        turn,
+                        place,
+                        offered,
+                        seen,
+                        many,
+                    )
+                taken = _choose(chosen, taken, offered, seen, many, ranks)
                 end = high
                 for at in range(taken):
-                    pair, users = links.first_other[chosen[at]], 0
-                    while pair >= 0 and links.last[pair] > after and users <= MAX_CARDS:
-                        users += 1
-                        pair = links.behind_other[pair]
-                    if users > MAX_CARDS:
-                        continue
-                    pair = links.first_other[chosen[at]]
-                    for _ in range(users):
-                        other = links.one[pair]
-                        if met[other] != row:
-                            met[other], found[end] = row, other
-                            end += 1
-                        pair = links.behind_other[pair]
+                    walked[chosen[at]] = row
+                    end = _meet(links, chosen[at], after, met, row, found, end)
                 low, high = high, end
             number = high - 1
             if len(frauds.starts) > 0:
@@ -179,6 +152,82 @@ def walk(
         _add(links, row, times[row])
         if names > 0:
             _add(facts, row, times[row])
+
+
+@njit(inline="always")
+def _offer(
+    links: Chain,
+    card: int,
+    after: int,
+    walked: Int32,
+    row: int,
+    candidate: Int,
+    turn: int,
+    place: Int32,
+    offered: Int32,
+    seen: Int,
+    many: int,
+) -> tuple[Int32, Int, int]:
+    """Add the latest values of a card that were not walked to those `offered` in this turn, with
+    when they were `seen` last; returns both, which may have grown, and how many there are.
+    """
+    pair, passed, least = links.first[card], 0, np.int64(0)
+    while pair >= 0 and links.last[pair] > after:
+        value, last = links.other[pair], links.last[pair]
+        if walked[value] != row:
+            if passed >= MAX_VALUES and last < least:
+                break
+            passed, least = passed + 1, last
+            if candidate[value] != turn:
+                candidate[value], place[value] = turn, many
+                if many == len(offered):
+                    offered = with_room(offered, many + 1)
+                    longer = np.empty(len(offered), np.int64)
+                    longer[:many] = seen
+                    seen = longer
+                offered[many], seen[many] = value, last
+                many += 1
+            elif last > seen[place[value]]:
+                seen[place[value]] = last
+        pair = links.behind[pair]
+    return offered, seen, many
+
+
+@njit(inline="always")
+def _choose(chosen: Int32, taken: int, offered: Int32, seen: Int, many: int, ranks: Int32) -> int:
+    """Fill up the values to walk with the latest of those offered; returns how many there are."""
+    while taken < MAX_VALUES and many > 0:
+        best = 0
+        for at in range(1, many):
+            if seen[at] > seen[best] or (
+                seen[at] == seen[best] and ranks[offered[at]] < ranks[offered[best]]
+            ):
+                best = at
+        chosen[taken] = offered[best]
+        taken, many = taken + 1, many - 1
+        offered[best], seen[best] = offered[many], seen[many]
+    return taken
+
+
+@njit(inline="always")
+def _meet(
+    links: Chain, value: int, after: int, met: Int32, row: int, found: Int32, end: int
+) -> int:
+    """Add the cards that used a value to those found, unless it is popular; returns their end."""
+    pair, users = links.first_other[value], 0
+    while pair >= 0 and links.last[pair] > after and users <= MAX_CARDS:
+        users += 1
+        pair = links.behind_other[pair]
+    if users > MAX_CARDS:
+        return end
+    pair = links.first_other[value]
+    for _ in range(users):
+        other = links.one[pair]
+        if met[other] != row:
+            met[other], found[end] = row, other
+            end += 1
+        pair = links.behind_other[pair]
+    return end
 
 
 @njit(cache=True, nogil=True)
