@@ -87,7 +87,7 @@ def expected(log: Log, drawn: list[Ask]) -> pl.DataFrame:
     return pl.DataFrame([log.frame["id"], *(ask.column(log) for ask in drawn)])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(case=cases())
 def test_engine_equals_the_oracle(engine: Engine, case: Case) -> None:
     log, group, drawn = case
@@ -96,7 +96,7 @@ def test_engine_equals_the_oracle(engine: Engine, case: Case) -> None:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(case=cases(), data=st.data())
 def test_what_is_said_later_changes_nothing(
     engine: Engine, case: Case, data: st.DataObject
