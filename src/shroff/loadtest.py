@@ -29,7 +29,7 @@ import numpy as np
 import polars as pl
 
 from shroff.arrays import Floats
-from shroff.collect import read
+from shroff.collect import Schema, read
 from shroff.collect.csv_walk import Dialect
 from shroff.errors import BadFile, ConfigurationError
 from shroff.location import Location, address
@@ -101,6 +101,7 @@ def payments_from(
     requests: int,
     run: str,
     dialect: Dialect | None = None,
+    schema: Schema | None = None,
     authority: Path | None = None,
 ) -> list[bytes]:
     """Payments for a service from a raw log, in its order, with the fields that the service asks
@@ -110,6 +111,7 @@ def payments_from(
         path: the log; None simulates one of less than a day that ends now.
         run: put before each payment id, so that a second run is not answered from the ledger.
         dialect: of a log in CSV, where two fit it.
+        schema: of the payments, which says how messages are read.
         authority: certificates (PEM) of the authority that signed the service's own, for `https://`.
 
     Raises:
@@ -117,7 +119,11 @@ def payments_from(
         ConfigurationError: no Shroff service answers at the URL, or its certificate is not trusted.
     """
     payment = _wanted(url, _trust(authority))
-    table = _simulated(requests, datetime.now(UTC)) if path is None else read(path, dialect=dialect)
+    table = (
+        _simulated(requests, datetime.now(UTC))
+        if path is None
+        else read(path, dialect=dialect, schema=schema)
+    )
     source = "simulated payments" if path is None else Location.of(path)
     missing = [name for name in payment.get("required", ()) if name not in table.columns]
     if missing:
@@ -192,6 +198,9 @@ def _as_sent(column: pl.Series, field: dict[str, Any]) -> pl.Series:
     kinds = {field.get("type"), *(choice.get("type") for choice in field.get("anyOf", ()))}
     if column.dtype == pl.String and "number" in kinds and "string" not in kinds:
         column = column.cast(pl.Float64, strict=False)
+    if column.dtype.is_decimal():
+        # JSON's numbers have the digits of a double, and amounts no more than these
+        column = column.cast(pl.Float64)
     # JSON has no NaN: a gap is left out
     return column.fill_nan(None) if column.dtype.is_float() else column
 

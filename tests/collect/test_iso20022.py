@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 
 from collect.messages import TRANSFER_SCHEMA, TRANSFERS, pacs008, pain001
 from collect.sources import through
-from shroff import Schema
+from shroff import Project, Schema
 from shroff.collect import Iso20022, message_rows, read, xml_walk
+from shroff.collect.addresses import remote_table
 from shroff.collect.money import EXPONENT, NUMERIC
+from shroff.collect.remote import Findings
 from shroff.errors import BadFile, ConfigurationError
 from shroff.location import Location
+from shroff.pipeline import collect_table
 
 ROW = {
     "id": "E1",
@@ -50,7 +53,7 @@ def refusal(tmp_path: Path, text: str | bytes) -> str:
     with pytest.raises(BadFile) as refused:
         raw(tmp_path, text)
     sentence = str(refused.value)
-    assert sentence.startswith(f"{tmp_path / 'log.xml'}: message ")
+    assert sentence.startswith(f"{tmp_path / 'log.xml'}: ")
     assert sentence.endswith(".")
     for payload in (ROW["debtor"], ROW["amount"], ROW["text"], ROW["id"]):
         assert payload not in sentence
@@ -152,6 +155,56 @@ def test_chunks_are_small_whatever_the_file(
     assert table["id"].to_list() == [f"E{number}" for number in range(2_000)]
 
 
+# --- what is left out -----------------------------------------------------------------------------
+STATEMENT = (
+    '<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"><BkToCstmrStmt><GrpHdr>'
+    "<CreDtTm>2020-01-01T00:00:00Z</CreDtTm></GrpHdr><CdtTrfTxInf><PmtId><EndToEndId>not a payment"
+    "</EndToEndId></PmtId></CdtTrfTxInf></BkToCstmrStmt></Document>"
+)
+
+
+def findings(where: str, schema: Schema = TRANSFER_SCHEMA) -> Findings:
+    *_, last = remote_table(Location.of(where), schema).chunks(None, key=None, after=None)
+    return last.findings
+
+
+def test_other_messages_of_a_folder_are_left_out_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "1.xml").write_text(f"<Day>{STATEMENT}{pacs008([ROW])}{STATEMENT}</Day>")
+    (tmp_path / "2.xml").write_text(STATEMENT.replace("Document", "Other"))
+    (tmp_path / "3.xml").write_text(pain001([ROW | {"id": "E2"}]))
+    where = f"iso20022:{tmp_path}"
+    assert read(where, schema=TRANSFER_SCHEMA)["id"].to_list() == ["E1", "E2"]
+    wanted = f"{where}: expected a message pacs.008 or pain.001, got"
+    left_out = {f"{wanted} `camt.053.001.08`": 2, f"{wanted} a file without a message": 1}
+    assert findings(where).left_out == left_out
+    project = Project(schema=TRANSFER_SCHEMA, features=[])
+    assert collect_table(project, where, key=b"k" * 32).dropped == left_out
+
+
+def test_kinds_that_a_hostile_file_makes_up_are_counted_together(tmp_path: Path) -> None:
+    others = "".join(f"<Document><a{at}/></Document>" for at in range(200))
+    (tmp_path / "log.xml").write_text(f"<Day>{pacs008([ROW])}{others}</Day>")
+    left_out = findings(str(tmp_path / "log.xml")).left_out
+    assert (len(left_out), sum(left_out.values())) == (51, 200)
+
+
+def test_a_path_that_no_payment_has_is_named_with_one_that_payments_have(tmp_path: Path) -> None:
+    columns = dict(TRANSFERS.columns) | {
+        "bank": "CdtTrfTxInf/CdtrAgt/FinInstnId/BICF",
+        "debtor": ["CdtTrfTxInf/DbtrAcct/Id/IBAN", "CdtTrfTxInf/DbtrAcct/Id/Othr/Id"],
+        "text": ["CdtTrfTxInf/RmtInf/Ustrd", "PmtInf/CdtTrfTxInf/RmtInf/Ustr"],
+    }
+    schema = msgspec.structs.replace(TRANSFER_SCHEMA, messages=[Iso20022(columns)])
+    (tmp_path / "log.xml").write_text(pacs008([ROW, ROW | {"id": "E2"}]))
+    found = findings(str(tmp_path / "log.xml"), schema)
+    assert set(found.notices) == {
+        "`CdtTrfTxInf/CdtrAgt/FinInstnId/BICF` (column `bank`) is in 0 of 2 payments: did you "
+        "mean `CdtTrfTxInf/CdtrAgt/FinInstnId/BICFI`?",
+        "`CdtTrfTxInf/DbtrAcct/Id/Othr/Id` (column `debtor`) is in 0 of 2 payments.",
+    }, "of a kind of message that was not there nothing is said"
+    assert not findings(str(tmp_path / "log.xml")).left_out
+
+
 # --- what is refused ------------------------------------------------------------------------------
 UNFIT: dict[str, tuple[str | bytes, str]] = {
     "a required element is missing": (
@@ -177,17 +230,24 @@ UNFIT: dict[str, tuple[str | bytes, str]] = {
     "another message": (
         '<Document xmlns="urn:iso:std:iso:20022:tech:xsd:pacs.002.001.10"><FIToFIPmtStsRpt/>'
         "</Document>",
-        "message 1: expected a message pacs.008 or pain.001, got `pacs.002.001.10`.",
+        "expected a message pacs.008 or pain.001, got `pacs.002.001.10`.",
     ),
     "another message without a namespace": (
         "<Document><FIToFIPmtStsRpt/></Document>",
-        "message 1: expected a message pacs.008 or pain.001, got `FIToFIPmtStsRpt`.",
+        "expected a message pacs.008 or pain.001, got `FIToFIPmtStsRpt`.",
     ),
-    "another message after one": (
-        f"<E>{pacs008([ROW])}<Document><BkToCstmrStmt/></Document></E>",
-        "message 2: expected a message pacs.008 or pain.001, got `BkToCstmrStmt`.",
+    "only other messages": (
+        "<E><Document><FIToFIPmtStsRpt/></Document><Document><BkToCstmrStmt/></Document></E>",
+        "got none among 2, of which the first is `FIToFIPmtStsRpt`.",
     ),
-    "no message": ("<html/>", "message 1: expected a message pacs.008 or pain.001, found none."),
+    "a message that says it is another": (
+        pacs008([ROW]).replace("pacs.008.001.08", "pacs.009.001.08"),
+        "message 1: expected `FIToFICstmrCdtTrf` in pacs.008, got it in `pacs.009.001.08`.",
+    ),
+    "no message": (
+        "<html/>",
+        "expected a message pacs.008 or pain.001, got a file without a message.",
+    ),
     "a document type": (
         '<!DOCTYPE d [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]>' + pacs008([ROW]),
         "message 1: expected XML without a document type and entities, which no message has",

@@ -20,9 +20,11 @@ from collect.messages import CARD_SCHEMA, CARDS, card_elements, card_message, lo
 from collect.sources import through
 from shroff import Schema
 from shroff.collect import Iso8583, read
+from shroff.collect.addresses import remote_table
 from shroff.collect.mappings import Bitmap
 from shroff.collect.money import EXPONENT, NUMERIC
 from shroff.errors import BadFile, ConfigurationError
+from shroff.location import Location
 
 CARD = "4111111111111111"
 FIT = card_message(card_elements())
@@ -52,11 +54,11 @@ def refusal(tmp_path: Path, log: bytes, schema: Schema = CARD_SCHEMA, **words: s
     with pytest.raises(BadFile) as refused:
         read(where(tmp_path, log, **words), schema=schema)
     sentence = str(refused.value)
-    assert sentence.startswith(f"{tmp_path / 'cards.bin'}: message ")
+    assert re.match(rf"(iso8583:)?{re.escape(f'{tmp_path}')}/cards\.bin(\?since=\S+)?: ", sentence)
     assert sentence.endswith(".")
     for payload in (CARD, "13669", "TERM0001", "MERCHANT"):
         assert payload not in sentence
-    return sentence.partition("cards.bin: ")[2]
+    return re.split(r"cards\.bin(?:\?since=\S+)?: ", sentence)[1]
 
 
 # --- what is read ---------------------------------------------------------------------------------
@@ -192,6 +194,28 @@ def test_a_row_that_was_written_is_the_row_that_is_read(
         assert found["merchant_id"] == row["42"].strip()
 
 
+# --- what is left out -----------------------------------------------------------------------------
+def test_messages_of_other_types_are_left_out_and_counted_whatever_is_in_them(
+    tmp_path: Path,
+) -> None:
+    other = card_message({"7": "0504100000", "11": "000001", "70": "301"}, kind="0800")
+    broken = card_message(card_elements(), kind="0110")[:-3]
+    log = log_of([other, FIT, broken, other])
+    mapping = dict(CARDS.columns) | {"place": "43"}
+    schema = with_mapping(columns=mapping)
+    location = where(tmp_path, log)
+    *_, last = remote_table(Location.of(location), schema).chunks(None, key=None, after=None)
+    assert len(last.rows) == 1
+    wanted = f"{location}: expected a message of type 0100 or 0200 or 1100 or 1200"
+    assert last.findings.left_out == {
+        f"{wanted} (Iso8583(types=…)), got `0800`": 2,
+        f"{wanted} (Iso8583(types=…)), got `0110`": 1,
+    }
+    assert last.findings.notices == [
+        "data element 43 (column `place`) is in 0 of 1 messages.",
+    ]
+
+
 # --- what is refused ------------------------------------------------------------------------------
 UNFIT = {
     "a message that is cut off": (
@@ -225,10 +249,9 @@ UNFIT = {
         log_of([card_message(card_elements(e7="1332100000"))]),
         "expected a time in data element 7, got none.",
     ),
-    "another type": (
-        log_of([FIT, card_message(card_elements(), kind="0800")]),
-        "message 2: expected a message of type 0100 or 0200 or 1100 or 1200 "
-        "(Iso8583(types=…)), got `0800`.",
+    "only another type": (
+        log_of([card_message(card_elements(), kind="0800")]),
+        "expected a message of type 0100 or 0200 or 1100 or 1200 (Iso8583(types=…)), got `0800`.",
     ),
     "no message": (
         b"\0\0",

@@ -14,8 +14,10 @@ import msgspec
 import polars as pl
 import pytest
 
+from collect.messages import pacs008
 from serve.fixtures import SCHEMA, VELOCITY, make_bundle
 from serve.service import Service
+from shroff.collect import Iso20022
 from shroff.errors import BadFile, ConfigurationError
 from shroff.loadtest import payments_from, run_load
 from shroff.package import save
@@ -83,6 +85,32 @@ def test_a_log_is_sent_in_its_dialect(service: Service, pay: Pay, tmp_path: Path
         payments_from(service.url, path, requests=2, run="")
     (_, body) = payments_from(service.url, path, requests=2, run="", dialect="rfc4180")
     assert json.loads(body)["merchant_id"] == "a\\\\b"
+
+
+def test_amounts_of_a_database_and_messages_are_sent_as_numbers(
+    service: Service, pay: Pay, tmp_path: Path
+) -> None:
+    exact = pl.Series(["12.30"]).cast(pl.Decimal(38, 4))
+    pl.DataFrame([pay()]).with_columns(amount=exact).write_parquet(path := tmp_path / "log.parquet")
+    (body,) = payments_from(service.url, path, requests=1, run="exact-")
+    assert json.loads(body)["amount"] == 12.3
+    messages = Iso20022(
+        {
+            "payment_id": "CdtTrfTxInf/PmtId/EndToEndId",
+            "created_at": "GrpHdr/CreDtTm",
+            "amount": "CdtTrfTxInf/IntrBkSttlmAmt",
+            "currency": "CdtTrfTxInf/IntrBkSttlmAmt/@Ccy",
+            "card_id": "CdtTrfTxInf/DbtrAcct/Id/IBAN",
+        }
+    )
+    schema = msgspec.structs.replace(SCHEMA, messages=[messages])
+    row = {"id": "E1", "amount": "136.69", "currency": "EUR", "debtor": "D", "bank": "", "text": ""}
+    (tmp_path / "log.xml").write_text(pacs008([row], at=pay()["created_at"]))
+    bodies = payments_from(
+        service.url, tmp_path / "log.xml", requests=1, run="message-", schema=schema
+    )
+    assert json.loads(bodies[0])["amount"] == 136.69
+    assert run_load(service.url, bodies).failed == 0
 
 
 def test_a_steady_rate_takes_its_time(service: Service, pay: Pay, tmp_path: Path) -> None:

@@ -154,6 +154,7 @@ def features(
     from time import perf_counter
 
     from shroff.collect import local_copies, write_parquet
+    from shroff.collect.remote import Findings
     from shroff.errors import ConfigurationError
     from shroff.features.engines.batch import compute_plan
     from shroff.pipeline import collect_table, features_by_disk, is_large, store_features
@@ -162,6 +163,7 @@ def features(
     dropped: dict[str, int] = {}
     first: dict[str, int] = {}
     notices: list[str] = []
+    findings = Findings()
     settings = Settings.read() if memory is None else replace(Settings.read(), memory=memory)
     if append is not None and (output is not None or engine == "spark"):
         raise ConfigurationError(
@@ -176,6 +178,7 @@ def features(
                 local_copies(plan.schema, key=key, join=loaded.join, count=step.count)
             )
             data = local(data, alone=join is None)
+            findings = local.findings
         if engine == "spark":
             from shroff.features.engines.spark import features_job
 
@@ -200,8 +203,9 @@ def features(
             large = features_by_disk(
                 loaded, data, output, key=key, memory=room, max_bad=max_bad, progress=step
             )
-            payments, notices = large.payments, large.notices(loaded.schema)
-            dropped, first = large.dropped, large.first
+            counts = large.with_findings(findings)
+            payments, notices = large.payments, counts.notices(loaded.schema)
+            dropped, first = counts.dropped, counts.first
             seconds, places = perf_counter() - started, [str(output)]
         else:
             step(f"read and clean {data}")
@@ -209,6 +213,7 @@ def features(
             cleaned = collect_table(
                 loaded, data, key=key, join=join, labels=labels, max_bad=max_bad, count=step.count
             )
+            cleaned = cleaned.with_findings(findings)
             dropped, first, notices = cleaned.dropped, cleaned.first, cleaned.notices(loaded.schema)
             step("compute features")
             started = perf_counter()

@@ -97,6 +97,12 @@ def loadtest(
         Literal["rfc4180", "spark", "mysql"] | None,
         typer.Option(help="The CSV dialect of --data, if two dialects fit it.", show_default=False),
     ] = None,
+    project: Annotated[
+        Path | None,
+        typer.Option(
+            help="The project that says how the messages of --data are read.", show_default=False
+        ),
+    ] = None,
     requests: Annotated[int, typer.Option(help="Number of payments.", min=1)] = 20_000,
     parallel: Annotated[int, typer.Option(help="Number of connections.", min=1)] = 22,
     sequential: Annotated[
@@ -120,16 +126,24 @@ def loadtest(
     """Send payments to a service and print the times of its answers; exit code 1 if any failed."""
     from secrets import token_hex
 
+    from shroff.errors import ConfigurationError
     from shroff.loadtest import payments_from, run_load
+    from shroff.project import load_project
 
     with steps(quiet=as_json) as step:
         step(f"read {data or 'simulated payments'}")
+        if data is not None and data.messages is not None and project is None:
+            raise ConfigurationError(
+                f"{data}: expected the project that says how these messages are read: --project."
+            )
+        schema = None if project is None else load_project(project).schema
         bodies = payments_from(
             url,
             data,
             requests=requests,
             run=f"{token_hex(4)}-",
             dialect=dialect,
+            schema=schema,
             authority=authority,
         )
         step(f"send {len(bodies):,} payments")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -19,6 +19,7 @@ from shroff.collect.conversion import Converter
 from shroff.collect.currencies import payments_by_currency
 from shroff.collect.lookup import LookupReader
 from shroff.collect.nulls import Alike, notices
+from shroff.collect.remote import Findings
 from shroff.collect.schema import Scale, Schema
 from shroff.collect.time_column import Twice
 from shroff.collect.time_kinds import kind_of_time
@@ -36,6 +37,7 @@ class RowCounts:
     `dropped`: dropped rows by reason; `first`: the first such row (1 = first data row), if it is
     known. `alike`: words that look like a missing value and were kept as values.
     `twice`: by column, ambiguous local times, of the hour that comes twice (`Schema.timezone`).
+    `told`: what the source says that the user should check, in sentences.
     """
 
     rows: int
@@ -43,14 +45,24 @@ class RowCounts:
     first: dict[str, int] = field(default_factory=dict)
     alike: Alike = field(default_factory=dict)
     twice: dict[str, Twice] = field(default_factory=dict)
+    told: Sequence[str] = ()
 
     def notices(self, schema: Schema) -> list[str]:
         """What the user should check, in sentences."""
         words = notices(self.alike, self.rows, schema.nulls)
         return [
+            *self.told,
             *words,
             *(twice.notice(name, schema.timezone) for name, twice in self.twice.items()),
         ]
+
+    def with_findings(self, findings: Findings) -> Self:
+        """The same with what their source left out."""
+        return replace(
+            self,
+            dropped={**self.dropped, **findings.left_out},
+            told=[*self.told, *findings.notices],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

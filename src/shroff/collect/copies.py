@@ -13,12 +13,12 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count as numbers
 from pathlib import Path
 from secrets import token_hex
-from typing import Final, Protocol
+from typing import Final
 
 import polars as pl
 
@@ -27,7 +27,7 @@ from shroff.collect.align import aligned
 from shroff.collect.clean import require_columns
 from shroff.collect.columns import read_column, seal
 from shroff.collect.labels import SOURCE
-from shroff.collect.remote import Bookmark, Count, uncounted
+from shroff.collect.remote import Bookmark, Count, Findings, uncounted
 from shroff.collect.schema import Schema
 from shroff.collect.sources import SECOND_SUFFIX, written_whole
 from shroff.errors import BadFile, SourceUnavailable
@@ -41,19 +41,11 @@ _FORMAT: Final = 1
 """The version of chunks on disk: a read never resumes after those of another version."""
 
 
-class Local(Protocol):
-    """Makes a local copy of a remote table."""
-
-    def __call__(self, where: str | os.PathLike[str], *, alone: bool = False) -> Location:
-        """The copy, or the file itself; `alone`: the table has all columns of the schema."""
-        ...
-
-
 @contextmanager
 def local_copies(
     schema: Schema, *, key: bytes, join: str | None = None, count: Count = uncounted
-) -> Iterator[Local]:
-    """A function that makes local copies of remote tables; all copies are removed at the end.
+) -> Iterator[LocalCopies]:
+    """A maker of local copies of remote tables; all copies are removed at the end.
 
     Args:
         schema: of the payments; only its columns are copied.
@@ -67,16 +59,29 @@ def local_copies(
             kept.
     """
     with ExitStack() as stack:
+        yield LocalCopies(stack, lambda where: _Copying(where, schema, key, join, count))
 
-        def local(where: str | os.PathLike[str], *, alone: bool = False) -> Location:
-            location = Location.of(where)
-            if location.scheme is None:
-                return location
-            return stack.enter_context(
-                _Copying(location, schema, key, join, count).done(alone=alone)
-            )
 
-        yield local
+class LocalCopies:
+    """Makes local copies of remote tables.
+
+    Attributes:
+        findings: what the tables copied so far left out.
+    """
+
+    def __init__(self, stack: ExitStack, copying: Callable[[Location], _Copying]) -> None:
+        self._stack, self._copying = stack, copying
+        self.findings = Findings()
+
+    def __call__(self, where: str | os.PathLike[str], *, alone: bool = False) -> Location:
+        """The copy, or the file itself; `alone`: the table has all columns of the schema."""
+        location = Location.of(where)
+        if location.scheme is None:
+            return location
+        copying = self._copying(location)
+        copy = self._stack.enter_context(copying.done(alone=alone))
+        self.findings |= copying.findings
+        return copy
 
 
 class _Copying:
@@ -95,6 +100,7 @@ class _Copying:
             {name.removesuffix(SECOND_SUFFIX) for name in schema.scales} | {*self._order, SOURCE}
         )
         self._personal = sorted({name.removesuffix(SECOND_SUFFIX) for name in schema.personal})
+        self.findings = Findings()
 
     @contextmanager
     def done(self, *, alone: bool) -> Iterator[Location]:
@@ -128,6 +134,7 @@ class _Copying:
                     self._check(chunk.rows)
                 chunks.add(self._sealed(chunk.rows), chunk.bookmark)
                 self._count(chunks.rows, total)
+                self.findings |= chunk.findings
         except SourceUnavailable as error:
             kept = (
                 f" {chunks.rows:,} rows are kept for {KEPT_HOURS} hours: the same command goes "

@@ -5,6 +5,7 @@ Source: ISO 8583:1987 for the meaning of the elements with times and amounts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from importlib import import_module
@@ -26,6 +27,7 @@ from shroff.location import FORMS, Location
 
 MAX_MESSAGE_BYTES: Final = 65_535
 _PREFIX_BYTES: Final = {"2 bytes": 2, "4 bytes": 4, "4 digits": 4, "none": 0}
+_TYPE: Final = re.compile(r"[0-9]{4}")
 _UTC: Final = ("7",)
 """The element of the transmission time, which is in UTC."""
 _MONTH_TO_SECOND: Final = 10
@@ -51,15 +53,36 @@ class CardMessages(MessageTable):
         """The messages; a later read begins anew."""
         decode = _Decoder(self._mapping)
         rows = MessageRows(self._schema, names, self._mapped, self._named)
+        without = {name: 0 for name in self._mapped if names is None or name in names}
         for file in message_files(self._location):
-            yield from self._read(file, decode, rows)
-        yield rows.take()
+            yield from self._read(file, decode, rows, without)
+        notices = [
+            f"{self._named(name)} (column `{name}`) is in 0 of {many:,} messages."
+            for name, many in without.items()
+            if many
+        ]
+        wanted = f"a message of type {' or '.join(self._mapping.types)} (Iso8583(types=…))"
+        yield rows.last(self._location, wanted, notices)
 
-    def _read(self, file: Path, decode: _Decoder, rows: MessageRows) -> Iterator[TableChunk]:
+    def _read(
+        self, file: Path, decode: _Decoder, rows: MessageRows, without: dict[str, int]
+    ) -> Iterator[TableChunk]:
+        """The payments of a file; `without` counts the messages without a column, as long as none
+        has it.
+        """
         number = 1
         with placed(file, lambda: f"message {number:,}"), file.open("rb") as source:
             for message in _messages(source, self._mapping.prefix):
-                rows.add(self._values(decode(message)), minor=True)
+                elements = decode(message)
+                if (kind := elements["t"]) in self._mapping.types:
+                    values = self._values(elements)
+                    rows.add(values, minor=True)
+                    for name in [name for name in without if values[name]]:
+                        del without[name]
+                    for name in without:
+                        without[name] += 1
+                else:
+                    rows.leave_out(f"`{kind}`" if _TYPE.fullmatch(kind) else "another text")
                 number += 1
                 if rows.full:
                     yield rows.take()
@@ -69,13 +92,6 @@ class CardMessages(MessageTable):
         return f"data element{'s' if len(numbers) > 1 else ''} {' and '.join(numbers)}"
 
     def _values(self, elements: Mapping[str, str]) -> dict[str, str | None]:
-        kind = elements["t"]
-        if kind not in self._mapping.types:
-            shown = f"`{kind}`" if kind.isascii() and kind.isdigit() else "another text"
-            raise UnfitMessage(
-                f"expected a message of type {' or '.join(self._mapping.types)} "
-                f"(Iso8583(types=…)), got {shown}"
-            )
         values: dict[str, str | None] = {}
         for name, numbers in self._mapping.numbers.items():
             texts = [elements.get(number, "").strip() for number in numbers]
@@ -116,12 +132,16 @@ class _Decoder:
         self._dialect = {
             number: known | dict(mapping.elements.get(number, {})) for number, known in base.items()
         }
+        self._types = mapping.types
 
     def __call__(self, message: bytes) -> dict[str, str]:
-        """The elements of a message, by their numbers."""
+        """The elements of a message, by their numbers; of one of another type at least that."""
         try:
             elements, _ = self._parser.decode(message, self._dialect)
         except self._parser.DecodeError as error:
+            kind = error.doc_dec.get("t")
+            if kind is not None and _TYPE.fullmatch(kind) and kind not in self._types:
+                return {"t": kind}
             # its text has lengths and no data; its other attributes are dropped
             raise UnfitMessage(
                 f"expected a message in the declared dialect, got an unfit {_field(error.field)} "

@@ -89,7 +89,7 @@ class Iso8583(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="iso8
             elements are ASCII.
         elements: what differs in your dialect, by the element's number, `h` for a header before the
             type, in the words of pyiso8583: `{"2": {"data_enc": "b", "len_enc": "bcd"}}`.
-        types: the types of messages that are payments; another one is refused.
+        types: the types of messages that are payments; others are left out and counted.
         prefix: the length before each message of a file: `2 bytes` or `4 bytes` (big-endian), `4
             digits`, or `none` where a file is one message.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -12,7 +13,7 @@ from typing import Final
 import polars as pl
 
 from shroff.collect.money import EXPONENT, alphabetic
-from shroff.collect.remote import CHUNK_ROWS, TableChunk
+from shroff.collect.remote import CHUNK_ROWS, Findings, TableChunk
 from shroff.collect.schema import Schema
 from shroff.errors import BadFile, one_line
 from shroff.location import Location
@@ -20,6 +21,8 @@ from shroff.location import Location
 MAX_CHUNK_CHARS: Final = 32_000_000
 """The most characters of a chunk: long texts end it before it has all its rows."""
 
+_MAX_KINDS: Final = 50
+"""The most kinds of messages that are counted by name, as a file may have any."""
 _AMOUNT: Final = re.compile(r"\+?(?=\.?[0-9])([0-9]{0,18})(?:\.([0-9]{0,18}))?")
 _MONEY: Final = pl.Decimal(38, 4)
 """The finest currency has four decimals."""
@@ -54,6 +57,8 @@ class MessageRows:
         ]
         needed = (schema.id, schema.time, schema.arrived_at, *schema.required)
         self._needed = [name for name in (*needed, schema.amount, schema.currency) if name]
+        self._others: Counter[str] = Counter()
+        self._total = 0
         self._clear()
 
     @property
@@ -81,6 +86,31 @@ class MessageRows:
             self._chars += len(text or "")
         self._amounts.append(amount)
         self._count += 1
+        self._total += 1
+
+    def leave_out(self, kind: str) -> None:
+        """Count a message that is no payment, by its kind."""
+        known = kind in self._others or len(self._others) < _MAX_KINDS
+        self._others[kind if known else "another kind"] += 1
+
+    def last(self, location: Location, wanted: str, notices: Sequence[str]) -> TableChunk:
+        """The last rows, with what was left out and what to check.
+
+        Args:
+            wanted: the messages that are payments, in words.
+
+        Raises:
+            BadFile: there were messages, and none of them was a payment.
+        """
+        if self._others and not self._total:
+            kind, many = next(iter(self._others)), self._others.total()
+            got = kind if many == 1 else f"none among {many:,}, of which the first is {kind}"
+            raise BadFile(f"{location}: expected {wanted}, got {got}.")
+        left_out = {
+            f"{location}: expected {wanted}, got {kind}": many
+            for kind, many in self._others.items()
+        }
+        return TableChunk(self.take().rows, None, Findings(left_out, notices))
 
     def take(self) -> TableChunk:
         """The rows added since the last call, without a bookmark: a later read begins anew."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import polars as pl
@@ -23,11 +23,26 @@ def uncounted(done: int, total: int | None) -> None:
 
 
 @dataclass(frozen=True)
+class Findings:
+    """What a source left out, as numbers by reason, and what its user should check."""
+
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notices: Sequence[str] = ()
+
+    def __or__(self, other: Findings) -> Findings:
+        return Findings({**self.left_out, **other.left_out}, [*self.notices, *other.notices])
+
+
+@dataclass(frozen=True)
 class TableChunk:
-    """Rows of a table, and the bookmark after them; None if no read can resume there."""
+    """Rows of a table, and the bookmark after them; None if no read can resume there.
+
+    `findings`: about the whole table, in its last chunk.
+    """
 
     rows: pl.DataFrame
     bookmark: Bookmark | None
+    findings: Findings = Findings()
 
 
 class Remote(Protocol):

@@ -4,6 +4,7 @@ writing clean ones.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ from shroff.errors import BadFile, ConfigurationError, did_you_mean
 from shroff.location import Location
 from shroff.plain import require_replaceable
 from shroff.private import private_folder
+
+_log = logging.getLogger(__name__)
 
 SECOND_SUFFIX: Final = " (2)"
 """The suffix of a column of the second table whose name the first one has too."""
@@ -67,8 +70,7 @@ def read(
         raise ConfigurationError(f"read(dialect=…): expected one of {', '.join(DIALECTS)}.")
     location = Location.of(path)
     if location.scheme is not None:
-        chunks = remote_table(location, schema).chunks(None, key=None, after=None)
-        return aligned([chunk.rows.lazy() for chunk in chunks]).collect()
+        return _read_remote(location, schema)
     file = Path(path)
     name = file.name.lower()
     wanted = "expected a .csv, .csv.gz, .parquet or .xml file"
@@ -84,6 +86,17 @@ def read(
     except OSError as error:
         raise BadFile(f"{file}: {wanted} that can be opened, got: {error.strerror}.") from None
     raise BadFile(f"{file}: {wanted}, got `{file.suffix or 'no suffix'}`.")
+
+
+def _read_remote(location: Location, schema: Schema | None) -> pl.DataFrame:
+    parts: list[pl.LazyFrame] = []
+    for chunk in remote_table(location, schema).chunks(None, key=None, after=None):
+        parts.append(chunk.rows.lazy())
+        for reason, many in chunk.findings.left_out.items():
+            _log.warning("left out %s: %s", f"{many:,}", reason)
+        for notice in chunk.findings.notices:
+            _log.warning("%s", notice)
+    return aligned(parts).collect()
 
 
 def _read_parquet(file: Path) -> pl.DataFrame:

@@ -62,6 +62,7 @@ def collect_table(
             )
         )
         cleaned = clean(raw, schema, key=key, max_bad=max_bad, source=str(facts))
+        cleaned = cleaned.with_findings(local.findings)
         return cleaned if labels is None else _labelled(cleaned, local(labels), schema)
 
 
