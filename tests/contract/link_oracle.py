@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
-from contract.oracle import Question, Row, answer, micros
+from contract.oracle import Condition, Question, Row, answer, had_arrived, micros
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +19,7 @@ class LinkQuestion:
     window: str
     hops: int
     column: str | None = None
+    where: Condition | None = None
 
 
 def link_answer(question: LinkQuestion, rows: Sequence[Row], me: Row) -> float | None:
@@ -29,7 +30,12 @@ def link_answer(question: LinkQuestion, rows: Sequence[Row], me: Row) -> float |
     if question.function == "count":
         return float(len(others))
     if question.function == "frauds":
-        each = Question(function="frauds", keys=(question.key,), window=question.window)
+        each = Question(
+            function="frauds",
+            keys=(question.key,),
+            window=question.window,
+            where=question.where,
+        )
         found = [
             answer(each, rows, replace(me, values=me.values | {question.key: one}))
             for one in others
@@ -68,9 +74,12 @@ def linked(question: LinkQuestion, rows: Sequence[Row], me: Row) -> set[str]:
 
 
 def _seen(question: LinkQuestion, rows: Sequence[Row], me: Row) -> list[Row]:
+    where = question.where
     return [
         row
         for row in rows
         if (row.arrived, row.place) < (me.arrived, me.place)
         and row.time > me.time - micros(question.window)
+        and (where is None or where.test(row) is True)
+        and (where is None or had_arrived({*where.needs}, row, me))
     ]

@@ -305,10 +305,11 @@ def _counts(question: Question, conditions: Sequence[Condition], row: Row, me: R
         return False
     if row.place == me.place:
         return question.include_current
-    return _had_arrived({need for condition in conditions for need in condition.needs}, row, me)
+    return had_arrived({need for condition in conditions for need in condition.needs}, row, me)
 
 
-def _had_arrived(needs: set[str], row: Row, me: Row) -> bool:
+def had_arrived(needs: set[str], row: Row, me: Row) -> bool:
+    """Whether all of these had arrived when a payment did."""
     later = {"result": (row.result, row.result_at), "label": (row.label, row.labelled_at)}
     return all(
         value is not None and _before(at, row, me) for value, at in map(later.__getitem__, needs)

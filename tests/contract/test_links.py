@@ -15,8 +15,8 @@ from polars.testing import assert_frame_equal
 
 from contract.engines import ENGINES, Engine, engine_of
 from contract.link_oracle import LinkQuestion, link_answer, linked
-from contract.oracle import Row
-from contract.strategies import MINUTE, START, Log, logs, table
+from contract.oracle import Condition, Row
+from contract.strategies import CONDITIONS, MINUTE, START, Log, logs, table
 from contract.test_label_histories import histories, said_of
 from shroff import Entity, FeatureGroup, Schema
 from shroff.collect.labels import HISTORY, with_labels
@@ -46,11 +46,19 @@ class LinkAsk:
 Case = tuple[Log, list[LinkAsk]]
 
 
-def ask(function: str, column: str | None, key: str, by: str, window: str, hops: int) -> LinkAsk:
-    links = Entity(key, key).linked_by(by, window, hops=hops)
+def ask(
+    function: str,
+    column: str | None,
+    key: str,
+    by: str,
+    window: str,
+    hops: int,
+    where: Condition | None = None,
+) -> LinkAsk:
+    links = Entity(key, key).linked_by(by, window, hops=hops, where=where.sql if where else None)
     (feature,) = getattr(links, function)(*([] if column is None else [column]))
     question = LinkQuestion(
-        function=function, key=key, by=by, window=window, hops=hops, column=column
+        function=function, key=key, by=by, window=window, hops=hops, column=column, where=where
     )
     return LinkAsk(feature, question)
 
@@ -62,7 +70,9 @@ def asks(draw: st.DrawFn) -> LinkAsk:
     )
     function, column = draw(st.sampled_from(FUNCTIONS))
     window, hops = draw(st.sampled_from(["1m", "5m", "1h"])), draw(st.sampled_from([1, 2]))
-    return ask(function, column if column != key else "country", key, by, window, hops)
+    unlabelled = [one for one in CONDITIONS if "label" not in one.needs]
+    where = draw(st.none() | st.sampled_from(unlabelled))
+    return ask(function, column if column != key else "country", key, by, window, hops, where)
 
 
 def with_keys(log: Log, random: Random, cards: int, hosts: int) -> Log:
@@ -170,6 +180,13 @@ def test_links_equal_the_oracle(engine: Engine, case: Case) -> None:
     group = FeatureGroup("links", [one.feature for one in asked])
     expected = pl.DataFrame([log.frame["id"], *(one.column(log) for one in asked)])
     assert_frame_equal(engine([group], log.frame, log.schema), expected, check_exact=True)
+
+
+def test_a_column_without_any_value_has_no_different_ones(engine: Engine) -> None:
+    rows = [replace(row, values=row.values | {"country": None}) for row in of_crowd(4, 60)[0].rows]
+    asked = ask("distinct", "country", "card", "host", "1h", 1)
+    found = engine([FeatureGroup("g", [asked.feature])], table(logs_schema(), rows), logs_schema())
+    assert found[asked.feature.name].to_list() == [0.0] * len(rows)
 
 
 @pytest.mark.parametrize(("cards", "hosts"), CROWDS)

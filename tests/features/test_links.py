@@ -58,6 +58,8 @@ def test_names_tell_all_of_a_definition() -> None:
         "card_linked_by_host_2_hops_distinct_mcc_1d",
         "card_linked_by_host_2_hops_distinct_mcc_30d",
     ]
+    failed = card.linked_by("host", "1d", where="result = 'failed'").frauds()
+    assert failed[0].name == "card_linked_by_host_frauds_1d_where_result_failed"
     assert [one.name for one in links.count(name="ring_{window}")] == ["ring_1d", "ring_30d"]
     text = msgspec.json.encode(LINKED)
     assert msgspec.json.decode(text, type=FeatureGroup).definitions == LINKED.definitions
@@ -91,6 +93,9 @@ def test_a_plan_refuses_what_does_not_fit_the_schema() -> None:
     amounts = FeatureGroup("g", [card.linked_by("amount", "1d").count()])
     with pytest.raises(ConfigurationError, match="`amount` is amount; expected key"):
         Plan([amounts], plain)
+    labelled = FeatureGroup("g", [card.linked_by("host", "1d", where="NOT fraud").count()])
+    with pytest.raises(ConfigurationError, match="expected a condition that reads no label"):
+        Plan([labelled], SCHEMA)
 
 
 def test_a_popular_host_links_nobody_and_costs_no_more() -> None:

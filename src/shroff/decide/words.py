@@ -243,6 +243,7 @@ def _link(feature: LinkFeature) -> Words:
     this = feature.entity.replace("_", " ")
     steps = f" in {feature.hops} hops" if feature.hops > 1 else ""
     linked = f"linked to this {this} by `{feature.by}`{steps} in {duration(feature.window)}"
+    linked += f" where {feature.where}" if feature.where else ""
 
     def tells(value: Value) -> str:
         if value is None:

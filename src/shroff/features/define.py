@@ -17,6 +17,7 @@ from msgspec.structs import force_setattr
 from shroff.errors import ConfigurationError
 from shroff.features.aggregates import MILLIONTHS, RECIPES, STEPS_PER_HALF_LIFE, Function, Kind
 from shroff.features.links import Links
+from shroff.features.naming import slug
 from shroff.features.typed import require_types
 from shroff.features.verbs import Verbs, Windows
 from shroff.features.window import micros
@@ -59,7 +60,9 @@ class Entity(Verbs["Aggregate"], msgspec.Struct, frozen=True):
         """The key columns."""
         return (self.columns,) if isinstance(self.columns, str) else tuple(self.columns)
 
-    def linked_by(self, column: str, windows: Windows, *, hops: int = 1) -> Links:
+    def linked_by(
+        self, column: str, windows: Windows, *, hops: int = 1, where: str | None = None
+    ) -> Links:
         """Those that used one value of a column with this one, such as the cards of one host.
 
         With `hops=2` also those that share a value with them. A feature is what is asked of them:
@@ -68,8 +71,10 @@ class Entity(Verbs["Aggregate"], msgspec.Struct, frozen=True):
         >>> card = Entity("card", "card_id")
         >>> card.linked_by("host_id", "30d", hops=2).frauds()[0].name
         'card_linked_by_host_id_2_hops_frauds_30d'
+        >>> card.linked_by("host_id", "7d", where="result = 'authorised'").count()[0].name
+        'card_linked_by_host_id_count_7d_where_result_authorised'
         """
-        return Links(self.name, self.key, column, windows, hops)
+        return Links(self.name, self.key, column, windows, hops=hops, where=where)
 
     def _define(self, **settings: Any) -> Aggregate:
         return Aggregate(entity=self, **settings)
@@ -208,33 +213,19 @@ class Aggregate(
             self.entity.name,
             self.function,
             str(self.n) if self.n > 1 else "",
-            "" if self.q is None else _slug(f"{self.q:g}"),
-            _slug(self.condition or ""),
+            "" if self.q is None else slug(f"{self.q:g}"),
+            slug(self.condition or ""),
             re.sub(r"\[(\d+)\]$", r"_\1", self.column or ""),
             self.window,
         ]
         words += ["half_life", self.half_life] if self.half_life else []
         words += (
-            ["prior", _slug(f"{self.prior:g}"), "weight", _slug(f"{self.weight:g}")]
+            ["prior", slug(f"{self.prior:g}"), "weight", slug(f"{self.weight:g}")]
             if self.weight
             else []
         )
         words += ["delay", self.delay] if self.delay else []
         words += ["resolution", self.resolution] if self.resolution else []
         words += ["with_current"] if self.include_current else []
-        words += ["where", _slug(self.where)] if self.where else []
+        words += ["where", slug(self.where)] if self.where else []
         return "_".join(word for word in words if word)
-
-
-def _slug(condition: str) -> str:
-    symbols = {
-        "<=": " le ",
-        ">=": " ge ",
-        "<>": " ne ",
-        "!=": " ne ",
-        "<": " lt ",
-        ">": " gt ",
-        "=": " ",
-    }
-    text = re.sub("<=|>=|<>|!=|<|>|=", lambda match: symbols[match[0]], condition.lower())
-    return re.sub(r"[^a-z0-9]+", "_", text).strip("_")

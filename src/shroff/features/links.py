@@ -3,7 +3,8 @@
 Two cards are linked when both used one value of a column, such as a host or an e-mail, within a
 window. As everywhere, only payments count that reached the system before this one and happened less
 than the window before it; of this payment itself only its own value counts, as used by its card: a
-new card at a host where others were is linked to them.
+new card at a host where others were is linked to them. With a condition, only payments count for
+which it is true.
 
 A *hop* goes over the values that were used last, at most `MAX_VALUES`: this payment's own first, of
 several of one moment the first by code point. A value that more than `MAX_CARDS` used is popular,
@@ -21,6 +22,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from shroff.errors import ConfigurationError
+from shroff.features.naming import slug
 from shroff.features.typed import require_types
 from shroff.features.window import micros
 
@@ -54,6 +56,9 @@ class LinkFeature(
         column: the column whose different values are counted.
         hops: 1 for those that share a value with this one, 2 for those that share one with them
             too.
+        where: a SQL condition; only payments for which it is true link, and are counted. It reads
+            the columns of these payments; one on a result is true only once that has arrived. It
+            reads no label.
         name: the feature's name; by default it is computed from all of the above. For several
             windows, `{window}` in it stands for each.
 
@@ -69,6 +74,7 @@ class LinkFeature(
     function: LinkFunction
     column: str | None = None
     hops: int = 1
+    where: str | None = None
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -89,7 +95,9 @@ class LinkFeature(
 
     def _computed_name(self) -> str:
         words = [self.entity, "linked_by", self.by, "2_hops" if self.hops == MAX_HOPS else ""]
-        return "_".join(word for word in (*words, self.function, self.column, self.window) if word)
+        words += [self.function, self.column or "", self.window]
+        words += ["where", slug(self.where)] if self.where else []
+        return "_".join(word for word in words if word)
 
 
 class Links:
@@ -99,7 +107,14 @@ class Links:
     """
 
     def __init__(
-        self, entity: str, key: Sequence[str], by: str, windows: str | Sequence[str], hops: int
+        self,
+        entity: str,
+        key: Sequence[str],
+        by: str,
+        windows: str | Sequence[str],
+        *,
+        hops: int = 1,
+        where: str | None = None,
     ) -> None:
         if len(key) != 1:
             raise ConfigurationError(
@@ -110,7 +125,8 @@ class Links:
                 f"{entity}.linked_by: expected a window such as `30d` or a list of them, got "
                 f"{type(windows).__name__}."
             )
-        self._entity, self._key, self._by, self._hops = entity, key[0], by, hops
+        self._entity, self._key, self._by = entity, key[0], by
+        self._hops, self._where = hops, where
         self._windows = [windows] if isinstance(windows, str) else list(windows)
 
     def count(self, *, name: str = "") -> tuple[LinkFeature, ...]:
@@ -148,6 +164,7 @@ class Links:
                 function=function,
                 column=column,
                 hops=self._hops,
+                where=self._where,
                 name=name.replace("{window}", str(window)),
             )
             for window in self._windows

@@ -220,12 +220,22 @@ class Plan:
             entity, window = Entity(link.entity, key), link.window
             return self._output(
                 Aggregate(
-                    entity=entity, function=function, column=column, window=window, name=link.name
+                    entity=entity,
+                    function=function,
+                    column=column,
+                    window=window,
+                    where=link.where,
+                    name=link.name,
                 )
             ).inputs[0]
 
         fact = None if link.function == "count" else kept(link.key, link.function, link.column)
         values = kept(link.key, "distinct", link.by)
+        if "label" in values.stream.later:
+            raise ConfigurationError(
+                f"feature `{link.name}`: expected a condition that reads no label, as a link does "
+                "not go when a label changes; `frauds()` counts what is labelled."
+            )
         return LinkOutput(link.name, link, values, kept(link.by, "distinct", link.key), fact)
 
     def _input(self, feature: Aggregate, measure: Measure, *, conditional: bool) -> Input:

@@ -1,4 +1,4 @@
-"""Links over a table, compiled: payments in order of arrival, each judged, then added.
+"""Links over a table, compiled: payments in order of arrival, each added once it is known to link.
 
 A *chain* keeps the pairs of two columns, such as the hosts of cards, in order of when each was seen
 last: per card its hosts, and per host its cards, the latest first. So a payment reads only as many
@@ -40,6 +40,15 @@ class Chain(NamedTuple):
     first_other: Int32
     behind_other: Int32
     before_other: Int32
+
+
+class Linking(NamedTuple):
+    """Payments that link, in order of becoming known to do so: `rows`, and in `known` the row of
+    the last payment that does not see it.
+    """
+
+    rows: Int32
+    known: Int32
 
 
 class Frauds(NamedTuple):
@@ -86,11 +95,12 @@ def walk(
     values: Int32,
     ranks: Int32,
     links: Chain,
+    linking: Linking,
     window: int,
     hops: int,
     frauds: Frauds,
     facts: Chain,
-    names: int,
+    counted: bool,
     out: Floats,
 ) -> None:
     """Write a fact about those that are linked to each payment; NaN for a payment without a card.
@@ -98,18 +108,28 @@ def walk(
     Args:
         times, cards, values: by row: microseconds, codes of the key and of the column that links.
         ranks: the place of each value among all, by code point.
+        linking: the payments that link, and whose names are counted.
         frauds: of them payments are counted, where there are cards in it.
-        facts: of them different names are counted, where there are `names` in it.
+        facts: of them different names are counted, if `counted`.
     """
     many_cards, many_values = len(links.first), len(links.first_other)
     # the last row that met a card, walked a value, had it as a candidate, or met a name
     met, walked = np.full(many_cards, NOBODY, np.int32), np.full(many_values, NOBODY, np.int32)
-    place, told = np.empty(many_values, np.int32), np.full(names, NOBODY, np.int32)
+    place, told = (
+        np.empty(many_values, np.int32),
+        np.full(len(facts.first_other), NOBODY, np.int32),
+    )
     candidate = np.full(many_values, NOBODY, np.int64)
     found = np.empty(1 + hops * MAX_VALUES * MAX_CARDS, np.int32)
-    chosen = np.empty(MAX_VALUES, np.int32)
+    chosen, added = np.empty(MAX_VALUES, np.int32), 0
     offered, seen = np.empty(64, np.int32), np.empty(64, np.int64)
     for row in range(len(times)):
+        while added < len(linking.rows) and linking.known[added] < row:
+            new = linking.rows[added]
+            _add(links, new, times[new])
+            if counted:
+                _add(facts, new, times[new])
+            added += 1
         card = cards[row]
         if card < 0:
             out[row] = np.nan
@@ -146,12 +166,9 @@ def walk(
             number = high - 1
             if len(frauds.starts) > 0:
                 number = _frauds(found, high, frauds, after, row)
-            elif names > 0:
+            elif counted:
                 number = _names(found, high, facts, after, row, told)
             out[row] = number
-        _add(links, row, times[row])
-        if names > 0:
-            _add(facts, row, times[row])
 
 
 @njit(inline="always")

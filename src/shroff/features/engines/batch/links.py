@@ -13,8 +13,8 @@ from shroff.arrays import Floats
 from shroff.features.engines.batch import grouping, link_kernel
 from shroff.features.engines.batch.encoded_table import KEPT, KNOWN, NO_LIVES, EncodedTable
 from shroff.features.engines.batch.grouping import Int, Int32
-from shroff.features.engines.batch.link_kernel import Chain, Frauds
-from shroff.features.streams import Input, LinkOutput
+from shroff.features.engines.batch.link_kernel import Chain, Frauds, Linking
+from shroff.features.streams import Input, LinkOutput, Stream
 from shroff.features.window import END_OF_TIME_US
 
 _NO_CODES = np.empty(0, np.int32)
@@ -40,14 +40,29 @@ def _linked(table: EncodedTable, output: LinkOutput) -> pl.Series:
         columns[link.by],
         _ranks(table, link.by),
         _chain(table, link.key, link.by),
+        _linking(table, output.values.stream),
         window,
         link.hops,
         frauds,
         facts,
-        len(facts.first_other),
+        link.column is not None,
         found,
     )
     return pl.Series(output.name, found, nan_to_null=True)
+
+
+def _linking(table: EncodedTable, stream: Stream) -> Linking:
+    """The payments that meet the condition of what links."""
+    if stream.where is None:
+        everything = np.arange(len(table.frame), dtype=np.int32)
+        return Linking(everything, everything)
+    where = stream.where.sql
+    rows = np.flatnonzero(table.columns[KEPT, where]).astype(np.int32)
+    if (KNOWN, where) not in table.columns:
+        return Linking(rows, rows)
+    known = table.columns[KNOWN, where][rows]
+    order = np.argsort(known, kind="stable")
+    return Linking(rows[order], known[order])
 
 
 def _chain(table: EncodedTable, one: str, other: str) -> Chain:

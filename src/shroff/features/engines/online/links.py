@@ -33,7 +33,7 @@ class Walk:
     """The walk over links of one kind, and the features that are facts about whom it meets.
 
     Args:
-        outputs: features of the same key, column that links and window.
+        outputs: features of the same key, column that links, window and condition.
     """
 
     def __init__(self, outputs: Sequence[LinkOutput], by_stream: Sequence[StreamTimelines]) -> None:
@@ -101,7 +101,7 @@ def walks(outputs: Sequence[LinkOutput], by_stream: Sequence[StreamTimelines]) -
     kinds: dict[object, list[LinkOutput]] = {}
     for output in outputs:
         link = output.link
-        kinds.setdefault((link.key, link.by, link.window), []).append(output)
+        kinds.setdefault((link.key, link.by, link.window, link.where), []).append(output)
     return [Walk(alike, by_stream) for alike in kinds.values()]
 
 
