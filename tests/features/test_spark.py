@@ -36,6 +36,9 @@ from shroff.features.engines.spark.worker import CHUNK
 from shroff.features.engines.subplans import payment_columns, subplans
 from shroff.features.plan import Plan
 from shroff.features.vectors import TokenTable
+from shroff.package import Bundle, read
+from shroff.pipeline import score_log
+from shroff.pipeline.spark_scores import score_job
 from shroff.simulate import RATES, simulate
 
 if TYPE_CHECKING:
@@ -506,3 +509,37 @@ def test_vectors_of_a_raw_table_or_of_nothing_are_refused(spark: SparkSession) -
         learn_spark(WORDS, SCHEMA, to_spark(spark, payments().cast({"eur": pl.Float64})))
     with pytest.raises(DataError, match="found none"):
         learn_spark(WORDS, SCHEMA, to_spark(spark, payments()), before=0)
+
+
+def test_a_log_scored_on_a_cluster_has_the_decisions_of_one_machine(
+    spark: SparkSession, bundle: Bundle, bundle_folder: Path, tmp_path: Path
+) -> None:
+    made = simulate(600, seed=3)
+    raw = made.select(
+        pl.col("transaction_id").alias("payment_id"),
+        *("created_at", "amount", "card_id", "host_id", "merchant_id", "mcc"),
+        *("request_country", "account_country", "email"),
+        pl.lit("EUR").alias("currency"),
+        pl.lit(2).alias("items"),
+        *(pl.lit(None, pl.String).alias(name) for name in bundle.schema.later),
+    ).with_columns(pl.col("amount").round(2))
+    raw.write_csv(tmp_path / "log.csv")
+    frame = clean(
+        pl.read_csv(tmp_path / "log.csv", infer_schema=False), bundle.schema, key=b"k" * 32
+    ).frame
+    frame.write_parquet(tmp_path / "clean.parquet")
+    done = score_job(read(bundle_folder), str(tmp_path / "clean.parquet"), str(tmp_path / "scores"))
+    alone = score_log(
+        bundle, tmp_path / "log.csv", tmp_path / "s.parquet", key=b"k" * 32, memory=1 << 30
+    )
+    assert_frame_equal(
+        pl.read_parquet(tmp_path / "scores" / "*.parquet"),
+        pl.read_parquet(tmp_path / "s.parquet"),
+        check_exact=True,
+        check_row_order=False,
+    )
+    assert (done.payments, done.actions, done.unscored) == (len(frame), alone.actions, 0)
+    twice = pl.concat([frame, frame[:1]])
+    twice.write_parquet(tmp_path / "twice.parquet")
+    with pytest.raises(DataError, match="got one twice"):
+        score_job(read(bundle_folder), str(tmp_path / "twice.parquet"), str(tmp_path / "no"))

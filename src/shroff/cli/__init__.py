@@ -35,6 +35,7 @@ from shroff.cli import models as published
 from shroff.cli.consume import consume
 from shroff.cli.init import init
 from shroff.cli.promote import promote
+from shroff.cli.score import score
 from shroff.cli.terminal import AsJson, err, out, show, steps, visible
 from shroff.errors import CheckFailed, ShroffError
 from shroff.private import private_file
@@ -71,6 +72,7 @@ for command in (
     data.features,
     training.train,
     training.report,
+    score,
     published.publish,
     promote,
     published.rollback,

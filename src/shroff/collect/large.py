@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -42,6 +42,7 @@ def clean_large(
     key: bytes,
     rows: int,
     max_bad: float = 0.01,
+    absent: Collection[str] = (),
 ) -> CleanFiles:
     """`clean` for a Parquet file, `rows` of it at a time.
 
@@ -49,11 +50,12 @@ def clean_large(
 
     Args:
         folder: where the clean files are written; the caller's to remove.
+        absent: columns that the file lacks, which are missing in every row.
 
     Raises:
         As `clean`.
     """
-    table, many = scan(source), parquet_rows(source)
+    table, many = with_absent(scan(source), absent), parquet_rows(source)
     dropped: Counter[str] = Counter()
     first: dict[str, int] = {}
     words: Counter[tuple[str, str]] = Counter()
@@ -83,6 +85,11 @@ def clean_large(
         alike=dict(words),
         twice=twice,
     )
+
+
+def with_absent(table: pl.LazyFrame, absent: Collection[str]) -> pl.LazyFrame:
+    """A raw table with columns that it lacks, without a value in any row."""
+    return table.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
 
 
 def _told_apart(

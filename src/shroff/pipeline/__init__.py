@@ -1,7 +1,8 @@
 """Pipeline: the whole path from a raw table to a bundle, as the command line and the demo walk it.
 
 Reads a project's table or a training dataset, and runs the stages in order: payments, their
-features, trained detectors, a bundle. Long steps report through `progress`.
+features, trained detectors, a bundle; or, of a bundle and a log, the decisions. Long steps report
+through `progress`.
 
 Promises to add no rule of its own: each stage defines what it does and refuses.
 """
@@ -9,17 +10,20 @@ Promises to add no rule of its own: each stage defines what it does and refuses.
 from shroff.pipeline.features import features_by_disk, is_large, store_features
 from shroff.pipeline.payments import Payments, collect_table, logged_payments, stored_payments
 from shroff.pipeline.progress import Progress, silent
+from shroff.pipeline.scores import ScoredLog, score_log
 from shroff.pipeline.training import Packaged, package, stored_dataset, summary, train_models
 
 __all__ = [
     "Packaged",
     "Payments",
     "Progress",
+    "ScoredLog",
     "collect_table",
     "features_by_disk",
     "is_large",
     "logged_payments",
     "package",
+    "score_log",
     "silent",
     "store_features",
     "stored_dataset",

@@ -142,4 +142,15 @@ def table_of(batches: Iterable[pa.RecordBatch]) -> pl.DataFrame | None:
 
 def batches_of(frame: pl.DataFrame) -> Iterator[pa.RecordBatch]:
     for piece in frame.iter_slices(_SLICE_ROWS):
-        yield from piece.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+        table = piece.to_arrow(compat_level=pl.CompatLevel.oldest())
+        yield from table.cast(_with_short_lists(table.schema)).to_batches()
+
+
+def _with_short_lists(schema: pa.Schema) -> pa.Schema:
+    """The schema with lists as Spark reads them: by offsets of 32 bits."""
+    import pyarrow as pa
+
+    for at, field in enumerate(schema):
+        if pa.types.is_large_list(field.type):
+            schema = schema.set(at, field.with_type(pa.list_(field.type.value_type)))
+    return schema

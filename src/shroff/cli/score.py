@@ -1,0 +1,106 @@
+"""`shroff score`: a whole log decided by a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from shroff.cli.arguments import TABLE_FORMS, Data, MaxBad, table
+from shroff.cli.models import published
+from shroff.cli.runs import recorded
+from shroff.cli.terminal import AsJson, out, print_dropped, print_notices, show, steps
+from shroff.errors import ConfigurationError
+from shroff.location import Location
+from shroff.settings import Settings
+
+
+def score(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="BUNDLE", help="A bundle, a run, or a published version.", show_default=False
+        ),
+    ],
+    data: Data,
+    output: Annotated[
+        Path,
+        typer.Option("--out", help="The decisions (.parquet), one a row.", show_default=False),
+    ],
+    history: Annotated[
+        Location | None,
+        table("--history", f"Payments before those of --data, for features: {TABLE_FORMS}."),
+    ] = None,
+    engine: Annotated[
+        Literal["batch", "spark"],
+        typer.Option(
+            help="spark: --data is a clean table that `shroff collect` wrote, --out a new folder."
+        ),
+    ] = "batch",
+    master: Annotated[
+        str | None, typer.Option(help="The Spark master, such as local[2] or yarn.")
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(help="The most memory to use, such as 8GB (SHROFF_MEMORY)."),
+    ] = None,
+    max_bad: MaxBad = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """Decide every payment of a log by a bundle, as a service would have.
+
+    Writes a row per payment: its id, time, action, probability, rules and reasons, and the versions
+    of model and policy.
+    """
+    from dataclasses import asdict, replace
+    from time import perf_counter
+
+    from shroff.package import load, read
+    from shroff.pipeline import score_log
+    from shroff.promotion import find_bundle
+
+    settings = Settings.read() if memory is None else replace(Settings.read(), memory=memory)
+    if engine == "spark" and history is not None:
+        raise ConfigurationError(
+            "expected the history in the clean table with --engine spark: leave out --history."
+        )
+    with steps(quiet=as_json) as step:
+        step("read the bundle")
+        folder, started = find_bundle(published(), recorded(), source), perf_counter()
+        bundle = load(folder)
+        if engine == "spark":
+            from shroff.pipeline.spark_scores import score_job
+
+            step("decide on Spark")
+            done = score_job(read(folder), data.clean_file(), str(output), master=master)
+        else:
+            done = score_log(
+                bundle,
+                data,
+                output,
+                key=settings.hmac_key(),
+                memory=settings.memory_bytes(),
+                history=history,
+                max_bad=max_bad,
+                progress=step,
+                count=step.count,
+            )
+        seconds = perf_counter() - started
+    if as_json:
+        show({"file": str(output), "version": bundle.version, "seconds": seconds} | asdict(done))
+        return
+    print_dropped(done.dropped, done.first)
+    print_notices(done.notices)
+    if done.known:
+        print_notices([f"{done.known:,} payments of the history are in the log too: counted once."])
+    if done.unscored:
+        print_notices(
+            [f"the model gave no number for {done.unscored:,} payments: the policy decided them."]
+        )
+    told = ", ".join(f"{action} {many:,}" for action, many in done.actions.items())
+    out.print(
+        f"{output}: {done.payments:,} payments decided in {seconds:.1f} s: {told or 'none'}.",
+        soft_wrap=True,
+        highlight=False,
+    )
