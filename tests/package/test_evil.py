@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from shroff.decide.decider import Decider
 from shroff.embed import Vectors
 from shroff.embed.learned import Lesson, TokenVectors
 from shroff.errors import BadFile, BundleError, ShroffError
+from shroff.evaluate.reference import TrainingReference
 from shroff.package import load, save
 from shroff.package.files import MAX_FILE_BYTES, VECTORS
 from shroff.plain import read_plain
@@ -50,7 +52,9 @@ WIDE = {"name": "wide", "key": "c0", "columns": {f"c{at}": ["1"] for at in range
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sound") / "bundle"
-    save(make_bundle(fitted_model()), folder)
+    table, time = pl.DataFrame({"amount": [1.0, 2.0], "mcc": ["a", None]}), np.arange(2)
+    reference = TrainingReference.of(table, time, None)
+    save(make_bundle(fitted_model(), reference=reference), folder)
     return folder
 
 

@@ -34,6 +34,7 @@ from shroff.cli import (
 from shroff.cli import models as published
 from shroff.cli.consume import consume
 from shroff.cli.init import init
+from shroff.cli.monitor import monitor
 from shroff.cli.promote import promote
 from shroff.cli.score import score
 from shroff.cli.terminal import AsJson, err, out, show, steps, visible
@@ -80,6 +81,7 @@ for command in (
     consume,
     service.loadtest,
     parity.parity,
+    monitor,
     ledger.replay,
 ):
     app.command()(command)

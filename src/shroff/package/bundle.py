@@ -10,6 +10,7 @@
     policy.json         rules, lists, costs, thresholds
     thresholds.json     held-out scores in bins and by day, to choose thresholds and the price
                         of a review from; what was chosen
+    reference.json      counts of each input and of the score, for monitoring
     metrics.json        figures on the training and the test part
     vectors-1.arrow …   vectors of tokens, if features read some
 
@@ -41,6 +42,7 @@ from shroff.detect.preparation import Preparation, PreparationJson
 from shroff.embed.learned import TokenVectors, parse_vectors
 from shroff.errors import BundleError, ConfigurationError, DataError
 from shroff.evaluate import DailyCosts, HeldOut
+from shroff.evaluate.reference import TrainingReference
 from shroff.features.group import FeatureGroup, with_vectors
 from shroff.features.plan import Plan
 from shroff.package.files import MANIFEST, VECTORS, BundleManifest, Files, read_files
@@ -92,6 +94,8 @@ class Bundle:
     """Held-out scores, to choose another policy's thresholds from; None in older bundles."""
     daily: DailyCosts | None = None
     """The same payments by day, to find the price of a review from; None in older bundles."""
+    reference: TrainingReference | None = None
+    """What the inputs and the score were like, for monitoring; None in older bundles."""
     chosen: tuple[str, ...] = ()
     """What training chose, by field of the policy; the project gave the others."""
     vectors: tuple[TokenVectors, ...] = ()
@@ -222,6 +226,11 @@ def unpack(files: Files) -> Bundle:
             held_out=thresholds.held_out,
             daily=thresholds.daily,
             chosen=thresholds.chosen,
+            reference=(
+                files.decode("reference.json", TrainingReference)
+                if "reference.json" in files.content
+                else None
+            ),
             created=manifest.created,
             digest=files.digest,
         )
@@ -271,6 +280,11 @@ def _files(bundle: Bundle) -> dict[str, bytes]:
         "policy.json": _json(bundle.policy),
         "thresholds.json": _json(_Thresholds(bundle.held_out, bundle.chosen, bundle.daily)),
         "metrics.json": _json(bundle.metrics),
+        **(
+            {}
+            if bundle.reference is None
+            else {"reference.json": msgspec.json.encode(bundle.reference)}
+        ),
     }
 
 

@@ -35,6 +35,7 @@ MAX_FILE_BYTES: Final[Mapping[str, int]] = {
     "inputs.json": _MAX_JSON_BYTES,
     "policy.json": _MAX_JSON_BYTES,
     "thresholds.json": _MAX_JSON_BYTES,
+    "reference.json": 4 * _MB_BYTES,
     "metrics.json": _MAX_JSON_BYTES,
     **dict.fromkeys(VECTORS, MAX_BYTES),
 }

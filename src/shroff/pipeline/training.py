@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from shroff.collect import Schema
@@ -22,6 +23,7 @@ from shroff.decide.policy import Policy
 from shroff.decide.weighing import amounts_read
 from shroff.errors import CheckFailed
 from shroff.evaluate import Metrics, parse_split
+from shroff.evaluate.reference import PROBABILITY, TrainingReference
 from shroff.experiment import Dataset, Run, Trained, train
 from shroff.experiment.doctor import accepted, examine_data
 from shroff.experiment.fits import Fits
@@ -192,10 +194,31 @@ def package(
         model=model,
         held_out=best.kept,
         daily=best.daily,
+        reference=_reference(run, best, project.plan.horizon),
         chosen=chosen_fields(given, policy),
         vectors=tuple(project.token_vectors[name] for name in project.plan.vectors),
     )
     return Packaged(save(bundle, folder), Path(folder))
+
+
+def _reference(run: Run, best: Trained, horizon: int) -> TrainingReference:
+    """The inputs of the payments learned from, and the probabilities of those that judged.
+
+    Where the log begins, windows of `horizon` microseconds are not full, which is no sight that a
+    service with a history ever has: such payments are left out where others remain.
+    """
+    dataset, rows = run.dataset, run.rows
+    time = dataset.time.astype("datetime64[us]").astype(np.int64)
+    full = time[rows.train] >= time.min() + horizon
+    learned = rows.train[full] if full.any() else rows.train
+    inputs = dataset.table[learned].select(*dataset.numeric, *dataset.nominal)
+    probabilities = pl.DataFrame({PROBABILITY: best.judged})
+    card = None if dataset.card is None else dataset.table[dataset.card]
+    one, other = (
+        TrainingReference.of(table, time[part], None if card is None else card[part])
+        for table, part in ((inputs, learned), (probabilities, rows.test))
+    )
+    return one.joined(other)
 
 
 def stored_dataset(stored: TrainingData) -> dict[str, Any]:

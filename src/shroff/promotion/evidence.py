@@ -90,7 +90,7 @@ def from_log(
         return Evidence(source=source, plan=plan, frame=frame, pairs=None)
     same = incumbent.bundle.schema == candidate.bundle.schema
     other = frame if same else read(incumbent.bundle)
-    since = max(_judged_from(one.bundle) for one in (candidate, incumbent))
+    since = max(judged_from(one.bundle) for one in (candidate, incumbent))
     column = _card_column(candidate.bundle, card)
     own = {row.id: row for row in _logged(candidate.bundle, frame, since, column)}
     if not own:
@@ -139,9 +139,9 @@ def from_ledger(
     column, label = _card_column(candidate.bundle, card), _label(candidate.bundle)
     labels = dict(zip(frame[plan.schema.id], frame[label], strict=True))
     shadow = Shadow(candidate.bundle, incumbent.bundle, candidate.standing).decider
-    since = max(_judged_from(one.bundle) for one in (candidate, incumbent))
+    since = max(judged_from(one.bundle) for one in (candidate, incumbent))
     rows = [row for row in _recorded(kept, incumbent.bundle, column, labels) if row.time >= since]
-    days = _delay_days(candidate.bundle) if delay_days is None else delay_days
+    days = usual_delay(candidate.bundle) if delay_days is None else delay_days
     pairs = _paired(
         rows,
         _actions(shadow, (row.values for row in rows)),
@@ -248,12 +248,13 @@ def _temporal_split(bundle: Bundle) -> TemporalSplit | None:
     return found if isinstance(found, TemporalSplit) else None
 
 
-def _delay_days(bundle: Bundle) -> int:
+def usual_delay(bundle: Bundle) -> int:
+    """Days in which labels come in: the delay of the model's split, or 7."""
     split = _temporal_split(bundle)
     return _USUAL_DELAY_DAYS if split is None else split.delay_days
 
 
-def _judged_from(bundle: Bundle) -> int:
+def judged_from(bundle: Bundle) -> int:
     """The first moment that is later than what a model learned from, and the label delay after it.
 
     Without a split in time it is later than all that the run read, or than the bundle itself.

@@ -1,0 +1,212 @@
+"""What a model decided, or would have decided, in columns: what monitoring counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Final, NamedTuple
+
+import msgspec
+import polars as pl
+
+from shroff.collect.payment import Value, payments
+from shroff.decide.decider import Decider
+from shroff.errors import BundleError, ConfigurationError
+from shroff.evaluate.reference import PROBABILITY, TrainingReference
+from shroff.features.engines.batch import compute_plan
+from shroff.features.group import card_key
+from shroff.features.plan import Plan
+from shroff.ledger import StoredEntry
+from shroff.ledger.labels import Labelled, history, standing
+from shroff.package import Bundle
+
+DECIDED: Final = {
+    "arrived": pl.Int64,
+    "card": pl.String,
+    "amount": pl.Float64,
+    "action": pl.String,
+    PROBABILITY: pl.Float64,
+    "fraud": pl.Boolean,
+    "labelled": pl.Int64,
+}
+"""The columns of decisions; `arrived` and `labelled` are microseconds since the epoch."""
+_PART_PAYMENTS: Final = 50_000
+_BATCH_PAYMENTS: Final = 1_024
+
+Row = Mapping[str, Value]
+
+
+class DecidedPayments(NamedTuple):
+    """Payments that a model decided, in their order.
+
+    Attributes:
+        decisions: a row per payment, by `DECIDED`; `fraud` is the label that stands, or null.
+        inputs: what the model read of each, a column for each of the reference.
+        others: how many payments another model decided; they are left out.
+    """
+
+    decisions: pl.DataFrame
+    inputs: pl.DataFrame
+    others: int
+
+
+class _Decision(msgspec.Struct):
+    """What is read of a payment's record."""
+
+    payment: _Values
+    features: dict[str, Value]
+    probability: float | None
+    action: str
+    model: str
+
+
+class _Values(msgspec.Struct):
+    values: dict[str, Value]
+
+
+_decode: Final = msgspec.json.Decoder(_Decision).decode
+
+
+def from_ledger(bundle: Bundle, entries: Iterable[StoredEntry]) -> DecidedPayments:
+    """The decisions of a model, by the ledger's entries.
+
+    Raises:
+        ConfigurationError: the bundle keeps no reference.
+    """
+    labels: dict[str, list[StoredEntry]] = {}
+    others = 0
+
+    def own() -> Iterator[tuple[StoredEntry, _Decision]]:
+        nonlocal others
+        for entry in entries:
+            if entry.kind == "label":
+                labels.setdefault(entry.payment_id, []).append(entry)
+            elif entry.kind == "payment":
+                record = _decode(entry.body)
+                if record.model == bundle.version:
+                    yield entry, record
+                else:
+                    others += 1
+
+    columns, card = _Columns(bundle), card_key(bundle.groups)
+    ids, rest = list[str](), own()
+    while part := list(islice(rest, _PART_PAYMENTS)):
+        ids += [entry.payment_id for entry, _ in part]
+        rows = [record.payment.values | record.features for _, record in part]
+        decided = [
+            {
+                "arrived": entry.arrived,
+                "card": _text(row.get(card)) if card else None,
+                "amount": row.get(bundle.schema.amount),
+                "action": record.action,
+                PROBABILITY: record.probability,
+            }
+            for (entry, record), row in zip(part, rows, strict=True)
+        ]
+        columns.add(decided, rows)
+    stands = [_standing(labels.get(name, ()), bundle) for name in ids]
+    return columns.observed(
+        [None if one is None else one.record.value is True for one in stands],
+        [None if one is None else one.arrived for one in stands],
+        others,
+    )
+
+
+def from_log(bundle: Bundle, frame: pl.DataFrame, *, since: int) -> DecidedPayments:
+    """What a model decides on the payments of a clean log that arrived from `since` on (µs since
+    the epoch), by its own policy; earlier payments are history.
+
+    Raises:
+        ConfigurationError: the bundle keeps no reference.
+        BundleError: its model cannot be loaded.
+    """
+    columns, card, schema = _Columns(bundle), card_key(bundle.groups), bundle.schema
+    decider = Decider(bundle)
+    if decider.failure is not None:
+        raise BundleError(decider.failure)
+    plan = Plan(bundle.groups, schema)
+    judged = frame[schema.arrived_at or schema.time].dt.epoch("us") >= since
+    features = compute_plan(plan, frame).filter(judged).select(plan.names).iter_rows(named=True)
+    frame = frame.filter(judged)
+    rest = zip(payments(frame, schema), features, strict=True)
+    while part := list(islice(rest, _BATCH_PAYMENTS)):
+        rows = [payment.values | known for payment, known in part]
+        decided = [
+            {
+                "arrived": payment.arrived,
+                "card": _text(row.get(card)) if card else None,
+                "amount": row.get(schema.amount),
+                "action": assessment.verdict.action,
+                PROBABILITY: assessment.probability,
+            }
+            for (payment, _), row, assessment in zip(
+                part, rows, decider.assess(rows, explain=False), strict=True
+            )
+        ]
+        columns.add(decided, rows)
+    label = schema.label
+    at = None if schema.labelled_at is None else frame[schema.labelled_at].dt.epoch("us")
+    return columns.observed(
+        frame[label].to_list() if label else [None] * len(frame),
+        at.to_list() if at is not None else [None] * len(frame),
+    )
+
+
+class _Columns:
+    """Collects decisions and inputs, part by part."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._types = {
+            one.bins.name: pl.Float64 if one.bins.edges else pl.String
+            for one in reference_of(bundle).columns
+            if one.bins.name != PROBABILITY
+        }
+        self._decided = [pl.DataFrame(schema=DECIDED)]
+        self._inputs = [pl.DataFrame(schema=self._types)]
+
+    def add(self, decided: Sequence[Mapping[str, Value]], rows: Sequence[Row]) -> None:
+        """Add payments: what was decided of each, and its values and features."""
+        self._decided.append(pl.DataFrame(decided, schema=DECIDED))
+        self._inputs.append(
+            pl.DataFrame(
+                pl.Series(
+                    name,
+                    [row.get(name) if kind is pl.Float64 else _text(row.get(name)) for row in rows],
+                    dtype=kind,
+                    strict=False,
+                )
+                for name, kind in self._types.items()
+            )
+        )
+
+    def observed(
+        self, fraud: list[bool | None], labelled: list[int | None], others: int = 0
+    ) -> DecidedPayments:
+        """All that was added, with the labels that stand and their arrivals."""
+        decisions = pl.concat(self._decided).with_columns(
+            pl.Series("fraud", fraud, dtype=pl.Boolean),
+            pl.Series("labelled", labelled, dtype=pl.Int64),
+        )
+        return DecidedPayments(decisions, pl.concat(self._inputs), others)
+
+
+def reference_of(bundle: Bundle) -> TrainingReference:
+    """The bundle's reference.
+
+    Raises:
+        ConfigurationError: an earlier release made the bundle, without one.
+    """
+    if bundle.reference is None:
+        raise ConfigurationError(
+            f"expected a bundle that keeps what training saw, got one of an earlier release "
+            f"({bundle.version}): train it again with this one."
+        )
+    return bundle.reference
+
+
+def _standing(entries: Iterable[StoredEntry], bundle: Bundle) -> Labelled | None:
+    return standing(history(entries), bundle.schema.label_rank)
+
+
+def _text(value: Value) -> str | None:
+    return None if value is None else str(value)

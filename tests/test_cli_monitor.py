@@ -1,0 +1,89 @@
+"""`shroff monitor`: the verdict of a bundle on a log and on the ledger, and its exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner, Result
+
+from serve.fixtures import fitted_model, make_bundle
+from shroff.cli import app
+from shroff.collect.times import DAY_US
+from shroff.evaluate.reference import PROBABILITY, TrainingReference
+from shroff.package import save
+
+DAYS, CARDS = 30, 200
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that learned from amounts up to 100, and two logs of the time after it."""
+    folder, chance = tmp_path_factory.mktemp("monitor"), np.random.default_rng(0)
+    size = DAYS * CARDS
+    day, card = np.divmod(np.arange(size), CARDS)
+    amount = chance.integers(1, 100, size)
+    learned = pl.DataFrame({"amount": amount.astype(float), PROBABILITY: [0.5] * size})
+    cards = pl.Series("card", card).cast(pl.String)
+    reference = TrainingReference.of(learned.select("amount"), day * DAY_US, cards)
+    metrics = {"split": "time:2024-01-01/20/2/8", "detectors": {}}
+    made = make_bundle(fitted_model(), reference=reference, metrics=metrics)
+    save(made, folder / "bundle")
+    save(make_bundle(fitted_model(), metrics=metrics), folder / "old")
+    for name, factor in (("usual", 1), ("tripled", 3)):
+        pl.DataFrame(
+            {
+                "payment_id": [f"p{row}" for row in range(size)],
+                "created_at": [f"2024-02-{1 + n % 28:02}T09:{n // 28:02}:00Z" for n in day],
+                "amount": chance.permutation(amount) * factor,
+                "currency": "EUR",
+                "is_fraud": (chance.random(size) < 0.02).astype(int),
+                "labelled_at": [f"2024-02-{1 + n % 28:02}T10:00:00Z" for n in day],
+                "result": "authorised",
+                "result_at": [f"2024-02-{1 + n % 28:02}T09:30:00Z" for n in day],
+                "mcc": "5411",
+                "request_country": "DK",
+                "account_country": "DK",
+                "items": 1,
+                "email": "ada@example.org",
+                "card_id": [f"c{number}" for number in card],
+                "host_id": "h1",
+                "merchant_id": "m1",
+            }
+        ).write_csv(folder / f"{name}.csv")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHROFF_HOME", str(tmp_path))
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, ["monitor", *map(str, words)])
+
+
+def test_payments_as_in_training_hold(folder: Path) -> None:
+    done = run(folder / "bundle", "--data", folder / "usual.csv", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["holds"]
+    assert found["payments"] == DAYS * CARDS
+    assert [month["month"] for month in found["months"]] == ["2024-02"]
+    assert 60 < found["months"][0]["known_frauds"] < 180
+
+
+def test_a_drift_is_exit_code_1_and_a_sentence(folder: Path) -> None:
+    done = run(folder / "bundle", "--data", folder / "tripled.csv")
+    assert done.exit_code == 1, done.output
+    assert "Alarm: 1 of 1 columns has moved" in done.output
+    assert "`amount` was at most" in done.output
+    assert "2024-02" in done.output
+
+
+def test_what_cannot_be_monitored_is_a_sentence(folder: Path) -> None:
+    assert "keeps what training saw" in str(run(folder / "old").exception)
+    assert "none is published" in str(run().exception)
