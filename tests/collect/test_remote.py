@@ -199,7 +199,7 @@ def test_keys_of_any_type_are_bookmarks(
         ],
     )
     monkeypatch.setattr(sql_table, "CHUNK_ROWS", 4)
-    monkeypatch.setattr("shroff.collect.postgresql._BATCH_BYTES", 16)
+    monkeypatch.setattr("shroff.collect.postgresql._PAGE_BYTES", 16)
     where = Location.of(location(database, key="k"))
     chunks = list(remote_table(where).chunks(None, key=None, after=None))
     whole = pl.concat([chunk.rows for chunk in chunks])
@@ -328,7 +328,9 @@ def test_two_who_read_the_same_do_not_meet(tmp_path: Path) -> None:
 
 def test_a_server_that_goes_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sql_table, "CHUNK_ROWS", 10_000)
-    monkeypatch.setattr("shroff.collect.postgresql._BATCH_BYTES", 100_000)
+    monkeypatch.setattr("shroff.collect.postgresql._PAGE_BYTES", 100_000)
+    monkeypatch.setattr("shroff.collect.postgresql._PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("shroff.collect.postgresql._CONNECT_SECONDS", 2)
     with or_skip(stoppable_postgres(), "PostgreSQL server") as server:
         fill(
             server.url,
@@ -361,9 +363,30 @@ def test_a_server_that_goes_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> N
         ):
             counted(where)
         server.start()
+        suspended: list[int] = []
+
+        def suspend(done: int, total: int | None) -> None:
+            if done >= 60_000 and not suspended:
+                suspended.append(done)
+                server.suspend()
+
+        with (
+            pytest.raises(SourceUnavailable, match=r"timeout expired\. [0-9,]+ rows are kept"),
+            local_copies(SMALL, key=KEY, count=suspend) as local,
+        ):
+            local(where, alone=True)
+        server.resume()
         counts, frame = counted(where)
-        assert counts[0] >= 30_000
+        assert counts[0] >= 60_000
         assert len(frame) == 200_000
+
+
+def test_a_query_that_takes_long_is_waited_for(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shroff.collect.postgresql._PATIENCE_SECONDS", 0.1)
+    fill(database, ["CREATE VIEW payments AS SELECT 'p1' AS id FROM pg_sleep(0.6)"])
+    assert read(location(database))["id"].to_list() == ["p1"]
 
 
 # --- what is wrong --------------------------------------------------------------------------------

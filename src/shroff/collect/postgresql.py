@@ -1,10 +1,17 @@
-"""PostgreSQL over ADBC (Arrow Database Connectivity): Arrow batches by binary `COPY`."""
+"""PostgreSQL over ADBC (Arrow Database Connectivity): Arrow batches from a cursor of the server.
+
+A server may hang without closing the connection. After a while of waiting, a new connection is
+tried: a server that takes it is busy with the query, one that does not is given up. Pages of a
+cursor are what can be waited for so: reading a `COPY` holds Python's lock, so that nothing else
+runs meanwhile.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
@@ -12,10 +19,17 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 import polars as pl
 from sqlglot import exp
 
+from shroff.collect.patience import answered
 from shroff.errors import BadFile, MissingExtra, ShroffError, SourceUnavailable, one_line
 from shroff.location import Location
 
-_BATCH_BYTES: Final = 16 << 20
+_PAGE_BYTES: Final = 16 << 20
+"""The size of a page of a cursor, about."""
+_FIRST_PAGE_ROWS: Final = 100
+_MAX_PAGE_ROWS: Final = 20_000
+_PATIENCE_SECONDS: Final = 30.0
+"""Seconds of waiting after which a new connection is tried."""
+_CONNECT_SECONDS: Final = 10
 _NUMERIC: Final = "numeric"
 _PLAIN: Final = frozenset(
     "bool int2 int4 int8 float4 float8 numeric text varchar bpchar date timestamp "
@@ -45,7 +59,8 @@ class PostgreSql:
 
     def __init__(self, location: Location) -> None:
         self._location = location
-        options = {name: text for name, text in location.options.items() if name not in _ONLY_OURS}
+        given = {name: text for name, text in location.options.items() if name not in _ONLY_OURS}
+        options = {"connect_timeout": str(_CONNECT_SECONDS)} | given
         self._url = urlunsplit(
             urlsplit(location.text)._replace(query=urlencode(options, quote_via=quote))
         )
@@ -80,21 +95,25 @@ class PostgreSql:
             yield batch.with_columns(map(self._decimals, numeric))
 
     def _answer(self, query: str) -> Iterator[tuple[pl.DataFrame, dict[str, str | None]]]:
-        """The batches of a result as they arrive, and PostgreSQL's types of the columns."""
-        arrow = import_module("arro3.core")
+        """The pages of a result as they arrive, and PostgreSQL's types of the columns."""
         with self._answering(), self._connected() as cursor:
-            cursor.execute(query)
-            reader = arrow.RecordBatchReader.from_stream(cursor.fetch_arrow())
-            kinds = {
-                field.name: field.metadata_str.get("ADBC:postgresql:typname")
-                for field in reader.schema
-            }
-            none = True
-            for batch in reader:
-                none = False
-                yield pl.DataFrame(batch), kinds
-            if none:
-                yield pl.DataFrame(schema=dict.fromkeys(kinds, pl.Null())), {}
+            # planned for all rows, not for the first of them
+            wait = partial(
+                answered,
+                alive=self._require_answers,
+                late=partial(_close, cursor),
+                seconds=_PATIENCE_SECONDS,
+            )
+            wait(lambda: cursor.execute("SET LOCAL cursor_tuple_fraction = 1"))
+            wait(lambda: cursor.execute(f"DECLARE shroff NO SCROLL CURSOR FOR {query}"))
+            rows = _FIRST_PAGE_ROWS
+            while True:
+                page, kinds = wait(partial(_page, cursor, rows))
+                yield page, kinds
+                if len(page) < rows:
+                    return
+                rows = int(_PAGE_BYTES * len(page) / max(page.estimated_size(), 1))
+                rows = min(max(rows, 1), _MAX_PAGE_ROWS)
 
     def _decimals(self, texts: pl.Series) -> pl.Series:
         """`numeric` columns, which arrive as text, as exact decimals."""
@@ -120,12 +139,26 @@ class PostgreSql:
             raise MissingExtra(
                 "tables of PostgreSQL need its ADBC driver: `pip install 'shroff[sql]'`."
             ) from error
-        options = {adbc.StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(_BATCH_BYTES)}
-        with (
-            driver.connect(self._url) as connection,
-            connection.cursor(adbc_stmt_kwargs=options) as cursor,
-        ):
+        connection = driver.connect(self._url)
+        cursor = connection.cursor(adbc_stmt_kwargs={adbc.StatementOptions.USE_COPY.value: "false"})
+        hangs = False
+        try:
             yield cursor
+        except SourceUnavailable:
+            # of `_require_answers`: a call still uses it
+            hangs = True
+            raise
+        finally:
+            if not hangs:
+                _close(cursor)
+
+    def _require_answers(self) -> None:
+        """Raise `SourceUnavailable` unless the server takes another connection."""
+        driver = import_module("adbc_driver_postgresql.dbapi")
+        try:
+            driver.connect(self._url).close()
+        except driver.Error as error:
+            raise self._told(error) from None
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -154,3 +187,22 @@ class PostgreSql:
         return SourceUnavailable(
             f"{self._location}: expected a database that answers, got: {said}."
         )
+
+
+def _close(cursor: Any) -> None:
+    cursor.close()
+    cursor.connection.close()
+
+
+def _page(cursor: Any, rows: int) -> tuple[pl.DataFrame, dict[str, str | None]]:
+    """The next rows of the cursor, and PostgreSQL's types of the columns."""
+    arrow = import_module("arro3.core")
+    cursor.execute(f"FETCH {rows} FROM shroff")
+    reader = arrow.RecordBatchReader.from_stream(cursor.fetch_arrow())
+    kinds = {
+        field.name: field.metadata_str.get("ADBC:postgresql:typname") for field in reader.schema
+    }
+    parts = [pl.DataFrame(batch) for batch in reader]
+    if not parts:
+        return pl.DataFrame(schema=dict.fromkeys(kinds, pl.Null())), {}
+    return pl.concat(parts), kinds
