@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import polars as pl
 import pytest
 
@@ -68,6 +69,19 @@ def test_a_difference_is_counted_and_its_window_shown() -> None:
     assert parity.first is not None
     assert (parity.first.payment, parity.first.left, parity.first.right) == ("p3", 2.0, 9.0)
     assert parity.first.events == ("p0", "p2")
+
+
+def test_a_difference_of_links_shows_the_payments_of_those_that_are_linked() -> None:
+    cards, hosts = ["a", "b", "b", "c", "d", "c"], ["h", "h", "i", "i", "x", None]
+    frame = log().with_columns(card=pl.Series(cards), host=pl.Series(hosts))
+    with_hosts = msgspec.structs.replace(schema, keys=["card", "host"])
+    linked = FeatureGroup("g", [card.linked_by("host", "1d", hops=2).count(name="ring")])
+    table = compute([linked], frame, with_hosts)
+    other = table.with_columns(ring=pl.when(pl.col("id") == "p5").then(7.0).otherwise("ring"))
+    parity = compare(table, other, "batch", "broken")
+    found = explain(parity, frame, Plan([linked], with_hosts)).first
+    assert found is not None
+    assert (found.payment, found.events) == ("p5", ("p0", "p1", "p2", "p3"))
 
 
 def test_null_equals_null_and_differs_from_everything_else() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.table import Table
@@ -15,6 +15,9 @@ from shroff.settings import Settings
 
 if TYPE_CHECKING:
     from shroff.monitor import Parity
+
+_MAX_SHOWN: Final = 50
+"""The latest payments of a window, so many of which are printed."""
 
 
 def parity(
@@ -112,6 +115,7 @@ def _print_parity(found: Parity) -> None:
         soft_wrap=True,
     )
     if first.events is not None:
-        out.print(
-            f"In its window by the law: {', '.join(first.events) or 'nothing'}.", soft_wrap=True
-        )
+        shown = ", ".join(first.events[-_MAX_SHOWN:]) or "nothing"
+        rest = len(first.events) - _MAX_SHOWN
+        more = f" and {rest:,} before them" if rest > 0 else ""
+        out.print(f"In its window by the law: {shown}{more}.", soft_wrap=True)

@@ -238,19 +238,22 @@ def _link(feature: LinkFeature) -> Words:
     >>> from shroff import Entity
     >>> (link,) = Entity("card", "card_id").linked_by("host_id", "30d", hops=2).frauds()
     >>> _link(link).tells(3.0)
-    '3 known frauds of cards linked to this card by `host_id` in 2 hops in 30 days'
+    '3 known frauds by cards that share `host_id` with this card, directly or through one other, \
+in 30 days'
     """
     this = feature.entity.replace("_", " ")
-    steps = f" in {feature.hops} hops" if feature.hops > 1 else ""
-    linked = f"linked to this {this} by `{feature.by}`{steps} in {duration(feature.window)}"
-    linked += f" where {feature.where}" if feature.where else ""
+    steps = ", directly or through one other," if feature.hops > 1 else ""
+    shared = f"`{feature.by}` with this {this}{steps} in {duration(feature.window)}"
+    shared += f" where {feature.where}" if feature.where else ""
 
     def tells(value: Value) -> str:
         if value is None:
             return f"the payment has no {this}"
         if feature.function == "count":
-            return f"{_counted(value, this)} {linked}"
-        of = f"of {this}s {linked}"
+            return (
+                f"{_counted(value, f'other {this}')} {'shares' if value == 1 else 'share'} {shared}"
+            )
+        of = f"by {this}s that share {shared}"
         if feature.function == "frauds":
             return f"{_frauds(value)} {of}"
         return f"{number(value)} different `{feature.column}` {of}"

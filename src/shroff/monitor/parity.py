@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from shroff.features.define import Aggregate
+from shroff.features.links import LinkFeature
 from shroff.features.plan import Plan
 from shroff.features.window import after, micros, upto
 
@@ -15,8 +16,9 @@ from shroff.features.window import after, micros, upto
 class FeatureDifference:
     """The first payment at which a feature differs.
 
-    `events` are the ids of the same entity's payments that the window law lets the feature see,
-    whatever its condition, results and labels; None for a feature without a window.
+    `events` are the ids of the payments that the window law lets the feature see, whatever its
+    condition, results and labels, of the same entity; of links, those of all that are linked, over
+    popular values too. None for a feature without a window.
     """
 
     payment: str
@@ -71,7 +73,7 @@ def explain(parity: Parity, frame: pl.DataFrame, plan: Plan) -> Parity:
         return parity
     features = {feature.name: feature for group in plan.groups for feature in group.definitions}
     feature = features[parity.first.feature]
-    if not isinstance(feature, Aggregate):
+    if not isinstance(feature, Aggregate | LinkFeature):
         return parity
     found = parity.first
     events = _seen(feature, found.payment, frame, plan)
@@ -79,11 +81,17 @@ def explain(parity: Parity, frame: pl.DataFrame, plan: Plan) -> Parity:
     return Parity(parity.left, parity.right, parity.payments, parity.different, first)
 
 
-def _seen(feature: Aggregate, payment: str, frame: pl.DataFrame, plan: Plan) -> tuple[str, ...]:
+def _seen(
+    feature: Aggregate | LinkFeature, payment: str, frame: pl.DataFrame, plan: Plan
+) -> tuple[str, ...]:
     schema = plan.schema
     ordered = frame.sort(schema.arrived_at or schema.time, maintain_order=True)
     row = int(ordered[schema.id].index_of(payment) or 0)
     time = ordered[schema.time].dt.epoch("us")
+    if isinstance(feature, LinkFeature):
+        before = pl.int_range(pl.len()) < row
+        inside = pl.lit(time) > time[row] - micros(feature.window)
+        return tuple(_linked(feature, ordered.filter(before & inside), ordered[row])[schema.id])
     delay = micros(feature.delay) if feature.delay else 0
     resolution = micros(feature.resolution) if feature.resolution else 0
     before = pl.int_range(pl.len()) < row + int(feature.include_current)
@@ -92,3 +100,14 @@ def _seen(feature: Aggregate, payment: str, frame: pl.DataFrame, plan: Plan) -> 
         inside &= pl.lit(time) <= upto(time[row], delay, resolution)
     same = pl.all_horizontal(pl.col(name) == ordered[name][row] for name in feature.entity.key)
     return tuple(ordered.filter(before & inside & same)[schema.id])
+
+
+def _linked(feature: LinkFeature, seen: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
+    """The payments of a key and of all that are linked to it, of those that are seen."""
+    keys, values = own[feature.key], own[feature.by]
+    for _ in range(feature.hops):
+        values = values.append(seen.filter(pl.col(feature.key).is_in(keys.implode()))[feature.by])
+        values = values.drop_nulls().unique()
+        keys = keys.append(seen.filter(pl.col(feature.by).is_in(values.implode()))[feature.key])
+        keys = keys.drop_nulls().unique()
+    return seen.filter(pl.col(feature.key).is_in(keys.implode()))
