@@ -1,22 +1,33 @@
-"""Whether features of token vectors find more fraud: boosted trees with and without them, on the
-same payments.
+"""Whether features of token vectors, links and journeys find more fraud, on the same payments.
 
-    python -m benchmarks.embed_ablation [--payments 100000] [--seeds 3]
-    SHROFF_BENCH_DATA=handbook.parquet python -m benchmarks.embed_ablation
+    SHROFF_BENCH_DATA=handbook.parquet python -m benchmarks.embed_ablation --out arms.jsonl \\
+        [--payments 80000] [--seeds 5] [--coles-python COLES/bin/python]
 
-`without` are the inputs of the example's project; `with` also has the payment's vector, habit and
-distance of the card over 7 and 30 days, and the distance to the other entity's habit over 7.
-Vectors are learned before the test begins. AP is average precision on the test part, `value` the
-share of the frauds' amounts among the most suspicious 0.5 % of payments. Of simulated payments each
-seed makes another log; the handbook's log is one, and the seed is the trees'.
+Boosted trees and the GAN learn from the inputs of the example's project (`velocity`), and with
+the payment's vector, habits and distances (`vectors`), with links and journeys (`links`), and with
+both; the trees also with the states of CoLES (`coles`), learned from the same columns of the same
+payments by pytorch-lifestream (see `embed_coles.py`). Both kinds of vectors are learned before the
+test begins.
+
+AP is average precision on the test part, `value` the share of the frauds' amounts among the most
+suspicious 0.5 % of payments. Each is a mean over seeds; the gain is the mean of the differences to
+`velocity` by seed, with its 95 % interval (Student's t). `--out` keeps a line of JSON per finished
+arm, and arms that it has are not run again; without SHROFF_BENCH_DATA there is no handbook.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -24,146 +35,224 @@ import polars as pl
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from scipy.stats import t as student
 
-from shroff import Entity, FeatureGroup, Project
+from benchmarks.embed_logs import Case, handbook, simulated
 from shroff.arrays import Bools, Floats, Ints
-from shroff.collect import clean
-from shroff.detect import BoostedTrees, Preparation
-from shroff.embed import Vectors, learn
+from shroff.detect import GAN, BoostedTrees, Detector, Preparation
+from shroff.embed import learn
 from shroff.evaluate import Split, average_precision, fit_split, parse_split
 from shroff.experiment import Dataset
 from shroff.features.engines.batch import compute_plan
-from shroff.features.group import Feature, with_vectors
+from shroff.features.group import with_vectors
 from shroff.features.plan import Plan
-from shroff.pipeline import collect_table
-from shroff.project import load_project
-from shroff.simulate import simulate
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 ALERTS = 0.005
-CUSTOMER, TERMINAL = Entity("customer", "CUSTOMER_ID"), Entity("terminal", "TERMINAL_ID")
+WAYS = ("velocity", "vectors", "links", "both")
+ARMS = (
+    *((name, way) for name in ("BoostedTrees", "GAN") for way in WAYS),
+    ("BoostedTrees", "coles"),
+)
+Arm = tuple[str, str]
+"""Detector and features."""
+Key = tuple[str, int, int, str, str]
+"""The log, how many payments were asked for, seed, detector, features."""
 
 
 class Figures(NamedTuple):
-    """On the test part."""
+    """On the test part: average precision, the share of value, and how many frauds there are."""
 
     ap: float
     value: float
+    frauds: int
 
 
-class Case(NamedTuple):
-    """A log and what is computed of it."""
-
-    project: Project
-    frame: pl.DataFrame
-    split: str
-    vectors: Vectors
-    entities: tuple[Entity, Entity]
-    seed: int
-
-
-def compare(case: Case) -> dict[str, Figures]:
-    """The figures with the features of vectors and without."""
-    project, frame = case.project, case.frame
-    plain = Dataset.build(frame, project.plan, inputs=project.inputs, card=project.card_column)
-    _, rows = fit_split(parse_split(case.split), plain.time, plain.y, plain.cards)
-    cut = int(plain.time[rows.test].min().astype("datetime64[us]").astype(int))
-    card, other = case.entities
-    found = learn(case.vectors, project.plan.schema, frame, before=cut)
-    windows = ["7d", "30d"]
-    features: list[Feature] = [
-        *case.vectors.features(),
-        *card.habit(case.vectors, windows),
-        *card.distance(case.vectors, windows),
-        *other.distance(case.vectors, "7d"),
-    ]
-    added = FeatureGroup("habits", features)
-    plan = Plan(with_vectors([*project.features, added], [found.table]), project.schema)
-    names = [*plain.numeric, *plain.nominal]
-    full = Dataset.build(
-        frame,
-        plan,
-        features=compute_plan(plan, frame),
-        inputs=[*names, *(feature.name for feature in added.definitions)],
-        card=project.card_column,
-    )
-    return {"without": judged(plain, rows, case.seed), "with": judged(full, rows, case.seed)}
-
-
-def judged(data: Dataset, rows: Split, seed: int) -> Figures:
-    """Trees fitted on the training part."""
-    scores, fraud, worst = scored(data, rows, seed)
-    amounts = np.where(fraud, data.amount[rows.test], 0.0)
-    return Figures(average_precision(fraud, scores), float(amounts[worst].sum() / amounts.sum()))
-
-
-def scored(data: Dataset, rows: Split, seed: int) -> tuple[Floats, Bools, Ints]:
-    """Of the test part, by trees fitted on the training part: scores and labels [n], and the rows
-    of the alerts.
+def scored(
+    data: Dataset, rows: Split, seed: int, detector: str = "BoostedTrees"
+) -> tuple[Floats, Bools, Ints]:
+    """Of the test part, by a detector fitted on the training part: scores and labels [n], and the
+    rows of the alerts.
     """
     learned = data.table[rows.train]
     prepared = Preparation.learn(learned, numeric=data.numeric, nominal=data.nominal)
-    trees = BoostedTrees(seed=seed, threads=2)
-    trees.fit(prepared.matrix(learned), data.y[rows.train], nominal=prepared.nominal_codes)
-    scores = trees.score(prepared.matrix(data.table[rows.test]))
+    found: Detector = GAN(seed=seed) if detector == "GAN" else BoostedTrees(seed=seed, threads=2)
+    found.fit(prepared.matrix(learned), data.y[rows.train], nominal=prepared.nominal_codes)
+    scores = found.score(prepared.matrix(data.table[rows.test]))
     worst = np.argsort(-scores, kind="stable")[: round(ALERTS * len(scores))]
     return scores, data.y[rows.test], worst
 
 
-def simulated(payments: int, seeds: int) -> Iterator[Case]:
-    """Logs of the simulator with the example's project."""
-    project = load_project(EXAMPLES / "payments")
-    (vectors,) = project.vectors
-    for seed in range(seeds):
-        raw = simulate(payments, fraud_rate=0.01, seed=seed)
-        frame = clean(raw, project.plan.schema, key=b"k" * 32, max_bad=0.1).frame
-        entities = Entity("card", "card_id"), Entity("merchant", "merchant_id")
-        yield Case(project, frame, "time:70/30", vectors, entities, seed)
+def judged(data: Dataset, rows: Split, seed: int, detector: str) -> Figures:
+    """The figures of one arm."""
+    scores, fraud, worst = scored(data, rows, seed, detector)
+    amounts = np.where(fraud, data.amount[rows.test], 0.0)
+    value = float(amounts[worst].sum() / amounts.sum())
+    return Figures(average_precision(fraud, scores), value, int(fraud.sum()))
 
 
-def handbook(file: Path, seeds: int) -> Iterator[Case]:
-    """The handbook's log with its classic features; terminals are too many to be tokens."""
-    project = load_project(EXAMPLES / "handbook")
-    frame = collect_table(project, file, key=bytes(16)).frame
-    vectors = Vectors(name="purchases", entity=CUSTOMER, tokens=["TX_AMOUNT", "TX_DATETIME"])
-    for seed in range(seeds):
-        yield Case(project, frame, str(project.split), vectors, (CUSTOMER, TERMINAL), seed)
+class Inputs:
+    """A case's payments with every feature, and what each way learns from."""
+
+    def __init__(self, case: Case) -> None:
+        plain = Dataset.build(
+            case.frame,
+            case.project.plan,
+            inputs=case.project.inputs,
+            card=case.project.card_column,
+        )
+        _, self.rows = fit_split(parse_split(case.split), plain.time, plain.y, plain.cards)
+        self.cut = plain.time[self.rows.test].min()
+        before = int(self.cut.astype("datetime64[us]").astype(int))
+        found = learn(case.vectors, case.schema, case.frame, before=before)
+        habits, velocity = case.habits(found), [*plain.numeric, *plain.nominal]
+        plan = Plan(
+            with_vectors([*case.project.features, habits, case.links], [found.table]), case.schema
+        )
+        added = {
+            "vectors": [one.name for one in habits.definitions],
+            "links": [one.name for one in case.links.definitions if one.name not in case.helpers],
+        }
+        self.case = case
+        self.ways = {"velocity": velocity} | {
+            way: [*velocity, *names] for way, names in added.items()
+        }
+        self.ways["both"] = [*velocity, *added["vectors"], *added["links"]]
+        self.every = Dataset.build(
+            case.frame,
+            plan,
+            features=compute_plan(plan, case.frame),
+            inputs=self.ways["both"],
+            card=case.project.card_column,
+        )
+
+    def of(self, way: str) -> Dataset:
+        """The payments with the inputs of one way."""
+        chosen = set(self.ways[way])
+        return replace(
+            self.every,
+            numeric=tuple(name for name in self.every.numeric if name in chosen),
+            nominal=tuple(name for name in self.every.nominal if name in chosen),
+        )
+
+    def with_coles(self, python: str) -> Dataset:
+        """The payments with the inputs of velocity and the states of CoLES."""
+        data, table = self.of("velocity"), self.every.table
+        tokens = [name for name in self.case.vectors.tokens if name in data.schema.nominal]
+        codes = [pl.col(name).rank("dense").fill_null(0).cast(pl.Int64) for name in tokens]
+        time = pl.col(data.schema.time)
+        asked = table.select(
+            pl.col(self.case.card.key[0]).rank("dense").fill_null(0).alias("key"),
+            (time.dt.epoch("us") // 1_000_000).alias("time"),
+            pl.col(data.schema.amount).fill_null(0.0).alias("amount"),
+            pl.Series("learned", data.time < self.cut),
+            *codes,
+            (time.dt.hour().cast(pl.Int64) + 1).alias("hour"),
+        )
+        with TemporaryDirectory() as folder:
+            payments, states = f"{folder}/payments.parquet", f"{folder}/states.parquet"
+            asked.write_parquet(payments)
+            program = Path(__file__).with_name("embed_coles.py")
+            command = [python, str(program), payments, states, "--seed", str(self.case.seed)]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            found = pl.read_parquet(states)
+        return replace(
+            data,
+            table=table.hstack(found.cast(pl.Float64)),
+            numeric=(*data.numeric, *found.columns),
+        )
+
+
+def run(case: Callable[[], Case], wanted: list[Arm], coles: str) -> Iterator[tuple[Arm, Figures]]:
+    """The arms of one log and seed, each as it is finished."""
+    if not wanted:
+        return
+    inputs = Inputs(case())
+    for detector, way in wanted:
+        data = inputs.with_coles(coles) if way == "coles" else inputs.of(way)
+        yield (detector, way), judged(data, inputs.rows, inputs.case.seed, detector)
+
+
+def finished(file: Path | None) -> dict[Key, Figures]:
+    """The arms that a file has."""
+    if file is None or not file.exists():
+        return {}
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    return {tuple(line["arm"]): Figures(**line["figures"]) for line in lines}
+
+
+def interval(gains: Floats) -> str:
+    """The mean of paired differences with its 95 % interval."""
+    if len(gains) < 2:
+        return f"{gains.mean():+.3f}"
+    half = student.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / np.sqrt(len(gains))
+    return f"{gains.mean():+.3f} ± {half:.3f}"
+
+
+def show(found: dict[Key, Figures]) -> None:
+    """Print the table."""
+    heads = ("log", "detector", "features", "seeds", "frauds", "AP", "gain", "value", "gain")
+    table = Table(*heads, box=box.SIMPLE_HEAD)
+    for log, payments in dict.fromkeys(key[:2] for key in found):
+        for detector, way in ARMS:
+            base, mine = (
+                {
+                    key[2]: one
+                    for key, one in found.items()
+                    if key == (log, payments, key[2], detector, name)
+                }
+                for name in ("velocity", way)
+            )
+            if mine:
+                table.add_row(log, detector, way, *row(mine, base, first=way == "velocity"))
+    Console(width=140).print(table)
+
+
+def row(mine: dict[int, Figures], base: dict[int, Figures], *, first: bool) -> Iterator[str]:
+    """Seeds, frauds, and each figure with its gain over `base`, which the first way has not."""
+    yield str(len(mine))
+    yield str(sum(one.frauds for one in mine.values()))
+    for name in ("ap", "value"):
+        yield f"{np.mean([getattr(one, name) for one in mine.values()]):.3f}"
+        gains = [getattr(mine[n], name) - getattr(base[n], name) for n in mine.keys() & base.keys()]
+        yield "" if first or not gains else interval(np.array(gains))
 
 
 def main() -> None:
-    """Print the table."""
+    """Run what is not finished, and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--payments", type=int, default=100_000, help="of a simulated log; 0: none of those"
-    )
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--payments", type=int, default=80_000, help="of a simulated log; 0: none")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--out", type=Path, help="a file of finished arms, to go on from")
+    parser.add_argument("--coles-python", help="an interpreter that has pytorch-lifestream")
     given = parser.parse_args()
-    logs = {"simulated": simulated(given.payments, given.seeds)} if given.payments else {}
-    if file := os.environ.get("SHROFF_BENCH_DATA"):
-        logs["handbook"] = handbook(Path(file), given.seeds)
-    table = Table("log", "features", "AP", "least–most", "value", "least–most", box=box.SIMPLE_HEAD)
-    for log, cases in logs.items():
-        found = [compare(case) for case in cases]
-        for way in ("without", "with"):
-            figures = np.array([each[way] for each in found])
-            row = [
-                part
-                for one in figures.T
-                for part in (f"{one.mean():.4f}", f"{one.min():.4f}–{one.max():.4f}")
-            ]
-            table.add_row(log, way, *row)
-        gains = np.array(
-            [[b - a for a, b in zip(each["without"], each["with"], strict=True)] for each in found]
+    if not given.coles_python:
+        print(
+            "CoLES is left out: name an interpreter that has pytorch-lifestream with --coles-python"
         )
-        row = [
-            part
-            for one in gains.T
-            for part in (f"{one.mean():+.4f}", f"{one.min():+.4f}–{one.max():+.4f}")
-        ]
-        table.add_row(log, "gain", *row)
-    Console().print(table)
+    logs: dict[tuple[str, int], Callable[[int], Case]] = {}
+    if given.payments:
+        logs["simulated", given.payments] = partial(simulated, given.payments)
+    if file := os.environ.get("SHROFF_BENCH_DATA"):
+        logs["handbook", 0] = partial(handbook, Path(file))
+    arms = [arm for arm in ARMS if given.coles_python or arm[1] != "coles"]
+    found = finished(given.out)
+    for seed, (log, make) in product(range(given.seeds), logs.items()):
+        wanted = [arm for arm in arms if (*log, seed, *arm) not in found]
+        for arm, figures in run(partial(make, seed), wanted, given.coles_python):
+            found[*log, seed, *arm] = figures
+            keep(given.out, (*log, seed, *arm), figures)
+    show(found)
+
+
+def keep(file: Path | None, arm: Key, figures: Figures) -> None:
+    """Add a finished arm to the file."""
+    line = json.dumps({"arm": arm, "figures": figures._asdict()})
+    print(line, file=sys.stderr, flush=True)
+    if file is not None:
+        with file.open("a") as lines:
+            lines.write(f"{line}\n")
 
 
 if __name__ == "__main__":

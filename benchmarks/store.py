@@ -1,17 +1,27 @@
-"""The feature store beside plain Polars: writing, reading and joining at a point in time.
+"""The feature store beside plain Polars and Feast: writing, reading and joining at a point in time.
 
-    python -m benchmarks.store                     # 100,000 and 1,000,000 payments
-    python -m benchmarks.store --rows 10_000_000
+    python -m benchmarks.store [--rows 100_000] [--memory 8] \\
+        [--feast-python FEAST/bin/python] [--minutes 10]
 
+Each size (100,000, 1 million and 10 million payments by default) runs in a process of its own,
+which may take `--memory` GB (RLIMIT_DATA, the heap and other private memory); its peak is printed.
 Ratios are of medians of several runs in one process, in turns, so that a busy machine slows both.
 The plain join is `join_asof` over the same rows; it knows no arrivals, so where rows arrive late
 its values are wrong. The plain write is one Parquet file, without a log, checks or statistics.
-Feast is not compared: it is not installed.
+
+`--feast-python` names an interpreter that has Feast (`pip install 'feast[duckdb]'`). It joins the
+same Parquet files once (`store_feast.py`), with each of its stores for local files and a filter by
+arrival, under the same limit of memory, and is stopped after `--minutes`. Its line has the seconds
+of the store and of Feast for reading and joining, and how many times as long Feast takes.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import multiprocessing
+import resource
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -19,6 +29,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -105,8 +116,16 @@ def seconds(runs: int, *calls: Callable[[], object]) -> list[float]:
     return [median(one) for one in took]
 
 
-def measure(rows: int, runs: int) -> None:
+class Feast(NamedTuple):
+    """The interpreter that has it, none where it is not asked for, and when it is stopped."""
+
+    python: str = ""
+    minutes: float = 10
+
+
+def measure(rows: int, runs: int, feast: Feast) -> None:
     """Print the lines of one size."""
+    at_a_point(*tables(1_000, "at once"))  # compiles what is not compiled yet
     for arrival in ("at once", "an hour late", "up to a week late"):
         payments, known = tables(rows, arrival)
         hand, ours = seconds(
@@ -114,43 +133,99 @@ def measure(rows: int, runs: int) -> None:
         )
         line(rows, f"join, rows arrive {arrival}", ours, hand)
     payments, known = tables(rows, "an hour late")
-    with TemporaryDirectory() as folder:
-        store = FeatureStore(folder)
-        table = store.group(CARDS)
+    with TemporaryDirectory() as name:
+        folder, store = Path(name), FeatureStore(f"{name}/store")
+        table, files = store.group(CARDS), (folder / "payments.parquet", folder / "cards.parquet")
+        payments.write_parquet(files[0])
         hand, ours = seconds(
             1,
-            lambda: known.write_parquet(Path(folder) / "plain.parquet"),
+            lambda: known.write_parquet(files[1]),
             lambda: table.write(known, batch="one"),
         )
         line(rows, f"write {len(known):,} rows × 13 columns", ours, hand)
-        hand, ours = seconds(
-            runs, lambda: pl.read_parquet(Path(folder) / "plain.parquet"), table.read
-        )
+        hand, ours = seconds(runs, lambda: pl.read_parquet(files[1]), table.read)
         line(rows, "read them, in order", ours, hand)
+        hand, ours = seconds(
+            runs,
+            lambda: plain(payments, pl.read_parquet(files[1])),
+            lambda: at_a_point(payments, table.read()),
+        )
+        line(rows, "read and join", ours, hand)
+        beside_feast(rows, folder, feast, ours)
         store.group(PAYMENTS).write(payments, batch="all")
         created = seconds(
             1, lambda: store.create(TrainingSet(name="set", of="payments", joined=["cards"]))
         )[0]
-        print(
-            f"{rows:>12,}  {'a training dataset, read, joined, hashed, written':52} {created:8.3f} "
-            "s"
-        )
+        what = "a training dataset, read, joined, hashed, written"
+        print(f"{rows:>12,}  {what:52} {created:8.3f} s")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    print(f"{rows:>12,}  {'peak memory':52} {peak:8.2f} GB", flush=True)
 
 
 def line(rows: int, what: str, ours: float, hand: float) -> None:
     """Print one line."""
-    print(f"{rows:>12,}  {what:52} {ours:8.3f} s {hand:8.3f} s {ours / hand:6.2f} ×")
+    print(f"{rows:>12,}  {what:52} {ours:8.3f} s {hand:8.3f} s {ours / hand:6.2f} ×", flush=True)
+
+
+def beside_feast(rows: int, folder: Path, feast: Feast, ours: float) -> None:
+    """Print how long Feast takes to read and join the files in a folder."""
+    if not feast.python:
+        print(f"{rows:>12,}  Feast: not asked for; see --feast-python", flush=True)
+        return
+    for store in ("dask", "duckdb"):
+        what = f"Feast on {store}, read and join"
+        program = Path(__file__).with_name("store_feast.py")
+        command = [feast.python, str(program), str(folder), store, "--known"]
+        try:
+            run = subprocess.run(
+                command, capture_output=True, text=True, check=True, timeout=60 * feast.minutes
+            )
+        except subprocess.TimeoutExpired:
+            longer = 60 * feast.minutes / ours
+            print(f"{rows:>12,}  {what:52} stopped after {feast.minutes:g} minutes, {longer:.0f} ×")
+        except subprocess.CalledProcessError as error:
+            reason = (error.stderr.strip().splitlines() or ["killed"])[-1][:60]
+            print(f"{rows:>12,}  {what:52} ended without a result: {reason}")
+        else:
+            found = json.loads(run.stdout)
+            took = found["seconds"]
+            peak = found["mb"] / 1024
+            print(
+                f"{rows:>12,}  {what:52} {ours:8.3f} s {took:8.3f} s {took / ours:6.1f} × as long, "
+                f"{found['rows']:,} rows, {peak:.1f} GB",
+                flush=True,
+            )
+
+
+def alone(rows: int, runs: int, feast: Feast, memory: int) -> None:
+    """Measure one size in this process, with so many bytes of memory at most."""
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    measure(rows, runs, feast)
 
 
 def main() -> None:
     """Measure the sizes that are asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, action="append", help="How many payments; repeatable.")
     parser.add_argument("--runs", type=int, default=5, help="Of which the median counts.")
-    options = parser.parse_args()
-    print(f"{'payments':>12}  {'':52} {'store':>10} {'by hand':>10} {'ratio':>8}")
-    for rows in options.rows or [100_000, 1_000_000]:
-        measure(rows, options.runs)
+    parser.add_argument("--memory", type=float, default=8, help="GB of memory of a process.")
+    parser.add_argument("--feast-python", default="", help="An interpreter that has Feast.")
+    parser.add_argument("--minutes", type=float, default=10, help="After which Feast is stopped.")
+    given = parser.parse_args()
+    feast = Feast(given.feast_python, given.minutes)
+    print(f"memory of a process: at most {given.memory:g} GB")
+    print(f"{'payments':>12}  {'':52} {'store':>10} {'other':>10} {'ratio':>8}", flush=True)
+    for rows in given.rows or [100_000, 1_000_000, 10_000_000]:
+        memory = int(given.memory * 1024**3)
+        process = multiprocessing.get_context("spawn").Process(
+            target=alone, args=(rows, given.runs, feast, memory)
+        )
+        process.start()
+        process.join()
+        if process.exitcode:
+            print(f"{rows:>12,}  ended with {process.exitcode}: see above")
 
 
 if __name__ == "__main__":

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import pytest
-from benchmarks.store import at_a_point, measure, plain, tables
+from benchmarks.store import Feast, at_a_point, measure, plain, tables
 from polars.testing import assert_frame_equal
 
 
 def test_it_prints_a_line_for_each_measurement(capsys: pytest.CaptureFixture[str]) -> None:
-    measure(2_000, 1)
+    measure(2_000, 1, Feast())
     lines = capsys.readouterr().out.splitlines()
     assert [line[14:66].strip() for line in lines[:3]] == [
         "join, rows arrive at once",
         "join, rows arrive an hour late",
         "join, rows arrive up to a week late",
     ]
-    assert len(lines) == 6
+    assert [line[14:29] for line in lines[6:]] == [
+        "Feast: not aske",
+        "a training data",
+        "peak memory    ",
+    ]
 
 
 def test_both_joins_agree_where_nothing_is_late() -> None:
