@@ -49,6 +49,23 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert "Traceback" not in done.stderr + done.stdout
 
 
+def test_schemes_rate_a_log(home: Path, log: Path) -> None:
+    words = ("schemes", PAYMENTS, "--data", log)
+    found = answer(home, *words, "--merchant", "merchant_id")
+    rated, frame = found["fraud_rates"]["card"], pl.read_csv(log)
+    assert (
+        found["counted"] == len(frame) == sum(r["settled"] for r in found["vamp"] if r["merchant"])
+    )
+    assert sum(one["fraud"] for one in rated["quarters"]) > 0
+    assert rated["days"][-1] == rated["last"]
+    done = shroff(home, *words, "--counted-on", "registration", "--where", "result <> 'failed'")
+    assert done.returncode == 0
+    text = " ".join(done.stdout.split())
+    assert "those that meet --where" in text
+    assert "PSD2 fraud rates of card payments by calendar quarter" in text
+    assert "the ratio lacks them" in text
+
+
 def test_a_broken_project_names_its_line(home: Path, log: Path) -> None:
     (home / "broken.py").write_text(
         "from shroff import Project\n\nproject = Project(schema=1 / 0)\n"

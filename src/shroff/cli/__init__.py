@@ -36,6 +36,7 @@ from shroff.cli.consume import consume
 from shroff.cli.init import init
 from shroff.cli.monitor import monitor
 from shroff.cli.promote import promote
+from shroff.cli.schemes import schemes
 from shroff.cli.score import score
 from shroff.cli.terminal import AsJson, err, out, show, steps, visible
 from shroff.errors import CheckFailed, ShroffError
@@ -74,6 +75,7 @@ for command in (
     training.train,
     training.report,
     score,
+    schemes,
     published.publish,
     promote,
     published.rollback,

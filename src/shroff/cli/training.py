@@ -100,6 +100,7 @@ def train(
     from shroff.lineage import inputs, parameters
     from shroff.package import read, require_free
     from shroff.pipeline import (
+        declared_figures,
         logged_payments,
         package,
         silent,
@@ -190,6 +191,8 @@ def train(
             "dropped_first": payments.first,
             "notices": payments.notices,
         }
+        if data is not None and (rated := declared_figures(loaded, payments.frame)):
+            recording.figures["schemes"] = rated
     document = recording.figures | {
         "run": recording.record.run,
         "seconds": recording.record.seconds,

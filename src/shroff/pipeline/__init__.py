@@ -10,6 +10,7 @@ Promises to add no rule of its own: each stage defines what it does and refuses.
 from shroff.pipeline.features import features_by_disk, is_large, store_features
 from shroff.pipeline.payments import Payments, collect_table, logged_payments, stored_payments
 from shroff.pipeline.progress import Progress, silent
+from shroff.pipeline.schemes import SchemeFigures, declared_figures, scheme_figures
 from shroff.pipeline.scores import ScoredLog, score_log
 from shroff.pipeline.training import Packaged, package, stored_dataset, summary, train_models
 
@@ -17,12 +18,15 @@ __all__ = [
     "Packaged",
     "Payments",
     "Progress",
+    "SchemeFigures",
     "ScoredLog",
     "collect_table",
+    "declared_figures",
     "features_by_disk",
     "is_large",
     "logged_payments",
     "package",
+    "scheme_figures",
     "score_log",
     "silent",
     "store_features",

@@ -12,6 +12,7 @@ from shroff.markup import Html, html, tag
 from shroff.report import charts, counts
 from shroff.report.blocks import detector_name, prose, section, share, table, words
 from shroff.report.money import money_section
+from shroff.report.schemes import schemes_section
 from shroff.report.threshold import threshold_of, threshold_section
 
 _FIGURE_TITLES = {
@@ -326,6 +327,7 @@ SECTIONS: Final = (
     segments,
     inputs,
     rules,
+    schemes_section,
     findings,
     lineage,
 )
