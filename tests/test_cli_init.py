@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from collect.messages import card_elements, card_message, log_of, pacs008, pain001
 from commands import answer, run
 from shroff.errors import BadFile, ConfigurationError, DataError, ShroffError
 from shroff.pipeline.starter import start_project
@@ -97,6 +99,72 @@ def test_a_project_that_cannot_be_read_is_not_left(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no ISO 4217 code"):
         run("init", "--data", log, "--out", project, "--currency", 'EU"R', home=tmp_path)
     assert not project.exists()
+
+
+def test_transfers_become_a_project_of_the_fields_that_they_have(tmp_path: Path) -> None:
+    folder, project = tmp_path / "day", tmp_path / "project.py"
+    folder.mkdir()
+    rows = [
+        {
+            "id": f"E{number}",
+            "amount": f"{number}.50",
+            "currency": "EUR",
+            "debtor": f"DK50004004401162{number % 7:02}",
+            "bank": ("DABADKKK", "NDEADKKK")[number % 2],
+            "text": f"Invoice {number}",
+        }
+        for number in range(60)
+    ]
+    (folder / "1.xml").write_text(pacs008(rows[:40]))
+    (folder / "2.xml").write_text(pain001(rows[40:]))
+    (folder / "3.xml").write_text("<Document><BkToCstmrStmt/></Document>")
+    told = run("init", "--data", f"iso20022:{folder}", "--out", project, home=tmp_path)
+    assert "of the first 60 rows 60 can be used" in told
+    schema = load_project(project).schema
+    assert (schema.id, schema.personal) == ("end_to_end_id", ("debtor_account", "remittance"))
+    (mapping,) = schema.messages
+    assert mapping.columns["debtor_account"] == [
+        "CdtTrfTxInf/DbtrAcct/Id/IBAN",
+        "PmtInf/DbtrAcct/Id/IBAN",
+    ]
+    features = tmp_path / "features.parquet"
+    run("features", project, "--data", f"iso20022:{folder}", "--out", features, home=tmp_path)
+    assert pl.read_parquet(features)["debtor_account_count_7d"].max() > 2  # type: ignore[operator]  # a number
+
+
+@pytest.mark.parametrize("bitmap", ["binary", "ascii"])
+@pytest.mark.parametrize("length", [lambda n: n.to_bytes(2), lambda n: f"{n:04}".encode()])
+def test_card_messages_become_a_project_in_their_dialect(
+    tmp_path: Path, bitmap: str, length: Callable[[int], bytes]
+) -> None:
+    log, project = tmp_path / "cards.bin", tmp_path / "project.py"
+    messages = [
+        card_message(
+            card_elements(
+                e37=f"{number * 7919 % 1000:012}",
+                e2=("4111111111111111", "5500005555555559")[number % 2],
+                e42=f"MERCHANT000000{number % 3}",
+            ),
+            bitmap=bitmap,
+        )
+        for number in range(60)
+    ]
+    messages.insert(3, card_message({"7": "0504100000", "70": "301"}, bitmap=bitmap, kind="0800"))
+    log.write_bytes(b"".join(length(len(one)) + one for one in messages))
+    where = f"iso8583:{log}?since=2024-05-01"
+    run("init", "--data", where, "--out", project, home=tmp_path)
+    schema = load_project(project).schema
+    assert (schema.id, schema.personal) == ("transaction_id", ("card_id",))
+    clean = tmp_path / "clean.parquet"
+    run("collect", project, "--data", where, "--out", clean, home=tmp_path)
+    assert pl.read_parquet(clean)["card_id"].n_unique() == 2
+
+
+def test_messages_in_no_usual_dialect_say_what_is_to_do(tmp_path: Path) -> None:
+    log = tmp_path / "cards.bin"
+    log.write_bytes(log_of([b"F0F1F0F0" + bytes(40)]))
+    with pytest.raises(BadFile, match=r"write the project by hand, with Iso8583\(elements=…\)"):
+        run("init", "--data", f"iso8583:{log}", "--out", tmp_path / "p.py", home=tmp_path)
 
 
 def test_what_is_there_is_not_overwritten(csv: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from azure.data.tables import EdmType, EntityProperty, TableServiceClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import NullPool, create_engine, make_url, text
 
 from collect.sources import COLUMNS, KEY, SCHEMA, fill, location, raw, through
 from servers import or_skip, postgres_schema, stoppable_postgres
@@ -379,6 +379,27 @@ def test_a_server_that_goes_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> N
         counts, frame = counted(where)
         assert counts[0] >= 60_000
         assert len(frame) == 200_000
+
+
+def test_a_foreign_table_is_read_as_any_other(database: str) -> None:
+    """So tables of Oracle, SQL Server, MySQL … come through PostgreSQL."""
+    url = make_url(database)
+    schema = str(url.query["options"]).partition("=")[2]
+    fill(
+        database,
+        [
+            "CREATE TABLE there (id text, eur numeric)",
+            "INSERT INTO there VALUES ('p2', 2.5), ('p1', 1.25)",
+            "CREATE EXTENSION IF NOT EXISTS postgres_fdw WITH SCHEMA public",
+            f"CREATE SERVER s_{schema} FOREIGN DATA WRAPPER postgres_fdw OPTIONS "
+            f"(host '127.0.0.1', port '{url.port}', dbname '{url.database}')",
+            f"CREATE USER MAPPING FOR CURRENT_USER SERVER s_{schema} OPTIONS (user 'shroff')",
+            f"CREATE FOREIGN TABLE payments (id text, eur numeric) SERVER s_{schema} OPTIONS "
+            f"(schema_name '{schema}', table_name 'there')",
+        ],
+    )
+    assert read(location(database, key="id"))["id"].to_list() == ["p1", "p2"]
+    fill(database, [f"DROP SERVER s_{schema} CASCADE"])
 
 
 def test_a_query_that_takes_long_is_waited_for(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -66,7 +67,14 @@ def init(
     )
     print_dropped(cleaned.dropped, cleaned.first)
     print_notices(notices)
-    if not roles.of("label"):
+    labels = ""
+    if not roles.of("label") and data.messages is None:
         out.print("No column says which payments were fraud; `shroff train` needs one (--label).")
+    elif data.messages is not None:
+        labels = " --labels labels.csv"
+        out.print(
+            "Messages do not say what was fraud: name label= and labelled_at=, pass --labels."
+        )
     out.print(f"Read and correct {output}, then run:")
-    out.print(f"  shroff train {output} --data {data} --bundle bundle", soft_wrap=True)
+    command = f"shroff train {output} --data {quote(str(data))}{labels} --bundle bundle"
+    out.print(f"  {command}", soft_wrap=True, markup=False)

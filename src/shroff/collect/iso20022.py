@@ -47,11 +47,16 @@ _REPEATED: Final = ("Ustrd", "AdrLine")
 
 
 class CreditTransfers(MessageTable):
-    """Credit transfers of a file, or of the files of a folder."""
+    """Credit transfers of a file, or of the files of a folder.
+
+    Attributes:
+        seen: what the files have that were read so far.
+    """
 
     def __init__(self, location: Location, mapping: Iso20022, schema: Schema) -> None:
         super().__init__(location, mapping.columns, schema)
         self._mapping = mapping
+        self.seen = _Seen()
 
     def chunks(
         self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None
@@ -63,7 +68,7 @@ class CreditTransfers(MessageTable):
             self._mapped,
             lambda column: f"`{' or '.join(self._mapping.paths[column])}`",
         )
-        seen = _Seen()
+        seen = self.seen = _Seen()
         for file in message_files(self._location, ".xml"):
             yield from _read(file, rows, self._mapping, seen)
         paths = {

@@ -51,7 +51,7 @@ class CardMessages(MessageTable):
         self, names: Sequence[str] | None, *, key: str | None, after: Bookmark | None
     ) -> Iterator[TableChunk]:
         """The messages; a later read begins anew."""
-        decode = _Decoder(self._mapping)
+        decode = Decoder(self._mapping)
         rows = MessageRows(self._schema, names, self._mapped, self._named)
         without = {name: 0 for name in self._mapped if names is None or name in names}
         for file in message_files(self._location):
@@ -65,14 +65,14 @@ class CardMessages(MessageTable):
         yield rows.last(self._location, wanted, notices)
 
     def _read(
-        self, file: Path, decode: _Decoder, rows: MessageRows, without: dict[str, int]
+        self, file: Path, decode: Decoder, rows: MessageRows, without: dict[str, int]
     ) -> Iterator[TableChunk]:
         """The payments of a file; `without` counts the messages without a column, as long as none
         has it.
         """
         number = 1
         with placed(file, lambda: f"message {number:,}"), file.open("rb") as source:
-            for message in _messages(source, self._mapping.prefix):
+            for message in messages_of(source, self._mapping.prefix):
                 elements = decode(message)
                 if (kind := elements["t"]) in self._mapping.types:
                     values = self._values(elements)
@@ -117,7 +117,7 @@ class CardMessages(MessageTable):
         raise UnfitMessage(f"expected a time in {self._named(column)}, got none")
 
 
-class _Decoder:
+class Decoder:
     """pyiso8583 with the dialect of a mapping."""
 
     def __init__(self, mapping: Iso8583) -> None:
@@ -155,7 +155,7 @@ def _field(field: str) -> str:
     return names.get(field, f"data element {field}")
 
 
-def _messages(source: IO[bytes], prefix: str) -> Iterator[bytes]:
+def messages_of(source: IO[bytes], prefix: str) -> Iterator[bytes]:
     """The messages of a file in turn."""
     size = _PREFIX_BYTES[prefix]
     if not size:

@@ -6,16 +6,19 @@ import json
 import keyword
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import polars as pl
 
-from shroff.collect import Cleaned, clean, read
+from shroff.collect import Cleaned, Iso8583, clean, read
 from shroff.collect.addresses import remote_table
+from shroff.collect.mappings import Mapped
 from shroff.collect.numbers import PLAIN
-from shroff.collect.roles import ROLES, Role, Roles, guess, words_of
+from shroff.collect.roles import ROLES, Guess, Role, Roles, guess, words_of
 from shroff.collect.sources import scan, written_whole
+from shroff.collect.usual_fields import UsualFields, usual_fields
 from shroff.errors import ShroffError
 from shroff.expression import parse
 from shroff.location import Location
@@ -25,7 +28,7 @@ _MAX_ROWS: Final = 200_000
 """The first rows of a log, from which its columns are guessed."""
 _SINGLE: Final[tuple[Role, ...]] = ROLES[: ROLES.index("personal")]
 _MAX_ENTITIES: Final = 4
-_RESERVED: Final = frozenset({"calendar", "sql", "payments", "velocity", "project"})
+_RESERVED: Final = frozenset({"calendar", "sql", "payments", "velocity", "project", "fields"})
 """Names that the text uses itself, in lower case as entities are."""
 _BARE: Final = frozenset({"id", "num", "no", "number", "key", "hash", "token", "tx", "trans"})
 
@@ -60,10 +63,17 @@ def start_project(
         UnknownColumn: a given column that the log does not have.
         BadFile, SourceUnavailable: the log cannot be read.
     """
-    table = _first_rows(data)
-    roles = guess(table, given)
+    location = Location.of(data)
+    if location.messages is None:
+        table, mapping = _first_rows(data), None
+        roles = guess(table, given)
+    else:
+        fields = usual_fields(location)
+        table, roles = fields.rows, _roles_of(fields, given)
+        mapping = fields.mapping
     with written_whole(file) as target:
-        target.write(project_text(roles, str(data), currency=currency).encode())
+        text = project_text(roles, str(data), currency=currency, mapping=mapping)
+        target.write(text.encode())
     try:
         project = load_project(file)
         cleaned = clean(table, project.plan.schema, key=key, max_bad=1.0)
@@ -72,6 +82,18 @@ def start_project(
         file.unlink()
         raise
     return FirstProject(project, roles, cleaned)
+
+
+def _roles_of(fields: UsualFields, given: Mapping[Role, str | None] | None) -> Roles:
+    """The roles of usual fields, of which some are known."""
+    roles = guess(fields.rows, {**(given or {}), "currency": "currency"})
+    known = dict.fromkeys(fields.personal, Guess("", "personal", "may name a person"))
+    known["currency"] = Guess("", "currency", "the field of that name")
+    guesses = tuple(
+        known[one.column]._replace(column=one.column) if one.column in known else one
+        for one in roles.guesses
+    )
+    return replace(roles, guesses=guesses)
 
 
 def _first_rows(data: str | os.PathLike[str]) -> pl.DataFrame:
@@ -84,12 +106,15 @@ def _first_rows(data: str | os.PathLike[str]) -> pl.DataFrame:
     return read(data).head(_MAX_ROWS)
 
 
-def project_text(roles: Roles, log: str, *, currency: str = "EUR") -> str:
+def project_text(
+    roles: Roles, log: str, *, currency: str = "EUR", mapping: Mapped | None = None
+) -> str:
     """A `project.py`: the schema with the reason of each guess, velocity features, two detectors.
 
     Args:
         log: the name of the file that was read, for the commands in the text.
         currency: the ISO 4217 code of amounts that name none.
+        mapping: of messages, of which columns with a role are kept.
     """
     labelled = bool(roles.of("label"))
     entities = _entities(roles.entities[:_MAX_ENTITIES])
@@ -107,10 +132,12 @@ def project_text(roles: Roles, log: str, *, currency: str = "EUR") -> str:
         '"""',
         "",
         "from shroff import Entity, FeatureGroup, Project, Schema, calendar, sql",
+        *([] if mapping is None else [f"from shroff.collect import {type(mapping).__name__}"]),
         "from shroff.detect import BoostedTrees, LogisticRegression",
         "",
+        *([] if mapping is None else _fields(mapping, roles)),
         "payments = Schema(",
-        *_schema(roles, currency),
+        *_schema(roles, currency, messages=mapping is not None),
         ")",
         "",
         *(f'{name} = Entity("{name}", {_quoted(column)})' for name, column in entities),
@@ -136,12 +163,15 @@ def project_text(roles: Roles, log: str, *, currency: str = "EUR") -> str:
     return "\n".join(lines)
 
 
-def _schema(roles: Roles, currency: str) -> Iterator[str]:
+def _schema(roles: Roles, currency: str, *, messages: bool) -> Iterator[str]:
     for role in _SINGLE:
         for one in roles.guesses:
             if one.role == role:
                 yield f"    {role}={_quoted(one.column)},  # {one.why}"
-    if not roles.of("label"):
+    if messages:
+        yield "    # TODO: label=…, labelled_at=…: of --labels, as no message says what was fraud"
+        yield "    messages=[fields],"
+    elif not roles.of("label"):
         yield "    # TODO: label=…, whether a payment was fraud; `shroff train` needs it"
     elif not roles.of("labelled_at"):
         yield "    # TODO: labelled_at=…, when it became known; without it, at once"
@@ -164,6 +194,30 @@ def _schema(roles: Roles, currency: str) -> Iterator[str]:
             yield f"    {role}=["
             yield from (f"        {_quoted(one.column)},  # {one.why}" for one in columns)
             yield "    ],"
+
+
+def _fields(mapping: Mapped, roles: Roles) -> Iterator[str]:
+    """The mapping of the columns that are not left out."""
+    yield f"fields = {type(mapping).__name__}("
+    yield "    {"
+    for one in roles.guesses:
+        if one.role == "ignored":
+            continue
+        field = mapping.columns[one.column]
+        paths = [field] if isinstance(field, str) else field
+        if len(paths) == 1:
+            yield f"        {_quoted(one.column)}: {_quoted(paths[0])},"
+        else:
+            yield f"        {_quoted(one.column)}: ["
+            yield from (f"            {_quoted(path)}," for path in paths)
+            yield "        ],"
+    yield "    },"
+    if isinstance(mapping, Iso8583):
+        yield f"    bitmap={_quoted(mapping.bitmap)},"
+        yield f"    types=[{', '.join(map(_quoted, mapping.types))}],"
+        yield f"    prefix={_quoted(mapping.prefix)},"
+    yield ")"
+    yield ""
 
 
 def _quoted(text: str) -> str:
