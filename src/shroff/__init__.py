@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shroff.features.group import FeatureGroup
     from shroff.features.row import calendar, sql
     from shroff.project import Project, load_project
+    from shroff.report.declared import ModelCard
 
 _HOME = {
     "AsyncClient": "client",
@@ -33,6 +34,7 @@ _HOME = {
     "Cost": "evaluate.cost",
     "Entity": "features.define",
     "FeatureGroup": "features.group",
+    "ModelCard": "report.declared",
     "Policy": "decide.policy",
     "Project": "project",
     "Rate": "collect.rates",
@@ -56,6 +58,7 @@ __all__ = [
     "Cost",
     "Entity",
     "FeatureGroup",
+    "ModelCard",
     "Policy",
     "Project",
     "Rate",

@@ -15,11 +15,15 @@ from shroff.project import Project, project_file
 
 
 def parameters(project: Project, options: Mapping[str, object]) -> dict[str, Any]:
-    """The command's options, the detectors' parameters, and the policy with list digests."""
+    """The command's options, the detectors' parameters, the policy with list digests, and what
+    people declared of the model.
+    """
+    declared = project.model_card
     policy = msgspec.to_builtins(msgspec.structs.replace(project.policy, lists={}))
     lists = {name: sorted(values) for name, values in project.policy.lists.items()}
     return {
         **{name: value for name, value in options.items() if value is not None},
+        **({} if declared is None else {"model_card": msgspec.to_builtins(declared)}),
         "split": str(options.get("split") or project.split),
         "detectors": [
             {"name": one.name, **one.get_params(deep=False)} for one in project.detectors

@@ -26,6 +26,7 @@ from shroff.expression.budget import require_affordable_together
 from shroff.features.group import FeatureGroup, card_key, with_vectors
 from shroff.features.plan import Plan
 from shroff.location import found_at, paths_in
+from shroff.report.declared import ModelCard
 
 if TYPE_CHECKING:
     from shroff.detect import Detector
@@ -56,6 +57,7 @@ class Project:
             `shroff embed train` learns them.
         learned: the files that it wrote, each of one of them, which features read; one that is not
             there yet is not learned yet. In a project's file, paths are relative to that file.
+        model_card: what people declare of the model, for `shroff card`.
 
     Raises:
         ConfigurationError: definitions that do not fit together; InvalidExpression, an expression
@@ -85,6 +87,7 @@ class Project:
     split: str | AnySplit = "time:70/30"
     vectors: Sequence[Vectors] = ()
     learned: Sequence[str | Path] = ()
+    model_card: ModelCard | None = None
 
     def __post_init__(self) -> None:
         if self.vectors or self.learned:

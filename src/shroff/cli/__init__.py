@@ -32,6 +32,7 @@ from shroff.cli import (
     training,
 )
 from shroff.cli import models as published
+from shroff.cli.card import card
 from shroff.cli.consume import consume
 from shroff.cli.init import init
 from shroff.cli.monitor import monitor
@@ -74,6 +75,7 @@ for command in (
     data.features,
     training.train,
     training.report,
+    card,
     score,
     schemes,
     published.publish,

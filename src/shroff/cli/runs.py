@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -28,6 +29,21 @@ def recorded() -> Runs:
     from shroff.experiment import Runs
 
     return Runs(Settings.read().home / "runs")
+
+
+def find_run(name: str | None) -> RunRecord:
+    """The run of a name, or that made a bundle or a published version; by default the latest
+    finished one.
+    """
+    from shroff.control.models import Models
+    from shroff.package import load
+
+    runs = recorded()
+    if name is None:
+        return runs.latest()
+    if Path(name).is_dir() or "/" in name:
+        return runs.maker(load(name).version)
+    return runs.maker(name) if name in Models(Settings.read().models) else runs.find(name)
 
 
 @app.command("list")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from shroff.cli.arguments import TABLE_FORMS, Join, Labels, MaxBad, ProjectPath, table
-from shroff.cli.runs import print_figures, recorded, show_record
+from shroff.cli.runs import find_run, print_figures, recorded, show_record
 from shroff.cli.terminal import (
     AsJson,
     as_written,
@@ -22,7 +22,7 @@ from shroff.cli.terminal import (
     show,
     steps,
 )
-from shroff.errors import BadFile, BundleError, CheckFailed, ConfigurationError, NotFound
+from shroff.errors import BadFile, BundleError, CheckFailed, ConfigurationError
 from shroff.location import Location
 from shroff.settings import Settings
 
@@ -226,7 +226,8 @@ def report(
     run: Annotated[
         str | None,
         typer.Argument(
-            help="A run, how its name begins, or a bundle; by default the latest finished run."
+            help="A run, how its name begins, a bundle or a published version; by default the "
+            "latest finished run."
         ),
     ] = None,
     out_file: Annotated[
@@ -238,24 +239,10 @@ def report(
     """Report a run as text, or with --out as one HTML file; of a bundle, what it holds."""
     from shroff.package import load
 
-    runs = recorded()
-    if run is not None and (Path(run).is_dir() or (out_file is None and "/" in run)):
-        loaded = load(run)
-        if out_file is None:
-            _report_bundle(loaded, run, as_json=as_json)
-            return
-        made = (
-            one
-            for one in runs.all()
-            if one.bundle is not None and one.bundle["version"] == loaded.version
-        )
-        record = next(made, None)
-        if record is None:
-            raise NotFound(
-                f"{runs.folder} has no run that made the bundle {loaded.version}; name a run."
-            )
-    else:
-        record = runs.latest() if run is None else runs.find(run)
+    if run is not None and out_file is None and (Path(run).is_dir() or "/" in run):
+        _report_bundle(load(run), run, as_json=as_json)
+        return
+    runs, record = recorded(), find_run(run)
     if out_file is None:
         show_record(record, runs.status(record), as_json=as_json)
         return

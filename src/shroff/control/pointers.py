@@ -158,6 +158,16 @@ class Pointers(msgspec.Struct, frozen=True):
         was = {change.role for change in self.changes if change.version == version}
         return "retired" if "production" in was else "withdrawn"
 
+    def concerning(self, version: str) -> tuple[PointerMove, ...]:
+        """The changes that put a version somewhere, or another in its place in production."""
+        found, production = list[PointerMove](), None
+        for change in self.changes:
+            put = change.role == "production"
+            if change.role != "policy" and version in (change.version, put and production):
+                found.append(change)
+            production = change.version if put else production
+        return tuple(found)
+
     def policy_beside(self, model: str) -> str | None:
         """The published policy with which a model last decided; None: its own."""
         production = found = None

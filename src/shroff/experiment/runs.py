@@ -142,6 +142,17 @@ class Runs:
             raise NotFound(f"{found} `{name}`{hint}")
         return self._read(meant[0])
 
+    def maker(self, version: str) -> RunRecord:
+        """The run that packaged a bundle, by its version.
+
+        Raises:
+            NotFound: there is none.
+        """
+        for record in self.all():
+            if record.bundle is not None and record.bundle["version"] == version:
+                return record
+        raise NotFound(f"{self.folder} has no run that made the bundle {version}; name a run.")
+
     def latest(self) -> RunRecord:
         """The finished run that began last.
 

@@ -26,12 +26,18 @@ def render(record: RunRecord) -> str:
         raise ConfigurationError(
             f"the run {record.run} did not finish: report another (`shroff runs list`)."
         )
+    main = join(section(record) for section in SECTIONS)
+    return document(f"Shroff report: run {record.run}", main, _slider(record))
+
+
+def document(title: str, main: Html, data: dict[str, Any] | None = None) -> str:
+    """A page that fetches nothing; with the report's script only where it has data for it."""
     style, script = _file("page.css"), _file("page.js")
+    allowed = f"script-src '{_digest(script)}'; " if data is not None else ""
     policy = (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        f"default-src 'none'; style-src '{_digest(style)}'; {allowed}"
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    title = f"Shroff report: run {record.run}"
     head = (
         Html('<meta charset="utf-8">'),
         Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
@@ -40,12 +46,11 @@ def render(record: RunRecord) -> str:
         tag("title", title),
         tag("style", Html(style)),
     )
-    main = tag("main", *(section(record) for section in SECTIONS))
-    end = (_island(_slider(record)), tag("script", Html(script)))
+    end = () if data is None else (_island(data), tag("script", Html(script)))
     return html(
         Html('<!DOCTYPE html>\n<html lang="en">\n'),
         tag("head", join(head, "\n")),
-        tag("body", join((main, *end), "\n")),
+        tag("body", join((tag("main", main), *end), "\n")),
         Html("</html>\n"),
     )
 
