@@ -130,6 +130,8 @@ def test_a_killed_run_goes_on_to_the_same_bundle(
     )
     assert other.returncode == 2
     assert "asked for something else (see `parameters.split`" in " ".join(other.stderr.split())
+    kept = answer(home, "runs", "show", killed["run"])
+    assert (kept["status"], kept.get("failure")) == ("killed", None)
 
     resumed = answer(home, *words, home / "killed", "--resume", killed["run"])
     assert resumed["run"] == killed["run"]
@@ -139,7 +141,8 @@ def test_a_killed_run_goes_on_to_the_same_bundle(
     assert answer(home, "runs", "compare", trained["run"], resumed["run"])["differences"] == {}
     one, same = (answer(home, "runs", "show", each["run"]) for each in (trained, resumed))
     assert same["bundle"]["content"] == one["bundle"]["content"]
-    assert (same["status"], same["resumed"]) == ("finished", 2)
+    assert (same["status"], same["resumed"]) == ("finished", 1)
+    assert "resumed: once" in shroff(home, "runs", "show", resumed["run"]).stdout
     assert not (runs / resumed["run"] / "fits").exists()
     again = shroff(home, *words, home / "third", "--resume", resumed["run"])
     assert (again.returncode, "has finished: expected one that" in again.stderr) == (2, True)

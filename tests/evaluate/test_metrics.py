@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shroff.errors import ConfigurationError, DataError
 from shroff.evaluate import (
+    NEVER,
     Curve,
     average_precision,
     best_f1_threshold,
@@ -21,6 +22,7 @@ from shroff.evaluate import (
     measure,
     roc_auc,
 )
+from shroff.evaluate.doctor import check_recall
 
 Y = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 1])
 P = np.array([0.0, 0.1, 0.1, 0.2, 0.6, 0.8, 0.2, 0.7, 0.8, 1.0])
@@ -246,8 +248,22 @@ def test_the_best_threshold_is_the_highest_with_the_best_f1(rows: list[tuple[boo
     y, p = arrays([*rows, (True, 0.5)])
     f1 = {t: measure(y, p, threshold=t).f1 for t in p.tolist()}
     best = best_f1_threshold(y, p)
+    if best == NEVER:
+        assert not y.all()
+        assert not any(f1[t] for t in f1 if t > p.min())
+        return
     assert f1[best] == pytest.approx(max(f1.values()))
     assert all(f1[t] < f1[best] for t in f1 if t > best)
+
+
+def test_rules_that_hold_for_no_fraud_have_no_threshold() -> None:
+    y = np.array([0, 0, 1, 0])
+    assert best_f1_threshold(y, np.full(4, 0.25)) == NEVER
+    assert best_f1_threshold(y, np.array([0.3, 0.2, 0.2, 0.2])) == NEVER
+    assert best_f1_threshold(np.ones(2), np.full(2, 0.25)) == 0.25
+    found = measure(y, np.full(4, 0.25), threshold=NEVER)
+    assert (found.fp, found.recall, found.f1, found.accuracy) == (0, 0.0, 0.0, 0.75)
+    assert "only flagging every payment" in check_recall("rules", found)[0].sentence
 
 
 # refusals

@@ -124,12 +124,18 @@ def _facts(record: RunRecord) -> dict[str, str]:
         "table": str(record.inputs.get("table", ""))[:12],
         "took": ", ".join(took),
         "code": ", ".join(f"{name} {version}" for name, version in record.code.items()),
+        "resumed": _times(record.resumed),
         "machine": f"{record.machine['system']}, {record.machine['cores']} cores",
         "bundle": record.refusal or ""
         if record.bundle is None
         else f"{record.bundle['folder']}, version {record.bundle['version']}",
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _times(count: int) -> str:
+    """How often, where it happened at all."""
+    return {0: "", 1: "once"}.get(count, f"{count} times")
 
 
 def _pair(named: tuple[str, tuple[object, object]]) -> tuple[str, tuple[str, str]]:

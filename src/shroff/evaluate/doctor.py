@@ -16,6 +16,7 @@ from shroff.evaluate.metrics import (
 )
 from shroff.evaluate.split import AnySplit, RandomSplit, Split
 from shroff.evaluate.survey import MIN_RELIABLE_FRAUDS, state_uncertainty, suggest_split
+from shroff.evaluate.thresholds import NEVER
 
 CHECKS = (
     "random_split",
@@ -90,11 +91,16 @@ def check_recall(name: str, test: Metrics) -> list[Finding]:
     """Whether a detector catches none of the frauds among its test payments."""
     if test.tp:
         return []
+    flagging = (
+        "as only flagging every payment would catch a fraud held out of the training part"
+        if test.threshold >= NEVER
+        else f"at a probability of {test.threshold:.3g} or more, which flags {test.fp:,} genuine "
+        "payments"
+    )
     sentence = (
         f"expected {name} to catch fraud among {test.n:,} test payments, got none of "
-        f"{test.frauds:,} (recall 0) at a probability of {test.threshold:.3g} or more, which flags "
-        f"{test.fp:,} genuine payments: give it more frauds to learn from, or features that "
-        "separate them"
+        f"{test.frauds:,} (recall 0) {flagging}: give it more frauds to learn from, or features "
+        "that separate them"
     )
     return [Finding("no_recall", sentence)]
 

@@ -23,6 +23,7 @@ from shroff.evaluate.checking import (
     count_from_top,
     rank_codes,
 )
+from shroff.evaluate.thresholds import NEVER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +247,9 @@ def curve_precision_recall(y: Array, score: Array, *, points: int = 500) -> Curv
 def best_f1_threshold(y: Array, probability: Array) -> float:
     """The probability that, as a threshold, gives the best F1; of several, the highest.
 
+    `NEVER` where none catches fraud but the lowest, which flags every payment: rules that hold for
+    no payment, or for no fraud.
+
     Raises `DataError` without a fraud in `y`: every threshold is then equally good.
 
     >>> best_f1_threshold(np.array([0, 1, 0, 1]), np.array([0.1, 0.3, 0.2, 0.4]))
@@ -255,6 +259,8 @@ def best_f1_threshold(y: Array, probability: Array) -> float:
     if not fraud.any():
         raise DataError("expected at least one fraud to choose a threshold by F1, got none")
     threshold, flagged, caught = count_from_top(fraud, p)
+    if not caught[:-1].any() and not fraud.all():
+        return NEVER
     return float(threshold[np.argmax(2 * caught / (flagged + caught[-1]))])
 
 

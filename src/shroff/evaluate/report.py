@@ -156,7 +156,11 @@ def no_review_band(name: str, decline_at: float) -> str:
 
 def confusion(metrics: Metrics) -> Table:
     """The confusion matrix at the threshold of `metrics`, in payments."""
-    table = Table(title=f"At a probability of {metrics.threshold:.4g} or more", box=box.SIMPLE_HEAD)
+    at = f"At a probability of {metrics.threshold:.4g} or more"
+    table = Table(
+        title=at if metrics.threshold < NEVER else "No threshold catches fraud",
+        box=box.SIMPLE_HEAD,
+    )
     table.add_column("")
     for title in ("passed", "flagged", "total"):
         table.add_column(title, justify="right")

@@ -84,6 +84,8 @@ class Runs:
     def resume(self, name: str) -> Iterator[RunRecorder]:
         """A run that was killed or failed goes on, under its name.
 
+        Its record stays as it is until `describe` has accepted what is asked for now.
+
         Raises:
             NotFound: there is no such run.
             ConfigurationError: it runs, or it has finished.
@@ -106,7 +108,7 @@ class Runs:
                 machine=this_machine(),
                 resumed=record.resumed + 1,
             )
-            yield from _recorded(RunRecorder(again, self.folder / record.run))
+            yield from _recorded(RunRecorder(again, self.folder / record.run, accepted=False))
 
     def all(self) -> list[RunRecord]:
         """The records of all runs that can be read, the oldest first."""
@@ -205,7 +207,10 @@ class Runs:
 
 @dataclass
 class RunRecorder:
-    """A run that is being recorded: what it found is set here, steps are named as they begin."""
+    """A run that is being recorded: what it found is set here, steps are named as they begin.
+
+    Nothing is written before it is `accepted`.
+    """
 
     record: RunRecord
     folder: Path
@@ -215,6 +220,7 @@ class RunRecorder:
     importance: dict[str, float] = field(default_factory=dict)
     bundle: dict[str, str] | None = None
     refusal: str | None = None
+    accepted: bool = True
     _seconds: dict[str, float] = field(default_factory=dict)
     _step: tuple[str, float] | None = None
 
@@ -244,11 +250,13 @@ class RunRecorder:
                     f"the run {before.run} was asked for something else (see `{name}` of `shroff "
                     "runs show --json`): begin another one."
                 )
-        self.record = asked
+        self.record, self.accepted = asked, True
         self.write()
 
     def end(self, failure: str | None = None) -> None:
-        """Write how the run ended."""
+        """Write how the run ended; an attempt to go on that was refused leaves its record."""
+        if not self.accepted:
+            return
         self._close_step()
         self.record = msgspec.structs.replace(
             self.record,
@@ -281,7 +289,8 @@ class RunRecorder:
 
 
 def _recorded(recording: RunRecorder) -> Iterator[RunRecorder]:
-    recording.write()
+    if recording.accepted:
+        recording.write()
     try:
         yield recording
     except BaseException as error:

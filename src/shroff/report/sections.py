@@ -6,6 +6,7 @@ import math
 from itertools import groupby
 from typing import Any, Final
 
+from shroff.evaluate import NEVER
 from shroff.evaluate.judgement import Judgement
 from shroff.experiment import RunRecord
 from shroff.markup import Html, html, tag
@@ -39,7 +40,10 @@ def _ground(record: RunRecord, name: str) -> str:
     by_cost = record.figures["detectors"][name].get("by_cost")
     if by_cost and by_cost["in_force"]:
         return "With the cheapest action for each payment"
-    return f"At its threshold of {threshold_of(record, name):.3g}"
+    threshold = threshold_of(record, name)
+    if threshold >= NEVER:
+        return "No threshold of it catches fraud, and so"
+    return f"At its threshold of {threshold:.3g}"
 
 
 def summary(record: RunRecord) -> Html:

@@ -63,7 +63,7 @@ def threshold_section(record: RunRecord) -> Html:
         "p",
         tag("code", best, id="detector"),
         " at a probability from ",
-        tag("strong", f"{threshold:.3g}", id="threshold"),
+        tag("strong", _text(threshold), id="threshold"),
     )
     facts = (
         tag("div", tag("dt", title), tag("dd", text, id=key))
@@ -86,6 +86,10 @@ def threshold_section(record: RunRecord) -> Html:
             class_="desk",
         ),
     )
+
+
+def _text(threshold: float) -> str:
+    return "above all" if threshold >= NEVER else f"{threshold:.3g}"
 
 
 def _daily(total: float, days: float, priced: bool) -> str:
