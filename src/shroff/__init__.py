@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shroff.errors import ShroffError
     from shroff.evaluate.challenge import Challenge
     from shroff.evaluate.cost import Cost
+    from shroff.experiment.runs import load_run
     from shroff.features.define import Entity
     from shroff.features.group import FeatureGroup
     from shroff.features.row import calendar, sql
@@ -45,6 +46,7 @@ _HOME = {
     "ShroffError": "errors",
     "calendar": "features.row",
     "load_project": "project",
+    "load_run": "experiment.runs",
     "lookup": "collect.lookup",
     "sql": "features.row",
 }
@@ -70,6 +72,7 @@ __all__ = [
     "__version__",
     "calendar",
     "load_project",
+    "load_run",
     "lookup",
     "sql",
 ]

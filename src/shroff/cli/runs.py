@@ -26,9 +26,9 @@ _COLUMNS: Final = ("run", "status", "data", "best", "average_precision")
 
 def recorded() -> Runs:
     """The runs in the folder that the settings name."""
-    from shroff.experiment import Runs
+    from shroff.experiment import runs
 
-    return Runs(Settings.read().home / "runs")
+    return runs.recorded()
 
 
 def find_run(name: str | None) -> RunRecord:

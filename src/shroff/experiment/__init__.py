@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shroff.experiment.dataset import Dataset
     from shroff.experiment.record import RunRecord, differences
     from shroff.experiment.run import Run, SplitPart, train
-    from shroff.experiment.runs import RunRecorder, Runs
+    from shroff.experiment.runs import RunRecorder, Runs, load_run
     from shroff.experiment.training import Trained
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "SplitPart",
     "Trained",
     "differences",
+    "load_run",
     "train",
 ]
 
@@ -45,6 +46,7 @@ __getattr__ = loading(
         "SplitPart": "run",
         "Trained": "training",
         "differences": "record",
+        "load_run": "runs",
         "train": "run",
     },
 )

@@ -9,13 +9,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from shroff.errors import BadFile
+from shroff.errors import BadFile, ConfigurationError, MissingExtra
 from shroff.evaluate.judgement import Judgement
 from shroff.features.group import FeatureGroup
+
+if TYPE_CHECKING:
+    from shroff.experiment.plots import Plots
 
 Status = Literal["running", "finished", "failed", "killed"]
 
@@ -83,6 +86,25 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bundle: dict[str, str] | None = None
     refusal: str | None = None
     resumed: int = 0
+
+    @property
+    def plot(self) -> Plots:
+        """Its figures for notebooks: `run.plot.roc()`, `.precision_recall()`, `.calibration()` and
+        `.cost()`.
+
+        Raises:
+            MissingExtra: Matplotlib is not installed.
+            ConfigurationError: the run did not finish.
+        """
+        try:
+            from shroff.experiment.plots import Plots
+        except ModuleNotFoundError as error:
+            raise MissingExtra("figures need Matplotlib: pip install 'shroff[plot]'") from error
+        if not self.evaluation:
+            raise ConfigurationError(
+                f"the run {self.run} did not finish: plot another (`shroff runs list`)."
+            )
+        return Plots(self.evaluation, self.parameters["policy"]["cost"])
 
 
 def file_digest(path: Path) -> dict[str, Any]:

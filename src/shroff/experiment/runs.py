@@ -34,6 +34,7 @@ from shroff.experiment.record import (
 )
 from shroff.plain import read_plain
 from shroff.private import private_file, private_folder
+from shroff.settings import Settings
 
 RECORD_FILE: Final = "run.json"
 FITS_FOLDER: Final = "fits"
@@ -320,3 +321,22 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+def recorded() -> Runs:
+    """The runs in the folder that the settings name."""
+    return Runs(Settings.read().home / "runs")
+
+
+def load_run(name: str | None = None) -> RunRecord:
+    """The record of a run of `shroff train`, by its name or how that begins; by default the latest
+    finished one.
+
+    `SHROFF_HOME` says where runs are.
+
+    Raises:
+        NotFound: there is none, or there are several.
+        BadFile: its record cannot be read.
+    """
+    runs = recorded()
+    return runs.latest() if name is None else runs.find(name)

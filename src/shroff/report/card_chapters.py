@@ -142,7 +142,9 @@ def labels(run: RunRecord) -> list[Part]:
         else "No days are left out for labels to come in."
     )
     return [
-        Paragraph(f"The split is `{run.figures['split']}`. {delay} {unlabelled:,} have no label.")
+        Paragraph(
+            f"The split is `{run.figures['split']}`. {delay} {unlabelled:,} payments have no label."
+        )
     ]
 
 

@@ -6,11 +6,11 @@ import math
 from itertools import groupby
 from typing import Any, Final
 
-from shroff.evaluate import NEVER
+from shroff.evaluate import NEVER, cuts
 from shroff.evaluate.judgement import Judgement
 from shroff.experiment import RunRecord
 from shroff.markup import Html, html, tag
-from shroff.report import charts, counts
+from shroff.report import charts
 from shroff.report.blocks import detector_name, prose, section, share, table, words
 from shroff.report.money import money_section
 from shroff.report.schemes import schemes_section
@@ -32,7 +32,7 @@ def _flagged(record: RunRecord, name: str) -> tuple[int, int]:
     shown = record.evaluation[name]
     if shown.caught is not None and shown.false_alerts is not None:
         return shown.caught, shown.false_alerts
-    cut = counts.at(shown.bins, threshold_of(record, name))
+    cut = cuts.at(shown.bins, threshold_of(record, name))
     return cut.tp, cut.fp
 
 
@@ -123,8 +123,8 @@ def comparison(record: RunRecord) -> Html:
 
 def curves(record: RunRecord) -> Html:
     """ROC and precision-recall curves of all detectors on one chart each."""
-    roc = {name: charts.thin(counts.roc(one.bins)) for name, one in record.evaluation.items()}
-    found = {name: counts.precision_recall(one.bins) for name, one in record.evaluation.items()}
+    roc = {name: charts.thin(cuts.roc(one.bins)) for name, one in record.evaluation.items()}
+    found = {name: cuts.precision_recall(one.bins) for name, one in record.evaluation.items()}
     return section(
         "Curves",
         tag(
@@ -247,7 +247,7 @@ def rules(record: RunRecord) -> Html:
     about = f"as the rules do ({most:,})" if name else f"as 1 % of them ({most:,})"
     rows = []
     for each, one in record.evaluation.items():
-        cut = counts.at_false_positives(one.bins, most)
+        cut = cuts.at_false_positives(one.bins, most)
         found = f"{cut.tp:,} of {sum(one.bins.frauds):,}"
         cells = (found, share(cut.tp, sum(one.bins.frauds)), f"{cut.precision:.1%}", f"{cut.fp:,}")
         rows.append((detector_name(each), *map(html, cells)))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from shroff.evaluate import NEVER
+from shroff.evaluate import NEVER, cuts
 from shroff.evaluate.cost import AMOUNT
 from shroff.experiment import RunRecord
 from shroff.markup import Html, html, tag
-from shroff.report import counts
 from shroff.report.blocks import prose, section, share, table
 from shroff.report.money import cost_in_words
 
@@ -22,7 +21,7 @@ def threshold_section(record: RunRecord) -> Html:
     """The best detector's confusion matrix at its threshold, which the script moves."""
     best = record.figures["best"]
     bins, threshold = record.evaluation[best].bins, threshold_of(record, best)
-    cut, cost = counts.at(bins, threshold), record.parameters["policy"]["cost"]
+    cut, cost = cuts.at(bins, threshold), record.parameters["policy"]["cost"]
     frauds, genuine = sum(bins.frauds), sum(bins.payments) - sum(bins.frauds)
     flagged, lost, money = cut.tp + cut.fp, sum(bins.lost), sum(bins.lost) > 0
     by_amount, fixed = cost["missed"] == AMOUNT, not isinstance(cost["declined"], str)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any, Final, Literal
 
-from shroff.evaluate import HeldOut
-from shroff.report.charts import Points
+from shroff.evaluate.cost import AMOUNT
+from shroff.evaluate.held_out import HeldOut
+
+Points = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -98,3 +102,42 @@ def at_false_positives(bins: HeldOut, most: int) -> Flagged:
 
 def _size(one: Flagged) -> int:
     return one.tp + one.fp
+
+
+def costs(
+    bins: HeldOut, cost: Mapping[str, Any], action: Literal["review", "decline"]
+) -> Points | None:
+    """Flagged payments and the cost, both per day, where all flagged payments get one action, from
+    none flagged on.
+
+    Args:
+        cost: a `Cost` as a record holds it.
+
+    Returns:
+        None where the cost is a SQL expression, or amounts are unknown: bins do not know it.
+
+    >>> bins = HeldOut(
+    ...     days=1.0, lowest=(0.9, 0.2), payments=(1, 3), frauds=(1, 1), lost=(70.0, 5.0)
+    ... )
+    >>> costs(bins, {"review": 4.0, "missed": "amount", "declined": 15.0}, "review")
+    [(0.0, 75.0), (1.0, 9.0), (4.0, 16.0)]
+    """
+    wrong = cost["declined"] if action == "decline" else 0.0
+    by_amount = cost["missed"] == AMOUNT
+    if isinstance(wrong, str) or (isinstance(cost["missed"], str) and not by_amount):
+        return None
+    at_stake = sum(bins.lost) if by_amount else cost["missed"] * sum(bins.frauds)
+    if by_amount and not at_stake:
+        return None
+    missed_by_reviewer = cost.get("miss_rate", 0.0) if action == "review" else 0.0
+    points = []
+    for one in (_NOTHING, *cuts(bins)):
+        stopped = one.saved if by_amount else cost["missed"] * one.tp
+        flagged = one.tp + one.fp
+        paid = cost["review"] * flagged if action == "review" else wrong * one.fp
+        total = at_stake - stopped * (1 - missed_by_reviewer) + paid
+        points.append((flagged / bins.days, total / bins.days))
+    return points
+
+
+_NOTHING: Final = Flagged(2.0, 0, 0, 0.0)
