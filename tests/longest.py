@@ -28,6 +28,8 @@ LONGEST: Final = (
     "store/test_datasets.py",
     "test_cli_store.py",
     "state/test_workers.py",
+    "tracking/test_tracking.py",
+    "package/test_flavours.py",
     "control/test_live_replacements.py",
     "kafka/test_shown.py",
     "kafka/test_refusals.py",
@@ -73,6 +75,7 @@ SPARK: Final = (
     "test_expression.py",
     "monitor/test_parity.py",
     "store/test_readers.py",
+    "package/test_spark_udf.py",
 )
 """Files that start Spark: one worker runs them all, so that they share its Java machine."""
 

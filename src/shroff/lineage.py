@@ -50,9 +50,9 @@ def inputs(
     read = {"project": Location.of(project_file(path))} | {
         role: one for role, one in tables.items() if one is not None
     }
-    return {role: _origin(one) for role, one in read.items()} | {
-        "features": group_versions(tuple(project.features))
-    }
+    found = {role: _origin(one) for role, one in read.items()}
+    found["project"]["folder"] = project_file(path).absolute().parent.name
+    return found | {"features": group_versions(tuple(project.features))}
 
 
 def _origin(table: Location) -> dict[str, Any]:

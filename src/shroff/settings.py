@@ -37,7 +37,7 @@ class Settings:
 Valid settings: SHROFF_API_KEY, SHROFF_AZUREML_ECHO, SHROFF_AZUREML_PROBABILITY_OF, \
 SHROFF_AZUREML_RESULT, SHROFF_CONTROL, SHROFF_HOME, SHROFF_KAFKA, SHROFF_LEDGER, SHROFF_MEMORY, \
 SHROFF_MODELS, SHROFF_PERSONAL_KEY, SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, \
-SHROFF_STORE.
+SHROFF_STORE, SHROFF_TRACKING, SHROFF_TRACKING_NAME.
     """
 
     home: Path = Path(".shroff")
@@ -64,6 +64,10 @@ SHROFF_STORE.
     """The online engine's state: `memory` of each process, or `redis://host:6379/0` for all."""
     store: str = ""
     """Root of the feature store: a folder, `s3://…`, `abfss://…`, `gs://…`; default: in `home`."""
+    tracking: str = field(default="", repr=False)
+    """URL of MLflow, where runs and stages are mirrored: `https://…`, `sqlite:////file`."""
+    tracking_name: str = ""
+    """Name of MLflow's experiment and registered model; default: the project's, and `shroff`."""
     azureml_result: str = ""
     """Name of the table in Azure ML answers; default: from the name of the input."""
     azureml_echo: str = ""

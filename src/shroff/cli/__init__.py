@@ -36,6 +36,7 @@ from shroff.cli.card import card
 from shroff.cli.consume import consume
 from shroff.cli.init import init
 from shroff.cli.monitor import monitor
+from shroff.cli.package import package
 from shroff.cli.promote import promote
 from shroff.cli.schemes import schemes
 from shroff.cli.score import score
@@ -78,6 +79,7 @@ for command in (
     card,
     score,
     schemes,
+    package,
     published.publish,
     promote,
     published.rollback,

@@ -10,6 +10,7 @@ import typer
 
 from shroff.cli.arguments import Note
 from shroff.cli.terminal import AsJson, broken_chain, operator, out, print_rows, show, visible
+from shroff.cli.tracking import To, mirrored_models
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -57,14 +58,15 @@ def publish(
     """
     role: Role = "shadow" if shadow else "production"
     models = published()
-    kept = models.publish(
-        bundle,
-        role=role,
-        by=operator(),
-        note=note,
-        accept_schema=accept_schema,
-        own_policy=own_policy,
-    )
+    with mirrored_models():
+        kept = models.publish(
+            bundle,
+            role=role,
+            by=operator(),
+            note=note,
+            accept_schema=accept_schema,
+            own_policy=own_policy,
+        )
     policy = models.pointers.policy
     if as_json:
         show({"version": kept.version, "name": kept.name, "role": role, "policy": policy})
@@ -89,10 +91,11 @@ def rollback(
     is back.
     """
     models = published()
-    if shadow:
-        models.withdraw(by=operator(), note=note)
-    else:
-        models.rollback(by=operator(), note=note, accept_schema=accept_schema)
+    with mirrored_models():
+        if shadow:
+            models.withdraw(by=operator(), note=note)
+        else:
+            models.rollback(by=operator(), note=note, accept_schema=accept_schema)
     now = models.pointers
     if as_json:
         show({"production": now.production, "shadow": now.shadow, "policy": now.policy})
@@ -213,6 +216,21 @@ def verify(
             soft_wrap=True,
             highlight=False,
         )
+
+
+@app.command()
+def track(to: To = None, as_json: AsJson = False) -> None:
+    """Send all published models to MLflow, as versions of one registered model, with its aliases
+    `production` and `candidate`; what is there is not sent twice.
+    """
+    from shroff.tracking import Mirror
+
+    mirror = Mirror.required(to)
+    sent = mirror.send_models(everything=True)
+    if as_json:
+        show({"server": str(mirror), "versions": sent})
+    else:
+        out.print(f"{mirror} has {sent:,} versions, with their stages.", soft_wrap=True)
 
 
 def _researched(versions: Sequence[str]) -> list[tuple[str, str, str]]:

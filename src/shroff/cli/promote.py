@@ -10,6 +10,7 @@ from shroff.cli.arguments import TABLE_FORMS, MaxBad, table
 from shroff.cli.models import AcceptSchema, OwnPolicy, print_gates, published
 from shroff.cli.runs import recorded
 from shroff.cli.terminal import AsJson, operator, out, show, steps
+from shroff.cli.tracking import mirrored_models
 from shroff.location import Location
 from shroff.settings import Settings
 
@@ -114,7 +115,7 @@ def promote(
             delay_days=label_delay,
         )
 
-    with steps(quiet=as_json) as step:
+    with steps(quiet=as_json) as step, mirrored_models():
         step("read the bundle")
         done = through_gates(
             models,

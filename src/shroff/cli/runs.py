@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from shroff.cli.terminal import AsJson, as_written, out, print_rows, seen, show, visible
+from shroff.cli.tracking import To
 from shroff.errors import BadFile
 from shroff.settings import Settings
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from shroff.experiment import RunRecord, Runs
 
 app = typer.Typer(
-    help="List, show and compare the recorded runs of `shroff train`.", no_args_is_help=True
+    help="List, show and compare the recorded runs of `shroff train`; send one to MLflow.",
+    no_args_is_help=True,
 )
 
 RunName = Annotated[str, typer.Argument(help="A run, or how its name begins.", show_default=False)]
@@ -93,6 +95,20 @@ def compare(a: RunName, b: RunName, as_json: AsJson = False) -> None:
     else:
         rows = [{"": name, "a": a, "b": b} for name, (a, b) in map(_pair, found.items())]
         print_rows(rows, "", one.run, other.run)
+
+
+@app.command()
+def track(run: RunName, to: To = None, as_json: AsJson = False) -> None:
+    """Send a run to MLflow, with one nested run per detector; what is there is not sent twice."""
+    from shroff.tracking import Mirror
+
+    mirror, name = Mirror.required(to), recorded().find(run).run
+    sent = mirror.send_run(name)
+    if as_json:
+        show({"run": name, "server": str(mirror), "runs": sent})
+    else:
+        with_detectors = f", with {sent - 1} nested runs of detectors" if sent > 1 else ""
+        out.print(f"{mirror} has the run {name}{with_detectors}.", soft_wrap=True, highlight=False)
 
 
 def _row(record: RunRecord, status: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from shroff.cli.terminal import (
     show,
     steps,
 )
+from shroff.cli.tracking import Track, mirrored_run
 from shroff.errors import BadFile, BundleError, CheckFailed, ConfigurationError
 from shroff.location import Location
 from shroff.settings import Settings
@@ -84,6 +85,7 @@ def train(
     join: Join = None,
     labels: Labels = None,
     max_bad: MaxBad = 0.01,
+    track: Track = None,
     as_json: AsJson = False,
 ) -> None:
     """Train, compare and examine a project's detectors; with --bundle, package the best one if it
@@ -133,6 +135,7 @@ def train(
     runs = Runs(settings.home / "runs")
     with (
         steps(quiet=as_json) as shown,
+        mirrored_run(track, shown) as mirror,
         (
             runs.begin({**asked, "project": str(project), "data": data and str(data)}, {})
             if resume is None
@@ -143,6 +146,7 @@ def train(
         step(f"read {dataset or data}")
         loaded = load_project(project)
         recording.describe(parameters(loaded, asked), inputs(loaded, project, files))
+        mirror.follow(recording.record.run)
         if dataset is not None:
             payments = stored_payments(loaded, dataset, settings.store)
         elif data is not None:
@@ -196,6 +200,7 @@ def train(
     document = recording.figures | {
         "run": recording.record.run,
         "seconds": recording.record.seconds,
+        **mirror.document,
     }
     if packaged is not None:
         document["bundle"] = {"folder": str(packaged.folder), "version": packaged.bundle.version}

@@ -6,9 +6,8 @@ Imports NumPy only: the serving process uses this module.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self, TypedDict, TypeVar
+from typing import Self, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +15,7 @@ import numpy.typing as npt
 from shroff.arrays import Bools, Floats
 from shroff.detect.rows import as_labels
 from shroff.errors import BundleError, ConfigurationError, DataError
-
-Number = TypeVar("Number", float, Floats)
+from shroff.portable import logistic, logistic_of_one
 
 
 class CalibrationJson(TypedDict):
@@ -78,15 +76,15 @@ class Calibration:
         if np.isnan(scores).any():
             raise DataError("expected scores that are numbers, got NaN")
         with np.errstate(over="ignore"):
-            exponents = self.a * scores + self.b
-        return _logistic(np.clip(exponents, -_EXPONENT_LIMIT, _EXPONENT_LIMIT), _scale_array)
+            found: Floats = logistic(self.a * scores + self.b)
+        return found
 
     def one(self, score: float) -> float:
         """The probability of one score, bit for bit `probability`'s; raises DataError for NaN."""
         exponent = self.a * float(score) + self.b
         if math.isnan(exponent):
             raise DataError("expected a score that is a number, got NaN")
-        return _logistic(max(-_EXPONENT_LIMIT, min(_EXPONENT_LIMIT, exponent)), _scale_float)
+        return logistic_of_one(exponent)
 
     def to_json(self) -> CalibrationJson:
         """A dictionary that JSON keeps to the bit."""
@@ -99,37 +97,6 @@ class Calibration:
             return cls(a=data["a"], b=data["b"])
         except (KeyError, TypeError, ConfigurationError) as error:
             raise BundleError("expected a calibration as Calibration.to_json writes it") from error
-
-
-# The logistic function in additions, multiplications and one division: IEEE 754 rounds each of
-# these alike on every machine, for floats and arrays. exp does not: libm and NumPy's vector loops
-# differ in the last bit. So a decision made with `one` replays to the bit on another machine.
-
-_EXPONENT_LIMIT = 700.0  # exp(700) is still finite
-_LOG2_E = 1.0 / math.log(2.0)
-_LN2_HIGH = float.fromhex(
-    "0x1.62e42feep-1"
-)  # the first 32 bits of ln 2: whole multiples of it are exact
-_LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")  # the remaining bits of ln 2
-_ROUNDING_SHIFT = 1.5 * 2.0**52  # adding and subtracting it rounds to a whole number
-_TAYLOR_COEFFICIENTS = tuple(1.0 / math.factorial(n) for n in range(13, -1, -1))
-
-
-def _logistic(z: Number, scale: Callable[[Number, Number], Number]) -> Number:
-    power = (-z * _LOG2_E + _ROUNDING_SHIFT) - _ROUNDING_SHIFT
-    rest = (-z - power * _LN2_HIGH) - power * _LN2_LOW
-    series = rest * _TAYLOR_COEFFICIENTS[0] + _TAYLOR_COEFFICIENTS[1]
-    for coefficient in _TAYLOR_COEFFICIENTS[2:]:
-        series = series * rest + coefficient
-    return 1.0 / (1.0 + scale(series, power))
-
-
-def _scale_float(series: float, power: float) -> float:
-    return math.ldexp(series, int(power))
-
-
-def _scale_array(series: Floats, power: Floats) -> Floats:
-    return np.ldexp(series, power.astype(np.int32))
 
 
 # Platt's fit, with the Newton steps of Lin, Lin and Weng, A Note on Platt's Probabilistic Outputs,

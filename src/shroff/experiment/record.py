@@ -38,6 +38,7 @@ _RUN_SPECIFIC_KEYS: Final = (
     "began",
     "ended",
     "seconds",
+    "inputs.project.folder",
     "bundle.folder",
     "bundle.version",
     "evaluation",
