@@ -5,7 +5,7 @@ Sources: as `mappings`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice, product
 from typing import Final, NamedTuple, get_args
 
@@ -141,15 +141,17 @@ def _of_cards(location: Location) -> UsualFields:
 
 def _dialect(location: Location) -> tuple[Iso8583, list[dict[str, str]]]:
     """A mapping of no column in the dialect of the first messages, and those that are payments."""
-    file = message_files(location)[0]
     for prefix, bitmap in product(get_args(Prefix), get_args(Bitmap)):
         mapping = Iso8583({}, bitmap, prefix=prefix)
         decode = Decoder(mapping)
         try:
-            with file.open("rb") as source:
-                found = [decode(one) for one in islice(messages_of(source, prefix), _MAX_MESSAGES)]
+            found = [decode(one) for one in islice(_messages(location, prefix), _MAX_MESSAGES)]
         except UnfitMessage:
             continue
+        except OSError as error:
+            raise BadFile(
+                f"{location}: expected files that can be read, got: {error.strerror}."
+            ) from None
         payments = [one for one in found if one["t"] in mapping.types]
         if payments:
             kinds = {one["t"] for one in payments}
@@ -159,6 +161,12 @@ def _dialect(location: Location) -> tuple[Iso8583, list[dict[str, str]]]:
         f"{location}: expected ISO 8583 payments with a usual length before them and a usual "
         "bitmap, in ASCII, found none: write the project by hand, with Iso8583(elements=…)."
     )
+
+
+def _messages(location: Location, prefix: Prefix) -> Iterator[bytes]:
+    for file in message_files(location):
+        with file.open("rb") as source:
+            yield from messages_of(source, prefix)
 
 
 # --- both -----------------------------------------------------------------------------------------
