@@ -3,9 +3,10 @@
     python -m benchmarks.sources
     python -m benchmarks.sources --payments 2000000 --cap 600
 
-Payments of nine columns are written to SQLite, and to a PostgreSQL server that is started for them.
-A process of its own makes the local copy that every command reads (`shroff.collect.local_copies`),
-under a limit on what it may allocate (RLIMIT_DATA), and says its peak.
+Payments of nine columns are written to SQLite, to a PostgreSQL server that is started for them, and
+to a Delta table of one file. A process of its own makes the local copy that every command reads
+(`shroff.collect.local_copies`), under a limit on what it may allocate (RLIMIT_DATA), and says its
+peak.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
+import polars as pl
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import NullPool, create_engine, text
@@ -67,7 +69,7 @@ def main() -> None:
     asked = parser.parse_args()
     table = Table("Source", "payments", "seconds", "peak, MB")
     for rows in (20_000, asked.payments):
-        for name, make in (("SQLite", _sqlite), ("PostgreSQL", _postgresql)):
+        for name, make in (("SQLite", _sqlite), ("PostgreSQL", _postgresql), ("Delta", _delta)):
             with make(rows) as where:
                 found = _read(where, asked.cap)
             table.add_row(
@@ -94,6 +96,26 @@ def _postgresql(rows: int) -> Iterator[str]:
         yield f"{server.url.replace('+psycopg', '')}?table=payments"
 
 
+@contextmanager
+def _delta(rows: int) -> Iterator[str]:
+    """A table of one file."""
+    i = pl.int_range(1, rows + 1, dtype=pl.Int64)
+    person = (i * 31 % 50_000).cast(pl.String)
+    with TemporaryDirectory() as folder:
+        pl.select(
+            id=pl.format("p{}", i.cast(pl.String).str.zfill(9)),
+            at=pl.from_epoch(1_700_000_000 + 7 * i).dt.replace_time_zone("UTC"),
+            eur=(i * 7919 % 100_000 / 100).cast(pl.Decimal(14, 2)),
+            currency=pl.lit("EUR"),
+            mcc=(5_000 + i % 90).cast(pl.String),
+            country=pl.lit("DK"),
+            card_id=pl.format("card{}", person),
+            merchant_id=pl.format("shop{}", (i * 17 % 4_000).cast(pl.String)),
+            email=pl.format("person{}@example.org", person),
+        ).write_delta(folder)
+        yield f"delta:{folder}"
+
+
 def _read(where: str, cap: int) -> dict[str, Any]:
     with TemporaryDirectory() as home:
         done = subprocess.run(
@@ -113,8 +135,14 @@ def read(where: str, cap: int) -> None:
     started = perf_counter()
     with local_copies(SCHEMA, key=bytes(32)) as local:
         rows = parquet_rows(Path(local(where, alone=True)))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = _peak()
     print(json.dumps({"rows": rows, "seconds": perf_counter() - started, "peak": peak}))
+
+
+def _peak() -> float:
+    """The most memory that this process had, in megabytes; `ru_maxrss` counts its parent's too."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 if __name__ == "__main__":

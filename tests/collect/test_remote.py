@@ -524,6 +524,7 @@ def test_a_delta_table_is_read_in_the_version_that_the_read_began_in(
     where = delta(tmp_path, small(100))
     delta(tmp_path, small(200)[100:])
     monkeypatch.setattr("shroff.collect.delta_table.CHUNK_ROWS", 30)
+    monkeypatch.setattr("shroff.collect.slices.SLICE_ROWS", 50)
     chunks = list(remote_table(Location.of(where)).chunks(["id"], key=None, after=None))
     whole = pl.concat([chunk.rows for chunk in chunks])
     assert sorted(whole["id"]) == small(200)["id"].to_list()

@@ -78,8 +78,9 @@ def test_a_matrix_has_nan_for_what_is_missing(data: TrainingData) -> None:
         data.numpy(["card_id"])
 
 
-def test_tensors_come_in_batches(data: TrainingData) -> None:
+def test_tensors_come_in_batches(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tensorflow")
+    monkeypatch.setattr("shroff.collect.slices.SLICE_ROWS", 50)
     columns = ["amount", "limit", "card_id", "at"]
     batches = list(
         data.tensorflow(columns, label="fraud", part="train", batch=32).as_numpy_iterator()

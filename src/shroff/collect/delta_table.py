@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 
 from shroff.collect.remote import CHUNK_ROWS, Bookmark, TableChunk
+from shroff.collect.slices import in_slices
 from shroff.errors import BadFile, ConfigurationError, ShroffError, SourceUnavailable
 from shroff.location import FORMS, Location
 
@@ -49,16 +50,11 @@ class DeltaLog:
         with self._answering():
             table = self._scan(version)
             there = table.collect_schema().names()
-            wanted = table.select(name for name in there if names is None or name in names).slice(
-                done
-            )
-            none = True
-            for batch in wanted.collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True):
-                none = False
-                done += len(batch)
-                yield TableChunk(batch, [version, done])
-            if none:
-                yield TableChunk(wanted.head(0).collect(), [version, done])
+            wanted = table.select(name for name in there if names is None or name in names)
+            for part in in_slices(wanted, done):
+                for batch in part.iter_slices(CHUNK_ROWS) if len(part) else [part]:
+                    done += len(batch)
+                    yield TableChunk(batch, [version, done])
 
     def _chosen(self) -> int:
         """The number of the version, which then stays the same."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from shroff.arrays import Floats
+from shroff.collect.slices import in_slices
 from shroff.errors import ConfigurationError, DataError, MissingExtra
 from shroff.store.delta import Place
 from shroff.store.group import Column, Kind
@@ -35,7 +36,6 @@ _SPARK: Final[dict[Kind, str]] = {
     "boolean": "boolean",
     "time": "timestamp",
 }
-_BATCH_ROWS: Final = 65_536
 _UNREADABLE: Final = ("deletionVectors", "columnMapping")
 
 
@@ -81,6 +81,7 @@ def to_tensorflow(
     *,
     label: str | None,
     batch: int,
+    chosen: pl.Expr | None = None,
 ) -> tf.data.Dataset:
     """Batches read from the store in turn: a dictionary of columns, and the label if named.
 
@@ -98,22 +99,28 @@ def to_tensorflow(
     types = {name: _tensor_type(tensorflow, kinds[name].kind) for name in columns}
 
     def batches() -> Iterator[Any]:
-        # only the rows of one file are in memory
-        for batch_rows in rows.select(columns).collect_batches(
-            maintain_order=True, chunk_size=max(batch, _BATCH_ROWS)
-        ):
-            for begin in range(0, len(batch_rows), batch):
-                arrays = {
-                    name: _array(batch_rows[name][begin : begin + batch], kinds[name].kind)
-                    for name in columns
-                }
-                features = {name: arrays[name] for name in inputs}
-                yield features if label is None else (features, arrays[label])
+        for piece in _batches(rows, chosen, batch):
+            arrays = {name: _array(piece[name], kinds[name].kind) for name in columns}
+            features = {name: arrays[name] for name in inputs}
+            yield features if label is None else (features, arrays[label])
 
     shape = {name: tensorflow.TensorSpec((None,), types[name]) for name in columns}
     signature = {name: shape[name] for name in inputs}
     whole = signature if label is None else (signature, shape[label])
     return tensorflow.data.Dataset.from_generator(batches, output_signature=whole)
+
+
+def _batches(rows: pl.LazyFrame, chosen: pl.Expr | None, batch: int) -> Iterator[pl.DataFrame]:
+    """The chosen rows in batches of one size, except for the last; one slice is in memory."""
+    held = None
+    for piece in in_slices(rows):
+        some = piece if chosen is None else piece.filter(chosen)
+        held = some if held is None else pl.concat([held, some])
+        whole = len(held) - len(held) % batch
+        yield from held[:whole].iter_slices(batch)
+        held = held[whole:]
+    if held is not None and len(held):
+        yield held
 
 
 def _tensor_type(tensorflow: Any, kind: Kind) -> Any:

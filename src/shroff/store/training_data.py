@@ -130,10 +130,10 @@ class TrainingData:
             label: the column that is given beside the dictionary of the others.
         """
         every = list(dict.fromkeys([*columns, *([label] if label else [])]))
-        rows = self.scan(every, part=part)
-        return readers.to_tensorflow(
-            rows, every, self.manifest.group.columns, label=label, batch=batch
-        )
+        chosen = None if part is None else pl.col(PART) == self._part(part)
+        rows = self.table.scan([*every, *([] if part is None else [PART])])
+        kinds = self.manifest.group.columns
+        return readers.to_tensorflow(rows, every, kinds, label=label, batch=batch, chosen=chosen)
 
     def spark(self, session: SparkSession, *, part: str | None = None) -> SparkFrame:
         """A Spark table, read without a further jar.
