@@ -184,7 +184,22 @@ def test_a_log_without_labels_or_a_zone_says_what_is_to_do(tmp_path: Path) -> No
     project = tmp_path / "project.py"
     told = run("init", "--data", log, "--out", project, home=tmp_path)
     assert "needs one (--label)" in told
-    assert project.read_text().count("TODO") == 4
+    assert project.read_text().count("TODO") == 6
+
+
+def test_a_log_of_hours_without_ids_is_told_all_that_it_lacks_at_once(tmp_path: Path) -> None:
+    """Such as the public PaySim data, whose column `step` counts hours."""
+    lines = [f"{1 + n // 30},CASH_OUT,{n}.5,C{n % 7},{n % 9 == 0:d}" for n in range(90)]
+    (tmp_path / "log.csv").write_text("\n".join(["step,type,amount,nameOrig,isFraud", *lines]))
+    with pytest.raises(DataError, match=r"times of a clock .* name others with --time and --id\."):
+        run("init", "--data", tmp_path / "log.csv", "--out", tmp_path / "p.py", home=tmp_path)
+    log = pl.read_csv(tmp_path / "log.csv").with_row_index("payment_id")
+    begin = pl.datetime(2024, 1, 1, time_zone="UTC")
+    log = log.with_columns(paid_at=begin + pl.duration(hours=pl.col("step") - 1)).drop("step")
+    log.write_csv(tmp_path / "log.csv")
+    made = answer("init", "--data", tmp_path / "log.csv", "--out", tmp_path / "p.py", home=tmp_path)
+    assert made["kept"] == 90
+    assert load_project(tmp_path / "p.py").policy.reviews_per_day == 200
 
 
 def test_a_log_that_cannot_be_read_leaves_no_project(tmp_path: Path) -> None:

@@ -217,6 +217,14 @@ def _epoch(texts: pl.Series) -> Epoch | None:
     return None
 
 
+_NEEDED: Final[Mapping[Role, str]] = {
+    "time": "times of a clock (ISO 8601, or counted since 1970)",
+    "id": "a different value in each row, to name payments by (a row number will do)",
+    "amount": "what was paid",
+}
+"""The roles without which no log can be read."""
+
+
 @dataclass
 class _Guesser:
     columns: list[_Profile]
@@ -232,16 +240,15 @@ class _Guesser:
             self._choose("time", [one for one in self._free() if one.epoch], "counted times")
         self._choose("id", self._ids(), "a different value in each row")
         self._choose("amount", self._amounts(), "numbers, and its name")
-        needed: tuple[tuple[Role, str], ...] = (
-            ("time", "times of a clock (ISO 8601, or counted since 1970)"),
-            ("id", "a different value in each row, to name payments by (a row number will do)"),
-            ("amount", "what was paid"),
-        )
-        for role, wanted in needed:
-            if not self._has(role):
-                raise DataError(
-                    f"expected a column of {wanted}, found none: add it, or name one with --{role}."
-                )
+        lacking = [role for role in _NEEDED if not self._has(role)]
+        if lacking:
+            wanted = " and ".join(f"a column of {_NEEDED[role]}" for role in lacking)
+            options = " and ".join(f"--{role}" for role in lacking)
+            it, one = ("it", "one") if len(lacking) == 1 else ("them", "others")
+            raise DataError(
+                f"expected {wanted}, found none: add {it} (docs/raw-logs.md shows how), or name {one} "
+                f"with {options}."
+            )
         self._choose("currency", [one for one in self._free() if one.currencies], "ISO 4217 codes")
         self._choose_later()
         for column in self._free():
