@@ -246,8 +246,8 @@ class _Guesser:
             options = " and ".join(f"--{role}" for role in lacking)
             it, one = ("it", "one") if len(lacking) == 1 else ("them", "others")
             raise DataError(
-                f"expected {wanted}, found none: add {it} (docs/raw-logs.md shows how), or name {one} "
-                f"with {options}."
+                f"expected {wanted}, found none: add {it} (docs/raw-logs.md shows how), or name "
+                f"{one} with {options}."
             )
         self._choose("currency", [one for one in self._free() if one.currencies], "ISO 4217 codes")
         self._choose_later()
