@@ -16,10 +16,12 @@ from serve.asking import Json, decide, run
 from serve.fixtures import iso, make_bundle
 from serve.service import KEY
 from shroff.cli import app
+from shroff.collect import clean
 from shroff.errors import BadFile, BundleError, MixedCurrencies, TooManyBadRows
 from shroff.ledger import Ledger
-from shroff.package import Bundle
+from shroff.package import Bundle, model_inputs, write_pyfunc
 from shroff.pipeline import score_log
+from shroff.portable.pyfunc import PortableModel
 from shroff.scoring.scorer import Scorer
 
 N = 300
@@ -127,6 +129,18 @@ def test_a_log_is_decided_as_the_service_decided(
     assert (done.payments, done.known, told[-1]) == (N - cut, again, (N - cut, N - cut))
     kept = {"scores.parquet", data.name, *([history.name] if history else [])}
     assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+def test_a_packaged_model_gives_the_service_s_probabilities_for_the_inputs_of_a_clean_table(
+    bundle: Bundle, log: Log, answered: dict[str, Json], tmp_path: Path
+) -> None:
+    later = dict.fromkeys(("result", "result_at", "is_fraud", "labelled_at"))
+    raw = pl.DataFrame([payment | later for payment in log])
+    table = clean(raw, bundle.schema, key=KEY).frame
+    inputs = model_inputs(bundle, table)
+    model = PortableModel(write_pyfunc(bundle, tmp_path / "model") / "data")
+    found = model.predict(inputs.drop("payment_id").to_pandas()).tolist()
+    assert found == [answered[name]["probability"] for name in inputs["payment_id"]]
 
 
 def test_unusable_rows_are_counted_and_unusable_logs_refused(

@@ -22,7 +22,8 @@ from serve.fixtures import PREPARATION, make_bundle
 from shroff.arrays import Floats
 from shroff.cli import app
 from shroff.decide.model import Model
-from shroff.detect import GAN, MLP, DeepSVDD, Detector, LogisticRegression
+from shroff.detect import GAN, MLP, DeepSVDD, Detector, LogisticRegression, Preparation
+from shroff.detect.preparation import Numeric
 from shroff.errors import BundleError
 from shroff.package import Bundle, save, write_pyfunc, write_saved_model
 
@@ -254,6 +255,11 @@ def test_what_has_no_place_there_is_refused_with_the_way_that_has(
     rules = make_bundle(trees.model, conditions=("amount > 5",), name="rules")
     with pytest.raises(BundleError, match="`rules` reads SQL conditions"):
         write_pyfunc(rules, tmp_path / "rules")
+    odd = Preparation(numeric=(Numeric("Amount (EUR)"),))
+    with pytest.raises(
+        BundleError, match=r"the input `Amount \(EUR\)` has a name that no signature"
+    ):
+        write_saved_model(make_bundle(trees.model, preparation=odd), tmp_path / "models")
     assert not (tmp_path / "models").exists()
     words = ["package", str(bundle_folder), "--flavour", "pyfunc", "--out", str(tmp_path / "trees")]
     done = CliRunner().invoke(app, words)

@@ -230,7 +230,8 @@ def track(to: To = None, as_json: AsJson = False) -> None:
     if as_json:
         show({"server": str(mirror), "versions": sent})
     else:
-        out.print(f"{mirror} has {sent:,} versions, with their stages.", soft_wrap=True)
+        many = f"{sent:,} version{'' if sent == 1 else 's'}"
+        out.print(f"{mirror} has {many}, with their stages.", soft_wrap=True, highlight=False)
 
 
 def _researched(versions: Sequence[str]) -> list[tuple[str, str, str]]:

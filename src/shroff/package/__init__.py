@@ -18,6 +18,7 @@ from shroff.package.trial import try_model
 from shroff.package.verify import check_model
 
 if TYPE_CHECKING:
+    from shroff.package.inputs import model_inputs
     from shroff.package.pyfunc import write_pyfunc
     from shroff.package.saved_model import write_saved_model
 
@@ -25,6 +26,7 @@ __all__ = [
     "Bundle",
     "check_model",
     "load",
+    "model_inputs",
     "read",
     "require_free",
     "save",
@@ -35,4 +37,7 @@ __all__ = [
 ]
 
 # the service packages nothing
-__getattr__ = loading(__name__, {"write_pyfunc": "pyfunc", "write_saved_model": "saved_model"})
+__getattr__ = loading(
+    __name__,
+    {"model_inputs": "inputs", "write_pyfunc": "pyfunc", "write_saved_model": "saved_model"},
+)

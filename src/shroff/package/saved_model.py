@@ -8,6 +8,7 @@ TensorFlow needs nothing of ours. A missing number is NaN, a missing text empty.
 from __future__ import annotations
 
 import os
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -15,22 +16,25 @@ from typing import Any, Final
 import numpy as np
 
 from shroff.detect.preparation import MISSING, Nominal, Numeric
-from shroff.errors import MissingExtra
+from shroff.errors import BundleError, MissingExtra, one_line
 from shroff.package.bundle import Bundle
 from shroff.package.draft import drafted, require_features
 from shroff.package.tensorflow_ops import Tensor, TensorflowScore
 
 SIGNATURE: Final = "serving_default"
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def write_saved_model(bundle: Bundle, folder: Path) -> Path:
     """Write a network's SavedModel below a folder of models; returns its folder.
 
     Raises:
-        BundleError: this version is there already, or the model is no network.
+        BundleError: this version is there already, the model is no network, or an input has a name
+            that TensorFlow does not take.
         MissingExtra: TensorFlow is not installed.
     """
     require_features(bundle)
+    _require_names(bundle)
     tf = _tensorflow()
     score = TensorflowScore(tf, bundle.model, bundle.name)
     place = folder / bundle.name / "".join(filter(str.isdigit, bundle.created))
@@ -43,6 +47,16 @@ def write_saved_model(bundle: Bundle, folder: Path) -> Path:
         ) as out:
             out.write(_warmup(tf, bundle))
     return place
+
+
+def _require_names(bundle: Bundle) -> None:
+    for name in bundle.preparation.names:
+        if not _NAME.fullmatch(name) or name == "self":
+            raise BundleError(
+                f"the input `{one_line(name)}` has a name that no signature of TensorFlow takes "
+                "(expected a letter, then letters, digits and `_`): package it with `--flavour "
+                "pyfunc`."
+            )
 
 
 def _tensorflow() -> Any:
