@@ -51,7 +51,8 @@ def tracked(record: RunRecord, status: str) -> TrackedRun:
     asked = {name: one for name, one in record.parameters.items() if name != "detectors"}
     read = {"inputs": record.inputs}
     began = _millis(record.began)
-    ended = None if record.ended is None else _millis(record.ended)
+    # an end is recorded in whole seconds, and must not come before the beginning
+    ended = None if record.ended is None else max(began, _millis(record.ended))
     state: MLflowStatus = status.upper()  # type: ignore[assignment]  # the same four words
     moment = f"{record.began[:10]} {record.began[11:16]}"
     metrics = {
