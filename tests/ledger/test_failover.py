@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from time import sleep
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ def open_ledger(url: str, spool: Path) -> Iterator[Callable[..., Ledger]]:
     """Opens ledgers over one database, and closes them."""
     opened: list[Ledger] = []
 
-    def make(folder: Path = spool, **options: int) -> Ledger:
+    def make(folder: Path = spool, **options: Any) -> Ledger:
         ledger = Ledger(url, spool=folder, **options)
         ledger.open()
         opened.append(ledger)

@@ -34,6 +34,7 @@ from shroff.cli import (
 from shroff.cli import models as published
 from shroff.cli.card import card
 from shroff.cli.consume import consume
+from shroff.cli.forget import forget
 from shroff.cli.init import init
 from shroff.cli.monitor import monitor
 from shroff.cli.package import package
@@ -137,6 +138,7 @@ def demo(
         outcome.stop()
 
 
+app.command()(forget)
 app.add_typer(keys.app, name="keys")
 app.add_typer(lists.app, name="lists")
 app.add_typer(policy.app, name="policy")

@@ -117,7 +117,7 @@ def replay(
     """Replay a decision from the ledger and compare it to the bit; exit code 1 if it differs."""
     from dataclasses import asdict
 
-    from shroff.control import Lists, StoredRates, StoredTables
+    from shroff.control import Lists, StoredRates, StoredTables, reading_keyring
     from shroff.control.models import Models
     from shroff.ledger import Ledger
     from shroff.monitor import replay_decision
@@ -126,7 +126,8 @@ def replay(
     from shroff.scoring.start import stored_start
 
     settings = Settings.read()
-    models, ledger = Models(settings.models), Ledger(settings.ledger)
+    models = Models(settings.models)
+    ledger = Ledger(settings.ledger, keyring=reading_keyring(settings.control))
     start = stored_start(ledger.last_start())
     past = None if start is None else start.history or start.lost
     if data is None and past is not None:
@@ -169,6 +170,11 @@ def replay(
         out.print("Equal to the bit." if found.holds else "Not equal.")
         if not found.holds and data is None:
             out.print(WARMED_ADVICE)
+        if found.lacking:
+            out.print(
+                f"{found.lacking:,} earlier payments were forgotten without a trace: features that "
+                "counted them differ."
+            )
     raise typer.Exit(0 if found.holds else 1)
 
 

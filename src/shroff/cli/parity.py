@@ -53,6 +53,7 @@ def parity(
     """
     from dataclasses import asdict
 
+    from shroff.control import reading_keyring
     from shroff.errors import ConfigurationError
     from shroff.ledger import Ledger
     from shroff.monitor import engine_parity, ledger_parity
@@ -75,7 +76,8 @@ def parity(
             history = (
                 None if data is None else history_of(bundle, data, settings.hmac_key(), max_bad)
             )
-            found = [ledger_parity(bundle, Ledger(settings.ledger).entries(), history=history)]
+            kept = Ledger(settings.ledger, keyring=reading_keyring(settings.control))
+            found = [ledger_parity(bundle, kept.entries(), history=history)]
         elif data is not None:
             loaded = load_project(project)
             step(f"read and clean {data}")
@@ -94,6 +96,11 @@ def parity(
     else:
         for one in found:
             _print_parity(one)
+            if one.lacking:
+                out.print(
+                    f"{one.lacking:,} payments were forgotten without a trace: features that "
+                    "counted them differ."
+                )
         if ledger and not holds and data is None:
             out.print(WARMED_ADVICE)
     raise typer.Exit(0 if holds else 1)

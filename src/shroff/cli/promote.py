@@ -82,6 +82,7 @@ def promote(
     from msgspec.structs import asdict
 
     from shroff.clock import system_time
+    from shroff.control import reading_keyring
     from shroff.errors import ConfigurationError
     from shroff.ledger import Ledger
     from shroff.promotion import Budget, find_bundle, from_ledger, from_log
@@ -109,7 +110,7 @@ def promote(
         return from_ledger(
             candidate,
             incumbent,
-            Ledger(settings.ledger).entries(),
+            Ledger(settings.ledger, keyring=reading_keyring(settings.control)).entries(),
             now=system_time(),
             card=card,
             delay_days=label_delay,

@@ -15,6 +15,7 @@ from shroff.settings import Settings
 
 if TYPE_CHECKING:
     from shroff.store import FeatureStore, GroupTable, TrainingData
+    from shroff.store.erase import Erasure
 
 app = typer.Typer(
     help="The feature store (SHROFF_STORE): groups and training datasets.", no_args_is_help=True
@@ -253,22 +254,35 @@ def forget(
     """
     import msgspec
 
-    from shroff.collect.personal import tokenizer
     from shroff.store import open_store
 
-    value = sys.stdin.readline().strip() if subject == "-" else subject
-    found = open_store().forget(
-        column, [value, tokenizer(Settings.read().hmac_key())(value)], dry_run=dry_run
-    )
-    # the store knows which datasets hold somebody, and of a log that it never saw nothing
-    of_logs = [
+    found = open_store().forget(column, both_forms(subject), dry_run=dry_run)
+    if as_json:
+        show(msgspec.to_builtins(found) | {"bundles_of_logs": bundles_of_logs()})
+    else:
+        print_erasure(found, dry_run=dry_run)
+
+
+def both_forms(subject: str) -> list[str]:
+    """A value as it is sent (`-`: on standard input), and its token where a column is personal."""
+    from shroff.canonical import canonical
+    from shroff.collect.personal import tokenizer
+
+    value = canonical(sys.stdin.readline().strip() if subject == "-" else subject)
+    return [value, tokenizer(Settings.read().hmac_key())(value)]
+
+
+def bundles_of_logs() -> list[str]:
+    """The bundles that learned from a log: whose payments it had, nobody knows any more."""
+    return [
         one.bundle["version"]
         for one in recorded().all()
         if one.bundle is not None and "dataset" not in one.inputs
     ]
-    if as_json:
-        show(msgspec.to_builtins(found) | {"bundles_of_logs": of_logs})
-        return
+
+
+def print_erasure(found: Erasure, *, dry_run: bool) -> None:
+    """Print what went from the store, and what learned from it."""
     would = "would go" if dry_run else "are gone"
     for what, counts in (
         ("rows of group", found.groups),
@@ -280,7 +294,7 @@ def forget(
         out.print("Nobody with this value is in the store.")
     for bundle in found.bundles:
         out.print(f"Bundle {bundle} learned from them: train it again.", highlight=False)
-    for bundle in of_logs:
+    for bundle in bundles_of_logs():
         out.print(
             f"Bundle {bundle} learned from a log, and so perhaps from them: take them out of the "
             "log and train it again.",

@@ -19,6 +19,7 @@ from shroff.collect.schema_checks import (
     require_names,
     require_single_roles,
     require_sources,
+    require_subject,
     require_zone,
 )
 from shroff.collect.tables import ReferenceTable
@@ -65,6 +66,9 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         nominal: columns of names, such as a merchant category.
         numeric: columns of quantities besides the amount.
         personal: columns that are replaced by a keyed hash before anything is stored.
+        subject: the column that says whose payment it is, such as `card_id`: the ledger seals the
+            records of each value under a key of its own, so that a person can be forgotten. A
+            column that is named nowhere else is a key.
         ignored: columns that are accepted and dropped.
         tables: reference tables, such as the risk of each merchant category.
         lookups: further columns of a payment, each looked up in one of them as `lookup` says. No
@@ -125,6 +129,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     nominal: Sequence[str] = ()
     numeric: Sequence[str] = ()
     personal: Sequence[str] = ()
+    subject: str | None = None
     ignored: Sequence[str] = ()
     tables: Sequence[ReferenceTable] = ()
     lookups: Sequence[Lookup] = ()
@@ -166,6 +171,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         given = {role: name for role, name in singles.items() if name is not None}
         require_single_roles(given, lists, self.original)
         require_sources(self.label_sources, self.label)
+        require_subject(self.subject, self._sent, self.ignored)
         roles = {"id": self.id, "time": self.time, "amount": self.amount, "currency": self.currency}
         require_roles(self.messages, roles, self.personal)
         mapped = {column for mapping in self.messages for column in mapping.columns}
@@ -245,15 +251,15 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         scales |= {name: scale for name, scale in optional if name is not None}
         if self.original is not None:
             scales[self.original] = "original"
-        for names, scale in (
+        for columns, scale in (
             (self.nominal, "nominal"),
             (self.numeric, "numeric"),
             (self.personal, "personal"),
         ):
-            scales |= {name: scale for name in names if name not in scales}  # type: ignore[misc]  # literal pairs
-        scales |= dict.fromkeys(
-            (name for name in (*self.keys, *self.required) if name not in scales), "key"
-        )
+            scales |= {name: scale for name in columns if name not in scales}  # type: ignore[misc]  # literal pairs
+        subject = () if self.subject is None else (self.subject,)
+        names = (*self.keys, *self.required, *subject)
+        scales |= dict.fromkeys((name for name in names if name not in scales), "key")
         return scales
 
     @property
@@ -265,6 +271,19 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         'original_amount'
         """
         return None if self.rates is None else f"original_{self.amount}"
+
+    @property
+    def identifying(self) -> tuple[str, ...]:
+        """The columns whose values may name a person: the subject, keys and personal columns.
+
+        >>> schema = Schema(id="id", time="t", amount="a", subject="card_id", personal=["email"])
+        >>> schema.identifying
+        ('email', 'card_id')
+        """
+        scales = self.scales.items()
+        return tuple(
+            name for name, scale in scales if scale in ("key", "personal") or name == self.subject
+        )
 
     @property
     def looked_up(self) -> dict[str, Scale]:

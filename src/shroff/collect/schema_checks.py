@@ -85,6 +85,28 @@ def require_single_roles(
             )
 
 
+def require_subject(subject: str | None, scales: Mapping[str, str], ignored: Sequence[str]) -> None:
+    """Check the column that says whose payment it is.
+
+    Args:
+        scales: those of all columns that are kept, the subject's too.
+    """
+    if subject is None:
+        return
+    require_names([("subject", subject)])
+    if scales[subject] not in ("key", "personal", "nominal") or subject in ignored:
+        what = "ignored" if subject in ignored else scales[subject]
+        raise ConfigurationError(
+            f"Schema(subject=…): expected a key, a personal or a nominal column, got `{subject}`, "
+            f"which is {what}."
+        )
+    others = scales.keys() - {subject}
+    if scales[subject] == "key" and get_close_matches(subject, others, n=1, cutoff=_MISSPELT):
+        raise UnknownColumn(
+            f"Schema(subject=…): unknown column `{subject}`{did_you_mean(subject, others)}"
+        )
+
+
 def require_sources(sources: Sequence[str], label: str | None) -> None:
     """Check the ranked sources of labels."""
     if len(set(sources)) < len(sources) or not all(

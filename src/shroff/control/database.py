@@ -15,6 +15,7 @@ from shroff.private import private_file
 
 METADATA = MetaData()
 _LOCK_KEY = 0x43545254
+_KEYS_LOCK = 0x4B455953
 
 
 class Control:
@@ -32,17 +33,49 @@ class Control:
     @contextmanager
     def transaction(self, doing: str) -> Iterator[Connection]:
         """One transaction; an error of the database becomes one sentence that holds no value."""
-        try:
-            with self._engine.begin() as connection:
-                if not self._made:
-                    _make(connection)
-                yield connection
-            self._made = True
-        except SQLAlchemyError as error:
-            cause = type(getattr(error, "orig", None) or error).__name__
-            raise ControlUnavailable(
-                f"cannot {doing}: the control database answered {cause}."
-            ) from error
+        with _sentence(doing), self._engine.begin() as connection:
+            if not self._made:
+                _make(connection)
+            yield connection
+        self._made = True
+
+    def scrub(self, table: Table) -> None:
+        """Rewrite what once held deleted rows of a table, so that no file has them any more.
+
+        Raises:
+            ControlUnavailable: others use the database all the time.
+        """
+        postgres = self._engine.dialect.name == "postgresql"
+        with (
+            _sentence("remove deleted keys"),
+            self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        ):
+            if not postgres:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.exec_driver_sql(f"VACUUM FULL {table.name}" if postgres else "VACUUM")
+
+
+def in_turn(connection: Connection) -> None:
+    """Let no other process change keys until the transaction ends, and keep nothing of deleted
+    rows; the first statement of the transaction.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(turn_at(_KEYS_LOCK))
+    else:
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _sentence(doing: str) -> Iterator[None]:
+    """Turn an error of the database into one sentence that holds no value."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = type(getattr(error, "orig", None) or error).__name__
+        raise ControlUnavailable(
+            f"cannot {doing}: the control database answered {cause}."
+        ) from error
 
 
 def _make(connection: Connection) -> None:

@@ -5,7 +5,8 @@ thread commits whatever waits as one group, so that many payments share one sync
 
 Promises that records are numbered without gaps, each with a SHA-256 over itself and the one before,
 so that changes are detected; and that an entry that cannot be made durable is refused, together
-with all entries queued after it.
+with all entries queued after it. Records of subjects are sealed, each subject's under a key of
+their own; the chain is over what is sealed, so that a person can be forgotten and it still holds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from shroff.ledger.commits import Commits
 from shroff.ledger.database import Head
 from shroff.ledger.durable import OnDurable, Outcome
+from shroff.ledger.keyring import Keyring
 from shroff.ledger.ledger import Ledger
 from shroff.ledger.noted import Noted
 from shroff.ledger.proof import Proof
@@ -23,6 +25,7 @@ __all__ = [
     "Commits",
     "Entry",
     "Head",
+    "Keyring",
     "Kind",
     "Ledger",
     "Noted",

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
+from shroff.collect.times import format_time
 from shroff.decide import Action
 from shroff.decide.reasons import Reason
 from shroff.errors import PaymentConflict
@@ -153,9 +154,19 @@ def stored_answer(entry: StoredEntry) -> bytes:
     return bytes(_answered(entry.body).answer)
 
 
-def require_same(first: bytes, second: bytes) -> None:
-    """Raise `PaymentConflict` if two payloads of one payment id have different fingerprints."""
-    if first != second:
+def forgotten_on(entry: StoredEntry) -> str:
+    """The sentence about a payment that was forgotten; empty for any other."""
+    if entry.forgotten is None:
+        return ""
+    day = format_time(entry.forgotten)[:10]
+    return f"the payment of this id was forgotten on {day}: nothing of it can be read or added."
+
+
+def require_same(stored: StoredEntry, digest: bytes) -> None:
+    """Raise `PaymentConflict` if a stored payment has another fingerprint, or was forgotten."""
+    if stored.forgotten is not None:
+        raise PaymentConflict(f"{forgotten_on(stored)} Give a new payment a new id.")
+    if stored.digest != digest:
         raise PaymentConflict(
             "this payment id came before with another payload; the first one counts. Give a new "
             "payment a new id."

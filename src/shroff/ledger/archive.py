@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from shroff.ledger.database import Backend, Head
+from shroff.ledger.keyring import Keyring, no_keys, seal_of
 from shroff.ledger.noted import Noted
 from shroff.ledger.proof import Proof
-from shroff.ledger.reader import before, holds, last_record, last_start, numbers, payment_times
+from shroff.ledger.reader import (
+    Finder,
+    before,
+    entries,
+    holds,
+    last_record,
+    last_start,
+    numbers,
+    payment_times,
+)
 from shroff.ledger.record import GENESIS, StoredEntry
 
 GENESIS_HEAD: Final = Head(0, GENESIS)
@@ -20,10 +32,55 @@ class Archive:
 
     Args:
         database: where it is.
+        keyring: opens sealed records; without one, a sealed record cannot be read.
     """
 
-    def __init__(self, database: Backend) -> None:
+    def __init__(self, database: Backend, keyring: Keyring | None = None) -> None:
         self._database = database
+        self._finder = Finder(database)
+        self.keyring = keyring
+        """The keys of sealed records."""
+
+    @property
+    def sole_writer(self) -> bool:
+        """Whether only one process can write it at a time."""
+        return self._database.alone
+
+    def opened(self, entry: StoredEntry) -> StoredEntry:
+        """A record as it was before it was sealed; a forgotten one without its body.
+
+        Raises:
+            UnreadableRecord: it does not open with its key.
+            ConfigurationError: there is no key for it, and never was.
+        """
+        if self.keyring is not None:
+            return self.keyring.open(entry)
+        if seal_of(entry):
+            raise no_keys(entry.seq)
+        return entry
+
+    def shown(self, raw: Iterable[StoredEntry]) -> Iterator[StoredEntry]:
+        """Records opened, as readers of the past see them.
+
+        In the place of a forgotten record is what was kept of it for others, if anything was.
+        """
+        for entry in raw:
+            if entry.kind != "trace":
+                found = self.opened(entry)
+                yield found if found.forgotten is None else self._traced(entry, found)
+
+    def _traced(self, raw: StoredEntry, forgotten: StoredEntry) -> StoredEntry:
+        """A forgotten record with what was kept of it."""
+        if self.keyring is None or self.keyring.expired(seal_of(raw)):
+            return forgotten
+        trace = self._finder.find(str(raw.seq), "trace")
+        if trace is None:
+            return forgotten
+        return msgspec.structs.replace(forgotten, body=self.opened(trace).body)
+
+    def raw(self, *, since: int | None = None, after: int = 0) -> Iterator[StoredEntry]:
+        """All records as they are in the database, sealed ones sealed; otherwise as `entries`."""
+        return entries(self._database, since, after)
 
     def numbers(self, payment_ids: Sequence[str]) -> dict[str, int]:
         """The record numbers of those payments that the database has.
@@ -91,8 +148,8 @@ class Archive:
         return Proof(self._database, after, since).finish()
 
     def proof(self, after: Head, *, tolerant: bool) -> Proof:
-        """A `Proof` that verifies the records after one while they are read."""
-        return Proof(self._database, after, tolerant=tolerant)
+        """A `Proof` that verifies the records after one while they are read, as `shown`."""
+        return Proof(self._database, after, tolerant=tolerant, shown=self.shown)
 
     def back_up(self, file: Path) -> Head:
         """Copy a SQLite ledger, even while it is written, and verify the copy; returns its head.

@@ -66,9 +66,9 @@ class Committer:
         """The last record known to be durable."""
         return self._commits.end or Head(0, b"")
 
-    def prepare(self) -> None:
-        """Prepare the database, and learn its last record."""
-        self._commits.end = prepare(self._database, self._connected())
+    def prepare(self, *, sealed: bool) -> None:
+        """Prepare the database, for sealed records too, and learn its last record."""
+        self._commits.end = prepare(self._database, self._connected(), sealed=sealed)
 
     def commit(self, entries: Sequence[Entry]) -> list[Outcome]:
         """Commit entries, or none, to test whether the ledger can be written; raises driver errors.

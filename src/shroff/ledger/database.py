@@ -31,6 +31,8 @@ from shroff.ledger.record import GENESIS
 from shroff.ledger.sqlite import SQLite
 
 FORMAT_VERSION = 3
+SEALED_FORMAT_VERSION = 4
+"""The format of a ledger that may have sealed records besides others; all else is the same."""
 _PREVIOUS_FORMAT_VERSION = 2
 """The format that is migrated in place."""
 
@@ -111,7 +113,9 @@ _DEFAULT_ADVICE = "use the release that wrote it."
 _DATABASE_FAULTS = {"OperationalError", "InterfaceError", "InternalError"}
 
 # literal, so that it has no parameters
-HEAD_QUERY = select(HEAD.c.seq, HEAD.c.chain).where(text(f"version = {FORMAT_VERSION}"))
+HEAD_QUERY = select(HEAD.c.seq, HEAD.c.chain).where(
+    text(f"version IN ({FORMAT_VERSION}, {SEALED_FORMAT_VERSION})")
+)
 
 
 class Head(NamedTuple):
@@ -216,8 +220,11 @@ def reason(error: BaseException) -> str:
     return f"{type(cause).__name__} {code}" if code else type(cause).__name__
 
 
-def prepare(database: Backend, connection: Connection) -> Head:
+def prepare(database: Backend, connection: Connection, *, sealed: bool) -> Head:
     """Create missing tables, migrate the previous format to this one, and return the last record.
+
+    Args:
+        sealed: records are sealed from now on, which earlier releases cannot read.
 
     Raises:
         ConfigurationError: the ledger has a format that this release does not know.
@@ -232,6 +239,9 @@ def prepare(database: Backend, connection: Connection) -> Head:
             )
         elif version == _PREVIOUS_FORMAT_VERSION:
             _convert(connection)
+        if sealed:
+            plain = HEAD.c.version == FORMAT_VERSION
+            connection.execute(HEAD.update().where(plain).values(version=SEALED_FORMAT_VERSION))
         if connection.scalar(select(IDENTITY.c.name)) is None:
             connection.execute(IDENTITY.insert(), {"id": 1, "name": token_hex(8)})
         return head(connection)
@@ -277,7 +287,7 @@ def head(connection: Connection) -> Head:
         ConfigurationError: the ledger has a format that this release does not know.
     """
     version, *last = connection.execute(select(HEAD.c.version, HEAD.c.seq, HEAD.c.chain)).one()
-    if version != FORMAT_VERSION:
+    if version not in (FORMAT_VERSION, SEALED_FORMAT_VERSION):
         raise ConfigurationError(
             f"expected a ledger of format {FORMAT_VERSION}, got format {version}: "
             f"{_ADVICE_BY_VERSION.get(version, _DEFAULT_ADVICE)}"

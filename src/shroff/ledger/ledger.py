@@ -18,8 +18,9 @@ from shroff.ledger.database import Head, backend, identity, renew_identity
 from shroff.ledger.durable import OnDurable, Outcome, resolving
 from shroff.ledger.failover import Failover, Spooled
 from shroff.ledger.id_filter import IdFilter, filter_key
+from shroff.ledger.keyring import Keyring
 from shroff.ledger.queue import Queue, Queued
-from shroff.ledger.reader import Finder, entries, keys
+from shroff.ledger.reader import keys
 from shroff.ledger.record import Entry, Kind, StoredEntry, check_entry, check_id
 from shroff.ledger.spool import Spool
 from shroff.ledger.writer import Writer
@@ -37,6 +38,9 @@ class Ledger(Archive):
     While the database of a ledger in PostgreSQL is away, entries are made durable in the folder
     `spool`, at most `spool_limit` bytes, and written to the ledger before anything newer once it is
     back. A SQLite ledger is on this machine and needs none.
+
+    With a `keyring`, entries that have a subject are sealed under its key, and records are opened
+    when they are read; a ledger without one takes no such entries.
 
     >>> from tempfile import TemporaryDirectory
     >>> entry = Entry(
@@ -60,16 +64,16 @@ class Ledger(Archive):
         max_queue: int = 10_000,
         spool: Path | None = None,
         spool_limit: int = 64_000_000,
+        keyring: Keyring | None = None,
     ) -> None:
         if max_group < 1 or max_queue < 1:
             raise ConfigurationError(
                 f"expected limits of at least 1, got {max_group=} and {max_queue=}."
             )
-        super().__init__(backend(url))
+        super().__init__(backend(url), keyring)
         self._max_group = max_group
         self._max_queue = max_queue
         self._queue = Queue(max_queue)
-        self._finder = Finder(self._database)
         self.commits = Commits()
         self._writer: Writer | None = None
         # with other writers, the ledger may have ids that this process has not seen
@@ -101,6 +105,7 @@ class Ledger(Archive):
             max_group=self._max_group,
             spool=self._spool,
             find=self._finder.find,
+            keyring=self.keyring,
         )
         try:
             writer.start()
@@ -202,8 +207,11 @@ class Ledger(Archive):
             raise outcome
 
     def _put(self, entries: Sequence[Queued]) -> None:
+        sealing = self.keyring is not None and self.keyring.ready
         for queued in entries:
             check_entry(queued.entry)
+            if queued.entry.subject is not None and not sealing:
+                raise ConfigurationError("expected a ledger with keys to seal records with.")
             if self._seen is not None:
                 # before it is written: an id that is refused after all only costs a look-up
                 self._seen.add(filter_key(queued.entry.payment_id, queued.entry.kind))
@@ -214,7 +222,7 @@ class Ledger(Archive):
     ) -> StoredEntry | None:
         """The entry of this kind for a payment, or None: an index look-up, or only a filter's.
 
-        A record in the spool has the number 0.
+        A record in the spool has the number 0, a forgotten one has no body.
 
         Args:
             presume_new: while the database is away, take what this process has not seen for new. If
@@ -228,7 +236,7 @@ class Ledger(Archive):
         if failover is None:
             return self._look_up(payment_id, kind)
         if (spooled := failover.find(payment_id, kind)) is not None:
-            return spooled
+            return self.opened(spooled)
         try:
             if failover.active:
                 raise LedgerAway("the ledger's database is away: send it again later.")
@@ -240,21 +248,23 @@ class Ledger(Archive):
             raise
 
     def labels(self, payment_id: str) -> list[StoredEntry]:
-        """All labels of a payment, in order of their records; those in the spool have the number 0.
+        """All labels of a payment that is not forgotten, in order of their records.
+
+        Those in the spool have the number 0.
 
         Raises:
             LedgerUnavailable: the database does not answer.
             BadPayment: no payment can have this id.
         """
         failover = self._failover
-        spooled = [] if failover is None else failover.labels(payment_id)
+        spooled = [] if failover is None else [*map(self.opened, failover.labels(payment_id))]
         try:
             if failover is not None and failover.active:
                 raise LedgerAway("the ledger's database is away: send it again later.")
             if self._seen is not None and not self._seen.may_have(filter_key(payment_id, "label")):
                 check_id(payment_id)
                 return []
-            return self._finder.labels(payment_id)
+            return [*map(self.opened, self._finder.labels(payment_id))]
         except LedgerAway:
             check_id(payment_id)
             if failover is not None and (spooled or not failover.may_have(payment_id, "label")):
@@ -265,12 +275,14 @@ class Ledger(Archive):
         if self._seen is not None and not self._seen.may_have(filter_key(payment_id, kind)):
             check_id(payment_id)
             return None
-        return self._finder.find(payment_id, kind)
+        found = self._finder.find(payment_id, kind)
+        return None if found is None else self.opened(found)
 
     def entries(self, *, since: int | None = None, after: int = 0) -> Iterator[StoredEntry]:
         """All records in order, streamed; `since` keeps those that arrived then or later (µs).
 
-        `after` keeps those after the record of that number.
+        `after` keeps those after the record of that number. A forgotten record has what was kept
+        of it for others as its body, or none.
 
         Records written after the call are not included.
 
@@ -280,7 +292,7 @@ class Ledger(Archive):
         """
         if self._failover is not None and self._failover.active:
             raise LedgerAway("the ledger cannot be read: some of it waits in the spool.")
-        return entries(self._database, since, after)
+        return self.shown(self.raw(since=since, after=after))
 
     @property
     def durable(self) -> Head:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from sqlalchemy import Connection, func, select
 
@@ -12,6 +12,8 @@ from shroff.ledger.noted import Noted
 from shroff.ledger.reader import ALL_RECORDS, pages, reading
 from shroff.ledger.record import StoredEntry, link, stored
 from shroff.ledger.shape import require_shape, require_sound
+
+Shown = Callable[[Iterable[StoredEntry]], Iterator[StoredEntry]]
 
 _LOWEST_AND_HIGHEST = [select(one(RECORDS.c.seq)).scalar_subquery() for one in (func.min, func.max)]
 
@@ -23,12 +25,20 @@ class Proof:
         after: a record that counts as verified.
         since: a later record that was noted elsewhere.
         tolerant: go on at a break, and keep the fault as `broken`; nothing after it is verified.
+        shown: how `read` gives verified records; by default as they are in the database.
     """
 
     def __init__(
-        self, database: Backend, after: Head, since: Noted | None = None, *, tolerant: bool = False
+        self,
+        database: Backend,
+        after: Head,
+        since: Noted | None = None,
+        *,
+        tolerant: bool = False,
+        shown: Shown = iter,
     ) -> None:
         self._database = database
+        self._shown = shown
         self._since = since
         self._tolerant = tolerant
         self._sound = after.seq > 0
@@ -47,6 +57,9 @@ class Proof:
                 tables are not as the ledger made them.
             LedgerUnavailable: the database does not answer.
         """
+        return self._shown(self._verified(after))
+
+    def _verified(self, after: int) -> Iterator[StoredEntry]:
         doing = "verify the ledger"
         with unavailable(doing), reading(self._database) as connection:
             last, newest = self._begin(connection)
@@ -67,7 +80,7 @@ class Proof:
         Raises:
             BrokenChain, LedgerUnavailable: as `read`.
         """
-        for _ in self.read(self.head.seq):
+        for _ in self._verified(self.head.seq):
             tick()
         return self.head
 

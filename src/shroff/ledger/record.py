@@ -11,7 +11,7 @@ import msgspec
 
 from shroff.errors import BadPayment, UnreadableRecord
 
-Kind = Literal["payment", "result", "label", "start"]
+Kind = Literal["payment", "result", "label", "start", "trace", "forgotten"]
 
 Key = tuple[Kind, str, bytes]
 
@@ -28,14 +28,18 @@ _LENGTHS_FORMAT = struct.Struct(">qqqIIII")
 _TYPES = (int, str, str, int, int, bytes, bytes, bytes)
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One event as it arrived, ready to be made durable.
 
     `kind` says what it is, `payment_id` which payment it belongs to (a ledger has one result for a
-    payment, and one label of each digest; the `start` of a service has an id of its own); `arrived`
-    is when the system saw it and `time` the event time of the payment, both in microseconds since
-    the epoch; `digest` is the SHA-256 of the payload (32 bytes: the same digest is the same
-    payload); `body` is JSON, opaque to the ledger.
+    payment, and one label of each digest; the `start` of a service has an id of its own, and so has
+    the record of a forgetting; a `trace` has the number of the record that it stands in for);
+    `arrived` is when the system saw it and `time` the event time of the payment, both in
+    microseconds since the epoch; `digest` is the SHA-256 of the payload (32 bytes: the same digest
+    is the same payload); `body` is JSON, opaque to the ledger.
+
+    An entry with a `subject`, or with the `seal` of an earlier record, is sealed under the key of
+    that subject when it is written (see `Keyring`); others are written as they are.
     """
 
     kind: Kind
@@ -44,17 +48,24 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     time: int
     digest: bytes
     body: bytes
+    subject: str | None = None
+    seal: bytes = b""
 
 
-class StoredEntry(Entry, frozen=True, gc=False):
+class StoredEntry(Entry, frozen=True, gc=False, kw_only=True):
     """An entry as the ledger keeps it: numbered from 1 without gaps, and chained.
 
     `chain` is SHA-256 over the previous record's `chain` (32 zero bytes before the first) and the
-    canonical bytes of this record.
+    canonical bytes of this record, as they are in the database: sealed bodies sealed.
+
+    `forgotten` is when the key of its subject was destroyed (µs since the epoch), None where the
+    record can be read. The body of a forgotten record is what was kept of it for others, which
+    names nobody, or empty.
     """
 
     seq: int
     chain: bytes
+    forgotten: int | None = None
 
 
 def key_of(kind: Kind, payment_id: str, digest: bytes) -> Key:
@@ -155,4 +166,4 @@ def stored(row: Sequence[object]) -> StoredEntry:
     seq, kind, payment_id, arrived, time, digest, body, chain = row
     if tuple(map(type, row)) != _TYPES:
         raise unreadable(seq, "holds a value of another type")
-    return StoredEntry(kind, payment_id, arrived, time, digest, body, seq, chain)  # type: ignore[arg-type]  # compared above
+    return StoredEntry(kind, payment_id, arrived, time, digest, body, seq=seq, chain=chain)  # type: ignore[arg-type]  # compared above

@@ -14,6 +14,7 @@ from shroff.ledger.committer import Committer
 from shroff.ledger.database import Backend, Head, unavailable
 from shroff.ledger.durable import Outcome
 from shroff.ledger.failover import Failover, Find
+from shroff.ledger.keyring import Keyring
 from shroff.ledger.queue import Queue, Queued, resolve
 from shroff.ledger.record import Entry
 from shroff.ledger.spool import Spool
@@ -27,7 +28,8 @@ _STOPPED = "the ledger's writer has stopped: restart the service."
 class Writer:
     """Takes groups from the queue and commits them in order, until the queue is closed and empty.
 
-    With a spool, groups go there while the database is away; `find` looks up a record.
+    With a spool, groups go there while the database is away; `find` looks up a record as it is in
+    the database. With a keyring, entries are sealed before they go to either.
     """
 
     def __init__(
@@ -39,8 +41,10 @@ class Writer:
         max_group: int,
         spool: Spool | None,
         find: Find,
+        keyring: Keyring | None,
     ) -> None:
         self._database = database
+        self._keyring = keyring
         self._queue = queue
         self._commits = commits
         self._max_group = max_group
@@ -64,7 +68,7 @@ class Writer:
         """
         try:
             with unavailable("open the ledger"):
-                self._committer.prepare()
+                self._committer.prepare(sealed=self._keyring is not None and self._keyring.ready)
             if self.failover is not None:
                 self.failover.recover(self._committer.has)
         except BaseException:
@@ -102,8 +106,8 @@ class Writer:
             self._queue.fail([], _STOPPED)
 
     def _settle(self, group: list[Queued]) -> None:
-        entries = [queued.entry for queued in group]
         try:
+            entries = self._sealed(group)
             late = self._late()
             outcomes = [] if late else self._write(entries)
         except LedgerUnavailable as error:
@@ -123,6 +127,13 @@ class Writer:
                 self.failover.note(entries)
             self._take_again()
             resolve(zip(group, outcomes, strict=True))
+
+    def _sealed(self, group: list[Queued]) -> list[Entry]:
+        """The entries as they are written."""
+        if self._keyring is None:
+            return [queued.entry for queued in group]
+        seal = self._keyring.seal
+        return [seal(queued.entry) for queued in group]
 
     def _look(self) -> None:
         """Check that the database is still there while nothing is written."""

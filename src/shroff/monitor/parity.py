@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -30,13 +30,17 @@ class FeatureDifference:
 
 @dataclass(frozen=True)
 class Parity:
-    """The numbers of equal and different payments per feature, and the first difference."""
+    """The numbers of equal and different payments per feature, and the first difference.
+
+    `lacking` payments were forgotten, and nothing was kept of them to count.
+    """
 
     left: str
     right: str
     payments: int
     different: dict[str, int]
     first: FeatureDifference | None
+    lacking: int = 0
 
     @property
     def holds(self) -> bool:
@@ -78,7 +82,7 @@ def explain(parity: Parity, frame: pl.DataFrame, plan: Plan) -> Parity:
     found = parity.first
     events = _seen(feature, found.payment, frame, plan)
     first = FeatureDifference(found.payment, found.feature, found.left, found.right, events)
-    return Parity(parity.left, parity.right, parity.payments, parity.different, first)
+    return replace(parity, first=first)
 
 
 def _seen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -41,7 +42,7 @@ def ledger_parity(
     features = {
         entry.payment_id: msgspec.json.decode(entry.body)["features"]
         for entry in kept
-        if entry.kind == "payment"
+        if entry.kind == "payment" and entry.forgotten is None
     }
     # without a state the policy decided, and no feature was computed
     asked = frame[identifier].is_in(
@@ -56,7 +57,9 @@ def ledger_parity(
     ]
     decided = pl.DataFrame([frame[identifier].filter(asked), *columns])
     again = compute_plan(plan, table)[len(table) - len(frame) :].filter(asked)
-    return explain(compare(again, decided, "batch", "as decided"), table, plan)
+    lacking = sum(entry.kind == "payment" and not entry.body for entry in kept)
+    found = replace(compare(again, decided, "batch", "as decided"), lacking=lacking)
+    return explain(found, table, plan)
 
 
 def with_history(
@@ -126,6 +129,8 @@ def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFram
     rows: dict[str, dict[str | None, Any]] = {}
     labels: list[tuple[str, bool, int, str | None]] = []
     for entry in entries:
+        if not entry.body:
+            continue  # forgotten
         body = msgspec.json.decode(entry.body)
         if entry.kind == "payment":
             payment = body["payment"]

@@ -25,7 +25,7 @@ from shroff.errors import NotFound
 from shroff.evaluate.expected import ExpectedCosts
 from shroff.features.engines.batch import compute_plan
 from shroff.ledger import Ledger, StoredEntry
-from shroff.ledger.answer import DecisionRecord, encode, fingerprint
+from shroff.ledger.answer import DecisionRecord, encode, fingerprint, forgotten_on
 from shroff.monitor.recorded import recorded_payments, recorded_plan, with_history
 from shroff.package import Bundle
 
@@ -75,6 +75,8 @@ class Replayed:
     model: str
     policy: str
     lines: tuple[Line, ...]
+    lacking: int = 0
+    """Payments before it that were forgotten, of which nothing was kept for it to count."""
 
     @property
     def holds(self) -> bool:
@@ -105,17 +107,20 @@ def replay_decision(
         history: the clean table that the service was started from, if it was.
 
     Raises:
-        NotFound: the ledger has no such payment, or its model, policy, exchange rates or reference
-            tables are not there any more.
+        NotFound: the ledger has no such payment, or it was forgotten, or its model, policy,
+            exchange rates or reference tables are not there any more.
         LedgerUnavailable, ControlUnavailable: a database does not answer.
     """
     entry = ledger.find(canonical(payment_id))
     if entry is None:
         raise NotFound("the ledger has no payment with this id.")
+    if entry.forgotten is not None:
+        raise NotFound(forgotten_on(entry))
     record = _record(entry.body)
     bundle = decided_by(record.model)
     # without a state the policy decided, and no feature was computed
-    features = _features(bundle, entry, ledger, history(bundle)) if record.features else {}
+    before = _before(bundle, entry, ledger) if record.features else []
+    features = _features(bundle, entry, before, history(bundle)) if before else {}
     values = msgspec.json.decode(record.payment)["values"]
     decider = Decider(
         bundle, None if record.policy in (None, record.model) else policies(record.policy)
@@ -144,6 +149,7 @@ def replay_decision(
             Line("rules", answered.rules, again.verdict.rules),
             Line("reasons", _texts(answered.reasons), _texts(again.reasons)),
         ),
+        sum(one.kind == "payment" and not one.body for one in before),
     )
 
 
@@ -157,13 +163,20 @@ def _texts(reasons: Sequence[Any]) -> tuple[str, ...]:
     return tuple(reason.text for reason in reasons)
 
 
+def _before(bundle: Bundle, entry: StoredEntry, ledger: Ledger) -> list[StoredEntry]:
+    """The records that a payment's features can have seen, with its own."""
+    # no window reaches further back, and nothing happens long after it arrived
+    oldest = entry.time - recorded_plan(bundle).horizon - MAX_AHEAD_US
+    return [one for one in ledger.entries(since=oldest) if one.seq <= entry.seq]
+
+
 def _features(
-    bundle: Bundle, entry: StoredEntry, ledger: Ledger, history: pl.DataFrame | None
+    bundle: Bundle,
+    entry: StoredEntry,
+    before: Sequence[StoredEntry],
+    history: pl.DataFrame | None,
 ) -> dict[str, Any]:
     plan = recorded_plan(bundle)
-    # no window reaches further back, and nothing happens long after it arrived
-    oldest = entry.time - plan.horizon - MAX_AHEAD_US
-    before = [one for one in ledger.entries(since=oldest) if one.seq <= entry.seq]
     frame = recorded_payments(plan, before)
     table = frame if history is None else with_history(frame, history, bundle.schema, plan, before)
     (row,) = (

@@ -166,7 +166,7 @@ def _recorded(
     entries: Iterable[StoredEntry], bundle: Bundle, card: str, labels: Mapping[str, bool | None]
 ) -> Iterator[_Row]:
     for entry in entries:
-        if entry.kind != "payment":
+        if entry.kind != "payment" or entry.forgotten is not None:
             continue
         record: dict[str, Any] = msgspec.json.decode(entry.body)
         if record["model"] != bundle.version or record["probability"] is None:

@@ -38,14 +38,17 @@ class Events:
         """How much a source of labels is trusted."""
         return self._sequencer.active.bundle.schema.label_rank
 
-    async def result(self, payment_id: str, record: LaterRecord) -> None:
+    async def result(self, payment_id: str, record: LaterRecord, *, seal: bytes) -> None:
         """Make a result durable and let features see it; ignore a repetition.
+
+        Args:
+            seal: that of the payment's record.
 
         Raises:
             PaymentConflict: the payment has another result.
             LedgerUnavailable: it cannot be made durable.
         """
-        event = PendingEvent("result", payment_id, record, fingerprint(encode(record)))
+        event = PendingEvent("result", payment_id, record, fingerprint(encode(record)), seal)
         while (
             pending := self._in_flight.get(("result", payment_id))
         ) is not None and pending.digest != event.digest:
@@ -74,9 +77,13 @@ class Events:
         at: int | None,
         note: str | None,
         event: str | None,
+        seal: bytes,
     ) -> None:
         """Make what a source says of a payment durable and let features see it; ignore a
         repetition.
+
+        Args:
+            seal: that of the payment's record.
 
         Raises:
             PaymentConflict: its `event` came before with another label.
@@ -94,7 +101,7 @@ class Events:
             if record is None:
                 return
             stands = standing([*labels, Labelled(record, 0)], self.rank)
-            said = PendingEvent("label", payment_id, record, record.digest())
+            said = PendingEvent("label", payment_id, record, record.digest(), seal)
             said.stands = stands is not None and stands.record.value is True
             # a conflict means that another process recorded this very label first
             with suppress(PaymentConflict):

@@ -32,13 +32,15 @@ class PendingPayment:
 class PendingEvent:
     """A result or a label between its arrival and the ledger.
 
-    `arrived` is set once its place in the order is known; `stands` is the payment's label then.
+    `arrived` is set once its place in the order is known; `stands` is the payment's label then;
+    `seal` is that of the payment's record.
     """
 
     kind: Later
     payment_id: str
     record: LaterRecord
     digest: bytes
+    seal: bytes = b""
     arrived: int = 0
     stands: bool = False
     refused: bool = False

@@ -18,7 +18,14 @@ from shroff.collect.fields import card_number, require_readable_field
 from shroff.errors import LedgerUnavailable, NotFound, OutOfBounds
 from shroff.features.window import micros
 from shroff.ledger import Ledger, StoredEntry
-from shroff.ledger.answer import LaterRecord, encode, fingerprint, require_same, stored_answer
+from shroff.ledger.answer import (
+    LaterRecord,
+    encode,
+    fingerprint,
+    forgotten_on,
+    require_same,
+    stored_answer,
+)
 from shroff.ledger.durable import OnDurable, resolving
 from shroff.ledger.labels import UNKEYED, with_labels
 from shroff.scoring.active import Active
@@ -125,7 +132,7 @@ class Intake:
             return
         stored = self.ledger.find(payment.id, presume_new=True)
         if stored is not None:
-            require_same(stored.digest, digest)
+            require_same(stored, digest)
             self.meter.repeated += 1
             on_durable(stored_answer(stored))
             return
@@ -154,7 +161,7 @@ class Intake:
         """The stored answer to a payment, with the labels it has by now.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is none, or it was forgotten.
         """
         payment_id = canonical(payment_id)
         answer = stored_answer(await self._stored(payment_id))
@@ -183,7 +190,7 @@ class Intake:
                 between.
 
         Raises:
-            NotFound: there is no such payment.
+            NotFound: there is no such payment, or it was forgotten.
             PaymentConflict: the payment has a different result already, or the event was another
                 label.
             OutOfBounds: `at` lies in the future.
@@ -196,7 +203,7 @@ class Intake:
                 "expected a time at most 5 minutes ahead of the service's clock - at `$.at`"
             )
         payment_id = canonical(payment_id)
-        await self._stored(payment_id)
+        seal = (await self._stored(payment_id)).seal
         for field, text in (("source", note), ("event_id", event)):
             if text is None:
                 continue
@@ -205,9 +212,11 @@ class Intake:
             require_readable_field(text, field)
         if isinstance(value, str):
             result = self._sequencer.active.reader.name(value, field="result")
-            await self._events.result(payment_id, LaterRecord(result, at))
+            await self._events.result(payment_id, LaterRecord(result, at), seal=seal)
         else:
-            await self._events.label(payment_id, value, source, at=at, note=note, event=event)
+            await self._events.label(
+                payment_id, value, source, at=at, note=note, event=event, seal=seal
+            )
 
     async def _stored(self, payment_id: str) -> StoredEntry:
         self._require_ready()
@@ -217,6 +226,8 @@ class Intake:
         stored = self.ledger.find(payment_id)
         if stored is None:
             raise NotFound("there is no payment with this id.")
+        if stored.forgotten is not None:
+            raise NotFound(forgotten_on(stored))
         return stored
 
     def _require_ready(self) -> None:

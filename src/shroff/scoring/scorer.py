@@ -12,7 +12,7 @@ import polars as pl
 
 from shroff.clock import Clock, system_time
 from shroff.collect import PaymentReader
-from shroff.control import LiveLists, LiveRates, LiveTables
+from shroff.control import LiveKeyring, LiveLists, LiveRates, LiveTables
 from shroff.decide.decider import Decider
 from shroff.decide.standing import Standing
 from shroff.errors import ControlUnavailable, LedgerUnavailable, ShroffError, Unavailable
@@ -44,6 +44,7 @@ class Scorer(Intake):
         standing: the policy that decides; by default the one that the bundle was packaged with.
         lists: edits of the lists that rules read.
         rates: replacements of the bundle's exchange rates; `tables`: of its reference tables.
+        keys: of the subjects under which the ledger seals records, if the schema has a subject.
         state: where the state of features is: `memory`, or the URL of a Redis server.
         member: the name of this process among those that share a state; by default one of its own.
         history: makes a clean table to start from; payments that are also in the ledger count once.
@@ -68,6 +69,7 @@ class Scorer(Intake):
         lists: LiveLists | None = None,
         rates: LiveRates | None = None,
         tables: LiveTables | None = None,
+        keys: LiveKeyring | None = None,
         state: str = "memory",
         member: str = "",
         history: Callable[[], pl.DataFrame] | None = None,
@@ -110,6 +112,7 @@ class Scorer(Intake):
         self.lists = lists
         self.rates = rates
         self._tables = tables
+        self._keys = keys
         self.closed = False
         self.started: Start | None = None
         """What the state was built from."""
@@ -206,12 +209,14 @@ class Scorer(Intake):
             LedgerUnavailable: the ledger does not open or cannot be read, or `close` was called;
                 can be tried again.
             StateUnavailable: the state server does not answer; can be tried again.
+            ControlUnavailable: the keys of subjects cannot be read; can be tried again.
             BundleError: the ledger's payments are counted in another currency than the bundle's.
             BrokenChain: the ledger was changed.
         """
         with self._opening:
             self._require_open()
             try:
+                self._read_keys()
                 self.ledger.open()
                 self._states.detach_restored(self.bundle)
                 # the state belongs to this very ledger
@@ -228,6 +233,17 @@ class Scorer(Intake):
                 self._close_intake(why)
                 raise
             self._open_intake()
+
+    def _read_keys(self) -> None:
+        """Read the keys of subjects; without a subject the service starts without them too."""
+        if self._keys is None:
+            return
+        try:
+            self._keys.refresh()
+        except ControlUnavailable as error:
+            if self.bundle.schema.subject is not None:
+                raise
+            _log.warning("%s", error)
 
     def _rebuild(self) -> None:
         """Fill the state, and record what it was built from."""
@@ -290,9 +306,11 @@ class Scorer(Intake):
             await self._switchover.refill()
 
     def tend(self) -> None:
-        """Reload lists, rates and tables, and refill a lost state; from any thread, each second."""
+        """Reload lists, rates, tables and keys, and refill a lost state; from any thread, each
+        second.
+        """
         try:
-            for live in (self.lists, self.rates, self._tables):
+            for live in (self.lists, self.rates, self._tables, self._keys):
                 if live is not None:
                     live.refresh()
         except ControlUnavailable as error:

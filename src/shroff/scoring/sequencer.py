@@ -21,6 +21,7 @@ from typing import Final
 
 from msgspec import UNSET, Raw
 
+from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.collect.times import format_time
 from shroff.decide.decider import Assessment
@@ -219,7 +220,7 @@ class Sequencer:
                 raise LedgerUnavailable(
                     "the ledger refused a payment that it does not have: send it again."
                 )
-            require_same(stored.digest, pending.digest)
+            require_same(stored, pending.digest)
             pending.waiters.resolve(stored_answer(stored))
         except ShroffError as error:
             pending.waiters.resolve(error)
@@ -230,7 +231,13 @@ class Sequencer:
         )
         time = event.arrived if event.record.at is None else event.record.at
         entry = Entry(
-            event.kind, event.payment_id, event.arrived, time, event.digest, encode(event.record)
+            event.kind,
+            event.payment_id,
+            event.arrived,
+            time,
+            event.digest,
+            encode(event.record),
+            seal=event.seal,
         )
         # payments that come after an event that features read wait until it is durable
         awaited = event.kind in self.active.state.engine.plan.later
@@ -311,5 +318,19 @@ def entry_of(
         policy=decider.policy_version,
     )
     return Entry(
-        "payment", payment.id, payment.arrived, payment.time, pending.digest, encode(record)
+        "payment",
+        payment.id,
+        payment.arrived,
+        payment.time,
+        pending.digest,
+        encode(record),
+        subject=_subject(payment, active.reader.schema.subject),
     )
+
+
+def _subject(payment: Payment, column: str | None) -> str | None:
+    """Whose payment it is; one of nobody has a key of its own, so that retention reaches it."""
+    if column is None:
+        return None
+    subject = payment.values.get(column)
+    return f"\0{payment.id}" if subject is None else str(subject)

@@ -49,6 +49,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     `shared`: the state was there already, kept by other processes. `lost` is the history that an
     earlier start knew and this one does not. `known` is the moment up to which history had arrived,
     a few minutes after the start, and `future` how many payments of history and ledger lie later.
+    `forgotten` is how many payments were forgotten so that nothing of them can be counted.
     """
 
     bundle: str
@@ -61,6 +62,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     lost: Extent | None = None
     known: str | None = None
     future: int = 0
+    forgotten: int = 0
 
     @classmethod
     def of(cls, bundle: Bundle, mark: Mark, checked: Checked, before: Start | None) -> Start:
@@ -79,6 +81,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
             lost=None if before is None else _lost(mark, before.history, before.lost),
             known=None if mark.known is None else format_time(mark.known),
             future=mark.future,
+            forgotten=mark.forgotten,
         )
 
     def sentence(self) -> str:
@@ -106,6 +109,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
             "records": self.records,
             "newest": self.newest,
             "future": self.future,
+            "forgotten": self.forgotten,
             "checked_up_to": self.checked.last,
             "chain": self.checked.chain[:_SHOWN_DIGITS],
         }
@@ -139,7 +143,8 @@ def require_currency(bundle: Bundle, counted: str | None) -> None:
 
 def currency_of(ledger: Ledger, bundle: Bundle) -> str | None:
     """The currency in which a ledger has amounts; the bundle's where it has no payment yet."""
-    first = next((entry for entry in ledger.entries() if entry.kind == "payment"), None)
+    payments = (entry for entry in ledger.entries() if entry.kind == "payment" and entry.body)
+    first = next(payments, None)
     return bundle.currency if first is None else counted_in(stored_payment(first), bundle.schema)
 
 

@@ -239,7 +239,8 @@ class Switchover:
         """Raise `BundleError` unless a schema's payments have the fields of today's."""
         current = self._active.reader.schema
         times = (schema.timezone, schema.epoch) == (current.timezone, current.epoch)
-        if not times or live_scales(schema) != live_scales(current):
+        same = times and schema.subject == current.subject
+        if not same or live_scales(schema) != live_scales(current):
             raise BundleError(
                 "the bundle expects other fields of a payment: start the service anew with it."
             )

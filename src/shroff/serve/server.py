@@ -20,15 +20,17 @@ from shroff.control import (
     Gate,
     Keys,
     Lists,
+    LiveKeyring,
     LiveLists,
     LiveRates,
     LiveTables,
     StoredRates,
     StoredTables,
+    SubjectKeys,
 )
 from shroff.control.models import Models
 from shroff.errors import ConfigurationError, Unavailable
-from shroff.ledger import Ledger
+from shroff.ledger import Keyring, Ledger
 from shroff.package import load
 from shroff.package.trial import passed, trust
 from shroff.scoring.check import Check
@@ -149,15 +151,20 @@ class Service:
         make = (
             None if self.warm is None else partial(history_of, bundle, self.warm, key, self.max_bad)
         )
+        keyring = Keyring(key)
+        ledger = Ledger(
+            chosen.ledger, spool=chosen.spool, spool_limit=chosen.spool_bytes(), keyring=keyring
+        )
         scorer = Scorer(
             bundle,
-            Ledger(chosen.ledger, spool=chosen.spool, spool_limit=chosen.spool_bytes()),
+            ledger,
             key=key,
             lateness=self.lateness,
             standing=standing,
             lists=LiveLists(Lists(chosen.control)),
             rates=LiveRates(StoredRates(chosen.control)),
             tables=LiveTables(StoredTables(chosen.control)),
+            keys=LiveKeyring(SubjectKeys(chosen.control), keyring, bundle.schema),
             state=chosen.state,
             member=member,
             history=make if make is None or self.checked else History(make),

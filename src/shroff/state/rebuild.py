@@ -43,7 +43,8 @@ class Mark(NamedTuple):
     `history` is the extent of the table that was read before it. `oldest` and `newest` are the
     event times of the first and last payment of both, not in the future (0: none). `shared` says
     that the state existed already. `known` is the moment up to which history counts as arrived, and
-    `future` is how many payments lay later.
+    `future` is how many payments lay later, `forgotten` how many could not be counted because
+    nothing was kept of them.
     """
 
     seq: int
@@ -54,6 +55,7 @@ class Mark(NamedTuple):
     shared: bool = False
     known: int | None = None
     future: int = 0
+    forgotten: int = 0
 
 
 def fill(
@@ -137,15 +139,19 @@ def replay(
     """Feed an engine with the ledger's records, in their order.
 
     Payments with an event time before `since` are skipped: no window reaches them. `known` is where
-    the future begins; payments later than that are only counted.
+    the future begins; payments later than that are only counted, and so are forgotten ones of which
+    nothing was kept.
 
     Raises:
         BundleError: a payment is counted in another currency than this one.
     """
-    seq = arrived = oldest = newest = future = 0
+    seq = arrived = oldest = newest = future = forgotten = 0
     together: list[Payment] = []
     for entry in entries:
         seq, arrived = max(seq, entry.seq), max(arrived, entry.arrived)
+        if not entry.body:
+            forgotten += entry.kind == "payment" and entry.time >= since
+            continue
         if entry.kind == "payment":
             if known is not None and entry.time > known:
                 future += 1
@@ -162,7 +168,7 @@ def replay(
             engine.later(entry.payment_id, entry.kind, said.value, rank=rank, arrived=entry.arrived)
     if together:
         _observe(engine, together)
-    return Mark(seq, arrived, oldest=oldest, newest=newest, future=future)
+    return Mark(seq, arrived, oldest=oldest, newest=newest, future=future, forgotten=forgotten)
 
 
 def _payment(entry: StoredEntry, schema: Schema, currency: str | None) -> Payment:

@@ -1,0 +1,233 @@
+"""The keys of subjects in the control database, which is the only place that has them.
+
+Not in the ledger's database, whose copies are kept: a key that is destroyed must be gone from all
+of them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    func,
+    select,
+)
+
+from shroff.clock import Clock, system_time
+from shroff.collect import Schema
+from shroff.control.database import METADATA, Control, in_turn
+from shroff.ledger.keyring import Keyring, Period, parts_of
+from shroff.ledger.puncturable import TAG_BYTES, PuncturableKeys
+
+_PERIODS: Final = Table(
+    "shroff_key_period",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("began", BigInteger, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("identifying", Text, nullable=False),
+    Column("expired", BigInteger),
+)
+_NODES: Final = Table(
+    "shroff_key_node",
+    METADATA,
+    Column("period", Integer, primary_key=True, autoincrement=False),
+    Column("place", String(2 * TAG_BYTES), primary_key=True),
+    Column("node", LargeBinary, nullable=False),
+)
+_FORGOTTEN: Final = Table(
+    "shroff_forgotten_key",
+    METADATA,
+    Column("period", Integer, primary_key=True, autoincrement=False),
+    Column("tag", LargeBinary(TAG_BYTES), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+
+
+class _Mark(NamedTuple):
+    """What changes whenever keys do."""
+
+    periods: int
+    forgotten: int
+    expired: int
+
+
+class SubjectKeys:
+    """The keys in a control database.
+
+    Raises:
+        ControlUnavailable: by every verb, when the database does not answer.
+    """
+
+    def __init__(self, url: str, *, clock: Clock = system_time) -> None:
+        self._control = Control(url)
+        self._clock = clock
+
+    def begin(self, subject: str, identifying: Sequence[str], *, anew: bool = False) -> None:
+        """Begin a period, if the last one is of an earlier month or of other columns.
+
+        Args:
+            subject: the column that says whose payment it is.
+            identifying: all columns whose values may name a person.
+            anew: begin one in any case, so that nothing is sealed under earlier keys any more.
+        """
+        names = msgspec.json.encode(identifying).decode()
+        with self._control.transaction("begin new keys") as connection:
+            in_turn(connection)
+            last = connection.execute(
+                select(_PERIODS).order_by(_PERIODS.c.number.desc()).limit(1)
+            ).one_or_none()
+            now = self._clock()
+            if last is not None and not anew:
+                same = (last.subject, last.identifying) == (subject, names)
+                if same and _month(last.began) >= _month(now):
+                    return
+            number = 1 if last is None else last.number + 1
+            began = {"number": number, "began": now, "subject": subject}
+            connection.execute(_PERIODS.insert(), began | {"identifying": names})
+            _keep(connection, number, PuncturableKeys.random().nodes)
+
+    def mark(self) -> _Mark:
+        """What changes whenever keys do."""
+        counted = select(
+            select(func.max(_PERIODS.c.number)).scalar_subquery(),
+            select(func.count()).select_from(_FORGOTTEN).scalar_subquery(),
+            select(func.count(_PERIODS.c.expired)).scalar_subquery(),
+        )
+        with self._control.transaction("read keys") as connection:
+            periods, forgotten, expired = connection.execute(counted).one()
+        return _Mark(periods or 0, forgotten, expired)
+
+    def periods(self) -> list[Period]:
+        """All periods with what is left of their keys, the oldest first."""
+        nodes: dict[int, dict[str, bytes]] = defaultdict(dict)
+        forgotten: dict[int, dict[bytes, int]] = defaultdict(dict)
+        with self._control.transaction("read keys") as connection:
+            in_turn(connection)
+            for period, place, node in connection.execute(select(_NODES)):
+                nodes[period][place] = node
+            for period, tag, at in connection.execute(select(_FORGOTTEN)):
+                forgotten[period][tag] = at
+            rows = connection.execute(select(_PERIODS).order_by(_PERIODS.c.number)).all()
+        return [
+            Period(
+                number=row.number,
+                began=row.began,
+                subject=row.subject,
+                identifying=tuple(msgspec.json.decode(row.identifying)),
+                keys=PuncturableKeys(nodes[row.number]),
+                forgotten=forgotten[row.number],
+                expired=row.expired,
+            )
+            for row in rows
+        ]
+
+    def destroy(self, seals: Iterable[bytes]) -> int:
+        """Destroy the keys of these seals, all or none; returns when."""
+        tags: dict[int, list[bytes]] = defaultdict(list)
+        for seal in seals:
+            number, tag = parts_of(seal)
+            tags[number].append(tag)
+        at = self._clock()
+        with self._control.transaction("destroy keys") as connection:
+            in_turn(connection)
+            for number, theirs in tags.items():
+                own = _NODES.c.period == number
+                before = {
+                    place: node for _, place, node in connection.execute(select(_NODES).where(own))
+                }
+                keys = PuncturableKeys(before)
+                for tag in theirs:
+                    keys = keys.punctured(tag)
+                gone = before.keys() - keys.nodes.keys()
+                connection.execute(_NODES.delete().where(own, _NODES.c.place.in_(gone)))
+                new = {place: keys.nodes[place] for place in keys.nodes.keys() - before.keys()}
+                _keep(connection, number, new)
+                rows = [{"period": number, "tag": tag, "at": at} for tag in theirs]
+                connection.execute(_FORGOTTEN.insert(), rows)
+        self._control.scrub(_NODES)
+        return at
+
+    def expire(self, periods: Iterable[int]) -> None:
+        """Destroy all keys of periods."""
+        numbers = list(periods)
+        with self._control.transaction("destroy keys") as connection:
+            in_turn(connection)
+            connection.execute(_NODES.delete().where(_NODES.c.period.in_(numbers)))
+            expired = _PERIODS.update().where(_PERIODS.c.number.in_(numbers))
+            connection.execute(expired.values(expired=self._clock()))
+        self._control.scrub(_NODES)
+
+    def scrub(self) -> None:
+        """Remove what a database still has of destroyed keys, if a process was killed before."""
+        self._control.scrub(_NODES)
+
+
+class LiveKeyring:
+    """A keyring that follows the control database.
+
+    Args:
+        store: the keys; `keyring`: what is kept up to date.
+        schema: of the payments that are sealed; a schema without a subject seals none.
+    """
+
+    def __init__(self, store: SubjectKeys, keyring: Keyring, schema: Schema) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._schema = schema
+        self._mark: _Mark | None = None
+
+    def refresh(self) -> None:
+        """Begin the keys of a new month, and drop keys that were destroyed; from any thread.
+
+        Raises:
+            ControlUnavailable: the keys of the last refresh stay.
+        """
+        if self._schema.subject is not None:
+            self._store.begin(self._schema.subject, self._schema.identifying)
+        mark = self._store.mark()
+        if mark != self._mark:
+            self._keyring.take(self._store.periods())
+            self._mark = mark
+
+
+def ended(periods: Sequence[Period], before: int) -> list[int]:
+    """The numbers of the periods with keys that ended before a moment, when the next one began."""
+    return [
+        period.number
+        for period, following in pairwise(periods)
+        if following.began <= before and period.expired is None
+    ]
+
+
+def reading_keyring(url: str) -> Keyring:
+    """The keys of a control database, to read sealed records with.
+
+    Raises:
+        ControlUnavailable: it does not answer.
+    """
+    return Keyring(periods=SubjectKeys(url).periods())
+
+
+def _keep(connection: Connection, number: int, nodes: Mapping[str, bytes]) -> None:
+    rows = [{"period": number, "place": place, "node": node} for place, node in nodes.items()]
+    if rows:
+        connection.execute(_NODES.insert(), rows)
+
+
+def _month(micros: int) -> tuple[int, int]:
+    moment = datetime.fromtimestamp(micros / 1e6, UTC)
+    return moment.year, moment.month
