@@ -72,6 +72,7 @@ def monitor(
     drift.
     """
     from shroff.clock import system_time
+    from shroff.control import reading_keyring
     from shroff.ledger import Ledger
     from shroff.monitor import from_ledger, from_log, judge
     from shroff.monitor.observed import reference_of
@@ -86,7 +87,8 @@ def monitor(
         reference_of(loaded)  # before the ledger is read
         if data is None:
             step("read the ledger")
-            observed, now = from_ledger(loaded, Ledger(settings.ledger).entries()), system_time()
+            kept = Ledger(settings.ledger, keyring=reading_keyring(settings.control))
+            observed, now = from_ledger(loaded, kept.entries()), system_time()
         else:
             step(f"decide the payments of {data}")
             frame = history_of(loaded, data, settings.hmac_key(), max_bad)

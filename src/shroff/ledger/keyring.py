@@ -14,24 +14,35 @@ import struct
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache, partial
 from hashlib import blake2b
+from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from shroff.errors import ConfigurationError, LedgerUnavailable
+from shroff.errors import ConfigurationError, LedgerUnavailable, UnreadableRecord
 from shroff.ledger.puncturable import TAG_BYTES, PuncturableKeys
-from shroff.ledger.record import Entry, StoredEntry, unreadable
+from shroff.ledger.record import Entry, StoredEntry
 
 _SEALED: Final = b"\x01key"
 _SEAL_FORMAT: Final = struct.Struct(f">4sI{TAG_BYTES}s")
 _NONCE_BYTES: Final = 12
+_DRAWN_NONCES: Final = 256
 _DIGEST_BYTES: Final = 32
 _NO_DIGEST: Final = bytes(_DIGEST_BYTES)
 _TRACES: Final = "\0traces"  # no value of a column: these hold no such character
-_REMEMBERED_KEYS: Final = 32_768
-"""Keys that are not derived again, 1.5 kB each."""
+_REMEMBERED_KEYS: Final = 65_536
+"""Keys that are not derived again, about 400 bytes each."""
+
+
+def _draw() -> tuple[bytes, ...]:
+    drawn = os.urandom(_DRAWN_NONCES * _NONCE_BYTES)
+    return tuple(drawn[at : at + _NONCE_BYTES] for at in range(0, len(drawn), _NONCE_BYTES))
+
+
+# drawn many at a time, as decision ids are
+_NONCES: Final = chain.from_iterable(iter(_draw, ()))
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +87,12 @@ class SubjectKey(NamedTuple):
     """The key of one subject in one period."""
 
     seal: bytes
-    cipher: AESGCM
     key: bytes
+
+    @property
+    def cipher(self) -> AESGCM:
+        """Seals and opens; made for each use, since it takes eight times as much memory."""
+        return AESGCM(self.key)
 
     def pseudonym(self, text: bytes, size: int = _DIGEST_BYTES) -> bytes:
         """What stands for a text as long as the key exists, and for nothing once it is gone."""
@@ -138,22 +153,22 @@ class Keyring:
         if entry.seal:
             found = ring.opening(entry.seal)
             # forgotten since it was looked up: sealed under a key that nobody keeps
-            key = found or SubjectKey(entry.seal, AESGCM(os.urandom(32)), os.urandom(32))
+            key = found or SubjectKey(entry.seal, os.urandom(32))
         elif entry.subject is not None:
             key = ring.sealing(entry.subject)
         else:
             return entry
         # only labels are told apart by their digest, which could confirm a guess at the payload
         digest = key.pseudonym(entry.digest) if entry.kind == "label" else _NO_DIGEST
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = key.cipher.encrypt(nonce, entry.digest + entry.body, _bound(key.seal, entry))
+        nonce = next(_NONCES)
+        sealed = key.cipher.encrypt(nonce, entry.digest + entry.body, _bound(entry))
         return Entry(
             entry.kind,
             entry.payment_id,
             entry.arrived,
             entry.time,
             digest,
-            b"%b%b%b" % (key.seal, nonce, sealed),
+            key.seal + nonce + sealed,
         )
 
     def open(self, entry: StoredEntry) -> StoredEntry:
@@ -173,10 +188,13 @@ class Keyring:
         sealed = memoryview(entry.body)[len(seal) :]
         try:
             opened = key.cipher.decrypt(
-                bytes(sealed[:_NONCE_BYTES]), sealed[_NONCE_BYTES:], _bound(seal, entry)
+                bytes(sealed[:_NONCE_BYTES]), sealed[_NONCE_BYTES:], _bound(entry)
             )
         except (InvalidTag, ValueError):
-            raise unreadable(entry.seq, "does not open with its key") from None
+            raise UnreadableRecord(
+                f"record {entry.seq} of the ledger does not open with its key: it was changed "
+                "(`shroff ledger verify`), or the control database is another one (SHROFF_CONTROL)."
+            ) from None
         return StoredEntry(
             entry.kind,
             entry.payment_id,
@@ -234,7 +252,7 @@ def _sealing(secret: bytes, period: Period | None, subject: str) -> SubjectKey:
 def _opening(periods: Mapping[int, Period], seal: bytes) -> SubjectKey | None:
     number, tag = parts_of(seal)
     key = periods[number].keys.key(tag) if number in periods else None
-    return None if key is None else SubjectKey(seal, AESGCM(key), key)
+    return None if key is None else SubjectKey(seal, key)
 
 
 def seal_of(entry: StoredEntry) -> bytes:
@@ -256,6 +274,6 @@ def no_keys(seq: int) -> ConfigurationError:
     )
 
 
-def _bound(seal: bytes, entry: Entry) -> bytes:
+def _bound(entry: Entry) -> bytes:
     """What a sealed body belongs to: moved to another record, it does not open."""
-    return b"%b%b\0%b" % (seal, entry.kind.encode(), entry.payment_id.encode())
+    return f"{entry.kind} {entry.payment_id}".encode()

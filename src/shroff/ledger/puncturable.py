@@ -17,6 +17,7 @@ from typing import Final
 TAG_BYTES: Final = 8
 _NODE_BYTES: Final = 32
 _DIGITS: Final = "0123456789abcdef"
+_TEXTS: Final = {digit: digit.encode() for digit in _DIGITS}
 _SHARED_DIGITS: Final = 3
 """Digits of tags whose nodes are remembered: every derivation passes one of those 4,096."""
 
@@ -79,6 +80,6 @@ class PuncturableKeys:
 
 
 def _below(node: bytes, digits: str) -> bytes:
-    for digit in digits.encode():
-        node = sha256(b"%b%c" % (node, digit)).digest()
+    for digit in digits:
+        node = sha256(node + _TEXTS[digit]).digest()
     return node

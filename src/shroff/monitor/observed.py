@@ -81,7 +81,7 @@ def from_ledger(bundle: Bundle, entries: Iterable[StoredEntry]) -> DecidedPaymen
         for entry in entries:
             if entry.kind == "label":
                 labels.setdefault(entry.payment_id, []).append(entry)
-            elif entry.kind == "payment":
+            elif entry.kind == "payment" and entry.forgotten is None:
                 record = _decode(entry.body)
                 if record.model == bundle.version:
                     yield entry, record
