@@ -227,7 +227,7 @@ def _shared(ledger: Ledger, own: set[_Value], theirs: Collection[int]) -> set[_V
     for entry in ledger.entries():
         if own <= shared:
             break
-        if entry.kind == "payment" and entry.body and entry.seq not in theirs:
+        if entry.kind == "payment" and not entry.gone and entry.seq not in theirs:
             shared.update(own.intersection(_named(_values(entry), columns)))
     return shared
 

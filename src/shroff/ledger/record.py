@@ -67,6 +67,11 @@ class StoredEntry(Entry, frozen=True, gc=False, kw_only=True):
     chain: bytes
     forgotten: int | None = None
 
+    @property
+    def gone(self) -> bool:
+        """Whether it was forgotten, and nothing was kept of it for others."""
+        return self.forgotten is not None and not self.body
+
 
 def key_of(kind: Kind, payment_id: str, digest: bytes) -> Key:
     """The key by which an entry is unique in a ledger.

@@ -57,7 +57,7 @@ def ledger_parity(
     ]
     decided = pl.DataFrame([frame[identifier].filter(asked), *columns])
     again = compute_plan(plan, table)[len(table) - len(frame) :].filter(asked)
-    lacking = sum(entry.kind == "payment" and not entry.body for entry in kept)
+    lacking = sum(entry.kind == "payment" and entry.gone for entry in kept)
     found = replace(compare(again, decided, "batch", "as decided"), lacking=lacking)
     return explain(found, table, plan)
 
@@ -129,8 +129,8 @@ def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFram
     rows: dict[str, dict[str | None, Any]] = {}
     labels: list[tuple[str, bool, int, str | None]] = []
     for entry in entries:
-        if not entry.body:
-            continue  # forgotten
+        if entry.gone:
+            continue
         body = msgspec.json.decode(entry.body)
         if entry.kind == "payment":
             payment = body["payment"]

@@ -149,7 +149,7 @@ def replay_decision(
             Line("rules", answered.rules, again.verdict.rules),
             Line("reasons", _texts(answered.reasons), _texts(again.reasons)),
         ),
-        sum(one.kind == "payment" and not one.body for one in before),
+        sum(one.kind == "payment" and one.gone for one in before),
     )
 
 

@@ -143,7 +143,7 @@ def require_currency(bundle: Bundle, counted: str | None) -> None:
 
 def currency_of(ledger: Ledger, bundle: Bundle) -> str | None:
     """The currency in which a ledger has amounts; the bundle's where it has no payment yet."""
-    payments = (entry for entry in ledger.entries() if entry.kind == "payment" and entry.body)
+    payments = (entry for entry in ledger.entries() if entry.kind == "payment" and not entry.gone)
     first = next(payments, None)
     return bundle.currency if first is None else counted_in(stored_payment(first), bundle.schema)
 

@@ -149,7 +149,7 @@ def replay(
     together: list[Payment] = []
     for entry in entries:
         seq, arrived = max(seq, entry.seq), max(arrived, entry.arrived)
-        if not entry.body:
+        if entry.gone:
             forgotten += entry.kind == "payment" and entry.time >= since
             continue
         if entry.kind == "payment":
