@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import (
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     LargeBinary,
+    Row,
     String,
     Table,
     Text,
@@ -84,21 +85,26 @@ class SubjectKeys:
             identifying: all columns whose values may name a person.
             anew: begin one in any case, so that nothing is sealed under earlier keys any more.
         """
-        names = msgspec.json.encode(identifying).decode()
         with self._control.transaction("begin new keys") as connection:
             in_turn(connection)
-            last = connection.execute(
-                select(_PERIODS).order_by(_PERIODS.c.number.desc()).limit(1)
-            ).one_or_none()
-            now = self._clock()
-            if last is not None and not anew:
-                same = (last.subject, last.identifying) == (subject, names)
-                if same and _month(last.began) >= _month(now):
-                    return
+            newest = _PERIODS.c.number.desc()
+            row = connection.execute(select(_PERIODS).order_by(newest).limit(1)).one_or_none()
+            last = None if row is None else _period(row, {}, {})
+            if not anew and self.current(last, subject, identifying):
+                return
             number = 1 if last is None else last.number + 1
-            began = {"number": number, "began": now, "subject": subject}
+            began = {"number": number, "began": self._clock(), "subject": subject}
+            names = msgspec.json.encode(identifying).decode()
             connection.execute(_PERIODS.insert(), began | {"identifying": names})
             _keep(connection, number, PuncturableKeys.random().nodes)
+
+    def current(self, last: Period | None, subject: str, identifying: Sequence[str]) -> bool:
+        """Whether the last period is of this month and of these columns."""
+        return (
+            last is not None
+            and (last.subject, last.identifying) == (subject, tuple(identifying))
+            and _month(last.began) >= _month(self._clock())
+        )
 
     def mark(self) -> _Mark:
         """What changes whenever keys do."""
@@ -122,18 +128,7 @@ class SubjectKeys:
             for period, tag, at in connection.execute(select(_FORGOTTEN)):
                 forgotten[period][tag] = at
             rows = connection.execute(select(_PERIODS).order_by(_PERIODS.c.number)).all()
-        return [
-            Period(
-                number=row.number,
-                began=row.began,
-                subject=row.subject,
-                identifying=tuple(msgspec.json.decode(row.identifying)),
-                keys=PuncturableKeys(nodes[row.number]),
-                forgotten=forgotten[row.number],
-                expired=row.expired,
-            )
-            for row in rows
-        ]
+        return [_period(row, nodes[row.number], forgotten[row.number]) for row in rows]
 
     def destroy(self, seals: Iterable[bytes]) -> int:
         """Destroy the keys of these seals, all or none; returns when."""
@@ -196,8 +191,15 @@ class LiveKeyring:
         Raises:
             ControlUnavailable: the keys of the last refresh stay.
         """
-        if self._schema.subject is not None:
-            self._store.begin(self._schema.subject, self._schema.identifying)
+        self._follow()
+        subject, names = self._schema.subject, self._schema.identifying
+        last = next(reversed([*self._keyring.periods]), None)
+        # asked first without the lock that `begin` takes: this runs each second
+        if subject is not None and not self._store.current(last, subject, names):
+            self._store.begin(subject, names)
+            self._follow()
+
+    def _follow(self) -> None:
         mark = self._store.mark()
         if mark != self._mark:
             self._keyring.take(self._store.periods())
@@ -220,6 +222,18 @@ def reading_keyring(url: str) -> Keyring:
         ControlUnavailable: it does not answer.
     """
     return Keyring(periods=SubjectKeys(url).periods())
+
+
+def _period(row: Row[Any], nodes: Mapping[str, bytes], forgotten: Mapping[bytes, int]) -> Period:
+    return Period(
+        number=row.number,
+        began=row.began,
+        subject=row.subject,
+        identifying=tuple(msgspec.json.decode(row.identifying)),
+        keys=PuncturableKeys(nodes),
+        forgotten=forgotten,
+        expired=row.expired,
+    )
 
 
 def _keep(connection: Connection, number: int, nodes: Mapping[str, bytes]) -> None:
