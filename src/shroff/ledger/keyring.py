@@ -23,9 +23,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from shroff.errors import ConfigurationError, LedgerUnavailable, UnreadableRecord
 from shroff.ledger.puncturable import TAG_BYTES, PuncturableKeys
-from shroff.ledger.record import Entry, StoredEntry
+from shroff.ledger.record import SEALED, Entry, StoredEntry
 
-_SEALED: Final = b"\x01key"
 _SEAL_FORMAT: Final = struct.Struct(f">4sI{TAG_BYTES}s")
 _NONCE_BYTES: Final = 12
 _DRAWN_NONCES: Final = 256
@@ -76,7 +75,7 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
             subject.encode(), digest_size=TAG_BYTES, key=secret, person=b"shroff subject"
         )
         made.update(self.number.to_bytes(4))
-        return _SEAL_FORMAT.pack(_SEALED, self.number, made.digest())
+        return _SEAL_FORMAT.pack(SEALED, self.number, made.digest())
 
     def when(self, tag: bytes) -> int | None:
         """When the key of a tag was destroyed; None if it was not."""
@@ -257,7 +256,7 @@ def _opening(periods: Mapping[int, Period], seal: bytes) -> SubjectKey | None:
 
 def seal_of(entry: StoredEntry) -> bytes:
     """The seal of a record as the database has it; empty if it is not sealed."""
-    return entry.body[: _SEAL_FORMAT.size] if entry.body.startswith(_SEALED) else b""
+    return entry.body[: _SEAL_FORMAT.size] if entry.body.startswith(SEALED) else b""
 
 
 def parts_of(seal: bytes) -> tuple[int, bytes]:

@@ -18,6 +18,8 @@ Key = tuple[Kind, str, bytes]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 COLUMNS = ("seq", "kind", "payment_id", "arrived", "time", "digest", "body", "chain")
 GENESIS = bytes(32)
+SEALED = b"\x01key"
+"""The beginning of the body of a sealed record; of no JSON, and so of no other."""
 
 _DIGEST_BYTES = 32
 # PostgreSQL refuses index entries over 2,704 bytes, and ids must be unique there
@@ -143,6 +145,8 @@ def check_entry(entry: Entry) -> None:
         raise BadPayment(
             f"expected a digest of {_DIGEST_BYTES} bytes (SHA-256), got {len(entry.digest)}"
         )
+    if entry.body.startswith(SEALED):
+        raise BadPayment("expected a body of JSON, got one that begins as a sealed record does")
     if len(entry.body) > _MAX_BODY_BYTES:
         raise BadPayment(
             f"expected a body of at most {_MAX_BODY_BYTES:,} bytes, got {len(entry.body):,}"
