@@ -15,6 +15,7 @@
     │   │   └── OutOfBounds     a well-formed one: its time, or its currency, excludes it now
     │   ├── NothingAccepted     many well-formed messages, of which none is accepted
     │   ├── PaymentConflict     a payment id that was seen with another payload
+    │   ├── CaseConflict        a case that was changed meanwhile, or that somebody else has
     │   ├── BatchConflict       a batch of the feature store that was written with other rows
     │   └── BrokenChain         a ledger whose records do not follow from each other
     │       └── UnreadableRecord  or of which one holds what the ledger never writes
@@ -109,6 +110,10 @@ class NothingAccepted(DataError):
 
 class PaymentConflict(DataError):
     """A payment id came again with another payload."""
+
+
+class CaseConflict(DataError):
+    """A case was changed meanwhile, is closed, or somebody else has claimed it."""
 
 
 class BatchConflict(DataError):

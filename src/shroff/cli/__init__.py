@@ -17,6 +17,7 @@ import typer
 
 from shroff import __version__
 from shroff.cli import (
+    cases,
     data,
     embed,
     keys,
@@ -139,6 +140,7 @@ def demo(
 
 
 app.command()(forget)
+app.add_typer(cases.app, name="cases")
 app.add_typer(keys.app, name="keys")
 app.add_typer(lists.app, name="lists")
 app.add_typer(policy.app, name="policy")

@@ -9,7 +9,16 @@ import typer
 
 from shroff.cli.arguments import Note
 from shroff.cli.models import published
-from shroff.cli.terminal import AsJson, moment, operator, out, print_rows, show, visible
+from shroff.cli.terminal import (
+    AsJson,
+    moment,
+    operator,
+    out,
+    print_rows,
+    read_moment,
+    show,
+    visible,
+)
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -129,7 +138,13 @@ def _edit(
 
     value = listed_value(value, action, personal=personal, token=token, numbers=deciding.numbers)
     made = _lists().edit(
-        name, value, action, by=operator(), since=_moment(since), until=_moment(until), note=note
+        name,
+        value,
+        action,
+        by=operator(),
+        since=read_moment(since),
+        until=read_moment(until),
+        note=note,
     )
     if as_json:
         show(_row(made))
@@ -137,18 +152,6 @@ def _edit(
         out.print(
             visible(f"{name}: {action} {value}, edit {made.id}."), soft_wrap=True, markup=False
         )
-
-
-def _moment(text: str | None) -> int | None:
-    from shroff.collect.times import parse_time
-    from shroff.errors import ConfigurationError
-
-    try:
-        return None if text is None else parse_time(text, None)
-    except ValueError:
-        raise ConfigurationError(
-            "expected an ISO 8601 date and time with its zone, such as 2026-01-31T00:00Z."
-        ) from None
 
 
 def _seed(bundle: Path | None) -> Values:

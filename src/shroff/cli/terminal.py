@@ -178,6 +178,23 @@ def moment(micros: int | None) -> str | None:
     return None if micros is None else iso_time(micros, "seconds")
 
 
+def read_moment(text: str | None) -> int | None:
+    """The microseconds since the epoch of a time that somebody typed; None without one.
+
+    Raises:
+        ConfigurationError: it is no time with its zone.
+    """
+    from shroff.collect.times import parse_time
+    from shroff.errors import ConfigurationError
+
+    try:
+        return None if text is None else parse_time(text, None)
+    except ValueError:
+        raise ConfigurationError(
+            "expected an ISO 8601 date and time with its zone, such as 2026-01-31T00:00Z."
+        ) from None
+
+
 def operator() -> str:
     """The user who runs this command, by name or else by number."""
     try:

@@ -52,13 +52,13 @@ def link(before: Sequence[Chained], change: Chained) -> str:
     return sha256(previous.encode() + content).hexdigest()
 
 
-def require_chained(changes: Sequence[Chained]) -> None:
-    """Raise `BrokenChain` where a change does not follow from the one before it."""
+def require_chained(changes: Sequence[Chained], *, of: str = "models") -> None:
+    """Raise `BrokenChain` where a change of these things does not follow from the one before it."""
     first = next((at for at, change in enumerate(changes) if change.chain), len(changes))
     for at in range(first, len(changes)):
         before = changes[:first] if at == first else changes[at - 1 : at]
         if changes[at].chain != link(before, changes[at]):
             raise BrokenChain(
-                f"the history of models was changed: change {at + 1} of {len(changes)} does not "
+                f"the history of {of} was changed: change {at + 1} of {len(changes)} does not "
                 "follow from the one before it."
             )

@@ -1,0 +1,215 @@
+"""Cases in one transaction of the control database: read, changed, and every step written down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, func, select, text
+
+from shroff.act.case import Case, CaseEvent, CasePayment, CaseQueue, Step
+from shroff.act.tables import CASE_EVENTS, CASE_LABELS, CASE_PAYMENTS, CASE_QUEUES, CASES
+from shroff.control.database import Control
+from shroff.control.history import link
+from shroff.database.urls import turn_at
+from shroff.errors import BrokenChain, NotFound
+
+USUAL: Final = CaseQueue(name="review")
+"""Where cases wait that no other queue takes."""
+_LOCK_KEY: Final = 0x43415345
+# the first statement of a transaction that writes: SQLite waits here for others, and not between
+# what is read and what is written
+_SQLITE_TURN: Final = text("UPDATE shroff_case_mark SET seq = seq WHERE ledger = ''")
+_MINUTE_US: Final = 60_000_000
+_decode_event: Final = msgspec.json.Decoder(CaseEvent).decode
+
+
+class CaseBook:
+    """Cases as one transaction sees and changes them, at one moment."""
+
+    def __init__(self, connection: Connection, now: int) -> None:
+        self.connection = connection
+        self.now = now
+
+    def case(self, number: int) -> Case:
+        """A case as it is now.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = self.cases(CASES.c.id == number, limit=1)
+        if not found:
+            raise NotFound("there is no case with this number.")
+        return found[0]
+
+    def cases(
+        self, *conditions: ColumnElement[bool], limit: int, after: tuple[float, int] | None = None
+    ) -> list[Case]:
+        """Cases that meet conditions, those most worth their time first; `after` is the worth and
+        the number of one before.
+        """
+        query = select(CASES).where(*conditions)
+        if after is not None:
+            worth, number = after
+            query = query.where(
+                (CASES.c.worth < worth) | ((CASES.c.worth == worth) & (CASES.c.id > number))
+            )
+        query = query.order_by(CASES.c.worth.desc(), CASES.c.id).limit(limit)
+        return [self._as_now(row) for row in self.connection.execute(query).mappings()]
+
+    def payments(self, number: int) -> list[CasePayment]:
+        """The payments of a case, the oldest first."""
+        own = CASE_PAYMENTS.c.case == number
+        query = select(CASE_PAYMENTS).where(own).order_by(CASE_PAYMENTS.c.at)
+        return [_payment(row) for row in self.connection.execute(query).mappings()]
+
+    def payment(self, payment_id: str) -> tuple[int, CasePayment] | None:
+        """The case of a payment and the payment; None where it is in none."""
+        query = select(CASE_PAYMENTS).where(CASE_PAYMENTS.c.payment_id == payment_id)
+        row = self.connection.execute(query).mappings().one_or_none()
+        return None if row is None else (int(row["case"]), _payment(row))
+
+    def put(self, number: int, payment: CasePayment) -> None:
+        """Add a payment to a case, or replace it there."""
+        values = msgspec.structs.asdict(payment)
+        self.connection.execute(
+            CASE_PAYMENTS.delete().where(CASE_PAYMENTS.c.payment_id == payment.payment_id)
+        )
+        self.connection.execute(CASE_PAYMENTS.insert(), values | {"case": number})
+
+    def open(self, kind: str, subject: str, queue: CaseQueue, fields: dict[str, Any]) -> Case:
+        """A new case, in a queue."""
+        values = {
+            "kind": kind,
+            "subject": subject,
+            "queue": queue.name,
+            "status": "open",
+            "version": 0,
+            "opened": self.now,
+            "due": self.now + queue.sla_minutes * _MINUTE_US,
+            "level": 0,
+        }
+        made = self.connection.execute(CASES.insert(), values | fields).inserted_primary_key
+        number = int(made[0]) if made else 0
+        return self.change(self.case(number), "opened", "shroff")
+
+    def update(self, case: Case, fields: dict[str, Any]) -> None:
+        """Change fields of a case without a step of its history."""
+        self.connection.execute(CASES.update().where(CASES.c.id == case.id), fields)
+
+    def change(self, case: Case, step: Step, by: str, **fields: Any) -> Case:
+        """Take a step of a case: change its fields, and write the step down.
+
+        Fields of the event are `note`, `outcome`, `to` and `until`; others are the case's own.
+        """
+        told: dict[str, Any] = {
+            name: fields.pop(name) for name in ("note", "to", "until") if name in fields
+        }
+        if "outcome" in fields:
+            told["outcome"] = fields["outcome"]
+        version = case.version + 1
+        self.update(case, fields | {"version": version})
+        before = self.events(limit=1)
+        event = CaseEvent(
+            id=before[-1].id + 1 if before else 1,
+            case=case.id,
+            version=version,
+            at=self.now,
+            by=by,
+            step=step,
+            **told,
+        )
+        chained = msgspec.structs.replace(event, chain=link(before, event))
+        content = msgspec.json.encode(chained).decode()
+        self.connection.execute(
+            CASE_EVENTS.insert(), {"id": event.id, "case": case.id, "content": content}
+        )
+        return self.case(case.id)
+
+    def events(
+        self, number: int | None = None, *, after: int = 0, limit: int | None = None
+    ) -> list[CaseEvent]:
+        """The steps of a case, or of all cases, the oldest first; `limit` keeps the last ones.
+
+        Raises:
+            BrokenChain: one cannot be read.
+        """
+        query = select(CASE_EVENTS.c.content).where(CASE_EVENTS.c.id > after)
+        if number is not None:
+            query = query.where(CASE_EVENTS.c.case == number)
+        query = query.order_by(CASE_EVENTS.c.id.desc()).limit(limit)
+        try:
+            return [_decode_event(one) for one in self.connection.scalars(query)][::-1]
+        except msgspec.MsgspecError:
+            raise BrokenChain("the history of cases was changed: a step cannot be read.") from None
+
+    def queues(self) -> list[CaseQueue]:
+        """The queues in their order, and last the one that takes every case."""
+        query = select(CASE_QUEUES).order_by(CASE_QUEUES.c.place, CASE_QUEUES.c.name)
+        own = [
+            CaseQueue(
+                name=row["name"],
+                condition=row["condition"],
+                sla_minutes=row["sla_minutes"],
+                minutes=row["minutes"],
+            )
+            for row in self.connection.execute(query).mappings()
+        ]
+        return own if any(not one.condition for one in own) else [*own, USUAL]
+
+    def set_queues(self, queues: Sequence[CaseQueue]) -> None:
+        """Replace all queues."""
+        self.connection.execute(CASE_QUEUES.delete())
+        for place, one in enumerate(queues):
+            values = msgspec.structs.asdict(one) | {"place": place}
+            self.connection.execute(CASE_QUEUES.insert(), values)
+
+    def label(self, payment_id: str, event: str, by: str, *, fraud: bool) -> None:
+        """Put a label into the outbox, once."""
+        known = select(func.count()).where(
+            CASE_LABELS.c.payment_id == payment_id, CASE_LABELS.c.event == event
+        )
+        if not self.connection.scalar(known):
+            values = {"payment_id": payment_id, "event": event, "fraud": fraud, "by": by}
+            self.connection.execute(CASE_LABELS.insert(), values | {"sent": False})
+
+    def _as_now(self, row: Any) -> Case:
+        """A row as a case; a lease or a snooze that is over has gone."""
+        case = Case(**row)
+        if case.lease is not None and case.lease <= self.now:
+            case = msgspec.structs.replace(case, holder=None, lease=None)
+        if case.wake is not None and case.wake <= self.now:
+            case = msgspec.structs.replace(case, wake=None)
+        return case
+
+
+@contextmanager
+def reading(control: Control, now: int) -> Iterator[CaseBook]:
+    """Cases to read.
+
+    Raises:
+        ControlUnavailable: the database does not answer.
+    """
+    with control.transaction("read the cases") as connection:
+        yield CaseBook(connection, now)
+
+
+@contextmanager
+def writing(control: Control, now: int) -> Iterator[CaseBook]:
+    """Cases to change, while nobody else changes any: all of it is kept, or nothing.
+
+    Raises:
+        ControlUnavailable: the database does not answer.
+    """
+    with control.transaction("change a case") as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(turn_at(_LOCK_KEY))
+        else:
+            connection.execute(_SQLITE_TURN)
+        yield CaseBook(connection, now)
+
+
+def _payment(row: Any) -> CasePayment:
+    return CasePayment(**{name: row[name] for name in CasePayment.__struct_fields__})

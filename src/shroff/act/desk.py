@@ -1,0 +1,341 @@
+"""What people do with cases: claim, put off, pass on, note and close them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from sqlalchemy import ColumnElement, or_, select
+
+from shroff.act.book import CaseBook, reading, writing
+from shroff.act.case import OUTCOMES, Case, CaseEvent, CasePayment, CaseQueue, Outcome
+from shroff.act.queues import check_queues
+from shroff.act.tables import CASE_LABELS, CASES
+from shroff.clock import Clock, system_time
+from shroff.collect.fields import require_note
+from shroff.collect.times import iso_time
+from shroff.control.database import Control
+from shroff.control.history import require_chained
+from shroff.errors import CaseConflict, ConfigurationError, NotFound
+
+LEASE_MINUTES: Final = 60
+_MINUTE_US: Final = 60_000_000
+_MAX_CASES: Final = 1_000
+_MAX_NOTE_CHARACTERS: Final = 2_000
+
+
+class CaseLabel(NamedTuple):
+    """A label that a decision gave, to be sent to the ledger."""
+
+    id: int
+    payment_id: str
+    event: str
+    fraud: bool
+    by: str
+
+
+class Desk:
+    """The cases in a control database.
+
+    Every change names the version of the case that the caller saw (None: whichever it is now), and
+    who makes it. A case that somebody else has claimed is changed by them only, until the claim
+    lapses.
+
+    Raises:
+        ControlUnavailable: by every verb, when the database does not answer.
+        NotFound: by every verb on a case, where there is none.
+        CaseConflict: by every change, if the case was changed meanwhile, is claimed by somebody
+            else, or is closed.
+    """
+
+    def __init__(
+        self, url: str, *, clock: Clock = system_time, lease_minutes: int = LEASE_MINUTES
+    ) -> None:
+        self._control = Control(url)
+        self._clock = clock
+        self._lease = lease_minutes * _MINUTE_US
+
+    def cases(
+        self,
+        *,
+        queue: str | None = None,
+        holder: str | None = None,
+        waiting: bool = False,
+        closed: bool = False,
+        limit: int = 50,
+        after: tuple[float, int] | None = None,
+    ) -> list[Case]:
+        """Open cases (or the closed ones), those most worth their time first.
+
+        Args:
+            waiting: only those that nobody has claimed or put off.
+            after: worth and number of the last case of the page before.
+        """
+        if not 0 < limit <= _MAX_CASES:
+            raise ConfigurationError(f"expected a limit of 1 to {_MAX_CASES:,}, got {limit}.")
+        now = self._clock()
+        conditions: list[ColumnElement[bool]] = [CASES.c.status == ("closed" if closed else "open")]
+        if queue is not None:
+            conditions.append(CASES.c.queue == queue)
+        if holder is not None:
+            conditions += [CASES.c.holder == holder, CASES.c.lease > now]
+        if waiting:
+            conditions += _waiting(now)
+        with reading(self._control, now) as book:
+            return book.cases(*conditions, limit=limit, after=after)
+
+    def case(self, number: int) -> tuple[Case, list[CasePayment], list[CaseEvent]]:
+        """A case, its payments, and its history."""
+        with reading(self._control, self._clock()) as book:
+            return book.case(number), book.payments(number), book.events(number)
+
+    def next(self, by: str, *, queue: str | None = None) -> Case | None:
+        """Claim the waiting case that is most worth its time; None where none waits."""
+        with writing(self._control, self._clock()) as book:
+            own = [] if queue is None else [CASES.c.queue == queue]
+            best = book.cases(CASES.c.status == "open", *own, *_waiting(book.now), limit=1)
+            return self._claim(book, best[0], by) if best else None
+
+    def claim(self, number: int, by: str, *, version: int | None = None) -> Case:
+        """Claim a case for an hour; again, to have it for another hour."""
+        with writing(self._control, self._clock()) as book:
+            return self._claim(book, _mine(book, number, by, version), by)
+
+    def release(self, number: int, by: str, *, version: int | None = None) -> Case:
+        """Give a claimed case back."""
+        with writing(self._control, self._clock()) as book:
+            case = _mine(book, number, by, version)
+            return book.change(case, "released", by, holder=None, lease=None)
+
+    def assign(
+        self, number: int, by: str, *, to: str, note: str, version: int | None = None
+    ) -> Case:
+        """Give a case to somebody, whoever has it, and say why."""
+        _check(note, required=True)
+        with writing(self._control, self._clock()) as book:
+            case = _unchanged(book, number, version)
+            lease = book.now + self._lease
+            return book.change(case, "assigned", by, holder=to, lease=lease, to=to, note=note)
+
+    def snooze(
+        self,
+        number: int,
+        by: str,
+        *,
+        until: int,
+        note: str | None = None,
+        version: int | None = None,
+    ) -> Case:
+        """Put a case off until a moment; nobody has it meanwhile.
+
+        Raises:
+            ConfigurationError: the moment has passed.
+        """
+        _check(note)
+        with writing(self._control, self._clock()) as book:
+            if until <= book.now:
+                raise ConfigurationError("expected a moment in the future to put a case off until.")
+            case = _mine(book, number, by, version)
+            return book.change(
+                case, "snoozed", by, wake=until, holder=None, lease=None, until=until, note=note
+            )
+
+    def escalate(self, number: int, by: str, *, note: str, version: int | None = None) -> Case:
+        """Pass a case on to somebody with more to say, and say why."""
+        _check(note, required=True)
+        with writing(self._control, self._clock()) as book:
+            case = _mine(book, number, by, version)
+            level = case.level + 1
+            return book.change(
+                case, "escalated", by, level=level, holder=None, lease=None, note=note
+            )
+
+    def note(self, number: int, by: str, *, note: str, version: int | None = None) -> Case:
+        """Write something down about a case, whoever has it."""
+        _check(note, required=True)
+        with writing(self._control, self._clock()) as book:
+            return book.change(_unchanged(book, number, version), "noted", by, note=note)
+
+    def decide(
+        self,
+        number: int,
+        by: str,
+        *,
+        outcome: Outcome,
+        note: str | None = None,
+        labels: Mapping[str, bool] | None = None,
+        version: int | None = None,
+    ) -> Case:
+        """Close a case. The ledger gets its labels within seconds, once a service runs.
+
+        Args:
+            labels: whether each of these payments of the case was fraud; by default those that were
+                not approved get the label of the outcome, and none where it is unclear.
+        """
+        _check(note)
+        _require_outcome(outcome)
+        with writing(self._control, self._clock()) as book:
+            return _close(book, _mine(book, number, by, version), by, outcome, note, labels)
+
+    def decide_all(
+        self,
+        numbers: Collection[int],
+        by: str,
+        *,
+        outcome: Outcome,
+        note: str | None = None,
+    ) -> list[Case]:
+        """Close several cases, or none if one of them cannot be."""
+        _check(note)
+        _require_outcome(outcome)
+        if not 0 < len(numbers) <= _MAX_CASES:
+            raise ConfigurationError(f"expected 1 to {_MAX_CASES:,} cases to close.")
+        with writing(self._control, self._clock()) as book:
+            return [
+                _close(book, _mine(book, number, by, None), by, outcome, note, None)
+                for number in sorted(set(numbers))
+            ]
+
+    def reopen(self, number: int, by: str, *, note: str) -> Case:
+        """Open a closed case again, and say why; labels that it gave stay as they are."""
+        _check(note, required=True)
+        with writing(self._control, self._clock()) as book:
+            case = book.case(number)
+            if case.status == "open":
+                raise CaseConflict("this case is open.")
+            other = book.cases(
+                CASES.c.kind == case.kind,
+                CASES.c.subject == case.subject,
+                CASES.c.status == "open",
+                limit=1,
+            )
+            if other:
+                raise CaseConflict(
+                    f"case {other[0].id} of the same {case.kind} is open: go on with that."
+                )
+            return book.change(case, "reopened", by, status="open", closed=None, note=note)
+
+    def queues(self) -> list[CaseQueue]:
+        """The queues, in the order in which they are asked whether they take a case."""
+        with reading(self._control, self._clock()) as book:
+            return book.queues()
+
+    def set_queues(self, queues: Sequence[CaseQueue]) -> None:
+        """Replace the queues; cases that are open stay where they are.
+
+        Raises:
+            ConfigurationError: a name twice, or a condition that is none.
+        """
+        check_queues(queues)
+        with writing(self._control, self._clock()) as book:
+            book.set_queues(queues)
+
+    def verify(self) -> CaseEvent | None:
+        """The last step of all cases, once the chain of all was verified.
+
+        Raises:
+            BrokenChain: a step was changed, removed or added.
+        """
+        with reading(self._control, self._clock()) as book:
+            steps = book.events()
+        require_chained(steps, of="cases")
+        return steps[-1] if steps else None
+
+    def labels(self, limit: int = 100) -> list[CaseLabel]:
+        """Labels that the ledger does not have yet, the oldest first."""
+        query = select(
+            CASE_LABELS.c.id,
+            CASE_LABELS.c.payment_id,
+            CASE_LABELS.c.event,
+            CASE_LABELS.c.fraud,
+            CASE_LABELS.c.by,
+        )
+        query = query.where(~CASE_LABELS.c.sent).order_by(CASE_LABELS.c.id).limit(limit)
+        with self._control.transaction("read the labels of cases") as connection:
+            return [CaseLabel(*row) for row in connection.execute(query)]
+
+    def sent(self, label: CaseLabel) -> None:
+        """The ledger has a label."""
+        with self._control.transaction("note a sent label") as connection:
+            connection.execute(
+                CASE_LABELS.update().where(CASE_LABELS.c.id == label.id), {"sent": True}
+            )
+
+    def _claim(self, book: CaseBook, case: Case, by: str) -> Case:
+        return book.change(case, "claimed", by, holder=by, lease=book.now + self._lease, wake=None)
+
+
+def _waiting(now: int) -> list[ColumnElement[bool]]:
+    return [
+        or_(CASES.c.lease.is_(None), CASES.c.lease <= now),
+        or_(CASES.c.wake.is_(None), CASES.c.wake <= now),
+    ]
+
+
+def _unchanged(book: CaseBook, number: int, version: int | None) -> Case:
+    """An open case, as the caller saw it."""
+    case = book.case(number)
+    if (version is not None and version != case.version) or case.status == "closed":
+        last = book.events(number, limit=1)[-1]
+        told = f"{last.by}: {last.step} at {iso_time(last.at, 'seconds')}"
+        raise CaseConflict(
+            f"case {number} is {case.status} and at version {case.version}; its last change is "
+            f"{told}. Read it again."
+        )
+    return case
+
+
+def _mine(book: CaseBook, number: int, by: str, version: int | None) -> Case:
+    """An open case that the caller may change: nobody else has claimed it."""
+    case = _unchanged(book, number, version)
+    if case.holder not in (None, by) and case.lease is not None:
+        raise CaseConflict(
+            f"{case.holder} has claimed case {number} until {iso_time(case.lease, 'seconds')}: ask "
+            "them, or assign it with a reason."
+        )
+    return case
+
+
+def _close(
+    book: CaseBook,
+    case: Case,
+    by: str,
+    outcome: Outcome,
+    note: str | None,
+    labels: Mapping[str, bool] | None,
+) -> Case:
+    own = {one.payment_id: one for one in book.payments(case.id)}
+    if labels is None:
+        asked = [one for one in own.values() if one.action != "approve"]
+        told = outcome in ("fraud", "genuine")
+        labels = {one.payment_id: outcome == "fraud" for one in asked} if told else {}
+    elif unknown := labels.keys() - own.keys():
+        raise NotFound(f"expected labels of payments of this case, got {len(unknown)} of others.")
+    for payment_id, fraud in labels.items():
+        if own[payment_id].fraud != fraud:
+            book.label(payment_id, f"case-{case.id}-{case.version + 1}", by, fraud=fraud)
+    return book.change(
+        case,
+        "closed",
+        by,
+        status="closed",
+        outcome=outcome,
+        closed=book.now,
+        holder=None,
+        lease=None,
+        wake=None,
+        note=note,
+    )
+
+
+def _check(note: str | None, *, required: bool = False) -> None:
+    if required and not note:
+        raise ConfigurationError("expected a reason, got none.")
+    if len(note or "") > _MAX_NOTE_CHARACTERS:
+        raise ConfigurationError(f"expected a note of at most {_MAX_NOTE_CHARACTERS:,} characters.")
+    require_note(note)
+
+
+def _require_outcome(outcome: str) -> None:
+    if outcome not in OUTCOMES:
+        raise ConfigurationError(f"expected an outcome of {', '.join(OUTCOMES)}.")

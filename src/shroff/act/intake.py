@@ -1,0 +1,259 @@
+"""From the ledger to cases: payments to review are grouped by subject, and cases follow events.
+
+A case is opened by a payment that the policy wants reviewed. Later payments of its subject join it,
+whatever was decided of them, and it is ranked anew. It closes by itself once every payment that was
+to be reviewed has a label, or was refunded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import select
+
+from shroff.act.book import CaseBook, writing
+from shroff.act.case import Case, CasePayment, CaseQueue, Outcome
+from shroff.act.queues import KINDS, Chooser, chooser
+from shroff.act.tables import CASE_MARK, CASES
+from shroff.clock import Clock, system_time
+from shroff.collect.payment import Value
+from shroff.control.database import Control
+from shroff.decide import Action
+from shroff.errors import ConfigurationError
+from shroff.features.group import card_key
+from shroff.ledger import StoredEntry
+from shroff.ledger.answer import later_record
+from shroff.package import Bundle
+
+REVIEWED: Final[tuple[Action, ...]] = ("review",)
+REFUNDED: Final = "refunded"
+"""The result that ends a case: nobody needs to look any more."""
+_PART_RECORDS: Final = 1_000
+_NONE: Final = "no subject"
+_SEVEREST_FIRST: Final = ("decline", "review", "challenge", "approve")
+
+
+class _Values(msgspec.Struct):
+    values: dict[str, Value]
+
+
+class _Decision(msgspec.Struct):
+    """What is read of a payment's record."""
+
+    payment: _Values
+    probability: float | None
+    action: str
+
+
+_decode: Final = msgspec.json.Decoder(_Decision).decode
+
+
+class CaseIntake:
+    """Puts a ledger's payments into cases, each record once, however often it runs.
+
+    Args:
+        url: the control database.
+        ledger: the name of the ledger, see `Ledger.identity`.
+        bundle: whose schema names the amount, and by default the card.
+        by: the column by which payments are grouped, such as an account or a host.
+        actions: which decisions open a case.
+
+    Raises:
+        ConfigurationError: there is no such column.
+        ControlUnavailable: by every verb, when the database does not answer.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        ledger: str,
+        bundle: Bundle,
+        *,
+        by: str | None = None,
+        actions: Collection[Action] = REVIEWED,
+        clock: Clock = system_time,
+    ) -> None:
+        found = by or card_key(bundle.groups)
+        if found is None or found not in bundle.schema.scales:
+            raise ConfigurationError(
+                "expected a column that payments are grouped by: name one with `--by COLUMN`."
+            )
+        self._control = Control(url)
+        self._ledger = ledger
+        self._kind = found
+        self._amount = bundle.schema.amount
+        self._actions = frozenset(actions)
+        self._clock = clock
+
+    def mark(self) -> int:
+        """Up to which record of the ledger payments are in cases."""
+        query = select(CASE_MARK.c.seq).where(CASE_MARK.c.ledger == self._ledger)
+        with self._control.transaction("read the cases") as connection:
+            return int(connection.scalar(query) or 0)
+
+    def take(self, entries: Iterable[StoredEntry]) -> int:
+        """Put records, in the order of the ledger, into cases; returns how many were new.
+
+        What was taken is kept, also where reading the others fails.
+        """
+        rest, taken = iter(entries), 0
+        while part := list(islice(rest, _PART_RECORDS)):
+            taken += self._take(part)
+        return taken
+
+    def _take(self, part: list[StoredEntry]) -> int:
+        with writing(self._control, self._clock()) as book:
+            before = self._moved(book, part[-1].seq)
+            new = [entry for entry in part if entry.seq > before]
+            choose = chooser(book.queues())
+            for entry in new:
+                if entry.kind == "payment":
+                    self._payment(book, entry, choose)
+                elif entry.kind in ("label", "result"):
+                    self._told(book, entry, choose)
+        return len(new)
+
+    def _moved(self, book: CaseBook, seq: int) -> int:
+        """Move the mark forward, and return where it was."""
+        own = CASE_MARK.c.ledger == self._ledger
+        before = book.connection.scalar(select(CASE_MARK.c.seq).where(own))
+        if before is None:
+            book.connection.execute(CASE_MARK.insert(), {"ledger": self._ledger, "seq": seq})
+        elif seq > before:
+            book.connection.execute(CASE_MARK.update().where(own), {"seq": seq})
+        return int(before or 0)
+
+    def _payment(self, book: CaseBook, entry: StoredEntry, choose: Chooser) -> None:
+        if book.payment(entry.payment_id) is not None:
+            return  # taken by another name of the ledger
+        record = _decode(entry.body)
+        opens = record.action in self._actions
+        subject = self._subject(entry, record.payment.values)
+        case = self._open_case(book, subject)
+        if case is None and not opens:
+            return
+        amount = record.payment.values.get(self._amount)
+        payment = CasePayment(
+            payment_id=entry.payment_id,
+            at=entry.arrived,
+            amount=float(amount) if isinstance(amount, int | float) else 0.0,
+            probability=record.probability,
+            action=record.action,
+        )
+        if case is None:
+            fields = weigh([payment])
+            queue = choose(fields)
+            case = book.open(self._kind, subject, queue, _ranked(fields, queue))
+            book.put(case.id, payment)
+            return
+        book.put(case.id, payment)
+        fields = _ranked(_grown(case, payment), _queue(book, case, choose))
+        if opens:
+            book.change(case, "grew", "shroff", note="another payment to review", **fields)
+        else:
+            # no news for who works on the case: its version stays
+            book.update(case, fields)
+
+    def _told(self, book: CaseBook, entry: StoredEntry, choose: Chooser) -> None:
+        """A label or a result of a payment that may be in a case."""
+        found = book.payment(entry.payment_id)
+        if found is None:
+            return
+        number, payment = found
+        said = later_record(entry).value
+        refunded = entry.kind == "result" and said == REFUNDED
+        if entry.kind == "result" and not refunded:
+            return
+        if entry.kind == "label":
+            book.put(number, msgspec.structs.replace(payment, fraud=said is True))
+        case = book.case(number)
+        if case.status == "closed":
+            return
+        outcome = self._outcome(book.payments(number), refunded=refunded)
+        if outcome is None:
+            fields = weigh(book.payments(number))
+            book.update(case, _ranked(fields, _queue(book, case, choose)))
+            return
+        how = "refunded" if refunded else "labelled"
+        book.change(
+            case,
+            "closed",
+            "shroff",
+            status="closed",
+            outcome=outcome,
+            closed=book.now,
+            holder=None,
+            lease=None,
+            wake=None,
+            note=f"every payment to review is {how}",
+        )
+
+    def _outcome(self, payments: list[CasePayment], *, refunded: bool) -> Outcome | None:
+        """What a case came to, if nobody needs to look any more."""
+        asked = [one for one in payments if one.action in self._actions]
+        if any(one.fraud is None for one in asked):
+            return "refunded" if refunded and len(asked) == 1 else None
+        return "fraud" if any(one.fraud for one in asked) else "genuine"
+
+    def _open_case(self, book: CaseBook, subject: str) -> Case | None:
+        found = book.cases(
+            CASES.c.kind == self._kind,
+            CASES.c.subject == subject,
+            CASES.c.status == "open",
+            limit=1,
+        )
+        return found[0] if found else None
+
+    def _subject(self, entry: StoredEntry, values: dict[str, Value]) -> str:
+        subject = values.get(self._kind)
+        # a payment without one is a case of its own
+        return f"{_NONE}: payment {entry.payment_id}" if subject is None else str(subject)
+
+
+def weigh(payments: list[CasePayment]) -> dict[str, Any]:
+    """What the payments of a case come to: the fields that follow from them.
+
+    >>> paid = CasePayment(payment_id="p", at=1, amount=80.0, probability=0.25, action="review")
+    >>> weigh([paid, msgspec.structs.replace(paid, payment_id="q", fraud=False)])["expected_loss"]
+    20.0
+    """
+    unknown = [one for one in payments if one.fraud is None]
+    scored = [one.probability for one in payments if one.probability is not None]
+    actions = {one.action for one in payments}
+    return {
+        "payments": len(payments),
+        "amount": sum(one.amount for one in unknown),
+        "expected_loss": sum(one.amount * (one.probability or 0.0) for one in unknown),
+        "probability": max(scored, default=None),
+        "action": min(actions, key=_SEVEREST_FIRST.index),
+        "newest": max(one.at for one in payments),
+    }
+
+
+def _grown(case: Case, payment: CasePayment) -> dict[str, Any]:
+    """What a case comes to with one payment more."""
+    one = weigh([payment])
+    return {
+        "payments": case.payments + 1,
+        "amount": case.amount + one["amount"],
+        "expected_loss": case.expected_loss + one["expected_loss"],
+        "probability": max(
+            (known for known in (case.probability, payment.probability) if known is not None),
+            default=None,
+        ),
+        "action": min(case.action, payment.action, key=_SEVEREST_FIRST.index),
+        "newest": max(case.newest, payment.at),
+    }
+
+
+def _queue(book: CaseBook, case: Case, choose: Chooser) -> CaseQueue:
+    """The queue that a case is in; where it was removed, the one that would take the case now."""
+    fields = {name: getattr(case, name) for name in KINDS}
+    return next((one for one in book.queues() if one.name == case.queue), choose(fields))
+
+
+def _ranked(fields: dict[str, Any], queue: CaseQueue) -> dict[str, Any]:
+    return fields | {"worth": fields["expected_loss"] / queue.minutes}

@@ -1,0 +1,110 @@
+"""The tables of cases in the control database."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+from shroff.control.database import METADATA
+
+_NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
+
+CASES: Final = Table(
+    "shroff_case",
+    METADATA,
+    Column("id", _NUMBER, primary_key=True),
+    Column("kind", String(200), nullable=False),
+    Column("subject", String(1_024), nullable=False),
+    Column("queue", String(200), nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("opened", BigInteger, nullable=False),
+    Column("due", BigInteger, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("payments", Integer, nullable=False),
+    Column("amount", Float, nullable=False),
+    Column("expected_loss", Float, nullable=False),
+    Column("worth", Float, nullable=False),
+    Column("probability", Float),
+    Column("action", String(20), nullable=False),
+    Column("newest", BigInteger, nullable=False),
+    Column("holder", String(200)),
+    Column("lease", BigInteger),
+    Column("wake", BigInteger),
+    Column("outcome", String(20)),
+    Column("closed", BigInteger),
+)
+_OPEN: Final[Any] = CASES.c.status == "open"
+# of one subject at most one case is open, whatever two processes do at once
+Index(
+    "shroff_case_subject",
+    CASES.c.kind,
+    CASES.c.subject,
+    unique=True,
+    sqlite_where=_OPEN,
+    postgresql_where=_OPEN,
+)
+Index("shroff_case_worth", CASES.c.status, CASES.c.queue, CASES.c.worth.desc(), CASES.c.id)
+
+CASE_PAYMENTS: Final = Table(
+    "shroff_case_payment",
+    METADATA,
+    Column("payment_id", String(1_024), primary_key=True),
+    Column("case", _NUMBER, nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
+    Column("amount", Float, nullable=False),
+    Column("probability", Float),
+    Column("action", String(20), nullable=False),
+    Column("fraud", Boolean),
+)
+
+CASE_EVENTS: Final = Table(
+    "shroff_case_event",
+    METADATA,
+    Column("id", _NUMBER, primary_key=True),
+    Column("case", _NUMBER, nullable=False, index=True),
+    Column("content", String, nullable=False),
+)
+"""`content` is the JSON of a `CaseEvent`."""
+
+CASE_QUEUES: Final = Table(
+    "shroff_case_queue",
+    METADATA,
+    Column("name", String(200), primary_key=True),
+    Column("place", Integer, nullable=False),
+    Column("condition", String, nullable=False),
+    Column("sla_minutes", Integer, nullable=False),
+    Column("minutes", Float, nullable=False),
+)
+
+CASE_LABELS: Final = Table(
+    "shroff_case_label",
+    METADATA,
+    Column("id", _NUMBER, primary_key=True),
+    Column("payment_id", String(1_024), nullable=False),
+    Column("event", String(200), nullable=False),
+    Column("fraud", Boolean, nullable=False),
+    Column("by", String(200), nullable=False),
+    Column("sent", Boolean, nullable=False, index=True),
+    UniqueConstraint("payment_id", "event"),
+)
+"""The outbox: labels that decisions gave, until the ledger has them."""
+
+CASE_MARK: Final = Table(
+    "shroff_case_mark",
+    METADATA,
+    Column("ledger", String(200), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+)
+"""Up to which record of a ledger its payments are in cases."""

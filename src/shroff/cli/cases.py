@@ -1,0 +1,367 @@
+"""`shroff cases`: payments to review, worked on by people."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import typer
+
+from shroff.cli.terminal import (
+    AsJson,
+    err,
+    moment,
+    operator,
+    out,
+    print_rows,
+    read_moment,
+    show,
+    visible,
+)
+from shroff.settings import Settings
+
+if TYPE_CHECKING:
+    from shroff.act import Case, CaseEvent, CasePayment, Desk
+    from shroff.act.follow import SendLabel
+
+app = typer.Typer(
+    help="Work on payments to review, grouped into cases: claim, decide, next.",
+    no_args_is_help=True,
+)
+
+Number = Annotated[int, typer.Argument(metavar="CASE", help="The case.", show_default=False)]
+Version = Annotated[
+    int | None,
+    typer.Option(
+        help="The version that you saw: refused if it was changed since.", show_default=False
+    ),
+]
+Reason = Annotated[str, typer.Option("--why", help="The reason.", show_default=False)]
+OptionalNote = Annotated[
+    str | None, typer.Option("--note", help="For the history.", show_default=False)
+]
+InQueue = Annotated[str | None, typer.Option(help="Only of this queue.", show_default=False)]
+
+_COLUMNS: Final = ("case", "queue", "worth", "amount", "payments", "probability", "due", "holder")
+_ERRAND_SECONDS: Final = 1.0
+
+
+@app.command()
+def follow(
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(help="A bundle; default: the one in production.", show_default=False),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="The column that payments are grouped by; default: the key of the entity `card`.",
+            show_default=False,
+        ),
+    ] = None,
+    declined: Annotated[
+        bool, typer.Option("--declined", help="Open cases for declined payments too.")
+    ] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="The service that gets the labels of decided cases; SHROFF_API_KEY has its key.",
+            show_default=False,
+        ),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Stop when all is done.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Open cases for what the ledger has that is new, and send the labels of decided ones; runs
+    until it is stopped.
+    """
+    from shroff.act.follow import ledger_name, run_errand
+    from shroff.act.intake import REVIEWED, CaseIntake
+    from shroff.cli.monitor import in_production
+    from shroff.errors import Unavailable
+    from shroff.ledger import Ledger
+    from shroff.package import load
+
+    settings, desk = Settings.read(), _desk()
+    loaded = in_production() if bundle is None else load(bundle)
+    ledger = Ledger(settings.ledger)
+    actions = (*REVIEWED, "decline") if declined else REVIEWED
+    taken = sent = refused = 0
+    with ExitStack() as stack:
+        send = None if url is None else _sender(url, settings.api_key, stack)
+        while True:
+            try:
+                name = ledger_name(ledger)
+                if name is not None:
+                    intake = CaseIntake(settings.control, name, loaded, by=by, actions=actions)
+                    done = run_errand(desk, intake, ledger, send)
+                    taken, sent = taken + done.taken, sent + done.sent
+                    refused += done.refused
+            except Unavailable as error:
+                if once:
+                    raise
+                err.print(str(error), soft_wrap=True)
+            if once:
+                break
+            time.sleep(_ERRAND_SECONDS)
+    waiting = len(desk.labels(limit=1_000))
+    if as_json:
+        show({"records": taken, "labels_sent": sent, "refused": refused, "labels_waiting": waiting})
+    else:
+        out.print(
+            f"{taken:,} records read, {sent:,} labels sent, {refused:,} refused, {waiting:,} wait."
+        )
+
+
+@app.command("list")
+def list_cases(
+    queue: InQueue = None,
+    mine: Annotated[bool, typer.Option("--mine", help="Only those that you have claimed.")] = False,
+    closed: Annotated[bool, typer.Option("--closed", help="Closed cases.")] = False,
+    limit: Annotated[int, typer.Option(help="How many.", min=1, max=1_000)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List open cases, those with most expected loss per minute of work first."""
+    holder = operator() if mine else None
+    found = _desk().cases(queue=queue, holder=holder, closed=closed, limit=limit)
+    if as_json:
+        show({"cases": [_plain(one) for one in found]})
+    elif found:
+        print_rows([_row(one) for one in found], *_COLUMNS)
+    else:
+        out.print("No such case.")
+
+
+@app.command("show")
+def show_case(number: Number, as_json: AsJson = False) -> None:
+    """Show a case, its payments and its history."""
+    case, payments, events = _desk().case(number)
+    _print(case, payments, events, as_json)
+
+
+@app.command("next")
+def next_case(queue: InQueue = None, as_json: AsJson = False) -> None:
+    """Claim the case that is most worth your time, and show it."""
+    desk = _desk()
+    case = desk.next(operator(), queue=queue)
+    if case is not None:
+        _print(*desk.case(case.id), as_json)
+    elif as_json:
+        show({"case": None})
+    else:
+        out.print("No case waits.")
+
+
+@app.command()
+def claim(number: Number, version: Version = None, as_json: AsJson = False) -> None:
+    """Claim a case for an hour; again, for another hour."""
+    _changed(_desk().claim(number, operator(), version=version), as_json)
+
+
+@app.command()
+def release(number: Number, version: Version = None, as_json: AsJson = False) -> None:
+    """Give a claimed case back."""
+    _changed(_desk().release(number, operator(), version=version), as_json)
+
+
+@app.command()
+def assign(
+    number: Number,
+    to: Annotated[str, typer.Option(help="To whom.", show_default=False)],
+    why: Reason,
+    version: Version = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a case to somebody, whoever has it."""
+    _changed(_desk().assign(number, operator(), to=to, note=why, version=version), as_json)
+
+
+@app.command()
+def snooze(
+    number: Number,
+    until: Annotated[str, typer.Option(help="ISO 8601 with its zone.", show_default=False)],
+    note: OptionalNote = None,
+    version: Version = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a case off."""
+    at = read_moment(until) or 0
+    _changed(_desk().snooze(number, operator(), until=at, note=note, version=version), as_json)
+
+
+@app.command()
+def escalate(number: Number, why: Reason, version: Version = None, as_json: AsJson = False) -> None:
+    """Pass a case on to somebody with more to say."""
+    _changed(_desk().escalate(number, operator(), note=why, version=version), as_json)
+
+
+@app.command()
+def note(
+    number: Number,
+    text: Annotated[str, typer.Argument(help="What to write down.", show_default=False)],
+    version: Version = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write something down about a case."""
+    _changed(_desk().note(number, operator(), note=text, version=version), as_json)
+
+
+@app.command()
+def decide(
+    numbers: Annotated[
+        list[int], typer.Argument(metavar="CASE...", help="The cases.", show_default=False)
+    ],
+    outcome: Annotated[
+        Literal["fraud", "genuine", "unclear", "refunded"],
+        typer.Option(help="What they came to.", show_default=False),
+    ],
+    note: OptionalNote = None,
+    version: Version = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close cases, all or none; their payments that were not approved get labels by the outcome."""
+    desk = _desk()
+    if len(numbers) == 1:
+        case = desk.decide(numbers[0], operator(), outcome=outcome, note=note, version=version)
+        _changed(case, as_json)
+        return
+    closed = desk.decide_all(numbers, operator(), outcome=outcome, note=note)
+    if as_json:
+        show({"cases": [_plain(one) for one in closed]})
+    else:
+        out.print(f"{len(closed):,} cases are closed.")
+
+
+@app.command()
+def reopen(number: Number, why: Reason, as_json: AsJson = False) -> None:
+    """Open a closed case again; labels that it gave stay."""
+    _changed(_desk().reopen(number, operator(), note=why), as_json)
+
+
+@app.command()
+def queues(
+    replace: Annotated[
+        Path | None,
+        typer.Option(
+            help="Replace all queues by a JSON list of name, condition, sla_minutes and minutes.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the queues in the order in which they take cases, or replace them."""
+    from msgspec.structs import asdict
+
+    from shroff.act.queues import read_queues
+
+    desk = _desk()
+    if replace is not None:
+        desk.set_queues(read_queues(replace))
+    rows = [asdict(one) for one in desk.queues()]
+    if as_json:
+        show({"queues": rows})
+    else:
+        print_rows(rows, "queue", "condition", "close within minutes", "minutes of work")
+
+
+@app.command()
+def verify(as_json: AsJson = False) -> None:
+    """Verify the chained history of all cases; exit code 1 if it was changed."""
+    from shroff.errors import BrokenChain
+
+    try:
+        last = _desk().verify()
+    except BrokenChain as error:
+        if as_json:
+            show({"holds": False, "fault": str(error)})
+        else:
+            err.print(str(error), soft_wrap=True)
+        raise typer.Exit(1) from None
+    head = None if last is None else f"{last.id}:{last.chain}"
+    if as_json:
+        show({"holds": True, "head": head})
+    else:
+        out.print(f"The history of cases holds; its head is {head}.", soft_wrap=True)
+
+
+def _desk() -> Desk:
+    from shroff.act import Desk
+
+    return Desk(Settings.read().control)
+
+
+def _sender(url: str, key: str, stack: ExitStack) -> SendLabel:
+    from shroff.client import Client
+
+    client = stack.enter_context(Client(url, key=key or None))
+
+    def send(payment_id: str, fraud: bool, by: str, event: str) -> None:
+        client.label(payment_id, fraud, source=by, event_id=event)
+
+    return send
+
+
+def _changed(case: Case, as_json: bool) -> None:
+    if as_json:
+        show({"case": _plain(case)})
+        return
+    who = "" if case.holder is None else f", {case.holder} has it until {moment(case.lease)}"
+    what = f"closed as {case.outcome}" if case.status == "closed" else "open"
+    out.print(visible(f"Case {case.id}, version {case.version}: {what}{who}."), soft_wrap=True)
+
+
+def _print(case: Case, payments: list[CasePayment], events: list[CaseEvent], as_json: bool) -> None:
+    from msgspec.structs import asdict
+
+    if as_json:
+        show(
+            {
+                "case": _plain(case),
+                "payments": [asdict(one) | {"at": moment(one.at)} for one in payments],
+                "history": [
+                    asdict(one) | {"at": moment(one.at), "until": moment(one.until)}
+                    for one in events
+                ],
+            }
+        )
+        return
+    _changed(case, as_json=False)
+    out.print(visible(f"{case.kind}: {case.subject}"), soft_wrap=True, highlight=False)
+    rows = [
+        {
+            "payment": one.payment_id,
+            "at": moment(one.at),
+            "amount": f"{one.amount:,.2f}",
+            "probability": "" if one.probability is None else f"{one.probability:.4f}",
+            "action": one.action,
+            "fraud": one.fraud,
+        }
+        for one in payments
+    ]
+    print_rows(rows, "payment", "at", "amount", "probability", "action", "fraud")
+    steps = [
+        {"at": moment(one.at), "by": one.by, "step": one.step, "note": one.note} for one in events
+    ]
+    print_rows(steps, "at", "by", "step", "note")
+
+
+def _row(case: Case) -> dict[str, object]:
+    return {
+        "case": case.id,
+        "queue": case.queue + "!" * case.level,
+        "worth": f"{case.worth:,.2f}",
+        "amount": f"{case.amount:,.2f}",
+        "payments": case.payments,
+        "probability": "" if case.probability is None else f"{case.probability:.4f}",
+        "due": moment(case.due),
+        "holder": case.holder,
+    }
+
+
+def _plain(case: Case) -> dict[str, Any]:
+    from msgspec.structs import asdict
+
+    times = ("opened", "due", "newest", "lease", "wake", "closed")
+    return asdict(case) | {name: moment(getattr(case, name)) for name in times}

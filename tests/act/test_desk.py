@@ -1,0 +1,354 @@
+"""Cases: opened by the ledger, worked on by people at once, and closed once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import create_engine, text
+
+from servers import postgres_schema
+from shroff.act import Case, CaseIntake, CaseQueue, Desk
+from shroff.act.intake import REVIEWED
+from shroff.errors import BrokenChain, CaseConflict, ConfigurationError, NotFound
+from shroff.ledger import StoredEntry
+from shroff.package import Bundle
+
+HOUR = 3_600_000_000
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A control database of its own."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('cases') / 'control.db'}"
+        return
+    with postgres_schema(request.getfixturevalue("postgres_server")) as schema:
+        yield schema
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def desk(url: str, clock: Clock) -> Desk:
+    return Desk(url, clock=clock)
+
+
+@pytest.fixture
+def intake(url: str, bundle: Bundle, clock: Clock) -> CaseIntake:
+    return CaseIntake(url, "ledger", bundle, clock=clock)
+
+
+class Records:
+    """Numbers records of a ledger."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+
+    def entry(self, kind: Any, payment_id: str, body: dict[str, Any]) -> StoredEntry:
+        self.seq += 1
+        content = msgspec.json.encode(body)
+        return StoredEntry(
+            kind, payment_id, self.seq, self.seq, bytes(32), content, self.seq, bytes(32)
+        )
+
+    def paid(
+        self, payment_id: str, card: str | None, amount: float, probability: float, action: str
+    ) -> StoredEntry:
+        values = {"card_id": card, "amount": amount}
+        body = {"payment": {"values": values}, "probability": probability, "action": action}
+        return self.entry("payment", payment_id, body)
+
+    def label(self, payment_id: str, fraud: bool) -> StoredEntry:
+        return self.entry("label", payment_id, {"value": fraud})
+
+    def result(self, payment_id: str, result: str) -> StoredEntry:
+        return self.entry("result", payment_id, {"value": result})
+
+
+@pytest.fixture
+def records() -> Records:
+    return Records()
+
+
+def test_payments_of_a_card_are_one_case_ranked_by_expected_loss(
+    desk: Desk, intake: CaseIntake, records: Records
+) -> None:
+    entries = [
+        records.paid("a1", "a", 100.0, 0.5, "review"),
+        records.paid("b1", "b", 1_000.0, 0.2, "review"),
+        records.paid("c1", "c", 9_000.0, 0.9, "approve"),
+        records.paid("a2", "a", 60.0, 0.5, "approve"),
+        records.paid("a3", "a", 900.0, 0.4, "review"),
+        records.paid("none", None, 10.0, 0.5, "review"),
+    ]
+    assert intake.take(entries) == 6
+    first, second, third = desk.cases()
+    assert (first.subject, first.payments, first.amount) == ("a", 3, 1_060.0)
+    assert first.expected_loss == pytest.approx(440.0)
+    assert first.worth == pytest.approx(88.0)
+    assert (first.probability, first.action, first.kind) == (0.5, "review", "card_id")
+    assert second.subject == "b"
+    assert third.subject.startswith("no subject")
+    # an approved payment is no news; one to review is
+    assert [event.step for event in desk.case(first.id)[2]] == ["opened", "grew"]
+    assert [one.payment_id for one in desk.case(first.id)[1]] == ["a1", "a2", "a3"]
+
+
+def test_records_are_taken_once_however_often_they_come(
+    desk: Desk, intake: CaseIntake, records: Records
+) -> None:
+    entries = [records.paid(f"p{n}", f"c{n % 3}", 10.0, 0.5, "review") for n in range(30)]
+    assert intake.take(entries[:20]) == 20
+    assert intake.take(entries) == 10
+    assert intake.take(entries) == 0
+    assert intake.mark() == 30
+    assert [(case.payments, case.amount) for case in desk.cases()] == [(10, 100.0)] * 3
+
+
+def test_a_case_closes_itself_when_its_labels_have_come(
+    desk: Desk, intake: CaseIntake, records: Records
+) -> None:
+    intake.take(
+        [
+            records.paid("a1", "a", 100.0, 0.5, "review"),
+            records.paid("a2", "a", 50.0, 0.5, "review"),
+            records.paid("a3", "a", 1.0, 0.1, "approve"),
+            records.label("a1", False),
+            records.label("other", True),
+        ]
+    )
+    (case,) = desk.cases()
+    assert case.amount == 51.0
+    assert case.expected_loss == pytest.approx(25.1)
+    intake.take([records.label("a2", True)])
+    assert desk.cases() == []
+    (closed,) = desk.cases(closed=True)
+    assert (closed.outcome, closed.version) == ("fraud", case.version + 1)
+    # the next payment to review opens another case
+    intake.take([records.paid("a4", "a", 70.0, 0.5, "review")])
+    assert [(one.id, one.payments) for one in desk.cases()] == [(closed.id + 1, 1)]
+
+
+def test_a_refund_closes_the_case_of_one_payment(
+    desk: Desk, intake: CaseIntake, records: Records
+) -> None:
+    intake.take(
+        [
+            records.paid("a1", "a", 100.0, 0.5, "review"),
+            records.result("a1", "authorised"),
+            records.result("a1", "refunded"),
+        ]
+    )
+    assert [case.outcome for case in desk.cases(closed=True)] == ["refunded"]
+
+
+def one_case(desk: Desk, intake: CaseIntake, records: Records) -> Case:
+    intake.take([records.paid(f"p{records.seq}", f"c{records.seq}", 100.0, 0.5, "review")])
+    return desk.cases()[0]
+
+
+def test_of_two_people_the_second_is_told_what_changed(
+    desk: Desk, intake: CaseIntake, records: Records, clock: Clock
+) -> None:
+    case = one_case(desk, intake, records)
+    mine = desk.claim(case.id, "ada", version=case.version)
+    with pytest.raises(CaseConflict, match="its last change is ada: claimed at 2023-11-14"):
+        desk.decide(case.id, "bob", outcome="fraud", version=case.version)
+    with pytest.raises(CaseConflict, match="ada has claimed case 1 until 2023-11-14T23:13:20"):
+        desk.claim(case.id, "bob")
+    clock.now += HOUR
+    # the claim has lapsed
+    theirs = desk.claim(case.id, "bob", version=mine.version)
+    assert (theirs.holder, theirs.version) == ("bob", mine.version + 1)
+    with pytest.raises(CaseConflict, match="bob has claimed"):
+        desk.decide(case.id, "ada", outcome="genuine")
+    desk.decide(case.id, "bob", outcome="genuine", version=theirs.version)
+    with pytest.raises(CaseConflict, match="is closed"):
+        desk.decide(case.id, "bob", outcome="fraud")
+    with pytest.raises(NotFound):
+        desk.claim(99, "ada")
+
+
+def test_every_step_has_its_reason_and_its_place_in_the_chain(
+    desk: Desk, intake: CaseIntake, records: Records, clock: Clock, url: str
+) -> None:
+    number = one_case(desk, intake, records).id
+    desk.claim(number, "ada")
+    desk.note(number, "bob", note="called the customer")
+    desk.escalate(number, "ada", note="a large one")
+    desk.assign(number, "boss", to="cleo", note="knows the merchant")
+    slept = desk.snooze(number, "cleo", until=clock.now + HOUR, note="the bank calls back")
+    assert (slept.wake, slept.level, slept.holder) == (clock.now + HOUR, 1, None)
+    assert desk.cases(waiting=True) == []
+    assert desk.next("ada") is None
+    clock.now += HOUR
+    awake = desk.next("ada")
+    assert awake is not None
+    desk.release(number, "ada")
+    desk.decide(number, "bob", outcome="unclear")
+    desk.reopen(number, "boss", note="there is news")
+    events = desk.case(number)[2]
+    assert [event.step for event in events] == [
+        "opened",
+        "claimed",
+        "noted",
+        "escalated",
+        "assigned",
+        "snoozed",
+        "claimed",
+        "released",
+        "closed",
+        "reopened",
+    ]
+    assert [event.version for event in events] == list(range(1, 11))
+    assert events[4].to == "cleo"
+    assert desk.verify() == events[-1]
+    with pytest.raises(ConfigurationError, match="expected a reason"):
+        desk.escalate(number, "ada", note="")
+    with pytest.raises(ConfigurationError, match="without a card number"):
+        desk.note(number, "ada", note="card 4111 1111 1111 1111")
+    with pytest.raises(ConfigurationError, match="in the future"):
+        desk.snooze(number, "ada", until=clock.now)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE shroff_case_event SET content = replace(content, 'a large one', 'nothing')"
+            )
+        )
+    engine.dispose()
+    with pytest.raises(BrokenChain, match="the history of cases was changed: change 4 of 10"):
+        desk.verify()
+
+
+def test_twenty_people_at_once_decide_nothing_twice(
+    desk: Desk, intake: CaseIntake, records: Records
+) -> None:
+    intake.take([records.paid(f"p{n}", f"c{n}", 1.0 + n, 0.5, "review") for n in range(60)])
+
+    def shift(name: str) -> list[int]:
+        done = []
+        while (case := desk.next(name)) is not None:
+            desk.decide(case.id, name, outcome="genuine", version=case.version)
+            done.append(case.id)
+        return done
+
+    with ThreadPoolExecutor(20) as people:
+        done = [one for own in people.map(shift, [f"a{n}" for n in range(20)]) for one in own]
+    assert Counter(done) == Counter(range(1, 61))
+    assert desk.verify() is not None
+    assert len(desk.labels()) == 60
+
+
+def test_labels_wait_until_the_ledger_has_them(
+    desk: Desk, intake: CaseIntake, records: Records
+) -> None:
+    intake.take(
+        [
+            records.paid("a1", "a", 100.0, 0.5, "review"),
+            records.paid("a2", "a", 5.0, 0.1, "approve"),
+            records.paid("b1", "b", 50.0, 0.5, "review"),
+            records.paid("c1", "c", 10.0, 0.5, "review"),
+        ]
+    )
+    a, b, c = (case.id for case in desk.cases())
+    desk.decide(a, "ada", outcome="fraud")
+    desk.decide(b, "ada", outcome="unclear")
+    with pytest.raises(NotFound, match="got 1 of others"):
+        desk.decide(c, "ada", outcome="fraud", labels={"a1": True})
+    desk.decide(c, "ada", outcome="unclear", labels={"c1": False})
+    told = desk.labels()
+    assert [(one.payment_id, one.fraud, one.by) for one in told] == [
+        ("a1", True, "ada"),
+        ("c1", False, "ada"),
+    ]
+    desk.sent(told[0])
+    assert [one.payment_id for one in desk.labels()] == ["c1"]
+    # what a decision said comes back as a label: nothing is said again
+    intake.take([records.label("a1", True)])
+    desk.reopen(a, "ada", note="once more")
+    desk.decide(a, "ada", outcome="fraud")
+    assert [one.payment_id for one in desk.labels()] == ["c1"]
+
+
+def test_several_cases_are_closed_or_none(desk: Desk, intake: CaseIntake, records: Records) -> None:
+    intake.take([records.paid(f"p{n}", f"c{n}", 10.0, 0.5, "review") for n in range(3)])
+    desk.claim(2, "bob")
+    with pytest.raises(CaseConflict, match="bob has claimed case 2"):
+        desk.decide_all([1, 2, 3], "ada", outcome="fraud")
+    assert (len(desk.cases()), desk.labels()) == (3, [])
+    assert len(desk.decide_all([1, 2, 3, 3], "bob", outcome="fraud")) == 3
+    assert desk.cases() == []
+
+
+def test_queues_take_cases_by_their_conditions(
+    desk: Desk, intake: CaseIntake, records: Records, clock: Clock
+) -> None:
+    desk.set_queues(
+        [
+            CaseQueue(name="large", condition="amount > 500", sla_minutes=60, minutes=20),
+            CaseQueue(name="likely", condition="probability > 0.6 AND payments = 1", minutes=1),
+        ]
+    )
+    intake.take(
+        [
+            records.paid("a1", "a", 900.0, 0.5, "review"),
+            records.paid("b1", "b", 100.0, 0.7, "review"),
+            records.paid("c1", "c", 100.0, 0.5, "review"),
+        ]
+    )
+    found = {case.subject: case for case in desk.cases()}
+    queues = {subject: case.queue for subject, case in found.items()}
+    assert queues == {"a": "large", "b": "likely", "c": "review"}
+    assert found["a"].due == clock.now + HOUR
+    assert (found["a"].worth, found["b"].worth) == (22.5, 70.0)
+    assert [case.subject for case in desk.cases(queue="likely")] == ["b"]
+    with pytest.raises(ConfigurationError, match="each name once"):
+        desk.set_queues([CaseQueue(name="a"), CaseQueue(name="a")])
+
+
+def test_pages_go_on_where_the_last_one_ended(
+    desk: Desk, intake: CaseIntake, records: Records
+) -> None:
+    intake.take([records.paid(f"p{n}", f"c{n}", 10.0 + n // 4, 0.5, "review") for n in range(11)])
+    seen: list[int] = []
+    after = None
+    while page := desk.cases(limit=4, after=after):
+        seen += [case.id for case in page]
+        after = (page[-1].worth, page[-1].id)
+    assert sorted(seen) == list(range(1, 12))
+    worth = [desk.case(number)[0].worth for number in seen]
+    assert worth == sorted(worth, reverse=True)
+
+
+def test_payments_are_grouped_by_another_column_where_asked(
+    url: str, bundle: Bundle, desk: Desk, records: Records, clock: Clock
+) -> None:
+    by_host = CaseIntake(url, "ledger", bundle, by="host_id", actions=(*REVIEWED, "decline"))
+    entry: Callable[..., StoredEntry] = records.entry
+    bodies = [
+        {"payment": {"values": {"host_id": "h", "amount": 5.0}}, "probability": 0.9, "action": act}
+        for act in ("decline", "review")
+    ]
+    by_host.take([entry("payment", f"p{n}", body) for n, body in enumerate(bodies)])
+    assert [(case.kind, case.action) for case in desk.cases()] == [("host_id", "decline")]
+    with pytest.raises(ConfigurationError, match="--by COLUMN"):
+        CaseIntake(url, "ledger", bundle, by="nothing", clock=clock)
