@@ -118,6 +118,7 @@ def _document(standing: Standing) -> dict[str, Any]:
         "decline_at": standing.policy.decline_at,
         "decide_by": standing.policy.decide_by or "thresholds",
         "review_price": standing.policy.review_price,
+        "declines_from": standing.policy.declines_from,
         "chosen": list(standing.chosen),
     }
 
@@ -137,6 +138,13 @@ def _told(standing: Standing) -> dict[str, str]:
         lines["price of a review"] = (
             f"{'no review' if price >= MAX_COST else f'{price:.6g}'}"
             f"{_how('review_price', standing)}"
+        )
+    if policy.declines_from is not None:
+        most = policy.max_genuine_declines
+        share = "" if most is None else f", so that at most {most:.4g} of declines are genuine"
+        lowest = _threshold(policy.declines_from, chosen=False)
+        lines["declines from, at the earliest"] = (
+            f"{lowest}{_how('declines_from', standing)}{share}"
         )
     lines |= {
         "cost of a review": f"{policy.cost.review:g}",

@@ -193,6 +193,7 @@ def print_figures(summary: Mapping[str, Any]) -> None:
         by_cost,
         comparison,
         decisions,
+        guaranteed,
         no_review_band,
         payment_parts,
     )
@@ -220,5 +221,7 @@ def print_figures(summary: Mapping[str, Any]) -> None:
     if priced:
         out.print(by_cost(priced))
     for name, one in detectors.items():
+        if one.get("guarantee"):
+            out.print(guaranteed(name, one["guarantee"]), soft_wrap=True, highlight=False)
         if not one["thresholds"]["review_band"]:
             out.print(no_review_band(name, one["thresholds"]["decline_at"]), soft_wrap=True)

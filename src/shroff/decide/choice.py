@@ -10,9 +10,9 @@ import msgspec
 
 from shroff.decide.policy import Ground, Policy
 from shroff.errors import ConfigurationError
-from shroff.evaluate import NEVER, Cost, DailyCosts, HeldOut, Thresholds
+from shroff.evaluate import NEVER, Cost, DailyCosts, Guarantee, HeldOut, Thresholds
 
-CHOSEN: Final = ("review_at", "decline_at", "decide_by", "review_price")
+CHOSEN: Final = ("review_at", "decline_at", "decide_by", "review_price", "declines_from")
 """The fields of a policy that may be left open."""
 
 
@@ -28,8 +28,12 @@ def choose(policy: Policy, held_out: HeldOut, daily: DailyCosts | None) -> Polic
         daily: the same payments by day; None in bundles without them, where thresholds decide.
 
     Raises:
-        ConfigurationError: it decides by cost, and what a review is worth is not known.
+        ConfigurationError: it decides by cost, and what a review is worth is not known; or it
+            guarantees declines, and cards were not counted for that.
     """
+    if policy.unguarded:
+        safe = guarantee_of(policy, held_out).declines_from
+        policy = msgspec.structs.replace(policy, declines_from=safe)
     found = policy.with_thresholds(*_cuts(policy, held_out, daily))
     if policy.decide_by is None and len(policy.open) == 2:
         found = msgspec.structs.replace(found, decide_by=_cheaper(found, daily))
@@ -43,10 +47,25 @@ def chosen_fields(given: Policy, found: Policy) -> tuple[str, ...]:
     return tuple(name for name in CHOSEN if getattr(given, name) != getattr(found, name))
 
 
+def guarantee_of(policy: Policy, held_out: HeldOut) -> Guarantee:
+    """What held-out payments guarantee of declines, for the share that a policy allows.
+
+    Raises:
+        ConfigurationError: it allows any, or cards were not counted when the model was trained.
+    """
+    if policy.max_genuine_declines is None or held_out.declines is None:
+        raise ConfigurationError(
+            "the policy guarantees that few declines are genuine (`max_genuine_declines`), and the "
+            "bundle keeps no counts of held-out cards to show it by: train and package it with "
+            "that policy, or leave it out."
+        )
+    return held_out.declines.guarantee(policy.max_genuine_declines)
+
+
 def cuts_of(policy: Policy) -> Thresholds:
     """The thresholds of a policy, without counts."""
     review, decline = (NEVER if at is None else at for at in (policy.review_at, policy.decline_at))
-    return Thresholds(review, decline, 0.0, 0, 0)
+    return Thresholds(review, max(decline, policy.declines_from or 0.0), 0.0, 0, 0)
 
 
 def count_at(policy: Policy, held_out: HeldOut, daily: DailyCosts | None) -> Thresholds:
@@ -64,7 +83,7 @@ def figures(policy: Policy, daily: DailyCosts | None) -> dict[str, Any] | None:
     price = policy.review_price
     if price is None:
         price = _price(policy, daily)
-    action = daily.actions(policy.cost, price)
+    action = daily.actions(policy.cost, price, policy.declines_from or 0.0)
     return {
         "review_price": price,
         **daily.tally(action, policy.cost, policy.reviews_per_day),
@@ -90,7 +109,8 @@ def _cuts(policy: Policy, held_out: HeldOut, daily: DailyCosts | None) -> tuple[
         cuts = cuts_of(policy)
         return cuts.review_at, cuts.decline_at
     source = priced(policy.cost, held_out, daily)
-    found = source.thresholds(policy.cost, policy.reviews_per_day)
+    safe = policy.declines_from or 0.0
+    found = source.thresholds(policy.cost, policy.reviews_per_day, declines_from=safe)
     return found.review_at, found.decline_at
 
 
@@ -98,12 +118,12 @@ def _cheaper(policy: Policy, daily: DailyCosts | None) -> Ground:
     """What costs less on days that neither thresholds nor price were chosen on."""
     if daily is None:
         return "thresholds"
-    halves = daily.halves()
+    halves, safe = daily.halves(), policy.declines_from or 0.0
     paid = {"cost": 0.0, "thresholds": 0.0}
     for chosen_on, judged_on in (halves, halves[::-1]):
-        cuts = chosen_on.thresholds(policy.cost, policy.reviews_per_day)
+        cuts = chosen_on.thresholds(policy.cost, policy.reviews_per_day, declines_from=safe)
         ways = {
-            "cost": judged_on.actions(policy.cost, _price(policy, chosen_on)),
+            "cost": judged_on.actions(policy.cost, _price(policy, chosen_on), safe),
             "thresholds": cuts.actions(judged_on.column("probability")),
         }
         for way, action in ways.items():
@@ -122,4 +142,9 @@ def _price(policy: Policy, daily: DailyCosts | None) -> float:
             "payments by day to find the price of a review by: give `review_price`, or train and "
             "package it again."
         )
-    return daily.review_price(policy.cost, policy.reviews_per_day, kept_days=policy.kept_days)
+    return daily.review_price(
+        policy.cost,
+        policy.reviews_per_day,
+        kept_days=policy.kept_days,
+        declines_from=policy.declines_from or 0.0,
+    )

@@ -43,13 +43,15 @@ class Judge:
 
     def __init__(self, policy: Policy, kinds: Mapping[str, Kind], *, amount: str = AMOUNT) -> None:
         self.policy = policy
+        safe = policy.declines_from or 0.0
+        price = policy.review_price or 0.0
         self._weigh = (
-            Weigher(policy.cost, policy.review_price or 0.0, kinds, amount).weigh
+            Weigher(policy.cost, price, kinds, amount, declines_from=safe).weigh
             if policy.decide_by == "cost"
             else None
         )
         self._review = NEVER if policy.review_at is None else policy.review_at
-        self._decline = NEVER if policy.decline_at is None else policy.decline_at
+        self._decline = NEVER if policy.decline_at is None else max(policy.decline_at, safe)
         self._rules = [
             (rule, _condition(rule, policy, kinds).closure(policy.lists)) for rule in policy.rules
         ]

@@ -21,6 +21,7 @@ _MAX_RULES: Final = 1_000
 _MAX_SQL_CHARACTERS: Final = 100_000
 _MAX_VALUE_CHARACTERS: Final = 500
 THRESHOLDS: Final = ("review_at", "decline_at")
+_PROBABILITIES: Final = (*THRESHOLDS, "declines_from")
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +82,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         review_price: by cost, what a review costs besides because reviewers are few; by default the
             least with which reviews keep to `reviews_per_day`, found in training.
         kept_days: the share of days on which they must keep to it, above 0 and up to 1.
+        max_genuine_declines: the share of declines by probability, above 0 and below 1, that may be
+            genuine, 95 % sure; by default any.
+        declines_from: the probability below which no payment is declined for its probability, but
+            gets the cheapest other action, or is reviewed where thresholds decide; by default with
+            `max_genuine_declines` the lowest that keeps to it, found in training.
 
     Raises:
         ConfigurationError: two rules of one name, a threshold that is no probability, `review_at`
@@ -112,6 +118,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     decide_by: Ground | None = None
     review_price: float | None = None
     kept_days: float = 0.9
+    max_genuine_declines: float | None = None
+    declines_from: float | None = None
 
     def __post_init__(self) -> None:
         for name, values in self.lists.items():
@@ -156,7 +164,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 "Policy(kept_days=…): expected a share of days above 0 and up to 1, got "
                 f"{self.kept_days}."
             )
-        for name in THRESHOLDS:
+        most = self.max_genuine_declines
+        if most is not None and not 0 < most < 1:
+            raise ConfigurationError(
+                "Policy(max_genuine_declines=…): expected a share of declines above 0 and below 1, "
+                f"got {most}."
+            )
+        for name in _PROBABILITIES:
             threshold: Any = getattr(self, name)
             if threshold is not None and threshold != NEVER and not 0 < threshold <= 1:
                 raise _no_probability(name, threshold)
@@ -172,7 +186,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def require_probabilities(self) -> None:
         """Raise `ConfigurationError` for a threshold above 1: only training chooses such ones."""
-        for name in THRESHOLDS:
+        for name in _PROBABILITIES:
             if getattr(self, name) == NEVER:
                 raise _no_probability(name, NEVER)
 
@@ -207,6 +221,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             require_readable(name, "the name of a list")
             for value in values:
                 require_readable(value, f"each value of the list `{name}`")
+
+    @property
+    def unguarded(self) -> bool:
+        """Whether declines are to be guaranteed, and nothing says from which probability on."""
+        return self.max_genuine_declines is not None and self.declines_from is None
 
     @property
     def open(self) -> tuple[str, ...]:

@@ -24,6 +24,8 @@ from shroff.errors import (
     UnknownColumn,
     one_line,
 )
+from shroff.evaluate import NEVER
+from shroff.evaluate.guarantee import require_enough
 from shroff.expression import parse
 from shroff.expression.budget import require_affordable, require_affordable_together, states_of
 from shroff.features.plan import Plan
@@ -141,16 +143,21 @@ def fit(policy: Policy, bundle: Bundle) -> Standing:
     policy.require_readable()
     require_fits(policy, bundle)
     priced = policy.decide_by != "cost" or policy.review_price is not None
-    if not policy.open and priced:
+    if not policy.open and priced and not policy.unguarded:
         return Standing(policy=policy)
     if bundle.held_out is None:
         lacking = [*policy.open, *([] if priced else ["review_price"])]
+        lacking += ["declines_from"] if policy.unguarded else []
         raise ConfigurationError(
             f"the policy gives no {' and no '.join(f'`{name}`' for name in lacking)}, and the "
             "bundle keeps no "
             "held-out scores to choose by: give both thresholds, or train and package it again."
         )
     found = choose(policy, bundle.held_out, bundle.daily)
+    if policy.unguarded and found.declines_from == NEVER:
+        counts, most = bundle.held_out.declines, policy.max_genuine_declines
+        if counts is not None and most is not None:
+            require_enough(most, counts.frauds)
     return Standing(policy=found, chosen=chosen_fields(policy, found), model=bundle.version)
 
 

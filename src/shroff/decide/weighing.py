@@ -18,6 +18,7 @@ class Weigher:
 
     Args:
         price: of a review at the declared capacity, besides its cost.
+        declines_from: the probability below which no payment is declined.
         kinds: kinds of the columns and features that costs may read.
         amount: the column of what was paid.
 
@@ -25,8 +26,17 @@ class Weigher:
         InvalidExpression, UnknownColumn: a cost does not fit them.
     """
 
-    def __init__(self, cost: Cost, price: float, kinds: Mapping[str, Kind], amount: str) -> None:
+    def __init__(
+        self,
+        cost: Cost,
+        price: float,
+        kinds: Mapping[str, Kind],
+        amount: str,
+        *,
+        declines_from: float = 0.0,
+    ) -> None:
         self._cost, self._price, self._amount = cost, price, amount
+        self._declines_from = declines_from
         read = {name: one.closure() for name, one in cost_expressions(cost, kinds).items()}
         self._missed, self._declined = read.get("missed"), read.get("declined")
 
@@ -47,7 +57,7 @@ class Weigher:
         # a NaN fails as well
         if not (0.0 <= missed <= MAX_COST and 0.0 <= declined <= MAX_COST):
             return None
-        return weigh(probability, missed, declined, cost, self._price)
+        return weigh(probability, missed, declined, cost, self._price, self._declines_from)
 
 
 def cost_expressions(cost: Cost, kinds: Mapping[str, Kind]) -> dict[str, Expression]:

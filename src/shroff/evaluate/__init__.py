@@ -17,6 +17,7 @@ doctor's checks in `shroff.evaluate.doctor`.
 from shroff.evaluate.challenge import Challenge
 from shroff.evaluate.cost import Cost, total_cost
 from shroff.evaluate.daily import DailyCosts
+from shroff.evaluate.guarantee import DeclineCounts, Guarantee
 from shroff.evaluate.held_out import HeldOut
 from shroff.evaluate.metrics import (
     Curve,
@@ -42,6 +43,8 @@ __all__ = [
     "Cost",
     "Curve",
     "DailyCosts",
+    "DeclineCounts",
+    "Guarantee",
     "HeldOut",
     "LatestSplit",
     "Metrics",

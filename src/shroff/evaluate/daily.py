@@ -176,7 +176,12 @@ class DailyCosts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 )
 
     def review_price(
-        self, cost: Cost, reviews_per_day: float | None, *, kept_days: float = 0.9
+        self,
+        cost: Cost,
+        reviews_per_day: float | None,
+        *,
+        kept_days: float = 0.9,
+        declines_from: float = 0.0,
     ) -> float:
         """The least price of a review with which the share `kept_days` of the days has at most
         `reviews_per_day` reviews.
@@ -191,19 +196,22 @@ class DailyCosts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if reviews_per_day == 0:
             return MAX_COST
         most = self._most(reviews_per_day)
-        prices = sorted(self._prices(gain_of_review(*self._costs(cost), cost), most))
+        gain = gain_of_review(*self._costs(cost), cost, declines_from)
+        prices = sorted(self._prices(gain, most))
         price = prices[math.ceil(kept_days * self.days - _ROUNDING) - 1]
         step = _ROUNDING * (1.0 + cost.review + price)
         # rounding may leave a payment at the price that should not be worth a review any more
-        while price and self._kept(self.actions(cost, price), most) < kept_days:
+        while price and self._kept(self.actions(cost, price, declines_from), most) < kept_days:
             price, step = price + step, 2 * step
         return price
 
-    def actions(self, cost: Cost, price: float) -> Texts:
+    def actions(self, cost: Cost, price: float, declines_from: float = 0.0) -> Texts:
         """The cheapest action of each row at a price of a review."""
-        return cheapest_actions(*self._costs(cost), cost, price)
+        return cheapest_actions(*self._costs(cost), cost, price, declines_from)
 
-    def thresholds(self, cost: Cost, reviews_per_day: float | None = None) -> Thresholds:
+    def thresholds(
+        self, cost: Cost, reviews_per_day: float | None = None, *, declines_from: float = 0.0
+    ) -> Thresholds:
         """The thresholds with the least cost on these payments, as `HeldOut.thresholds`."""
         p, missed, declined = self._costs(cost)
         payments, frauds = (self.column(name).astype(np.int64) for name in ("payments", "frauds"))
@@ -216,6 +224,7 @@ class DailyCosts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             cost=cost,
             limit=count_reviews(reviews_per_day, self.days * self.share, int(payments.sum())),
             refused=np.cumsum(declined * (payments - frauds))[last],
+            declines_from=declines_from,
         )
 
     def at(self, review_at: float, decline_at: float, cost: Cost) -> Thresholds:

@@ -43,13 +43,20 @@ class ExpectedCosts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, k
 
 
 def weigh(
-    probability: float, missed: float, declined: float, cost: Cost, price: float
+    probability: float,
+    missed: float,
+    declined: float,
+    cost: Cost,
+    price: float,
+    declines_from: float = 0.0,
 ) -> ExpectedCosts:
     """The expected cost of each action on one payment, and the cheapest.
 
     Args:
         missed, declined: its cost as an approved fraud, and as a genuine payment that is declined.
         price: of a review at the declared capacity, besides its cost.
+        declines_from: the probability below which a payment is not declined: the cheapest action is
+            then one of the others.
 
     >>> weigh(0.2, 100.0, 15.0, Cost(review=4.0), 1.0).cheapest
     'review'
@@ -62,7 +69,7 @@ def weigh(
         cheapest, least = "challenge", challenge
     if review < least:
         cheapest, least = "review", review
-    if decline < least:
+    if decline < least and probability >= declines_from:
         cheapest = "decline"
     return ExpectedCosts(
         cheapest=cheapest, approve=approve, review=review, decline=decline, challenge=challenge
@@ -70,7 +77,12 @@ def weigh(
 
 
 def cheapest_actions(
-    probability: Floats, missed: Floats, declined: Floats, cost: Cost, price: float
+    probability: Floats,
+    missed: Floats,
+    declined: Floats,
+    cost: Cost,
+    price: float,
+    declines_from: float = 0.0,
 ) -> Texts:
     """The cheapest action on each payment, as `weigh`: texts [n] for arrays [n].
 
@@ -84,16 +96,20 @@ def cheapest_actions(
     for name, costs in (("challenge", challenge), ("review", review), ("decline", decline)):
         if costs is not None:
             better = costs < least
+            if name == "decline":
+                better &= probability >= declines_from
             action, least = np.where(better, name, action), np.where(better, costs, least)
     return action
 
 
-def gain_of_review(probability: Floats, missed: Floats, declined: Floats, cost: Cost) -> Floats:
+def gain_of_review(
+    probability: Floats, missed: Floats, declined: Floats, cost: Cost, declines_from: float = 0.0
+) -> Floats:
     """How much a review is expected to save over the cheapest other action, float64 [n]: below this
     price it is worth while.
     """
     approve, decline = probability * missed, (1.0 - probability) * declined
-    other = np.minimum(approve, decline)
+    other = np.where(probability >= declines_from, np.minimum(approve, decline), approve)
     challenge = cost.of_challenge(approve, decline)
     if challenge is not None:
         other = np.minimum(other, challenge)

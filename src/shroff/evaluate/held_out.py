@@ -11,6 +11,7 @@ import numpy as np
 from shroff.arrays import Array, Floats
 from shroff.errors import DataError
 from shroff.evaluate.cost import AMOUNT, Cost, check_costed
+from shroff.evaluate.guarantee import DeclineCounts
 from shroff.evaluate.thresholds import (
     Thresholds,
     accumulate_from_top,
@@ -22,14 +23,17 @@ MAX_BINS: Final = 2_000
 """Of a million payments, a bin holds at most a hundredth of those at or above it."""
 
 
-class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class HeldOut(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """Calibrated probabilities of labelled payments that a detector did not learn from, the highest
     first.
 
     Each bin has its `lowest` probability, its number of `payments` and `frauds`, and the frauds'
     total amount (`lost`, in major units). `days` is the number of days that the payments span, for
     a capacity in reviews per day. Bins are narrower where the probability is higher; payments of
-    equal probability share a bin, and no bin names a payment.
+    equal probability share a bin, and no bin names a payment. `declines` are counts of cards, for a
+    guarantee on declines, where one was asked for.
 
     Raises:
         DataError: bins that do not fit together.
@@ -40,6 +44,7 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     payments: tuple[int, ...]
     frauds: tuple[int, ...]
     lost: tuple[float, ...]
+    declines: DeclineCounts | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.lowest), len(self.payments), len(self.frauds), len(self.lost)}
@@ -127,9 +132,11 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             else cost.number("missed") * np.array(self.frauds, dtype=np.float64)
         )
 
-    def thresholds(self, cost: Cost, reviews_per_day: float | None = None) -> Thresholds:
+    def thresholds(
+        self, cost: Cost, reviews_per_day: float | None = None, *, declines_from: float = 0.0
+    ) -> Thresholds:
         """The thresholds with the least cost on these payments, out of the bins' lowest
-        probabilities.
+        probabilities; none declines below `declines_from`.
 
         Raises:
             ConfigurationError: a negative capacity.
@@ -142,4 +149,5 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             np.cumsum(self._lost(cost)),
             cost=cost,
             limit=count_reviews(reviews_per_day, self.days, int(payments.sum())),
+            declines_from=declines_from,
         )

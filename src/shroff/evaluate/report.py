@@ -11,6 +11,7 @@ from rich.table import Table
 
 from shroff.detect.checks import Finding
 from shroff.evaluate.expected import MAX_COST
+from shroff.evaluate.guarantee import CONFIDENCE
 from shroff.evaluate.metrics import Metrics
 from shroff.evaluate.thresholds import NEVER
 
@@ -142,6 +143,22 @@ def by_cost(found: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def _price(value: float) -> str:
     return "no review" if value >= MAX_COST else f"{value:,.2f}"
+
+
+def guaranteed(name: str, found: Mapping[str, Any]) -> str:
+    """What a guarantee says of a detector's declines, in sentences."""
+    promise = (
+        f"at most {found['most']:.4g} of the cards that it declines are genuine at their first "
+        f"decline, {CONFIDENCE:.0%} sure"
+    )
+    if found["declines_from"] >= NEVER:
+        return f"{name} declines nothing: no threshold shows that {promise}."
+    test = found["test"]
+    return (
+        f"{name} declines nothing below {found['declines_from']:.4g}: from there on {promise} "
+        f"({found['genuine']:,} of {found['cards']:,} held-out cards). Of the test part's, "
+        f"{test['genuine']:,} of {test['cards']:,} are."
+    )
 
 
 def no_review_band(name: str, decline_at: float) -> str:

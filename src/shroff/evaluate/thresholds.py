@@ -94,13 +94,15 @@ def find_cheapest(
     cost: Cost,
     limit: int,
     refused: Floats | None = None,
+    declines_from: float = 0.0,
 ) -> Thresholds:
     """The cheapest pair among candidate thresholds, `NEVER` included, with at most `limit` payments
     reviewed.
 
     `value` [n] falls; `flagged`, `caught` and `saved` [n] are the payments, the frauds, and the
     losses of those frauds at or above each, so that the last of them are the totals; `refused` [n]
-    is what declining all of them would cost, where that is no number per payment.
+    is what declining all of them would cost, where that is no number per payment. No threshold of
+    declines is below `declines_from`.
     """
     if refused is None:
         refused = cost.of_declined(saved) * (flagged - caught)
@@ -108,6 +110,7 @@ def find_cheapest(
     flagged, caught = np.append(0, flagged), np.append(0, caught)
     overlooked = cost.miss_rate * saved
     decline_term = refused - cost.review * flagged - overlooked
+    decline_term[value < declines_from] = np.inf
     review_term = cost.review * flagged + (saved[-1] - saved) + overlooked
     lowest = np.searchsorted(flagged, flagged - limit)
     total = review_term + _find_least(decline_term, lowest)

@@ -62,7 +62,9 @@ def _ways(one: Trained, cost: Cost, costs: PaymentCosts) -> dict[str, Texts]:
     ways = {"approve every payment": np.full(len(cuts), "approve"), THRESHOLDS: cuts}
     if one.by_cost is not None:
         price = one.by_cost["review_price"]
-        cheapest = cheapest_actions(one.judged, costs.missed, costs.declined, cost, price)
+        cheapest = cheapest_actions(
+            one.judged, costs.missed, costs.declined, cost, price, one.declines_from
+        )
         ways[BY_COST] = np.where(costs.known, cheapest, cuts)
     return ways
 

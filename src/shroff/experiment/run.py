@@ -6,11 +6,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from shroff.arrays import Bools
+import numpy as np
+
+from shroff.arrays import Bools, Ints
 from shroff.detect import Detector
 from shroff.detect.checks import Finding
 from shroff.errors import ConfigurationError
 from shroff.evaluate import AnySplit, Cost, Split, describe_split, fit_split
+from shroff.evaluate.guarantee import require_enough
 from shroff.evaluate.survey import count_frauds
 from shroff.experiment.dataset import Dataset
 from shroff.experiment.fits import Fits, fit_digest, table_digest
@@ -81,6 +84,7 @@ def train(
     *,
     cost: Cost,
     reviews_per_day: int | None = None,
+    max_genuine_declines: float | None = None,
     lists: Mapping[str, Collection[str]] | None = None,
     k: int = 100,
     tune: int = 0,
@@ -95,6 +99,7 @@ def train(
     Args:
         cost, reviews_per_day: cost and capacity by which thresholds are chosen, on held-out
             probabilities.
+        max_genuine_declines: the share of declines that may be genuine, by the policy.
         lists: named lists that detectors' SQL conditions may read.
         k: cards that people can check per day, for card precision.
         tune: trials per detector that declares a search space, judged on folds inside the training
@@ -106,7 +111,7 @@ def train(
         say: called before the first fit with a sentence that describes the split.
 
     Raises:
-        ConfigurationError: no detectors.
+        ConfigurationError: no detectors; or too few held-out frauds to guarantee declines by.
         UnsuitableSplit: the log does not allow the split; the message names one that it allows, if
             any.
     """
@@ -117,13 +122,12 @@ def train(
         detector.least_frauds for detector in detectors
     )  # each learns from all folds but one
     within, rows = fit_split(split, dataset.time, y, dataset.cards, least=least)
+    learned_cards = None if dataset.cards is None else dataset.cards[rows.train]
     folds = choose_folds(
-        within,
-        dataset.time[rows.train],
-        y[rows.train],
-        None if dataset.cards is None else dataset.cards[rows.train],
-        least=least - 1,
+        within, dataset.time[rows.train], y[rows.train], learned_cards, least=least - 1
     )
+    if max_genuine_declines is not None:
+        _require_guarantee(max_genuine_declines, folds, y[rows.train], learned_cards)
     said = (
         f"{describe_split(within, rows, dataset.time, y)} {_describe_folds(folds, y[rows.train])}"
     )
@@ -145,6 +149,19 @@ def train(
         made = one.run(name)
         trained.append(made if fits is None else fits.keep(key, made))
     return Run(dataset, str(within), rows, tuple(trained), cost, said)
+
+
+def _require_guarantee(most: float, folds: Folds, y: Bools, cards: Ints | None) -> None:
+    """Raise `ConfigurationError` where no detector could show the share of its genuine declines."""
+    if not folds.in_time:
+        raise ConfigurationError(
+            f"Policy(max_genuine_declines={most:g}): expected held-out payments later than those "
+            f"learned from, got {folds.how}: split in time, with more days to learn from."
+        )
+    held = np.concatenate([judged for _, judged in folds])
+    frauds = held[y[held]]
+    known = np.empty(0) if cards is None else cards[frauds][cards[frauds] >= 0]
+    require_enough(most, len(frauds) - len(known) + len(np.unique(known)))
 
 
 def _describe_folds(folds: Folds, y: Bools) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -18,6 +19,8 @@ from shroff.detect.checks import Finding
 from shroff.evaluate import (
     Cost,
     DailyCosts,
+    DeclineCounts,
+    Guarantee,
     HeldOut,
     Metrics,
     Split,
@@ -47,6 +50,8 @@ class Trained:
         daily: the same payments by day, from which the price of a review is found.
         review_price: that price, where each payment gets its cheapest action; None where
             thresholds decide.
+        declines_from: the probability below which no payment is declined.
+        guarantee: why it is that one, where the policy guarantees its declines.
         by_cost: what deciding by cost comes to per day on them; None where it is not known.
         train, test: figures on each part, at the threshold with the best F1 on held-out scores.
         judged: calibrated probabilities of the test part [test rows].
@@ -68,6 +73,8 @@ class Trained:
     judged: Floats
     seconds: float
     review_price: float | None = None
+    declines_from: float = 0.0
+    guarantee: Guarantee | None = None
     by_cost: dict[str, Any] | None = None
     test_with_known_cards: Metrics | None = None
     tuning: Tuning | None = None
@@ -184,7 +191,12 @@ class TrainingJob:
     def _kept(self, rows: Ints, y: Bools, probability: Floats, share: float) -> HeldOut:
         time = self.dataset.time[rows]
         days = max(float((time.max() - time.min()) / np.timedelta64(1, "D")), 1.0)
-        return HeldOut.of(y, probability, self._amount(rows), days=share * days)
+        kept = HeldOut.of(y, probability, self._amount(rows), days=share * days)
+        if not self.folds.in_time:
+            return kept
+        cards = self.dataset.cards
+        counts = DeclineCounts.of(y, probability, None if cards is None else cards[rows], time)
+        return msgspec.structs.replace(kept, declines=counts)
 
     def _daily(self, rows: Ints, y: Bools, probability: Floats, share: float) -> DailyCosts:
         return DailyCosts.of(

@@ -18,11 +18,19 @@ from shroff.collect.card_columns import long_numbers
 from shroff.collect.currencies import codes_of, payments_by_currency, require_one_currency
 from shroff.collect.extent import extent
 from shroff.collect.wire import live_scales
-from shroff.decide.choice import choose, chosen_fields, count_at, figures, priced
+from shroff.decide.choice import (
+    choose,
+    chosen_fields,
+    count_at,
+    figures,
+    guarantee_of,
+    priced,
+)
 from shroff.decide.policy import Policy
 from shroff.decide.weighing import amounts_read
 from shroff.errors import CheckFailed
 from shroff.evaluate import Metrics, parse_split
+from shroff.evaluate.guarantee import first_declines
 from shroff.evaluate.reference import PROBABILITY, TrainingReference
 from shroff.experiment import Dataset, Run, Trained, train
 from shroff.experiment.doctor import accepted, examine_data
@@ -84,6 +92,7 @@ def train_models(
         chosen,
         cost=project.policy.cost,
         reviews_per_day=project.policy.reviews_per_day,
+        max_genuine_declines=project.policy.max_genuine_declines,
         lists=project.policy.lists,
         tune=tune,
         storage=storage,
@@ -104,6 +113,8 @@ def _governed(trained: Trained, policy: Policy) -> Trained:
     return replace(
         trained,
         thresholds=count_at(served, trained.kept, trained.daily),
+        declines_from=served.declines_from or 0.0,
+        guarantee=guarantee_of(policy, trained.kept) if policy.unguarded else None,
         review_price=served.review_price if served.decide_by == "cost" else None,
         by_cost=figures(served, trained.daily),
     )
@@ -192,7 +203,10 @@ def package(
         numbers=numbers,
         history=extent(run.dataset.table, run.dataset.schema),
         model=model,
-        held_out=best.kept,
+        # bundles without a guarantee are as those of earlier releases
+        held_out=best.kept
+        if given.max_genuine_declines is not None
+        else msgspec.structs.replace(best.kept, declines=None),
         daily=best.daily,
         reference=_reference(run, best, project.plan.horizon),
         chosen=chosen_fields(given, policy),
@@ -269,12 +283,31 @@ def summary(run: Run) -> dict[str, Any]:
                     ),
                 },
                 "by_cost": trained.by_cost,
+                **_guaranteed(run, trained),
                 "tuning": None if trained.tuning is None else trained.tuning.to_dict(),
                 "findings": [finding.to_dict() for finding in trained.findings],
             }
             for trained in run.trained
         },
     }
+
+
+def _guaranteed(run: Run, trained: Trained) -> dict[str, Any]:
+    """The guarantee on declines, if the policy asks for one, and what became of it on test
+    payments.
+    """
+    if trained.guarantee is None:
+        return {}
+    data, rows = run.dataset, run.rows.test
+    cards, genuine = first_declines(
+        data.y[rows],
+        trained.judged,
+        None if data.cards is None else data.cards[rows],
+        data.time[rows],
+        trained.guarantee.declines_from,
+    )
+    test = {"cards": cards, "genuine": genuine}
+    return {"guarantee": msgspec.to_builtins(trained.guarantee) | {"test": test}}
 
 
 def _figures(metrics: Metrics | None) -> dict[str, int | float | None] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shroff.evaluate.cost import AMOUNT
 from shroff.evaluate.expected import MAX_COST
+from shroff.evaluate.report import guaranteed
 from shroff.experiment import RunRecord
 from shroff.markup import Html, html
 from shroff.report.blocks import detector_name, prose, section, table, words
@@ -27,12 +28,19 @@ def money_section(record: RunRecord) -> Html:
             "payment what approving, reviewing or declining it is expected to cost. "
             f"{_price(record)}"
         ),
+        *_guarantees(record),
         table(
             "Decisions a day",
             ("Detector", "Way to decide", "Reviews", "Challenges", "Declines", "Cost"),
             rows,
         ),
     )
+
+
+def _guarantees(record: RunRecord) -> list[Html]:
+    """What the policy guarantees of each detector's declines."""
+    found = {name: one.get("guarantee") for name, one in record.figures["detectors"].items()}
+    return [prose(guaranteed(words(name), one)) for name, one in found.items() if one]
 
 
 def cost_in_words(value: float | str) -> str:

@@ -54,6 +54,8 @@ class DeployedPolicy(msgspec.Struct, frozen=True):
     """`cost` payment by payment, or `thresholds`."""
     review_price: float | None
     """By cost, what a review costs besides because reviewers are few."""
+    declines_from: float | None
+    """The probability below which no payment is declined for its probability."""
 
 
 class DeployedFeature(msgspec.Struct, frozen=True):
@@ -112,6 +114,7 @@ def policy(scorer: Scorer) -> DeployedPolicy:
         degraded=held.degraded,
         decide_by=held.decide_by or "thresholds",
         review_price=held.review_price,
+        declines_from=held.declines_from,
     )
 
 
