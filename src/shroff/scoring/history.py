@@ -37,7 +37,7 @@ def history_of(
             source=str(table),
         ).with_findings(local.findings)
     for reason, many in cleaned.dropped.items():
-        _log.warning("%s: dropped %d rows: %s", table, many, reason)
+        _log.warning("%s: left out %d: %s", table, many, reason)
     for notice in cleaned.notices(schema):
         _log.warning("%s: %s", table, notice)
     require_only(bundle.currency, cleaned.currencies, schema, str(table))

@@ -1,0 +1,30 @@
+"""The history that a service starts from: what is left out of it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from serve.fixtures import make_bundle
+from serve.service import KEY
+from shroff.scoring.history import history_of
+
+
+def test_rows_left_out_of_a_history_are_in_the_log(
+    model: bytes,
+    pay: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows = [pay(payment_id=f"p{number}") for number in range(4)]
+    rows[2]["amount"] = None
+    columns = ("is_fraud", "labelled_at", "result", "result_at")
+    table = pl.DataFrame(rows).with_columns(pl.lit(None).alias(name) for name in columns)
+    table.write_parquet(tmp_path / "log.parquet")
+    found = history_of(make_bundle(model), tmp_path / "log.parquet", KEY, 0.5)
+    assert len(found) == 3
+    assert "log.parquet: left out 1: amount: expected a value" in caplog.text
