@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from servers import postgres_schema
 from shroff.act import Case, CaseIntake, CaseQueue, Desk
@@ -66,7 +67,14 @@ class Records:
         self.seq += 1
         content = msgspec.json.encode(body)
         return StoredEntry(
-            kind, payment_id, self.seq, self.seq, bytes(32), content, self.seq, bytes(32)
+            kind,
+            payment_id,
+            self.seq,
+            self.seq,
+            bytes(32),
+            content,
+            seq=self.seq,
+            chain=bytes(32),
         )
 
     def paid(
@@ -220,7 +228,9 @@ def test_every_step_has_its_reason_and_its_place_in_the_chain(
     ]
     assert [event.version for event in events] == list(range(1, 11))
     assert events[4].to == "cleo"
-    assert desk.verify() == events[-1]
+    last = desk.verify()
+    assert last is not None
+    assert last.chain == events[-1].chain
     with pytest.raises(ConfigurationError, match="expected a reason"):
         desk.escalate(number, "ada", note="")
     with pytest.raises(ConfigurationError, match="without a card number"):
@@ -230,12 +240,20 @@ def test_every_step_has_its_reason_and_its_place_in_the_chain(
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(
+            text("UPDATE shroff_case_event SET content = replace(content, 'escalated', 'noted')")
+        )
+    with pytest.raises(BrokenChain, match="the history of cases was changed: change 4 of 10"):
+        desk.verify()
+    with engine.begin() as connection:
+        connection.execute(
             text(
-                "UPDATE shroff_case_event SET content = replace(content, 'a large one', 'nothing')"
+                "UPDATE shroff_case_event SET content = replace(content, 'noted', 'escalated') "
+                "WHERE id = 4"
             )
         )
+        connection.execute(text("UPDATE shroff_case_note SET note = 'nothing' WHERE event = 4"))
     engine.dispose()
-    with pytest.raises(BrokenChain, match="the history of cases was changed: change 4 of 10"):
+    with pytest.raises(BrokenChain, match="a note is not as it was written"):
         desk.verify()
 
 
@@ -352,3 +370,38 @@ def test_payments_are_grouped_by_another_column_where_asked(
     assert [(case.kind, case.action) for case in desk.cases()] == [("host_id", "decline")]
     with pytest.raises(ConfigurationError, match="--by COLUMN"):
         CaseIntake(url, "ledger", bundle, by="nothing", clock=clock)
+
+
+def test_a_forgotten_subject_leaves_steps_and_nothing_else(
+    desk: Desk, intake: CaseIntake, records: Records, url: str
+) -> None:
+    intake.take(
+        [
+            records.paid("pay-of-ada", "card-of-ada", 100.0, 0.5, "review"),
+            records.paid("b1", "b", 20.0, 0.5, "review"),
+            # of hers too, in a case of something else
+            records.paid("at-host", "b", 20.0, 0.5, "review"),
+        ]
+    )
+    first = desk.cases()[0]
+    desk.note(first.id, "bob", note="Ada Lovelace called")
+    desk.decide(first.id, "bob", outcome="fraud")
+    intake.take([records.paid("second-of-ada", "card-of-ada", 10.0, 0.5, "review")])
+    assert desk.forget("card_id", ["card-of-ada"], ["at-host"], "boss") == 2
+    assert desk.forget("card_id", ["card-of-ada"], ["at-host"], "boss") == 0
+    case, payments, events = desk.case(first.id)
+    assert (case.subject, payments) == (f"forgotten {first.id}", [])
+    assert [one.step for one in events] == ["opened", "noted", "closed", "forgotten"]
+    assert [one.note for one in events] == [None] * 4
+    assert desk.verify() is not None
+    assert [one.subject for one in desk.cases()] == ["b"]
+    assert desk.labels() == []
+    assert [one.payment_id for one in desk.case(desk.cases()[0].id)[1]] == ["b1"]
+    if url.startswith("sqlite"):
+        for file in Path(make_url(url).database or "").parent.iterdir():
+            held = file.read_bytes()
+            assert not any(word in held for word in (b"of-ada", b"Lovelace")), file
+    # what is forgotten in the ledger opens no case
+    lost = msgspec.structs.replace(records.paid("x", "x", 1.0, 0.5, "review"), forgotten=1)
+    intake.take([lost])
+    assert [one.subject for one in desk.cases()] == ["b"]

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
+from secrets import token_hex
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, func, select, text
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from shroff.act.case import Case, CaseEvent, CasePayment, CaseQueue, Step
-from shroff.act.tables import CASE_EVENTS, CASE_LABELS, CASE_PAYMENTS, CASE_QUEUES, CASES
-from shroff.control.database import Control
+from shroff.act.tables import (
+    CASE_EVENTS,
+    CASE_LABELS,
+    CASE_NOTES,
+    CASE_PAYMENTS,
+    CASE_QUEUES,
+    CASES,
+)
+from shroff.control.database import Control, in_turn
 from shroff.control.history import link
-from shroff.database.urls import turn_at
 from shroff.errors import BrokenChain, NotFound
 
 USUAL: Final = CaseQueue(name="review")
 """Where cases wait that no other queue takes."""
-_LOCK_KEY: Final = 0x43415345
-# the first statement of a transaction that writes: SQLite waits here for others, and not between
-# what is read and what is written
-_SQLITE_TURN: Final = text("UPDATE shroff_case_mark SET seq = seq WHERE ledger = ''")
+_PART_IDS: Final = 500
 _MINUTE_US: Final = 60_000_000
 _decode_event: Final = msgspec.json.Decoder(CaseEvent).decode
 
@@ -112,13 +117,15 @@ class CaseBook:
         version = case.version + 1
         self.update(case, fields | {"version": version})
         before = self.events(limit=1)
+        note, number = told.pop("note", None), before[-1].id + 1 if before else 1
         event = CaseEvent(
-            id=before[-1].id + 1 if before else 1,
+            id=number,
             case=case.id,
             version=version,
             at=self.now,
             by=by,
             step=step,
+            note_digest=None if note is None else self._keep_note(case.id, number, note),
             **told,
         )
         chained = msgspec.structs.replace(event, chain=link(before, event))
@@ -131,7 +138,10 @@ class CaseBook:
     def events(
         self, number: int | None = None, *, after: int = 0, limit: int | None = None
     ) -> list[CaseEvent]:
-        """The steps of a case, or of all cases, the oldest first; `limit` keeps the last ones.
+        """The steps of a case, or of all cases, the oldest first, without their notes.
+
+        Args:
+            limit: how many of the last ones.
 
         Raises:
             BrokenChain: one cannot be read.
@@ -144,6 +154,38 @@ class CaseBook:
             return [_decode_event(one) for one in self.connection.scalars(query)][::-1]
         except msgspec.MsgspecError:
             raise BrokenChain("the history of cases was changed: a step cannot be read.") from None
+
+    def told(self, number: int) -> list[CaseEvent]:
+        """The steps of a case with their notes, those that were not erased."""
+        query = select(CASE_NOTES.c.event, CASE_NOTES.c.note).where(CASE_NOTES.c.case == number)
+        notes = dict(map(tuple, self.connection.execute(query)))
+        return [msgspec.structs.replace(one, note=notes.get(one.id)) for one in self.events(number)]
+
+    def notes(self) -> Iterator[tuple[int, str]]:
+        """The step and the digest of every note that was not erased."""
+        query = select(CASE_NOTES.c.event, CASE_NOTES.c.salt, CASE_NOTES.c.note)
+        for event, salt, note in self.connection.execute(query):
+            yield event, _digest(salt, note)
+
+    def forget(self, case: Case, by: str) -> None:
+        """Erase whose a case is: subject, payments, labels and notes; its steps stay."""
+        self.drop([one.payment_id for one in self.payments(case.id)])
+        self.connection.execute(CASE_NOTES.delete().where(CASE_NOTES.c.case == case.id))
+        gone = {"status": "closed", "closed": case.closed or self.now, "holder": None}
+        self.change(case, "forgotten", by, subject=f"forgotten {case.id}", **gone)
+
+    def drop(self, payment_ids: Sequence[str]) -> None:
+        """Erase payments, and their labels that wait, from all cases."""
+        for table in (CASE_LABELS, CASE_PAYMENTS):
+            for start in range(0, len(payment_ids), _PART_IDS):
+                part = payment_ids[start : start + _PART_IDS]
+                self.connection.execute(table.delete().where(table.c.payment_id.in_(part)))
+
+    def _keep_note(self, case: int, event: int, note: str) -> str:
+        salt = token_hex(16)
+        values = {"event": event, "case": case, "salt": salt, "note": note}
+        self.connection.execute(CASE_NOTES.insert(), values)
+        return _digest(salt, note)
 
     def queues(self) -> list[CaseQueue]:
         """The queues in their order, and last the one that takes every case."""
@@ -204,11 +246,12 @@ def writing(control: Control, now: int) -> Iterator[CaseBook]:
         ControlUnavailable: the database does not answer.
     """
     with control.transaction("change a case") as connection:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(turn_at(_LOCK_KEY))
-        else:
-            connection.execute(_SQLITE_TURN)
+        in_turn(connection)
         yield CaseBook(connection, now)
+
+
+def _digest(salt: str, note: str) -> str:
+    return sha256(f"{salt}{note}".encode()).hexdigest()
 
 
 def _payment(row: Any) -> CasePayment:

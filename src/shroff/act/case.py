@@ -23,6 +23,7 @@ Step = Literal[
     "noted",
     "closed",
     "reopened",
+    "forgotten",
 ]
 """What can happen to a case."""
 Status = Literal["open", "closed"]
@@ -95,7 +96,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CaseEvent(Chained, frozen=True, omit_defaults=True, kw_only=True):
-    """One step of a case: when, by whom, what, and why; part of one chain over all cases."""
+    """One step of a case: when, by whom, what, and why; part of one chain over all cases.
+
+    The chain is over `note_digest`, the SHA-256 of a random salt and the note, and not over the
+    `note`, which can so be erased.
+    """
 
     id: int
     case: int
@@ -104,6 +109,7 @@ class CaseEvent(Chained, frozen=True, omit_defaults=True, kw_only=True):
     by: str
     step: Step
     note: str | None = None
+    note_digest: str | None = None
     outcome: Outcome | None = None
     to: str | None = None
     until: int | None = None

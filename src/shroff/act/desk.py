@@ -10,13 +10,13 @@ from sqlalchemy import ColumnElement, or_, select
 from shroff.act.book import CaseBook, reading, writing
 from shroff.act.case import OUTCOMES, Case, CaseEvent, CasePayment, CaseQueue, Outcome
 from shroff.act.queues import check_queues
-from shroff.act.tables import CASE_LABELS, CASES
+from shroff.act.tables import CASE_LABELS, CASE_NOTES, CASE_PAYMENTS, CASES
 from shroff.clock import Clock, system_time
 from shroff.collect.fields import require_note
 from shroff.collect.times import iso_time
 from shroff.control.database import Control
 from shroff.control.history import require_chained
-from shroff.errors import CaseConflict, ConfigurationError, NotFound
+from shroff.errors import BrokenChain, CaseConflict, ConfigurationError, NotFound
 
 LEASE_MINUTES: Final = 60
 _MINUTE_US: Final = 60_000_000
@@ -87,7 +87,7 @@ class Desk:
     def case(self, number: int) -> tuple[Case, list[CasePayment], list[CaseEvent]]:
         """A case, its payments, and its history."""
         with reading(self._control, self._clock()) as book:
-            return book.case(number), book.payments(number), book.events(number)
+            return book.case(number), book.payments(number), book.told(number)
 
     def next(self, by: str, *, queue: str | None = None) -> Case | None:
         """Claim the waiting case that is most worth its time; None where none waits."""
@@ -215,6 +215,27 @@ class Desk:
                 )
             return book.change(case, "reopened", by, status="open", closed=None, note=note)
 
+    def forget(
+        self, kind: str, subjects: Collection[str], payment_ids: Sequence[str], by: str
+    ) -> int:
+        """Erase whose the cases of a subject are: who it is, its payments, labels and notes; their
+        steps stay, without the notes. Its payments go from other cases too. Returns how many of its
+        cases there were.
+
+        Args:
+            kind: the column of the subject; `subjects` are the forms of its value.
+        """
+        with writing(self._control, self._clock()) as book:
+            own = (CASES.c.kind == kind, CASES.c.subject.in_(subjects))
+            found = book.cases(*own, limit=_MAX_CASES)
+            for case in found:
+                book.forget(case, by)
+            book.drop(payment_ids)
+        if found or payment_ids:
+            self._control.scrub(CASE_PAYMENTS)
+            self._control.scrub(CASE_NOTES)
+        return len(found)
+
     def queues(self) -> list[CaseQueue]:
         """The queues, in the order in which they are asked whether they take a case."""
         with reading(self._control, self._clock()) as book:
@@ -237,8 +258,11 @@ class Desk:
             BrokenChain: a step was changed, removed or added.
         """
         with reading(self._control, self._clock()) as book:
-            steps = book.events()
+            steps, notes = book.events(), list(book.notes())
         require_chained(steps, of="cases")
+        digests = {one.id: one.note_digest for one in steps}
+        if any(digests.get(event) != digest for event, digest in notes):
+            raise BrokenChain("the history of cases was changed: a note is not as it was written.")
         return steps[-1] if steps else None
 
     def labels(self, limit: int = 100) -> list[CaseLabel]:

@@ -127,8 +127,9 @@ class CaseIntake:
         return int(before or 0)
 
     def _payment(self, book: CaseBook, entry: StoredEntry, choose: Chooser) -> None:
-        if book.payment(entry.payment_id) is not None:
-            return  # taken by another name of the ledger
+        # what another name of the ledger brought, or what nobody may read any more
+        if entry.forgotten is not None or book.payment(entry.payment_id) is not None:
+            return
         record = _decode(entry.body)
         opens = record.action in self._actions
         subject = self._subject(entry, record.payment.values)
@@ -160,7 +161,7 @@ class CaseIntake:
     def _told(self, book: CaseBook, entry: StoredEntry, choose: Chooser) -> None:
         """A label or a result of a payment that may be in a case."""
         found = book.payment(entry.payment_id)
-        if found is None:
+        if found is None or entry.forgotten is not None:
             return
         number, payment = found
         said = later_record(entry).value

@@ -78,6 +78,16 @@ CASE_EVENTS: Final = Table(
 )
 """`content` is the JSON of a `CaseEvent`."""
 
+CASE_NOTES: Final = Table(
+    "shroff_case_note",
+    METADATA,
+    Column("event", _NUMBER, primary_key=True),
+    Column("case", _NUMBER, nullable=False, index=True),
+    Column("salt", String(64), nullable=False),
+    Column("note", String, nullable=False),
+)
+"""Notes of steps, apart from their chain, so that they can be erased."""
+
 CASE_QUEUES: Final = Table(
     "shroff_case_queue",
     METADATA,

@@ -80,13 +80,14 @@ def follow(
     from shroff.act.follow import ledger_name, run_errand
     from shroff.act.intake import REVIEWED, CaseIntake
     from shroff.cli.monitor import in_production
+    from shroff.control import reading_keyring
     from shroff.errors import Unavailable
     from shroff.ledger import Ledger
     from shroff.package import load
 
     settings, desk = Settings.read(), _desk()
     loaded = in_production() if bundle is None else load(bundle)
-    ledger = Ledger(settings.ledger)
+    ledger = Ledger(settings.ledger, keyring=reading_keyring(settings.control))
     actions = (*REVIEWED, "decline") if declined else REVIEWED
     taken = sent = refused = 0
     with ExitStack() as stack:

@@ -126,9 +126,14 @@ def _forget(
     if not found.sealed:
         # of a forgetting that was killed, the last step
         keys.scrub()
-    if dry_run or not found.sealed:
+    if dry_run:
+        return found.counts
+    if not found.sealed:
+        _from_cases(keyring, subjects, [])
         return found.counts
     with ledger:
+        # first, because afterwards nobody knows which payments were theirs
+        _from_cases(keyring, subjects, [entry.payment_id for entry in found.sealed])
         last = list(keyring.periods)[-1]
         keys.begin(last.subject, last.identifying, anew=True)
         keyring.take(keys.periods())
@@ -176,6 +181,15 @@ def _expire(
         would = "would go" if dry_run else f"are gone, with {records:,} records"
         out.print(f"The keys of {len(numbers):,} periods {would}.")
         out.print(_UNREACHED, soft_wrap=True)
+
+
+def _from_cases(keyring: Keyring, subjects: list[str], payment_ids: list[str]) -> None:
+    """Forget a subject in the cases that people worked on."""
+    from shroff.act import Desk
+
+    desk = Desk(Settings.read().control)
+    for column in {period.subject for period in keyring.periods}:
+        desk.forget(column, subjects, payment_ids, operator())
 
 
 def _from_store(keyring: Keyring, subjects: list[str], *, dry_run: bool) -> list[Erasure]:
