@@ -28,7 +28,7 @@ from shroff.experiment import Runs
 from shroff.package import save, write_pyfunc
 from shroff.settings import Settings
 from shroff.simulate import simulate
-from shroff.tracking import Mirror
+from shroff.tracking import Mirror, RunMirror
 from shroff.tracking.job import Job
 from shroff.tracking.sending import send_models, send_run
 
@@ -155,6 +155,13 @@ def test_a_run_that_is_sent_again_is_there_once(
     assert mlflow.count() == before
 
 
+def test_mlflow_reports_nothing_to_its_makers(mlflow: Database, trained: dict[str, Any]) -> None:
+    assert mlflow.store
+    from mlflow.telemetry.utils import is_telemetry_disabled
+
+    assert is_telemetry_disabled()
+
+
 def test_a_killed_run_is_killed_in_mlflow_too(
     home: Path, mlflow: Database, trained: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -240,6 +247,13 @@ def test_a_server_that_never_answers_is_waited_for_no_longer_than_patience(tmp_p
         mirror = Mirror(url, Settings(home=tmp_path), patience=0.5)
         with pytest.raises(Unavailable, match=r"it took more than 0\.5 seconds"):
             mirror.send_models()
+        with RunMirror(mirror) as run:
+            run.follow("20260101T000000Z-aaaa")
+    assert run.document == {"tracking": {"server": url, "sent": False}}
+    assert run.failed == (
+        f"{url}: the run was not sent: it took more than 0.5 seconds; send it later with "
+        "`shroff runs track 20260101T000000Z-aaaa`."
+    )
 
 
 @pytest.mark.parametrize("url", ["file:///tmp/mlruns", "/tmp/mlruns", "ftp://ada:hush@host"])
@@ -247,3 +261,5 @@ def test_what_is_no_tracking_url_is_refused_before_anything_is_done(url: str) ->
     with pytest.raises(ConfigurationError, match="expected a tracking URL such as") as refused:
         Mirror(url, Settings())
     assert "hush" not in str(refused.value)
+    with pytest.raises(ConfigurationError, match="SHROFF_TRACKING_NAME without"):
+        Mirror("sqlite:///mlflow.db", Settings(tracking_name="a/b"))

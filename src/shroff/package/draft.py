@@ -19,8 +19,7 @@ def drafted(folder: Path) -> Iterator[Path]:
     Raises:
         BundleError: it is there already, or cannot be written.
     """
-    if folder.exists() or folder.is_symlink():
-        raise BundleError(f"{folder} is there already: name another folder, or remove it.")
+    require_absent(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -33,6 +32,12 @@ def drafted(folder: Path) -> Iterator[Path]:
             raise
     except OSError as error:
         raise BundleError(f"{folder}: cannot be written: {error.strerror}.") from None
+
+
+def require_absent(folder: Path) -> None:
+    """Raise `BundleError` where something has the name of a new folder."""
+    if folder.exists() or folder.is_symlink():
+        raise BundleError(f"{folder} is there already: name another folder, or remove it.")
 
 
 def require_features(bundle: Bundle) -> None:

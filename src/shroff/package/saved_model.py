@@ -18,7 +18,7 @@ import numpy as np
 from shroff.detect.preparation import MISSING, Nominal, Numeric
 from shroff.errors import BundleError, MissingExtra, one_line
 from shroff.package.bundle import Bundle
-from shroff.package.draft import drafted, require_features
+from shroff.package.draft import drafted, require_absent, require_features
 from shroff.package.tensorflow_ops import Tensor, TensorflowScore
 
 SIGNATURE: Final = "serving_default"
@@ -35,9 +35,10 @@ def write_saved_model(bundle: Bundle, folder: Path) -> Path:
     """
     require_features(bundle)
     _require_names(bundle)
+    place = folder / bundle.name / "".join(filter(str.isdigit, bundle.created))
+    require_absent(place)  # before the seconds that TensorFlow takes to load
     tf = _tensorflow()
     score = TensorflowScore(tf, bundle.model, bundle.name)
-    place = folder / bundle.name / "".join(filter(str.isdigit, bundle.created))
     with drafted(place) as draft:
         module = _module(tf, bundle, score)
         tf.saved_model.save(module, str(draft), signatures={SIGNATURE: module.serve})

@@ -71,7 +71,7 @@ def tracked(record: RunRecord, status: str) -> TrackedRun:
     }
     nested = tuple(
         TrackedRun(
-            key=f"{record.run}/{name}",
+            key=f"{record.run}/{_key(name)}",
             name=f"{name} {moment}",
             status=state,
             params=_params({"detector": parameters, **read}),

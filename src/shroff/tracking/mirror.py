@@ -24,6 +24,9 @@ from shroff.tracking.job import PATIENCE_SECONDS, Job, MirrorResult
 _KINDS: Final = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks", "azureml")
 _URL: Final = re.compile(rf"(?:{'|'.join(_KINDS)})(?:\+\w+)?://.+|databricks")
 
+_NO_NAME: Final = frozenset("/\\:'\"`")
+"""What MLflow takes in no name of a registered model, or ends a name in its filters."""
+
 
 @dataclass(frozen=True)
 class Mirror:
@@ -44,6 +47,10 @@ class Mirror:
                 "expected a tracking URL such as `https://mlflow.bank.example` or "
                 f"`sqlite:////var/lib/mlflow.db`, got `{address(self.url)}`; MLflow keeps no runs "
                 "in folders any more."
+            )
+        if set(self.settings.tracking_name) & _NO_NAME:
+            raise ConfigurationError(
+                "expected SHROFF_TRACKING_NAME without slashes, colons and quotation marks."
             )
         if find_spec("mlflow") is None:
             raise MissingExtra("tracking needs MLflow: `pip install 'shroff[mlflow]'`.")
