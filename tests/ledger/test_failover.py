@@ -20,7 +20,9 @@ import pytest
 from patience import until
 from servers import Postgres, or_skip, postgres_schema, stoppable_postgres
 from shroff.errors import ConfigurationError, LedgerAway, LedgerUnavailable
-from shroff.ledger import Entry, Ledger, Outcome, failover
+from shroff.ledger import Entry, Keyring, Ledger, Outcome, failover
+from shroff.ledger.keyring import Period
+from shroff.ledger.puncturable import PuncturableKeys
 
 MakeEntry = Callable[..., Entry]
 Write = Callable[[Ledger, Sequence[Entry]], list[Outcome]]
@@ -315,3 +317,31 @@ def test_without_a_spool_entries_are_refused(
             server.start()
         assert isinstance(outcome, LedgerUnavailable)
         assert times(ledger) == []
+
+
+def test_the_spool_holds_sealed_records_only(
+    server: Postgres, spool: Path, open_ledger: Callable[..., Ledger]
+) -> None:
+    keys = PuncturableKeys.random()
+    period = Period(number=1, began=1, subject="card_id", identifying=(), keys=keys)
+    keyring = Keyring(b"k" * 32, [period])
+    ledger = open_ledger(keyring=keyring)
+    server.stop("immediate")
+    try:
+        paid = Entry("payment", "p1", 1, 1, b"d" * 32, b'{"card": "of ada"}', subject="ada")
+        ledger.write_now(paid)
+        found = ledger.find("p1")
+        assert found is not None
+        assert (found.seq, found.digest, found.body) == (0, paid.digest, paid.body)
+        said = Entry("label", "p1", 2, 2, b"e" * 32, b'{"ada": "said"}', seal=found.seal)
+        ledger.write_now(said)
+        assert [label.body for label in ledger.labels("p1")] == [said.body]
+        written = b"".join(path.read_bytes() for path in spool.iterdir())
+        assert b"p1" in written
+        assert not any(text in written for text in (b"ada", paid.digest, said.digest))
+    finally:
+        server.start()
+    back(ledger)
+    assert [entry.body for entry in ledger.entries()] == [paid.body, said.body]
+    assert {bytes(entry.body[:16]) for entry in ledger.raw()} == {found.seal}
+    ledger.verify()
