@@ -33,6 +33,7 @@ from shroff.cli import (
     training,
 )
 from shroff.cli import models as published
+from shroff.cli.backtest import backtest
 from shroff.cli.card import card
 from shroff.cli.consume import consume
 from shroff.cli.forget import forget
@@ -83,6 +84,7 @@ for command in (
     schemes,
     package,
     published.publish,
+    backtest,
     promote,
     published.rollback,
     service.serve,

@@ -56,6 +56,7 @@ def forget(
 
     A ledger in SQLite has one writer: stop its service first.
     """
+    from shroff.backtest.cache import clear
     from shroff.control import SubjectKeys
     from shroff.errors import ConfigurationError
     from shroff.ledger import Keyring, Ledger
@@ -73,6 +74,8 @@ def forget(
     ledger = Ledger(
         settings.ledger, spool=settings.spool, spool_limit=settings.spool_bytes(), keyring=keyring
     )
+    if not dry_run:
+        clear(settings.home / "backtests")
     with steps(quiet=as_json) as step:
         if older_than is not None:
             _expire(keys, keyring, ledger, older_than, dry_run=dry_run, as_json=as_json)

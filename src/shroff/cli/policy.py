@@ -67,7 +67,7 @@ def diff(source: Source, as_json: AsJson = False) -> None:
 @app.command()
 def publish(source: Source, note: Note = None, as_json: AsJson = False) -> None:
     """Put a policy in force beside the model in production; refused if it does not fit."""
-    _print(published().publish_policy(_policy(source), by=operator(), note=note), as_json)
+    _print(published().publish_policy(read_policy(source), by=operator(), note=note), as_json)
 
 
 @app.command()
@@ -194,10 +194,11 @@ def _threshold(value: float | None, chosen: bool) -> str:
 def _fitting(source: Path) -> Standing:
     from shroff.decide.standing import fit
 
-    return fit(_policy(source), published().production())
+    return fit(read_policy(source), published().production())
 
 
-def _policy(source: Path) -> Policy:
+def read_policy(source: Path) -> Policy:
+    """The policy of a project, or in a JSON file."""
     if source.suffix == ".json":
         from shroff.decide.standing import read_file
 

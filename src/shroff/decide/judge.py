@@ -53,7 +53,7 @@ class Judge:
         self._review = NEVER if policy.review_at is None else policy.review_at
         self._decline = NEVER if policy.decline_at is None else max(policy.decline_at, safe)
         self._rules = [
-            (rule, _condition(rule, policy, kinds).closure(policy.lists)) for rule in policy.rules
+            (rule, condition_of(rule, policy, kinds).closure(policy.lists)) for rule in policy.rules
         ]
 
     def decide(self, values: Mapping[str, Value], probability: float | None) -> Verdict:
@@ -82,7 +82,7 @@ def check(policy: Policy, kinds: Mapping[str, Kind], schema: Schema) -> None:
         InvalidExpression, UnknownColumn: one does not fit, or compares with a currency that no
             clean payment has.
     """
-    read = {f"rule `{rule.name}`": _condition(rule, policy, kinds) for rule in policy.rules}
+    read = {f"rule `{rule.name}`": condition_of(rule, policy, kinds) for rule in policy.rules}
     costs = cost_expressions(policy.cost, kinds)
     read |= {f"Cost({name}=…)": one for name, one in costs.items()}
     require_affordable("the rules of the policy", [one.tree for one in read.values()])
@@ -95,12 +95,17 @@ def check(policy: Policy, kinds: Mapping[str, Kind], schema: Schema) -> None:
 
 def states_of_rules(policy: Policy, kinds: Mapping[str, Kind]) -> int:
     """The states of the automata that a payment meets in the rules and costs of a policy."""
-    rules = [_condition(rule, policy, kinds) for rule in policy.rules]
+    rules = [condition_of(rule, policy, kinds) for rule in policy.rules]
     costs = cost_expressions(policy.cost, kinds).values()
     return states_of([one.tree for one in (*rules, *costs)])
 
 
-def _condition(rule: Rule, policy: Policy, kinds: Mapping[str, Kind]) -> Expression:
+def condition_of(rule: Rule, policy: Policy, kinds: Mapping[str, Kind]) -> Expression:
+    """The condition of a rule of a policy, checked.
+
+    Raises:
+        InvalidExpression, UnknownColumn: it does not fit, or is neither true nor false.
+    """
     try:
         condition = parse(rule.condition, kinds, list(policy.lists))
     except (InvalidExpression, UnknownColumn) as error:

@@ -5,7 +5,7 @@ Three engines read it (`in_polars`, `in_python`, `in_spark`); none of them reads
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -128,14 +128,23 @@ def bind(node: Node, lists: Mapping[str, Collection[str]]) -> Node:
     Raises:
         ConfigurationError: a list that `lists` does not have, or whose values are not texts.
     """
+
+    def bound(one: InList) -> Node:
+        values = _values(one.name, lists)
+        return In(one.arg, values) if values else Constant(False, "boolean")
+
+    return replace_lists(node, bound)
+
+
+def replace_lists(node: Node, replaced: Callable[[InList], Node]) -> Node:
+    """The same tree with every named list replaced, inner ones first."""
     match node:
-        case InList():
-            values = _values(node.name, lists)
-            return In(bind(node.arg, lists), values) if values else Constant(False, "boolean")
         case FunctionCall():
-            return replace(node, args=tuple(bind(arg, lists) for arg in node.args))
+            return replace(node, args=tuple(replace_lists(arg, replaced) for arg in node.args))
+        case InList():
+            return replaced(replace(node, arg=replace_lists(node.arg, replaced)))
         case In() | Like() | Substring():
-            return replace(node, arg=bind(node.arg, lists))
+            return replace(node, arg=replace_lists(node.arg, replaced))
         case ColumnRef() | Constant():
             return node
 

@@ -91,7 +91,7 @@ def from_log(
     same = incumbent.bundle.schema == candidate.bundle.schema
     other = frame if same else read(incumbent.bundle)
     since = max(judged_from(one.bundle) for one in (candidate, incumbent))
-    column = _card_column(candidate.bundle, card)
+    column = card_column(candidate.bundle, card)
     own = {row.id: row for row in _logged(candidate.bundle, frame, since, column)}
     if not own:
         raise ConfigurationError(
@@ -136,7 +136,7 @@ def from_ledger(
     kept = list(entries)
     plan = recorded_plan(candidate.bundle)
     frame = recorded_payments(plan, kept)
-    column, label = _card_column(candidate.bundle, card), _label(candidate.bundle)
+    column, label = card_column(candidate.bundle, card), label_of(candidate.bundle)
     labels = dict(zip(frame[plan.schema.id], frame[label], strict=True))
     shadow = Shadow(candidate.bundle, incumbent.bundle, candidate.standing).decider
     since = max(judged_from(one.bundle) for one in (candidate, incumbent))
@@ -153,7 +153,7 @@ def from_ledger(
 
 def _logged(bundle: Bundle, frame: pl.DataFrame, since: int, card: str) -> Iterator[_Row]:
     schema, plan = bundle.schema, _plan(bundle)
-    label = _label(bundle)
+    label = label_of(bundle)
     late = (frame[schema.time].dt.epoch("us") >= since) & frame[label].is_not_null()
     features = compute_plan(plan, frame).filter(late).select(plan.names).iter_rows(named=True)
     table = frame.filter(late)
@@ -227,13 +227,19 @@ def _plan(bundle: Bundle) -> Plan:
     return Plan(bundle.groups, bundle.schema)
 
 
-def _label(bundle: Bundle) -> str:
+def label_of(bundle: Bundle) -> str:
+    """The column of labels; raises `ConfigurationError` if the schema names none."""
     if bundle.schema.label is None:
         raise ConfigurationError("expected a schema that names its label column: Schema(label=…).")
     return bundle.schema.label
 
 
-def _card_column(bundle: Bundle, card: str | None) -> str:
+def card_column(bundle: Bundle, card: str | None) -> str:
+    """The column that cards are told apart by: the one asked for, or the key of the entity `card`.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
     found = card or card_key(bundle.groups)
     if found is None or found not in bundle.schema.scales:
         raise ConfigurationError(

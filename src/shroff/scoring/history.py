@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from shroff.collect import clean, local_copies, read
+from shroff.collect import Cleaned, clean, local_copies, read
 from shroff.collect.currencies import require_only
 from shroff.package import Bundle
 
@@ -26,6 +26,18 @@ def history_of(
             on.
         SourceUnavailable: the database or service that has it does not answer, or breaks off.
     """
+    cleaned = clean_history(bundle, path, key, max_bad)
+    for reason, many in cleaned.dropped.items():
+        _log.warning("%s: left out %d: %s", path, many, reason)
+    for notice in cleaned.notices(bundle.schema):
+        _log.warning("%s: %s", path, notice)
+    return cleaned.frame
+
+
+def clean_history(
+    bundle: Bundle, path: str | os.PathLike[str], key: bytes, max_bad: float
+) -> Cleaned:
+    """The table of `history_of`, with what cleaning found."""
     schema = bundle.schema
     with local_copies(schema, key=key) as local:
         table = local(path, alone=True)
@@ -36,12 +48,8 @@ def history_of(
             max_bad=max_bad,
             source=str(table),
         ).with_findings(local.findings)
-    for reason, many in cleaned.dropped.items():
-        _log.warning("%s: left out %d: %s", table, many, reason)
-    for notice in cleaned.notices(schema):
-        _log.warning("%s: %s", table, notice)
     require_only(bundle.currency, cleaned.currencies, schema, str(table))
-    return cleaned.frame
+    return cleaned
 
 
 class History:

@@ -1,0 +1,59 @@
+"""Another policy on top of a given one: rules added, replaced and left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from shroff.decide import Policy, Rule
+from shroff.errors import ConfigurationError, did_you_mean
+
+_RULE: Final = re.compile(r"\s*([^:]+?)\s*:\s*(.+?)\s*->\s*([a-z]+)\s*", re.DOTALL)
+
+
+def rule_of(text: str) -> Rule:
+    """The rule in a text `NAME: CONDITION -> ACTION`.
+
+    Raises:
+        ConfigurationError: the text is another, or names no action.
+
+    >>> rule_of("many: card_count_1h > 5 -> review")
+    Rule(name='many', condition='card_count_1h > 5', action='review')
+    """
+    found = _RULE.fullmatch(text)
+    if found is None:
+        raise ConfigurationError(
+            "expected a rule as `NAME: CONDITION -> ACTION`, such as "
+            "`many: card_count_1h > 5 -> review`, got another text."
+        )
+    name, condition, action = found.groups()
+    return Rule(name, condition, action)  # type: ignore[arg-type]  # it checks the action
+
+
+def variant(policy: Policy, rules: Iterable[Rule], without: Sequence[str] = ()) -> Policy:
+    """A policy with these rules and without some of its own.
+
+    A rule takes the place of one with its name; a new one comes last, so that those there are
+    decide before it.
+
+    Raises:
+        ConfigurationError: it has no such rule to leave out.
+
+    >>> policy = Policy(rules=[Rule("a", "x > 1"), Rule("b", "x > 2")])
+    >>> [rule.name for rule in variant(policy, [Rule("c", "x > 3")], ["a"]).rules]
+    ['b', 'c']
+    """
+    kept = {rule.name: rule for rule in policy.rules}
+    for name in without:
+        if name not in kept:
+            raise ConfigurationError(
+                f"expected a rule of the policy to leave out, got `{name}`"
+                f"{did_you_mean(name, kept) or '.'}"
+            )
+        del kept[name]
+    return msgspec.structs.replace(
+        policy, rules=[*(kept | {rule.name: rule for rule in rules}).values()]
+    )

@@ -1,0 +1,303 @@
+"""`shroff backtest`: what a policy, or a rule more, would have done over a period."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shroff.cli.arguments import TABLE_FORMS, MaxBad, table
+from shroff.cli.models import published
+from shroff.cli.terminal import AsJson, Steps, out, print_rows, show, steps
+from shroff.location import Location
+from shroff.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shroff.backtest import Backtest, Past
+    from shroff.decide.lists import Edit
+    from shroff.promotion import Contender
+
+
+def backtest(
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(help="A bundle; default: the one in production.", show_default=False),
+    ] = None,
+    data: Annotated[
+        Location | None, table("--data", f"Payments with labels: {TABLE_FORMS}.")
+    ] = None,
+    ledger: Annotated[
+        bool, typer.Option("--ledger", help="The payments that the service decided.")
+    ] = False,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="Another policy: a project, or a JSON file as `shroff policy show --json` prints.",
+            show_default=False,
+        ),
+    ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A rule on top of the policy, `NAME: CONDITION -> ACTION`; replaces one of its "
+            "name, or comes last.",
+            metavar="RULE",
+            show_default=False,
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="A rule to leave out.", metavar="NAME", show_default=False),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="The first moment, a date or ISO 8601; default: later than what the model "
+            "learned from.",
+            metavar="TIME",
+            show_default=False,
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="The first moment that counts no more.", metavar="TIME", show_default=False
+        ),
+    ] = None,
+    labels: Annotated[
+        Location | None,
+        table("--labels", "A table with the history of labels: id, label, its arrival, source."),
+    ] = None,
+    propensity: Annotated[
+        str | None,
+        typer.Option(
+            help="The column with the chance at which a payment was let through, of a control "
+            "group.",
+            metavar="COLUMN",
+            show_default=False,
+        ),
+    ] = None,
+    card: Annotated[
+        str | None,
+        typer.Option(
+            help="The column that cards are told apart by; default: the key of the entity `card`.",
+            show_default=False,
+        ),
+    ] = None,
+    label_delay: Annotated[
+        float | None,
+        typer.Option(
+            help="Days in which labels come in; default: the delay of the model's split.",
+            min=0,
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write the report to a file (.html).", show_default=False),
+    ] = None,
+    max_bad: MaxBad = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """Replay a period through a whole policy as it would have been known then, beside the current
+    one: decisions, money, alerts a day, who is newly caught or newly annoyed, and each rule.
+    """
+    from shroff.backtest import Side
+    from shroff.backtest import backtest as replay
+    from shroff.backtest.page import require_page, write
+    from shroff.clock import system_time
+    from shroff.collect.times import DAY_US
+    from shroff.control import Lists
+    from shroff.errors import ConfigurationError
+    from shroff.promotion.evidence import judged_from, usual_delay
+
+    if (data is None) != ledger:
+        raise ConfigurationError("expected payments: either `--data TABLE` or `--ledger`.")
+    if output is not None:
+        require_page(output)
+    settings = Settings.read()
+    with steps(quiet=as_json) as step:
+        step("read the bundle")
+        current, replayed = _contenders(bundle, policy, rule or [], without or [])
+        edits = Lists(settings.control).edits()
+        first = judged_from(replayed.bundle) if since is None else _moment(since, "--from")
+        last = None if to is None else _moment(to, "--to")
+        delay = usual_delay(replayed.bundle) if label_delay is None else label_delay
+
+        def side(one: Contender) -> Side:
+            if data is None:
+                past = _recorded(one, settings, edits, propensity, step)
+                until = system_time()
+            else:
+                past = _logged(one, data, labels, settings, edits, propensity, max_bad, step)
+                until = past.until
+            return Side(one, past.matured(until - int(delay * DAY_US)).between(first, last))
+
+        new = side(replayed)
+        same = replayed.bundle.digest == current.bundle.digest
+        old = Side(current, new.past) if same else side(current)
+        step("decide by both policies")
+        found = replay(old, new, edits=edits, card=card)
+    if output is not None:
+        write(found, output)
+    if as_json:
+        show(found.to_dict())
+    else:
+        _print(found)
+
+
+def _contenders(
+    folder: Path | None, policy: Path | None, rules: Sequence[str], without: Sequence[str]
+) -> tuple[Contender, Contender]:
+    """What decides now, and what is replayed against it."""
+    from shroff.backtest import rule_of, variant
+    from shroff.cli.policy import read_policy
+    from shroff.decide.standing import fit, own
+    from shroff.package import load
+    from shroff.promotion import Contender
+
+    models = published()
+    pointers = models.pointers
+    bundle = models.production() if folder is None else load(folder)
+    standing = models.policy_beside(bundle, pointers)
+    current = (
+        Contender(bundle, own(bundle))
+        if pointers.production is None
+        else Contender(*models.in_production())
+    )
+    if policy is not None or rules or without:
+        asked = standing.given if policy is None else read_policy(policy)
+        standing = fit(variant(asked, map(rule_of, rules), without), bundle)
+    return current, Contender(bundle, standing)
+
+
+def _logged(
+    one: Contender,
+    data: Location,
+    labels: Location | None,
+    settings: Settings,
+    edits: Sequence[Edit],
+    propensity: str | None,
+    max_bad: float,
+    step: Steps,
+) -> Past:
+    from shroff.backtest import clean_log, past_of_log, replaced_by
+    from shroff.backtest.cache import digest_of, file_of, kept
+    from shroff.collect import read
+    from shroff.collect.labels import read_labels
+    from shroff.control import StoredRates, StoredTables
+
+    key, bundle, lists = settings.hmac_key(), one.bundle, one.standing.policy.lists
+    replaced = [
+        each
+        for store in (StoredRates(settings.control), StoredTables(settings.control))
+        for each in replaced_by(store)
+    ]
+
+    def make() -> Past:
+        step(f"compute features and probabilities of {data}")
+        return past_of_log(
+            bundle,
+            clean_log(data, key, max_bad),
+            source=str(data),
+            lists=lists,
+            edits=edits,
+            replaced=replaced,
+            labels=None
+            if labels is None
+            else lambda schema: read_labels(
+                read(labels, dialect=schema.csv_dialect), schema, source=str(labels)
+            ),
+            propensity=propensity,
+        )
+
+    files = [Path(str(each)) for each in (data, labels) if each is not None]
+    if not all(file.is_file() for file in files):
+        return make()  # a database or service has no digest
+    step("look for what was computed before")
+    name = digest_of(
+        bundle.digest,
+        list(map(file_of, files)),
+        key.hex(),
+        max_bad,
+        propensity,
+        [(each.made_at, each.name, each.table and each.table.mark) for each in replaced],
+        [lists, edits] if bundle.conditions else None,
+    )
+    return kept(settings.home / "backtests", name, make)
+
+
+def _recorded(
+    one: Contender,
+    settings: Settings,
+    edits: Sequence[Edit],
+    propensity: str | None,
+    step: Steps,
+) -> Past:
+    from shroff.backtest import past_of_ledger
+    from shroff.control import reading_keyring
+    from shroff.errors import BundleError, NotFound
+    from shroff.ledger import Ledger
+    from shroff.package import Bundle
+
+    bundle, models, lists = one.bundle, published(), one.standing.policy.lists
+    ledger = Ledger(settings.ledger, keyring=reading_keyring(settings.control))
+
+    def decided_by(version: str) -> Bundle | None:
+        try:
+            return models.load(version)
+        except (NotFound, BundleError):
+            return None
+
+    step("read the ledger")
+    # never kept on disk: what is forgotten in the ledger would be remembered there
+    return past_of_ledger(
+        bundle, ledger.entries(), decided_by, lists=lists, edits=edits, propensity=propensity
+    )
+
+
+def _moment(text: str, option: str) -> int:
+    from datetime import date
+
+    from shroff.collect.times import parse_time
+    from shroff.errors import ConfigurationError
+
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    try:
+        return parse_time(text if day is None else f"{day}T00:00:00Z", None)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{option}: expected a date, or a moment in ISO 8601 with a zone, got {error}."
+        ) from None
+
+
+def _print(found: Backtest) -> None:
+    from shroff.backtest.words import (
+        MONEY,
+        RULES,
+        SIDES,
+        SWAP,
+        money_rows,
+        rule_rows,
+        sentences,
+        side_rows,
+        swap_rows,
+    )
+
+    for sentence in sentences(found):
+        out.print(sentence, soft_wrap=True, highlight=False, markup=False)
+    for rows, columns in (
+        (side_rows(found), SIDES),
+        (money_rows(found), MONEY),
+        (swap_rows(found), SWAP),
+        (rule_rows(found), RULES),
+    ):
+        if rows:
+            print_rows(rows, *columns)

@@ -1,0 +1,123 @@
+"""`shroff backtest`: a rule tried on a log, what is kept of it, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import polars as pl
+import pytest
+
+from commands import answer, run
+from serve.fixtures import POLICY, make_bundle
+from shroff.backtest.cache import clear
+from shroff.errors import ConfigurationError, ShroffError
+from shroff.package import save
+
+HEADER = (
+    "payment_id,created_at,amount,currency,is_fraud,labelled_at,result,result_at,mcc,"
+    "request_country,account_country,items,email,card_id,host_id,merchant_id,let\n"
+)
+BIG = "big: amount > 90 -> review"
+
+
+@pytest.fixture(scope="module")
+def home(model: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle in production, and a log of 200 payments of 20 days with a control group."""
+    home = tmp_path_factory.mktemp("backtest")
+    bundle = make_bundle(
+        model,
+        currency="EUR",
+        metrics={"split": "time:2024-01-01/5/1/60", "detectors": {}},
+        policy=msgspec.to_builtins(POLICY),
+    )
+    save(bundle, home / "bundle")
+    (home / "log.csv").write_text(
+        HEADER
+        + "".join(
+            f"p{n},2024-02-{n // 10 + 1:02}T00:00:00Z,{n % 100 + 1},EUR,{int(n % 9 == 0)},,,,5411,"
+            f"DK,DK,1,a@b.example,c{n % 50},h{n % 3},m,{0.5 if n % 20 == 9 else ''}\n"
+            for n in range(200)
+        )
+    )
+    run("publish", home / "bundle", home=home)
+    return home
+
+
+def test_a_rule_is_tried_on_a_log_and_again_from_what_was_kept(home: Path) -> None:
+    words = ("backtest", "--data", home / "log.csv", "--label-delay", "3")
+    same = answer(*words, home=home)
+    assert (same["moved"].keys(), same["saved"]["known"]) == ({"approve/approve"}, 0.0)
+    assert [rule["name"] for rule in same["rules"] if rule["dead"]] == ["blocked_host"]
+    (kept,) = (home / "backtests").glob("*.arrow")
+    assert kept.stat().st_mode & 0o77 == 0
+    made = kept.stat().st_mtime_ns
+    found = answer(*words, "--rule", BIG, "--without", "blocked_host", home=home)
+    (rule,) = found["rules"]
+    assert kept.stat().st_mtime_ns == made
+    matches = rule["matches"]
+    assert (rule["name"], matches["payments"], matches["immature"]) == ("big", 20, 10)
+    assert found["swap"]["newly_caught"]["payments"] == matches["frauds"] == rule["unique_catches"]
+    assert found["payments"]["immature"] == 30
+    review = found["replayed"]["decisions"]["review"]
+    assert (review["payments"], found["replayed"]["daily"]["most_reviews"]) == (20, 10)
+    clear(home / "backtests")
+    assert not kept.exists()
+    edited = answer(
+        "backtest", "--data", home / "log.csv", "--rule", "big: amount > 95 -> review", home=home
+    )
+    assert edited["rules"][1]["matches"]["payments"] == 10
+
+
+def test_it_says_in_words_and_on_a_page_what_it_found(home: Path) -> None:
+    page = home / "page.html"
+    words = ("backtest", home / "bundle", "--data", home / "log.csv", "--label-delay", "0")
+    said = " ".join(run(*words, "--rule", BIG, "--out", page, home=home).split())
+    assert "200 payments of" in said
+    assert "Against the current policy newly caught: 3 " in said
+    html = page.read_text()
+    assert "newly annoyed" in html
+    assert "<script" not in html
+    limited = run(*words, "--from", "2024-02-03", "--to", "2024-02-05T00:00:00Z", home=home)
+    assert limited.startswith("20 payments of")
+
+
+def test_a_column_of_propensities_makes_an_estimate(home: Path, tmp_path: Path) -> None:
+    log = pl.read_csv(home / "log.csv", infer_schema=False)
+    hidden = pl.when(pl.int_range(pl.len()) % 40 != 9).then(pl.col("is_fraud"))
+    log.with_columns(hidden.alias("is_fraud")).write_csv(tmp_path / "log.csv")
+    words = ("backtest", "--data", tmp_path / "log.csv", "--label-delay", "0", "--rule", BIG)
+    found = answer(*words, "--propensity", "let", home=home)
+    assert found["payments"]["unknown"] == 5
+    assert found["saved"]["estimate"]["control_group"] == 5
+    assert answer(*words, home=home)["saved"]["estimate"] is None
+    with pytest.raises(ConfigurationError, match="expected propensities above 0 and up to 1"):
+        run(*words, "--propensity", "amount_twice", home=_twice(log, tmp_path, home))
+
+
+def _twice(log: pl.DataFrame, folder: Path, home: Path) -> Path:
+    log.with_columns(pl.lit("2").alias("amount_twice")).write_csv(folder / "log.csv")
+    return home
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "either `--data TABLE` or `--ledger`"),
+        (("--data", "log.csv", "--ledger"), "either `--data TABLE` or `--ledger`"),
+        (("--data", "log.csv", "--rule", "amount > 5"), "NAME: CONDITION -> ACTION"),
+        (("--data", "log.csv", "--rule", "a: ammount > 5 -> review"), "did you mean `amount`"),
+        (("--data", "log.csv", "--without", "blocked"), "did you mean `blocked_host`"),
+        (("--data", "log.csv", "--from", "yesterday"), "--from: expected a date"),
+        (("--data", "log.csv", "--from", "2030-01-01"), "expected payments in the period"),
+        (("--data", "log.csv", "--out", "page.pdf"), "ends in .html"),
+        (("--data", "log.csv", "--card", "cards"), "expected a column that cards are told apart"),
+    ],
+)
+def test_what_cannot_be_replayed_is_a_sentence(
+    home: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], sentence: str
+) -> None:
+    monkeypatch.chdir(home)
+    with pytest.raises(ShroffError, match=re.escape(sentence)):
+        run("backtest", *words, home=home)
