@@ -17,11 +17,18 @@ from serve.fixtures import iso, make_bundle
 from serve.service import KEY
 from shroff.cli import app
 from shroff.collect import clean
-from shroff.errors import BadFile, BundleError, MixedCurrencies, TooManyBadRows
+from shroff.errors import (
+    BadFile,
+    BundleError,
+    ConfigurationError,
+    MixedCurrencies,
+    TooManyBadRows,
+)
 from shroff.ledger import Ledger
 from shroff.package import Bundle, model_inputs, write_pyfunc
 from shroff.pipeline import score_log
 from shroff.portable.pyfunc import PortableModel
+from shroff.scoring.history import history_of
 from shroff.scoring.scorer import Scorer
 
 N = 300
@@ -143,6 +150,27 @@ def test_a_packaged_model_gives_the_service_s_probabilities_for_the_inputs_of_a_
     assert found == [answered[name]["probability"] for name in inputs["payment_id"]]
 
 
+def test_two_tables_are_joined_as_the_project_joined_them(
+    bundle: Bundle, model: bytes, log: Log, tmp_path: Path
+) -> None:
+    later = ["mcc", "items"]
+    log = [{**one, **dict.fromkeys(bundle.schema.later)} for one in log]
+    whole = write(log, tmp_path / "whole.csv")
+    facts = write([{n: one[n] for n in one if n not in later} for one in log], tmp_path / "f.csv")
+    statistics = [{name: one[name] for name in ("payment_id", *later)} for one in log]
+    second = write(statistics[::-1], tmp_path / "s.csv")
+    joining = make_bundle(model, metrics={"join": "payment_id"})
+    for one, data, join in ((joining, facts, second), (bundle, whole, None)):
+        score_log(one, data, tmp_path / one.version, key=KEY, memory=SMALL, join=join)
+    found, expected = (pl.read_parquet(tmp_path / one.version) for one in (joining, bundle))
+    assert_frame_equal(found.drop("model", "policy"), expected.drop("model", "policy"))
+    assert_frame_equal(
+        history_of(joining, facts, KEY, 0.01, second), history_of(bundle, whole, KEY, 0.01)
+    )
+    with pytest.raises(ConfigurationError, match="names no column to join"):
+        score_log(bundle, facts, tmp_path / "no", key=KEY, memory=SMALL, join=second)
+
+
 def test_unusable_rows_are_counted_and_unusable_logs_refused(
     bundle: Bundle, log: Log, tmp_path: Path
 ) -> None:
@@ -187,4 +215,4 @@ def test_the_command(
     CliRunner().invoke(app, [*words, "--history", str(data)])
     assert_frame_equal(pl.read_parquet(target), first)
     both = CliRunner().invoke(app, [*words, "--history", str(data), "--engine", "spark"])
-    assert "leave out --history" in str(both.exception)
+    assert "leave out --history and --join" in str(both.exception)

@@ -1,9 +1,11 @@
-"""Payment facts joined with the velocity statistics that an online service computes in advance.
+r"""Payment facts joined with the velocity statistics that an online service computes in advance.
 
     shroff simulate --two-tables tables
     shroff train examples/two_tables --data tables/facts.csv --join tables/statistics.csv \
         --max-bad 0.05 --bundle bundle
-    shroff serve bundle
+    shroff promote bundle --to production --why "the best of five" \
+        --data tables/facts.csv --join tables/statistics.csv --max-bad 0.05
+    shroff serve
 
 Both may be tables of Azure Table storage: `--data azure-tables://account/facts` and
 `--join azure-tables://account/statistics`.
@@ -13,7 +15,7 @@ sent with them.
 """
 
 from shroff import Cost, Policy, Project, Schema
-from shroff.detect import BoostedTrees, LogisticRegression, Rules
+from shroff.detect import MLP, BoostedTrees, LinearSVM, LogisticRegression, Rules
 from shroff.simulate import RATES
 
 COUNTS = [
@@ -81,6 +83,8 @@ project = Project(
         ),
         LogisticRegression(),
         BoostedTrees(),
+        LinearSVM(),
+        MLP(),
     ],
     policy=Policy(cost=Cost(review=4.0), reviews_per_day=200),
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from shroff.cli.arguments import TABLE_FORMS, MaxBad, table
+from shroff.cli.arguments import TABLE_FORMS, Join, MaxBad, table
 from shroff.cli.models import AcceptSchema, OwnPolicy, print_gates, published
 from shroff.cli.runs import recorded
 from shroff.cli.terminal import AsJson, operator, out, show, steps
@@ -36,6 +36,7 @@ def promote(
             f"Labelled payments it did not learn from: {TABLE_FORMS}; default: the ledger.",
         ),
     ] = None,
+    join: Join = None,
     card: Annotated[
         str | None,
         typer.Option(
@@ -98,7 +99,7 @@ def promote(
             return from_log(
                 candidate,
                 incumbent,
-                lambda bundle: history_of(bundle, data, key, max_bad),
+                lambda bundle: history_of(bundle, data, key, max_bad, join),
                 source=str(data),
                 card=card,
             )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from shroff.cli.arguments import TABLE_FORMS, Data, MaxBad, table
+from shroff.cli.arguments import TABLE_FORMS, Data, Join, MaxBad, table
 from shroff.cli.models import published
 from shroff.cli.runs import recorded
 from shroff.cli.terminal import AsJson, out, print_dropped, print_notices, show, steps
@@ -32,6 +32,7 @@ def score(
         Location | None,
         table("--history", f"Payments before those of --data, for features: {TABLE_FORMS}."),
     ] = None,
+    join: Join = None,
     engine: Annotated[
         Literal["batch", "spark"],
         typer.Option(
@@ -61,9 +62,10 @@ def score(
     from shroff.promotion import find_bundle
 
     settings = Settings.read() if memory is None else replace(Settings.read(), memory=memory)
-    if engine == "spark" and history is not None:
+    if engine == "spark" and (history or join):
         raise ConfigurationError(
-            "expected the history in the clean table with --engine spark: leave out --history."
+            "expected one clean table with --engine spark, history in it: leave out --history and "
+            "--join."
         )
     with steps(quiet=as_json) as step:
         step("read the bundle")
@@ -82,6 +84,7 @@ def score(
                 key=settings.hmac_key(),
                 memory=settings.memory_bytes(),
                 history=history,
+                join=join,
                 max_bad=max_bad,
                 progress=step,
                 count=step.count,

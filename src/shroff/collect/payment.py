@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import msgspec
@@ -70,6 +70,13 @@ def set_amount(payment: Payment, schema: Schema, minor: int, currency: str) -> N
     exponent = money.EXPONENT[currency]
     payment.minor, payment.units = minor, minor * 10 ** (4 - exponent)
     payment.values[schema.amount] = minor / 10**exponent
+
+
+def rows_of(frame: pl.DataFrame, names: Sequence[str]) -> Iterator[dict[str, Value]]:
+    """The values of these columns in each row; nothing in each row where there are no columns."""
+    if not names:
+        return ({} for _ in range(len(frame)))
+    return frame.select(names).iter_rows(named=True)
 
 
 def payments(frame: pl.DataFrame, schema: Schema) -> Iterator[Payment]:

@@ -15,14 +15,22 @@ from typing import Any, Final
 
 import polars as pl
 
-from shroff.collect import CleanFiles, Schema, clean, clean_large, local_copies, read
+from shroff.collect import (
+    CleanFiles,
+    Schema,
+    clean,
+    clean_large,
+    local_copies,
+    read,
+    read_joined,
+)
 from shroff.collect.currencies import codes_of, require_only
 from shroff.collect.large import with_absent
-from shroff.collect.payment import payments
+from shroff.collect.payment import payments, rows_of
 from shroff.collect.remote import Count, uncounted
 from shroff.collect.sources import scan, written_whole
 from shroff.decide.decider import Decider
-from shroff.errors import BundleError
+from shroff.errors import BundleError, ConfigurationError
 from shroff.features.engines.batch.disk import compute_slices, slice_rows
 from shroff.features.engines.batch.time_chunks import Slice
 from shroff.features.plan import Plan
@@ -61,6 +69,7 @@ def score_log(
     key: bytes,
     memory: int,
     history: str | os.PathLike[str] | None = None,
+    join: str | os.PathLike[str] | None = None,
     max_bad: float = 0.01,
     progress: Progress = silent,
     count: Count = uncounted,
@@ -74,11 +83,13 @@ def score_log(
 
     Args:
         data, history: a file, or the URL of a table in a database or service.
+        join: a second table, joined with `data` on the column that the bundle's project named.
         memory: about the bytes that the process may take, if the log is a Parquet file.
         count: called with the payments scored so far, and the number of all.
 
     Raises:
         BundleError: the model cannot score.
+        ConfigurationError: a second table where the project joined none.
         DataError: the log or the history is unusable.
         MixedCurrencies: its payments are in another currency than those that the bundle learned
             from.
@@ -89,17 +100,24 @@ def score_log(
     with TemporaryDirectory(prefix=".shroff-", dir=target.parent) as made:
         folder, rows = Path(made), slice_rows(plan, memory)
 
-        def cleaned(source: str | os.PathLike[str], name: str) -> CleanFiles:
+        def cleaned(
+            source: str | os.PathLike[str],
+            name: str,
+            join: str | os.PathLike[str] | None = None,
+        ) -> CleanFiles:
             progress(f"read and clean {source}")
             (folder / name).mkdir()
-            with local_copies(bundle.schema, key=key, count=count) as local:
-                found = _clean_files(
-                    local(source, alone=True), bundle.schema, folder / name, key, rows, max_bad
-                )
+            on = None if join is None else joined_on(bundle)
+            with local_copies(bundle.schema, key=key, join=on, count=count) as local:
+                table = local(source, alone=join is None)
+                if on is not None:
+                    table = _joined(bundle, table, local(join or ""), on, folder, max_bad)
+                found = _clean_files(table, bundle.schema, folder / name, key, rows, max_bad)
+                found = found.with_findings(local.findings)
             _require_currency(bundle, found, str(source))
             return found
 
-        log = cleaned(data, "log")
+        log = cleaned(data, "log", join)
         past = [] if history is None else cleaned(history, "history").files
         kept = _without(past, [path for path, _ in log.files], bundle.schema.id)
         progress("compute features")
@@ -163,7 +181,7 @@ def decide(
         payment.values | known
         for payment, known in zip(
             payments(frame, bundle.schema),
-            features.select(names).iter_rows(named=True),
+            rows_of(features, names),
             strict=True,
         )
     ]
@@ -190,6 +208,31 @@ def decide(
             pl.lit(bundle.version).alias("model"), pl.lit(decider.policy_version).alias("policy")
         )
     )
+
+
+def joined_on(bundle: Bundle) -> str:
+    """The column on which a bundle's project joined a second table.
+
+    Raises:
+        ConfigurationError: it joined none.
+    """
+    on = bundle.metrics.get("join")
+    if not isinstance(on, str):
+        raise ConfigurationError(
+            "expected one table, as the bundle names no column to join a second one on: leave out "
+            "--join."
+        )
+    return on
+
+
+def _joined(
+    bundle: Bundle, facts: Location, statistics: Location, on: str, folder: Path, max_bad: float
+) -> Location:
+    """Two tables as one file."""
+    dialect = bundle.schema.csv_dialect
+    both = read_joined(facts, statistics, on=on, max_bad=max_bad, dialect=dialect)
+    both.write_parquet(folder / "joined.parquet", compression="lz4", statistics=False)
+    return Location(str(folder / "joined.parquet"), facts.shown)
 
 
 def _clean_files(

@@ -197,7 +197,8 @@ def package(
         conditions=tuple(best.detector.conditions),
         policy=msgspec.to_builtins(policy),
         metrics=summary(run)
-        | {"accepted": accept, "dataset": None if stored is None else stored_dataset(stored)},
+        | {"accepted": accept, "dataset": None if stored is None else stored_dataset(stored)}
+        | ({} if project.join is None else {"join": project.join}),
         fingerprint=run.dataset.fingerprint(),
         currency=run.dataset.currency,
         numbers=numbers,

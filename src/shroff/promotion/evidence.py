@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from shroff.collect.payment import Value, payments
+from shroff.collect.payment import Value, payments, rows_of
 from shroff.collect.times import DAY_US, SECOND_US, iso_time, parse_time
 from shroff.decide.decider import Decider
 from shroff.decide.standing import Standing
@@ -155,7 +155,7 @@ def _logged(bundle: Bundle, frame: pl.DataFrame, since: int, card: str) -> Itera
     schema, plan = bundle.schema, _plan(bundle)
     label = label_of(bundle)
     late = (frame[schema.time].dt.epoch("us") >= since) & frame[label].is_not_null()
-    features = compute_plan(plan, frame).filter(late).select(plan.names).iter_rows(named=True)
+    features = rows_of(compute_plan(plan, frame).filter(late), plan.names)
     table = frame.filter(late)
     for payment, known, fraud in zip(payments(table, schema), features, table[label], strict=True):
         values = payment.values | known
