@@ -73,7 +73,11 @@ def set_amount(payment: Payment, schema: Schema, minor: int, currency: str) -> N
 
 
 def rows_of(frame: pl.DataFrame, names: Sequence[str]) -> Iterator[dict[str, Value]]:
-    """The values of these columns in each row; nothing in each row where there are no columns."""
+    """The values of these columns in each row; nothing in each row where there are no columns.
+
+    >>> list(rows_of(pl.DataFrame({"id": ["a", "b"]}), []))
+    [{}, {}]
+    """
     if not names:
         return ({} for _ in range(len(frame)))
     return frame.select(names).iter_rows(named=True)

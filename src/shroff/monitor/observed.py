@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 import polars as pl
 
-from shroff.collect.payment import Value, payments
+from shroff.collect.payment import Value, payments, rows_of
 from shroff.decide.decider import Decider
 from shroff.errors import BundleError, ConfigurationError
 from shroff.evaluate.reference import PROBABILITY, TrainingReference
@@ -126,7 +126,7 @@ def from_log(bundle: Bundle, frame: pl.DataFrame, *, since: int) -> DecidedPayme
         raise BundleError(decider.failure)
     plan = Plan(bundle.groups, schema)
     judged = frame[schema.arrived_at or schema.time].dt.epoch("us") >= since
-    features = compute_plan(plan, frame).filter(judged).select(plan.names).iter_rows(named=True)
+    features = rows_of(compute_plan(plan, frame).filter(judged), plan.names)
     frame = frame.filter(judged)
     rest = zip(payments(frame, schema), features, strict=True)
     while part := list(islice(rest, _BATCH_PAYMENTS)):
