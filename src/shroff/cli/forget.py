@@ -106,6 +106,8 @@ def forget(
         out.print("Nobody with this value is in the ledger.")
     for one in stored:
         print_erasure(one, dry_run=dry_run)
+    if records and not dry_run and not ledger.sole_writer:
+        out.print("Stop and start the services: their state still counts these payments.")
     out.print(_UNREACHED, soft_wrap=True)
 
 
@@ -121,6 +123,7 @@ def _forget(
     """Forget a subject in the ledger; returns how many records, by kind."""
     from shroff.clock import system_time
     from shroff.collect.times import iso_time
+    from shroff.features.engines.online import is_shared
     from shroff.ledger.erasure import forget as forget_in
     from shroff.ledger.erasure import records_of, require_sealed
 
@@ -143,7 +146,7 @@ def _forget(
         if not ledger.sole_writer:
             time.sleep(_FOLLOW_SECONDS)
         now = system_time()
-        return forget_in(
+        counts = forget_in(
             ledger,
             subjects,
             destroy=keys.destroy,
@@ -152,6 +155,10 @@ def _forget(
             at=iso_time(now, "seconds"),
             arrived=now,
         ).counts
+        if is_shared(Settings.read().state):
+            # the state in Redis counts them: the next start fills another, and this one expires
+            ledger.renew_identity()
+        return counts
 
 
 def _expire(
