@@ -1,7 +1,8 @@
 """The process that talks to MLflow: a job on standard input, its result on standard output.
 
-A run is followed until standard input ends, with the process that trains. What is sent then comes
-from the record, which says how the run ended; one that was killed could not say it itself.
+A run is followed until another line comes, or standard input ends with the process that trains.
+What is sent then comes from the record, which says how the run ended; one that was killed could not
+say it itself.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def _run(job: Job) -> MirrorResult:
     if job.follow:
         os.nice(10)  # the training goes first
         _tried(job, partial(send_run, ended=False))  # what fails now is tried again at the end
-        sys.stdin.buffer.read()
+        sys.stdin.buffer.readline()
     signal.alarm(2 * PATIENCE_SECONDS)  # by then nobody waits for this process any more
     return _tried(job, partial(send_run, ended=job.follow))
 

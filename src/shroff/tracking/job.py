@@ -14,7 +14,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Mirror one run, or the stages of models if there is no `run`, to the tracking URL.
 
     `name` is that of the experiment and of the registered model; empty: the project's, or `shroff`.
-    With `follow` the run is mirrored as running first, and again once standard input ends. With
+    With `follow` the run is mirrored as running first, and again once it has ended. With
     `everything` also models that have no stage any more are registered.
     """
 

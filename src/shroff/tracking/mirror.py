@@ -137,9 +137,10 @@ class Mirror:
         return process
 
     def result(self, process: subprocess.Popen[bytes]) -> MirrorResult:
-        """What became of a job, once standard input is closed."""
+        """What became of a job, whose run has ended."""
         try:
-            answer, _ = process.communicate(timeout=self.patience)
+            # a line, because a process forked meanwhile may hold the pipe open
+            answer, _ = process.communicate(b"ended\n", timeout=self.patience)
             return msgspec.json.decode(answer, type=MirrorResult)
         except subprocess.TimeoutExpired:
             process.kill()
