@@ -37,6 +37,7 @@ from shroff.features.plan import Plan
 from shroff.location import Location
 from shroff.package import Bundle
 from shroff.pipeline.progress import Progress, silent
+from shroff.plain import require_replaceable
 
 _BATCH_PAYMENTS: Final = 1_024
 _PART_PAYMENTS: Final = 1 << 16
@@ -95,6 +96,7 @@ def score_log(
             from.
         SourceUnavailable: a database or service does not answer, or breaks off.
     """
+    require_replaceable(target)  # before the work, not after it
     plan, decider = Plan(bundle.groups, bundle.schema), scoring_decider(bundle)
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".shroff-", dir=target.parent) as made:
