@@ -79,7 +79,7 @@ def scored(
     """
     learned = data.table[rows.train]
     prepared = Preparation.learn(learned, numeric=data.numeric, nominal=data.nominal)
-    found: Detector = GAN(seed=seed) if detector == "GAN" else BoostedTrees(seed=seed, threads=2)
+    found: Detector = GAN(seed=seed) if detector == "GAN" else BoostedTrees(seed=seed)
     found.fit(prepared.matrix(learned), data.y[rows.train], nominal=prepared.nominal_codes)
     scores = found.score(prepared.matrix(data.table[rows.test]))
     worst = np.argsort(-scores, kind="stable")[: round(ALERTS * len(scores))]

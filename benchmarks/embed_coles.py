@@ -124,6 +124,7 @@ def main() -> None:
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     lightning.seed_everything(given.seed)
+    torch.set_num_threads(1)
     payments = pd.read_parquet(given.payments)
     found = embed(learn(payments, given.epochs), payments)
     names = [f"coles_{number}" for number in range(WIDTH)]
