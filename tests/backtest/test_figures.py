@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 
 from shroff import Cost, Policy, Rule
@@ -17,8 +18,8 @@ from shroff.evaluate.bootstrap import sum_intervals
 
 OUTCOME = np.array([FRAUD, FRAUD, GENUINE, GENUINE, UNKNOWN, IMMATURE])
 AMOUNT = np.array([100.0, 50.0, 20.0, 30.0, 70.0, 10.0])
-CARD = np.array([0, 0, 1, 2, -1, 3])
-IDS = np.array(["a", "b", "c", "d", "e", "f"])
+CARD = pl.Series(["x", "x", "y", "z", None, "w"])
+IDS = pl.Series(["a", "b", "c", "d", "e", "f"])
 NOBODY = np.full(6, np.nan)
 
 

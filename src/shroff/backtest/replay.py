@@ -101,6 +101,8 @@ def backtest(
     current: Side,
     replayed: Side,
     *,
+    since: int | None = None,
+    until: int | None = None,
     edits: Iterable[Edit] = (),
     card: str | None = None,
 ) -> Backtest:
@@ -109,6 +111,8 @@ def backtest(
     Both are judged by the costs of the replayed one: otherwise their sums could not be compared.
 
     Args:
+        since, until: the payments that happened from the one on and before the other, microseconds
+            since the epoch.
         edits: of lists, all that were ever made.
         card: the column that cards are told apart by; by default the key of the entity `card`.
 
@@ -116,23 +120,31 @@ def backtest(
         ConfigurationError: no payment is in the period, there is no card, or money is in several
             currencies.
     """
-    bundle, past = replayed.contender.bundle, replayed.past
+    bundle, made = replayed.contender.bundle, list(edits)
     require_one_currency(bundle)
-    made = list(edits)
-    common = past.aligned(current.past)
+    new_judge, old_judge = _judge(replayed.contender), _judge(current.contender)
+    holder = card_column(bundle, card)
+    read = new_judge.columns | old_judge.columns | {holder}
+    past = replayed.past.reading(read).between(since, until)
+    common = theirs = past
+    if current.past is not replayed.past:
+        theirs = current.past.reading(read).between(since, until)
+        common = past.aligned(theirs)
+        theirs = theirs.aligned(common)
     if not len(common):
         raise ConfigurationError(
             f"{past.source}: expected payments in the period, got none; `--from` and `--to` say "
             f"which, and by default those count that are later than what the model learned from, "
             f"from {iso_time(judged_from(bundle), 'seconds')[:10]} on."
         )
-    theirs = current.past.aligned(common)
-    new, new_judge = _judged(replayed.contender, common, made)
-    old, _ = _judged(current.contender, theirs, made)
+    new, old = (
+        judge.judge(one.frame, one.probability, one.moment, made)
+        for judge, one in ((new_judge, common), (old_judge, theirs))
+    )
     cost = replayed.contender.standing.policy.cost
     costs = _priced(new_judge.costs(common.frame), cost, new, old)
     outcome, amount = outcomes_of(common), common.numbers(bundle.schema.amount)
-    propensity, holders = common.numbers("\0propensity"), common.cards(card_column(bundle, card))
+    propensity, holders = common.numbers("\0propensity"), common.frame[holder]
     spent, before = (weighed(one.action, costs, cost) for one in (new, old))
     saved, time = before.less(spent), common.time
     lost = len(past) - len(common)
@@ -171,7 +183,7 @@ def backtest(
             saved=saved,
             propensity=propensity,
             card=holders,
-            ids=common.frame["\0id"].to_numpy(),
+            ids=common.frame["\0id"],
         ),
         moved=_moved(old.action, new.action),
         rules=rule_figures(replayed.contender.standing.policy, new, outcome, amount, holders),
@@ -191,10 +203,9 @@ def _priced(costs: Costs, cost: Cost, *judged: Judged) -> Costs:
     return costs._replace(known=known)
 
 
-def _judged(contender: Contender, past: Past, edits: Sequence[Edit]) -> tuple[Judged, TableJudge]:
+def _judge(contender: Contender) -> TableJudge:
     bundle = contender.bundle
-    judge = TableJudge(contender.standing.policy, kinds_of(bundle), amount=bundle.schema.amount)
-    return judge.judge(past.frame, past.probability, past.moment, edits), judge
+    return TableJudge(contender.standing.policy, kinds_of(bundle), amount=bundle.schema.amount)
 
 
 def _days(time: Ints) -> int:

@@ -7,9 +7,11 @@ from typing import Final
 
 import msgspec
 import numpy as np
+import polars as pl
 
 from shroff.arrays import Floats, Ints
 from shroff.backtest.outcomes import FRAUD, GENUINE, PaymentTally, tally
+from shroff.backtest.past import card_numbers
 from shroff.backtest.table_judge import APPROVE, Judged
 from shroff.decide.policy import Policy, Rule
 from shroff.evaluate.bootstrap import Interval, share_interval
@@ -56,7 +58,7 @@ class RuleFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rule_figures(
-    policy: Policy, judged: Judged, outcome: Ints, amount: Floats, card: Ints
+    policy: Policy, judged: Judged, outcome: Ints, amount: Floats, card: pl.Series
 ) -> list[RuleFigures]:
     """The figures of all rules of a policy, in their order."""
     stopping = np.zeros(len(outcome), dtype=np.int64)
@@ -121,8 +123,8 @@ def _overlaps(place: int, shared: Ints, rules: Sequence[Rule]) -> list[RuleOverl
     ]
 
 
-def _interval(rows: Ints, outcome: Ints, card: Ints) -> Interval | None:
+def _interval(rows: Ints, outcome: Ints, card: pl.Series) -> Interval | None:
     known = rows[(outcome[rows] == FRAUD) | (outcome[rows] == GENUINE)]
     if not 0 < len(known) <= _MAX_INTERVAL_PAYMENTS:
         return None
-    return share_interval(outcome[known] == FRAUD, card[known])
+    return share_interval(outcome[known] == FRAUD, card_numbers(card[known]))

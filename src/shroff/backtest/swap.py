@@ -11,10 +11,12 @@ from typing import Final
 
 import msgspec
 import numpy as np
+import polars as pl
 
-from shroff.arrays import Array, Bools, Floats, Ints
+from shroff.arrays import Bools, Floats, Ints
 from shroff.backtest.money import Money, Weighed, sum_money
 from shroff.backtest.outcomes import FRAUD, GENUINE, IMMATURE, UNKNOWN
+from shroff.backtest.past import card_numbers
 from shroff.backtest.table_judge import APPROVE
 from shroff.evaluate.bootstrap import Interval, sum_intervals
 
@@ -48,15 +50,15 @@ def swap_sets(
     amount: Floats,
     saved: Weighed,
     propensity: Floats,
-    card: Ints,
-    ids: Array,
+    card: pl.Series,
+    ids: pl.Series,
 ) -> dict[str, SwapSet]:
     """The swap sets of a replayed policy against the current one, by name.
 
     Args:
         current, replayed: actions, places in `ACTIONS` [n].
         saved: what the replayed policy saves on each payment.
-        card: numbers of cards [n], -1 without one.
+        card: whom each payment belongs to [n], null where nobody knows; `ids` name it [n].
     """
     newly = (current == APPROVE) & (replayed != APPROVE)
     no_longer = (current != APPROVE) & (replayed == APPROVE)
@@ -78,7 +80,7 @@ def swap_sets(
         each = Weighed(saved.genuine[rows], saved.fraud[rows])
         known, paid = each.of(outcome[rows]), np.nan_to_num(amount[rows])
         values = np.column_stack((np.ones(len(rows)), paid, known))
-        holders = card[rows]
+        holders = card_numbers(card[rows])
         many, amounts, money = sum_intervals(values, holders) if rows.size else [(0.0, 0.0)] * 3
         largest = rows[np.argsort(-paid, kind="stable")[:_EXAMPLES]]
         return SwapSet(
@@ -89,7 +91,7 @@ def swap_sets(
             amount_interval=amounts,
             saved=sum_money(each, outcome[rows], propensity[rows]),
             saved_interval=money,
-            examples=ids[largest].tolist(),
+            examples=ids[largest].to_list(),
         )
 
     return {name: made(chosen) for name, chosen in names.items()}

@@ -57,7 +57,11 @@ class TableJudge:
         self.policy = policy
         self._kinds, self._amount = kinds, amount
         self._conditions = [condition_of(rule, policy, kinds) for rule in policy.rules]
-        cost_expressions(policy.cost, kinds)
+        costs = cost_expressions(policy.cost, kinds).values()
+        self.columns = frozenset({amount}).union(
+            *(one.columns for one in (*self._conditions, *costs))
+        )
+        """The columns that it reads."""
 
     def judge(
         self, table: pl.DataFrame, probability: Floats, moments: Ints, edits: Iterable[Edit] = ()

@@ -86,7 +86,8 @@ def swap_rows(found: Backtest) -> list[Row]:
             "cards": f"{one.cards:,}",
             "amount": f"{one.amount:,.2f}",
             "saved": _bounds(one.saved),
-            "saved_interval": _interval(one.saved_interval),
+            # nothing is known of it, and so neither is an interval
+            "saved_interval": _interval(one.saved_interval) if any(one.saved_interval) else "",
         }
         for name, one in found.swap.items()
         if one.payments

@@ -135,13 +135,13 @@ def backtest(
             else:
                 past = _logged(one, data, labels, settings, edits, propensity, max_bad, step)
                 until = past.until
-            return Side(one, past.matured(until - int(delay * DAY_US)).between(first, last))
+            return Side(one, past.matured(until - int(delay * DAY_US)))
 
         new = side(replayed)
         same = replayed.bundle.digest == current.bundle.digest
         old = Side(current, new.past) if same else side(current)
         step("decide by both policies")
-        found = replay(old, new, edits=edits, card=card)
+        found = replay(old, new, since=first, until=last, edits=edits, card=card)
     if output is not None:
         write(found, output)
     if as_json:
