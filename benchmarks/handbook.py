@@ -25,13 +25,12 @@ import runpy
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -50,15 +49,15 @@ from shroff.detect import (
     LinearSVM,
     LogisticRegression,
     Mahalanobis,
-    Preparation,
 )
-from shroff.evaluate import Split, TemporalSplit, average_precision, card_precision_at_k, roc_auc
+from shroff.evaluate import Split, TemporalSplit
 from shroff.experiment import Dataset
+from shroff.experiment.prequential import judge
 from shroff.project import Project
 
 PROJECT = Path(__file__).parents[1] / "examples" / "handbook" / "informed.py"
-TEST = tuple(date(2018, 8, 15) - timedelta(days=7 * fold) for fold in range(4))
-VALIDATION = tuple(date(2018, 7, 11) - timedelta(days=7 * fold) for fold in range(4))
+TEST = TemporalSplit(date(2018, 7, 25), 7, 7, 28, known_cards="drop", folds=4).successive
+VALIDATION = TemporalSplit(date(2018, 6, 20), 7, 7, 28, known_cards="drop", folds=4).successive
 GENUINE_KEPT = 0.3
 """Share of the genuine payments learned from where more than 7 days are: frauds are what there is
 too little of.
@@ -192,52 +191,38 @@ class Bench:
         data = Dataset.build(frame, project.plan, inputs=project.inputs, card=project.card)
         return cls(data, {"classic": ["TX_AMOUNT", *classic], **lists})
 
-    def split(self, start: date, days: int) -> Split:
-        """The fold whose last 7 learning days begin at `start`, learning from the last `days` days
-        of them.
-        """
+    def split(self, protocol: TemporalSplit, days: int) -> Split:
+        """The rows of a fold, learning from the `days` days that end with its learning days."""
         data = self.data
-        protocol = TemporalSplit(start, train_days=7, delay_days=7, test_days=7, known_cards="drop")
         fold = protocol.rows(data.time, data.y, data.cards)
-        if days == 7:
+        if days == protocol.train_days:
             return fold
-        end = np.datetime64(start + timedelta(days=7))
+        end = np.datetime64(protocol.start + timedelta(days=protocol.train_days))
         learned = np.flatnonzero((data.time >= end - np.timedelta64(days, "D")) & (data.time < end))
         kept = np.random.default_rng(0).random(len(learned)) < GENUINE_KEPT
         return Split(train=learned[kept | data.y[learned]], test=fold.test)
 
-    def judge(self, detector: Detector, inputs: str, start: date, days: int) -> Figures:
+    def judge(self, detector: Detector, inputs: str, fold: TemporalSplit, days: int) -> Figures:
         """Learn from one fold's training rows, and the figures on its test rows."""
-        data, split = self.data, self.split(start, days)
-        learn, test = data.table[split.train], data.table[split.test]
-        preparation = Preparation.learn(learn, numeric=self.inputs[inputs], nominal=[])
-        y = data.y[split.train] if detector.needs_labels else None
-        score = detector.fit(preparation.matrix(learn), y).score(preparation.matrix(test))
-        return self.figures(split.test, score)
-
-    def figures(self, rows: NDArray[np.int64], score: NDArray[np.float64]) -> Figures:
-        """The figures of scores for some rows."""
-        data = self.data
-        cards, y = data.cards, data.y[rows]
-        days = data.time[rows].astype("datetime64[D]")
-        at_100 = 0.0 if cards is None else card_precision_at_k(days, cards[rows], y, score, 100)
-        return Figures(roc_auc(y, score), average_precision(y, score), at_100)
+        data = replace(self.data, numeric=tuple(self.inputs[inputs]), nominal=())
+        found = judge(data, detector, self.split(fold, days))
+        return Figures(found.roc_auc, found.average_precision, found.card_precision_at_k or 0.0)
 
 
 def run(bench: Bench, entry: Entry, table: Table) -> None:
     """Choose on the validation folds, judge on the test folds, add a row."""
     started = time.perf_counter()
     judged = [
-        [bench.judge(one, entry.inputs, start, entry.days) for start in VALIDATION]
+        [bench.judge(one, entry.inputs, fold, entry.days) for fold in VALIDATION]
         for one in entry.candidates
     ]
     best = int(np.argmax([np.mean([figures.ap for figures in folds]) for folds in judged]))
     seconds = (time.perf_counter() - started) / (len(VALIDATION) * len(entry.candidates))
-    test = [bench.judge(entry.candidates[best], entry.inputs, start, entry.days) for start in TEST]
+    test = [bench.judge(entry.candidates[best], entry.inputs, fold, entry.days) for fold in TEST]
     table.add_row(
         entry.name,
         f"{entry.inputs} {entry.days} d",
-        shown(judged[best][0]),
+        shown(judged[best][-1]),
         shown(mean(judged[best])),
         shown(mean(test)),
         " ".join(f"{spread:.3f}" for spread in np.std(test, axis=0)),

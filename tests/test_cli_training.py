@@ -16,7 +16,7 @@ import pytest
 from patience import until
 from program import LOG, PAYMENTS, ROOT, answer, command, environment, shroff, simulated
 
-KNOWN_CARDS = "time:70/30,known_cards=drop"
+KNOWN_CARDS = "time:70/30,known_cards=drop,folds=2"
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,11 @@ def test_the_same_run_twice_differs_in_nothing(
     assert answer(home, "report", "--out", home / "report.html")["run"] == other["run"]
     assert answer(home, "report", one["run"])["run"] == one["run"]
     assert f"run {other['run']}" in (home / "report.html").read_text(encoding="utf-8")
+    shroff(home, "report", third, "--out", home / "folds.html")
+    assert "Figures by stretch of the test part" in (home / "folds.html").read_text()
     text = shroff(home, "runs", "show", third).stdout
+    assert "Learned anew for each of 2 successive stretches of the test part" in text
+    assert "mean ± standard deviation" in text
     assert "boosted_trees" in text
     assert "finished" in text
 

@@ -196,6 +196,7 @@ def print_figures(summary: Mapping[str, Any]) -> None:
         guaranteed,
         no_review_band,
         payment_parts,
+        prequential,
     )
 
     summary = seen(summary)
@@ -216,6 +217,9 @@ def print_figures(summary: Mapping[str, Any]) -> None:
         }
         if runs:
             out.print(comparison(runs, title=title))
+    folded = {name: one["prequential"] for name, one in detectors.items() if "prequential" in one}
+    if folded:
+        out.print(prequential(folded))
     out.print(decisions({name: one["thresholds"] for name, one in detectors.items()}))
     priced = {name: one["by_cost"] for name, one in detectors.items() if one.get("by_cost")}
     if priced:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _TYPES: Final = {"card": "card payments", "credit_transfer": "credit transfers"}
 _SHOWN_CROSSINGS: Final = 12
-_SHOWN_VAMP_ROWS: Final = 24
+_SHOWN_MERCHANTS: Final = 12
 
 
 def schemes(
@@ -120,10 +120,15 @@ def _print(found: SchemeFigures, *, all_counted: bool) -> None:
     if not found.disputes_known:
         _line("Disputes are not known (--disputed), so the ratio lacks them.")
     rows = found.vamp.to_dicts()
-    # the latest months, where there are many
-    print_rows([_vamp(row) for row in rows[-_SHOWN_VAMP_ROWS:]], *_vamp(rows[0]))
-    if len(rows) > _SHOWN_VAMP_ROWS:
-        _line(f"The last {_SHOWN_VAMP_ROWS} of {len(rows)} rows; --json has all.")
+    each = [row for row in rows if row["merchant"] is not None]
+    worst = sorted(each, key=lambda row: -(row["frauds"] + row["disputes"]))[:_SHOWN_MERCHANTS]
+    together = [row for row in rows if row["merchant"] is None]
+    print_rows([_vamp(row) for row in (*together, *worst)], *_vamp(rows[0]))
+    if len(each) > len(worst):
+        _line(
+            f"Of {len(each):,} months of merchants, the {len(worst)} with most frauds and "
+            "disputes; --json has all."
+        )
 
 
 def _print_rates(title: str, rated: Rated) -> None:

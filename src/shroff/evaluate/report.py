@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -13,6 +14,8 @@ from shroff.detect.checks import Finding
 from shroff.evaluate.expected import MAX_COST
 from shroff.evaluate.guarantee import CONFIDENCE
 from shroff.evaluate.metrics import Metrics
+from shroff.evaluate.split import TemporalSplit
+from shroff.evaluate.split_text import parse_split
 from shroff.evaluate.thresholds import NEVER
 
 _FIGURES_BY_TITLE = {
@@ -33,6 +36,13 @@ _PART_TITLES = {
     "known_cards": "left out of the test days: cards with an earlier known fraud "
     "(known_cards=drop)",
     "unlabelled": "left out: without a label",
+}
+
+
+_PREQUENTIAL = {
+    "ROC AUC": "roc_auc",
+    "Avg. prec.": "average_precision",
+    "Card precision": "card_precision_at_k",
 }
 
 
@@ -143,6 +153,45 @@ def by_cost(found: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def _price(value: float) -> str:
     return "no review" if value >= MAX_COST else f"{value:,.2f}"
+
+
+def prequential(found: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Each detector's figures where it learned anew for each stretch of the test part: the folds,
+    then mean and standard deviation.
+    """
+    folds = next(iter(found.values()))["folds"]
+    named = [title for title, figure in _PREQUENTIAL.items() if folds[0][figure] is not None]
+    table = Table(
+        title=f"Learned anew for each of {len(folds)} successive stretches of the test part",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+    )
+    table.add_column("Detector")
+    table.add_column("judged")
+    for title in ("payments", "frauds", *named):
+        table.add_column(title, justify="right")
+    for name, one in found.items():
+        for fold in one["folds"]:
+            figures = (f"{fold[_PREQUENTIAL[title]]:.3f}" for title in named)
+            counts = (f"{fold[what]:,}" for what in ("payments", "frauds"))
+            table.add_row(name, judged_days(fold["fold"]), *counts, *figures)
+        both = (one["mean"], one["std"])
+        means = (" ± ".join(f"{part[_PREQUENTIAL[title]]:.3f}" for part in both) for title in named)
+        table.add_row(name, "mean ± standard deviation", "", "", *means, end_section=True)
+    return table
+
+
+def judged_days(split: str) -> str:
+    """The test days of a split in time.
+
+    >>> judged_days("time:2018-07-25/7/7/7")
+    '7 days from 2018-08-08'
+    """
+    found = parse_split(split)
+    if not isinstance(found, TemporalSplit):
+        return split
+    first = found.start + timedelta(days=found.train_days + found.delay_days)
+    return f"{found.test_days} days from {first}"
 
 
 def guaranteed(name: str, found: Mapping[str, Any]) -> str:

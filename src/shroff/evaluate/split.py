@@ -9,9 +9,10 @@ chapters 3 and 5: cards already known to be compromised are not judged.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -103,7 +104,7 @@ class TemporalSplit:
     Days are calendar days in `zone`. Training takes the `train_days` from `start`, the test takes
     the `test_days` that follow the `delay_days` after those. `known_cards="drop"` leaves cards with
     an earlier known fraud out of the test, as the handbook's protocol does; by default every
-    payment is judged.
+    payment is judged. With `folds`, the test part is also judged in so many `successive` stretches.
 
     >>> split = TemporalSplit(date(2018, 7, 25), train_days=1, delay_days=1, test_days=1)
     >>> day = ["2018-07-25", "2018-07-25", "2018-07-26", "2018-07-27", "2018-07-27"]
@@ -117,9 +118,11 @@ class TemporalSplit:
     test_days: int
     zone: str = "UTC"
     known_cards: KnownCards = "keep"
+    folds: int = 0
 
     def __post_init__(self) -> None:
         _check_known_cards(self.known_cards)
+        _check_folds(self.folds, self.test_days)
         if self.train_days < 1 or self.test_days < 1 or self.delay_days < 0:
             raise ConfigurationError(
                 "expected at least one training day, no negative delay and at least one test day, "
@@ -144,7 +147,23 @@ class TemporalSplit:
     def __str__(self) -> str:
         zone = "" if self.zone == "UTC" else f",zone={self.zone}"
         days = f"{self.start.isoformat()}/{self.train_days}/{self.delay_days}/{self.test_days}"
-        return f"time:{days}{zone}{_format_known_cards(self.known_cards)}"
+        options = f"{_format_known_cards(self.known_cards)}{_format_folds(self.folds)}"
+        return f"time:{days}{zone}{options}"
+
+    @property
+    def successive(self) -> tuple[TemporalSplit, ...]:
+        """The stretches of its test days as splits, earliest first, each with as many training days
+        and the same delay before it; none without `folds`.
+
+        >>> split = TemporalSplit(date(2018, 7, 25), 7, 7, 28, folds=4)
+        >>> [str(one) for one in split.successive][:2]
+        ['time:2018-07-25/7/7/7', 'time:2018-08-01/7/7/7']
+        """
+        ends = [round(self.test_days * fold / max(self.folds, 1)) for fold in range(self.folds + 1)]
+        return tuple(
+            replace(self, start=self._day(begin), test_days=end - begin, folds=0)
+            for begin, end in pairwise(ends)
+        )
 
     def rows(self, time: Times, y: Array, card: Array | None = None) -> Split:
         """Split the payments made at `time` [n] (datetime64, UTC) and labelled `y` [n], 0 or 1.
@@ -260,9 +279,11 @@ class LatestSplit:
     test: float = 0.3
     delay_days: int = 7
     known_cards: KnownCards = "keep"
+    folds: int = 0
 
     def __post_init__(self) -> None:
         _check_known_cards(self.known_cards)
+        _check_folds(self.folds)
         if not 0 < self.test < 1 or self.delay_days < 0:
             raise ConfigurationError(
                 "expected a share of test days between 0 and 1 and no negative delay, got"
@@ -272,8 +293,8 @@ class LatestSplit:
     def __str__(self) -> str:
         test = Decimal(str(self.test)) * 100
         delay = f",delay={self.delay_days}" if self.delay_days != type(self)().delay_days else ""
-        known = _format_known_cards(self.known_cards)
-        return f"time:{_format_number(100 - test)}/{_format_number(test)}{delay}{known}"
+        options = f"{delay}{_format_known_cards(self.known_cards)}{_format_folds(self.folds)}"
+        return f"time:{_format_number(100 - test)}/{_format_number(test)}{options}"
 
     def over(self, time: Times) -> TemporalSplit:
         """The split of payments made at `time` [n]; raises `UnsuitableSplit` for too few days."""
@@ -289,7 +310,7 @@ class LatestSplit:
                 f"{self}, got {days}"
             )
         days_of = (first.astype(object), train_days, self.delay_days, test_days)
-        return TemporalSplit(*days_of, known_cards=self.known_cards)
+        return TemporalSplit(*days_of, known_cards=self.known_cards, folds=self.folds)
 
 
 AnySplit: TypeAlias = RandomSplit | LatestSplit | TemporalSplit
@@ -306,6 +327,19 @@ def _check_known_cards(known_cards: str) -> None:
 
 def _format_known_cards(known_cards: KnownCards) -> str:
     return "" if known_cards == "keep" else f",known_cards={known_cards}"
+
+
+def _check_folds(folds: int, days: int | None = None) -> None:
+    if folds < 0 or folds == 1:
+        raise ConfigurationError(f"expected 2 or more folds, or 0 for none, got {folds}")
+    if days is not None and folds > days:
+        raise ConfigurationError(
+            f"expected at least one test day for each of {folds} folds, got {days}"
+        )
+
+
+def _format_folds(folds: int) -> str:
+    return f",folds={folds}" if folds else ""
 
 
 def _format_number(number: Decimal) -> str:

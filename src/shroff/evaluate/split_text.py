@@ -22,13 +22,14 @@ def parse_split(text: str) -> AnySplit:
 
     `random:TRAIN/TEST[,seed=N]` in percent; `time:TRAIN/TEST[,delay=DAYS]` in percent of the days,
     or `time:START/TRAIN/DELAY/TEST[,zone=NAME]` in days, both with `,known_cards=drop` to leave out
-    test payments of cards with an earlier known fraud. Raises `ConfigurationError` for any other
+    test payments of cards with an earlier known fraud, and `,folds=N` to judge the test part in N
+    successive stretches too. Raises `ConfigurationError` for any other
     text.
 
     >>> parse_split("random:70/30,seed=3")
     RandomSplit(test=0.3, seed=3)
     >>> parse_split("time:70/30,delay=0,known_cards=drop")
-    LatestSplit(test=0.3, delay_days=0, known_cards='drop')
+    LatestSplit(test=0.3, delay_days=0, known_cards='drop', folds=0)
     >>> str(parse_split("time:2018-07-25/7/7/7"))
     'time:2018-07-25/7/7/7'
     >>> parse_split("random:70/20")
@@ -43,15 +44,20 @@ def parse_split(text: str) -> AnySplit:
             test=_read_test_share(found, form), seed=_read_whole(options.get("seed", "0"), text)
         )
     if found := _LATEST_FORM.fullmatch(form):
-        options = _read_options(text, given, "delay", "known_cards")
+        options = _read_options(text, given, "delay", "known_cards", "folds")
         delay_days = _read_whole(options.get("delay", "7"), text)
-        return LatestSplit(_read_test_share(found, form), delay_days, _read_known_cards(options))
+        known, folds = _read_known_cards(options), _read_folds(options, text)
+        return LatestSplit(_read_test_share(found, form), delay_days, known, folds)
     if found := _DATED_FORM.fullmatch(form):
-        options = _read_options(text, given, "zone", "known_cards")
+        options = _read_options(text, given, "zone", "known_cards", "folds")
         start, train, delay, test = found.groups()
         days = int(train), int(delay), int(test)
         return TemporalSplit(
-            _read_start(start), *days, options.get("zone", "UTC"), _read_known_cards(options)
+            _read_start(start),
+            *days,
+            options.get("zone", "UTC"),
+            _read_known_cards(options),
+            _read_folds(options, text),
         )
     raise _refuse(text)
 
@@ -71,6 +77,10 @@ def _read_options(text: str, given: list[str], *allowed: str) -> dict[str, str]:
 
 def _read_known_cards(options: dict[str, str]) -> KnownCards:
     return cast("KnownCards", options.get("known_cards", "keep"))  # the split checks it
+
+
+def _read_folds(options: dict[str, str], text: str) -> int:
+    return _read_whole(options.get("folds", "0"), text)
 
 
 def _read_whole(digits: str, text: str) -> int:
@@ -97,7 +107,8 @@ def _read_start(text: str) -> date:
 
 def _refuse(text: str) -> ConfigurationError:
     return ConfigurationError(
-        "expected a split such as `time:70/30`, `time:70/30,delay=0`, `time:2018-07-25/7/7/7`, "
+        "expected a split such as `time:70/30`, `time:70/30,delay=0`, `time:70/30,folds=4`, "
+        "`time:2018-07-25/7/7/7`, "
         "`time:2018-07-25/7/7/7,zone=Europe/Zurich,known_cards=drop`, `random:70/30` or "
         f"`random:70/30,seed=3`, got `{text}`"
     )

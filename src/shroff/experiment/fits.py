@@ -8,7 +8,7 @@ and the versions of the libraries.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -29,8 +29,9 @@ from shroff.detect.checks import Finding
 from shroff.detect.graph import INPUT, OUTPUT
 from shroff.detect.preparation import PreparationJson
 from shroff.errors import BadFile, ConfigurationError
-from shroff.evaluate import DailyCosts, HeldOut, Metrics, Thresholds
+from shroff.evaluate import DailyCosts, HeldOut, Metrics, Split, Thresholds
 from shroff.experiment.dataset import Dataset
+from shroff.experiment.prequential import FoldFigures
 from shroff.experiment.record import code_versions
 from shroff.experiment.training import Trained, TrainingJob
 from shroff.plain import read_plain
@@ -62,6 +63,7 @@ class _Fit(msgspec.Struct, kw_only=True):
     test_with_known_cards: Metrics | None
     tuning: dict[str, Any] | None
     findings: tuple[Finding, ...]
+    prequential: tuple[FoldFigures, ...] = ()
 
 
 class FittedGraph(Detector):
@@ -151,6 +153,7 @@ _PLAIN_FIELDS = (
     "seconds",
     "test_with_known_cards",
     "findings",
+    "prequential",
 )
 
 
@@ -160,9 +163,12 @@ def table_digest(data: Dataset) -> str:
     return sha256(data.fingerprint().encode() + order).hexdigest()
 
 
-def fit_digest(job: TrainingJob, table: str, *, tune: int) -> str:
-    """SHA-256 of all that a fit follows from; `table` is the `table_digest` of its dataset."""
-    parts = (job.rows.train, job.rows.test, job.rows.known_cards)
+def fit_digest(job: TrainingJob, table: str, *, tune: int, successive: Iterable[Split] = ()) -> str:
+    """SHA-256 of all that a fit follows from; `table` is the `table_digest` of its dataset,
+    `successive` are the folds for which the detector learns anew.
+    """
+    anew = [rows for fold in successive for rows in (fold.train, fold.test)]
+    parts = (job.rows.train, job.rows.test, job.rows.known_cards, *anew)
     found = sha256(table.encode())
     for rows in (*parts, *(rows for fold in job.folds for rows in fold)):
         found.update(len(rows).to_bytes(8))

@@ -12,12 +12,13 @@ from shroff.arrays import Bools, Ints
 from shroff.detect import Detector
 from shroff.detect.checks import Finding
 from shroff.errors import ConfigurationError
-from shroff.evaluate import AnySplit, Cost, Split, describe_split, fit_split
+from shroff.evaluate import AnySplit, Cost, Split, TemporalSplit, describe_split, fit_split
 from shroff.evaluate.guarantee import require_enough
 from shroff.evaluate.survey import count_frauds
 from shroff.experiment.dataset import Dataset
 from shroff.experiment.fits import Fits, fit_digest, table_digest
 from shroff.experiment.folds import Folds, choose_folds
+from shroff.experiment.prequential import judge, successive_rows
 from shroff.experiment.training import Trained, TrainingJob
 
 
@@ -122,6 +123,7 @@ def train(
         detector.least_frauds for detector in detectors
     )  # each learns from all folds but one
     within, rows = fit_split(split, dataset.time, y, dataset.cards, least=least)
+    folded = successive_rows(within, dataset) if isinstance(within, TemporalSplit) else {}
     learned_cards = None if dataset.cards is None else dataset.cards[rows.train]
     folds = choose_folds(
         within, dataset.time[rows.train], y[rows.train], learned_cards, least=least - 1
@@ -138,7 +140,7 @@ def train(
         one = TrainingJob(
             dataset, rows, folds, detector, lists or {}, cost, reviews_per_day, k, thorough
         )
-        key = "" if fits is None else fit_digest(one, table, tune=tune)
+        key = "" if fits is None else fit_digest(one, table, tune=tune, successive=folded.values())
         if fits is not None and (before := fits.find(key)) is not None:
             progress(f"read {name}, which was trained before")
             trained.append(replace(before, name=name))
@@ -147,6 +149,13 @@ def train(
             one = one.tuned(trials=tune, storage=storage, progress=progress)
         progress(f"train {name}")
         made = one.run(name)
+        if folded:
+            progress(f"train {name} anew for each of {len(folded)} folds")
+            figures = (
+                judge(dataset, one.detector, each, lists=one.lists, k=k, fold=text)
+                for text, each in folded.items()
+            )
+            made = replace(made, prequential=tuple(figures))
         trained.append(made if fits is None else fits.keep(key, made))
     return Run(dataset, str(within), rows, tuple(trained), cost, said)
 

@@ -34,6 +34,7 @@ from shroff.experiment.costs import cost_columns
 from shroff.experiment.dataset import Dataset
 from shroff.experiment.doctor import examine
 from shroff.experiment.folds import Folds
+from shroff.experiment.prequential import FoldFigures
 
 if TYPE_CHECKING:
     from shroff.experiment.tune import Tuning
@@ -55,6 +56,7 @@ class Trained:
         by_cost: what deciding by cost comes to per day on them; None where it is not known.
         train, test: figures on each part, at the threshold with the best F1 on held-out scores.
         judged: calibrated probabilities of the test part [test rows].
+        prequential: figures on each successive stretch of the test part, learned anew for it.
         test_with_known_cards: figures on the test part with the known cards that the split dropped;
             None where it dropped none.
         findings: the doctor's.
@@ -79,6 +81,7 @@ class Trained:
     test_with_known_cards: Metrics | None = None
     tuning: Tuning | None = None
     findings: tuple[Finding, ...] = ()
+    prequential: tuple[FoldFigures, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from shroff.evaluate.reference import PROBABILITY, TrainingReference
 from shroff.experiment import Dataset, Run, Trained, train
 from shroff.experiment.doctor import accepted, examine_data
 from shroff.experiment.fits import Fits
+from shroff.experiment.prequential import told
 from shroff.package import Bundle, check_model, require_free, save, try_model
 from shroff.pipeline.progress import Progress, silent
 from shroff.project import Project
@@ -285,6 +286,7 @@ def summary(run: Run) -> dict[str, Any]:
                 },
                 "by_cost": trained.by_cost,
                 **_guaranteed(run, trained),
+                **({"prequential": told(trained.prequential)} if trained.prequential else {}),
                 "tuning": None if trained.tuning is None else trained.tuning.to_dict(),
                 "findings": [finding.to_dict() for finding in trained.findings],
             }

@@ -13,6 +13,7 @@ from shroff.markup import Html, html, tag
 from shroff.report import charts
 from shroff.report.blocks import detector_name, prose, section, share, table, words
 from shroff.report.money import money_section
+from shroff.report.prequential import prequential_section
 from shroff.report.schemes import schemes_section
 from shroff.report.threshold import threshold_of, threshold_section
 
@@ -324,6 +325,7 @@ def lineage(record: RunRecord) -> Html:
 SECTIONS: Final = (
     summary,
     comparison,
+    prequential_section,
     curves,
     money_section,
     threshold_section,
