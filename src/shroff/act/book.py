@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from shroff.act.case import Case, CaseEvent, CasePayment, CaseQueue, Step
+from shroff.act.case import Case, CaseEvent, CasePayment, CaseQueue, Outcome, Step
 from shroff.act.tables import (
     CASE_EVENTS,
     CASE_LABELS,
@@ -134,6 +134,20 @@ class CaseBook:
             CASE_EVENTS.insert(), {"id": event.id, "case": case.id, "content": content}
         )
         return self.case(case.id)
+
+    def close(self, case: Case, by: str, outcome: Outcome, note: str | None) -> Case:
+        """Close a case, whoever has it."""
+        gone: dict[str, Any] = dict.fromkeys(("holder", "lease", "wake"))
+        return self.change(
+            case,
+            "closed",
+            by,
+            status="closed",
+            outcome=outcome,
+            closed=self.now,
+            note=note,
+            **gone,
+        )
 
     def events(
         self, number: int | None = None, *, after: int = 0, limit: int | None = None

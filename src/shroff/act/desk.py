@@ -338,18 +338,7 @@ def _close(
     for payment_id, fraud in labels.items():
         if own[payment_id].fraud != fraud:
             book.label(payment_id, f"case-{case.id}-{case.version + 1}", by, fraud=fraud)
-    return book.change(
-        case,
-        "closed",
-        by,
-        status="closed",
-        outcome=outcome,
-        closed=book.now,
-        holder=None,
-        lease=None,
-        wake=None,
-        note=note,
-    )
+    return book.close(case, by, outcome, note)
 
 
 def _check(note: str | None, *, required: bool = False) -> None:

@@ -179,18 +179,7 @@ class CaseIntake:
             book.update(case, _ranked(fields, _queue(book, case, choose)))
             return
         how = "refunded" if refunded else "labelled"
-        book.change(
-            case,
-            "closed",
-            "shroff",
-            status="closed",
-            outcome=outcome,
-            closed=book.now,
-            holder=None,
-            lease=None,
-            wake=None,
-            note=f"every payment to review is {how}",
-        )
+        book.close(case, "shroff", outcome, f"every payment to review is {how}")
 
     def _outcome(self, payments: list[CasePayment], *, refunded: bool) -> Outcome | None:
         """What a case came to, if nobody needs to look any more."""
