@@ -137,10 +137,9 @@ def backtest(
             f"which, and by default those count that are later than what the model learned from, "
             f"from {iso_time(judged_from(bundle), 'seconds')[:10]} on."
         )
-    new, old = (
-        judge.judge(one.frame, one.probability, one.moment, made)
-        for judge, one in ((new_judge, common), (old_judge, theirs))
-    )
+    new = new_judge.judge(common.frame, common.probability, common.moment, made)
+    known = new.by_model if common is theirs and old_judge.weighs_as(new_judge) else None
+    old = old_judge.judge(theirs.frame, theirs.probability, theirs.moment, made, known)
     cost = replayed.contender.standing.policy.cost
     costs = _priced(new_judge.costs(common.frame), cost, new, old)
     outcome, amount = outcomes_of(common), common.numbers(bundle.schema.amount)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -63,8 +64,20 @@ class TableJudge:
         )
         """The columns that it reads."""
 
+    def weighs_as(self, other: TableJudge) -> bool:
+        """Whether another policy differs in rules and lists only, so that `by_model` is equal."""
+        one, two = (
+            msgspec.structs.replace(each.policy, rules=(), lists={}) for each in (self, other)
+        )
+        return one == two
+
     def judge(
-        self, table: pl.DataFrame, probability: Floats, moments: Ints, edits: Iterable[Edit] = ()
+        self,
+        table: pl.DataFrame,
+        probability: Floats,
+        moments: Ints,
+        edits: Iterable[Edit] = (),
+        by_model: Ints | None = None,
     ) -> Judged:
         """The policy's actions on payments.
 
@@ -73,8 +86,10 @@ class TableJudge:
             probability: of fraud [n]; NaN where no model scored.
             moments: when each was decided [n], in microseconds since the epoch: its lists.
             edits: of the lists, all that were ever made.
+            by_model: what it does without rules [n], if that is known; see `weighs_as`.
         """
-        by_model = self._by_model(table, probability)
+        if by_model is None:
+            by_model = self._by_model(table, probability)
         listed = ListedThen(self.policy.lists, edits)
         held = truths(self._conditions, table, moments, listed)
         hits = {
