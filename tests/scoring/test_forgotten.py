@@ -115,12 +115,12 @@ class World:
             for one in payments
         ]
 
-    def started(self) -> Start:
-        """What a start of the service says."""
+    def started(self) -> tuple[Start, str]:
+        """What a start of the service says, and its notice."""
         scorer = self.scorer()
         scorer.close()
         assert scorer.started is not None
-        return scorer.started
+        return scorer.started, scorer.notice or ""
 
     def next_features(self, pay: Pay) -> list[dict[str, Any]]:
         """What payments of others would see after a restart."""
@@ -203,7 +203,9 @@ def test_without_a_trace_replays_say_what_they_lack(world: World) -> None:
     assert ledger_parity(world.bundle, world.ledger().entries()).lacking == 8
     engine = OnlineEngine(world.bundle.groups, world.bundle.schema)
     assert replay(engine, world.ledger().entries()).forgotten == 8
-    assert world.started().forgotten == 8
+    start, notice = world.started()
+    assert start.forgotten == 8
+    assert "nothing was kept of 8 forgotten payments" in notice
 
 
 def test_a_forgotten_payment_is_refused_and_its_card_begins_anew(world: World, pay: Pay) -> None:

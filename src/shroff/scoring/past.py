@@ -1,4 +1,6 @@
-"""What an operator should know of a start's past: missing history, times in the future."""
+"""What an operator should know of a start's past: missing history, times in the future,
+forgotten payments.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +25,7 @@ def say_start(start: Start, bundle: Bundle, mark: Mark, horizon: int) -> str | N
     found = {
         "missing_past": _missing_past(bundle, mark, horizon, start),
         "future_past": _future_past(start),
+        "forgotten_past": _forgotten_past(start),
     }
     wrong = {event: sentence for event, sentence in found.items() if sentence is not None}
     for event, sentence in wrong.items():
@@ -69,6 +72,16 @@ def _future_past(start: Start) -> str | None:
         f"({start.future:,}): no other payment is late because of them, and those of the history "
         "that have not arrived by the clock do not count. Correct their times in the table of "
         "--warm, or the clock, and start again."
+    )
+
+
+def _forgotten_past(start: Start) -> str | None:
+    """The warning about forgotten payments that windows still reach."""
+    if not start.forgotten:
+        return None
+    return (
+        f"nothing was kept of {start.forgotten:,} forgotten payments that features still reach: "
+        "they count less than before."
     )
 
 
