@@ -73,6 +73,14 @@ class Detector(FraudClassifier, ABC):
     search_space: ClassVar[Space] = MappingProxyType({})
     """The parameters to tune, with the values to try."""
 
+    @property
+    def cores_per_fit(self) -> int | None:
+        """Cores that `fit` keeps busy, where clones may fit and score at the same time in threads
+        of one process; None where they may not, because they would hold the interpreter's lock or
+        share a state.
+        """
+        return None
+
     @abstractmethod
     def fit(
         self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC

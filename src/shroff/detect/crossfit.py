@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,10 @@ from sklearn.model_selection import StratifiedKFold
 
 from shroff.arrays import Ints, Labels, Matrix, Scores
 from shroff.detect.base import ALL_NUMERIC, Detector, training_labels, training_matrix
+from shroff.detect.concurrency import at_once, run_at_once
 from shroff.errors import ConfigurationError, DataError
+
+D = TypeVar("D", bound=Detector)
 
 
 def out_of_fold_scores(
@@ -78,18 +83,72 @@ def held_out_scores(
     >>> held_out_scores(Rules(["amount > 50000"]), [[0], [1], [0], [1]], [0, 1, 0, 1], folds)
     (array([2, 3]), array([0., 1.]))
     """
+    return _fit_all(detector, X, y, folds, nominal, whole=False)[1:]
+
+
+def fit_and_hold_out(
+    detector: D,
+    X: Matrix,
+    y: npt.ArrayLike,
+    folds: Iterable[tuple[Ints, Ints]],
+    *,
+    nominal: Mapping[int, int] = ALL_NUMERIC,
+) -> tuple[D, Ints, Scores]:
+    """`detector` fitted on all rows, and what `held_out_scores` gives: as many of these fits at the
+    same time as the cores of this process allow (`Detector.cores_per_fit`).
+
+    The results are those of one fit after the other.
+
+    >>> from shroff.detect.rules import Rules
+    >>> folds = [(np.array([0, 1]), np.array([3]))]
+    >>> rules, rows, scores = fit_and_hold_out(
+    ...     Rules(["amount > 50000"]), [[0], [1], [0], [1]], [0, 1, 0, 1], folds
+    ... )
+    >>> rules.score([[1]]), rows, scores
+    (array([1.]), array([3]), array([1.]))
+    """
+    return _fit_all(detector, X, y, folds, nominal, whole=True)
+
+
+def _fit_all(
+    detector: D,
+    X: Matrix,
+    y: npt.ArrayLike,
+    folds: Iterable[tuple[Ints, Ints]],
+    nominal: Mapping[int, int],
+    *,
+    whole: bool,
+) -> tuple[D, Ints, Scores]:
     matrix = training_matrix(X, nominal)
     fraud = training_labels(y, len(matrix))
     scores = np.zeros(len(matrix))
     judged = np.zeros(len(matrix), dtype=np.bool_)
-    for learn, hold in folds:
-        fitted = clone(detector).fit(matrix[learn], fraud[learn], nominal=nominal)
-        scores[hold] = fitted.score(matrix[hold])
+
+    def hold_out(learn: Ints, hold: Ints) -> None:
+        fitted = clone(detector).fit(rows_of(matrix, learn), fraud[learn], nominal=nominal)
+        scores[hold] = fitted.score(rows_of(matrix, hold))
         judged[hold] = True
+
+    def fit_whole() -> None:
+        detector.fit(matrix, fraud if detector.needs_labels else None, nominal=nominal)
+
+    # the longest first: the last one then ends soon after the others
+    parts = sorted(folds, key=lambda fold: -len(fold[0]))
+    jobs = [partial(hold_out, *fold) for fold in parts]
+    run_at_once([fit_whole, *jobs] if whole else jobs, at_once(detector))
     if not np.isfinite(scores).all():
         raise DataError(f"expected finite scores, got others from {type(detector).__name__}")
     rows = np.flatnonzero(judged)
-    return rows, scores[rows]
+    return detector, rows, scores[rows]
+
+
+def rows_of(matrix: Matrix, rows: Ints) -> Matrix:
+    """The `rows` of `matrix`: a view of it where they follow each other, as those of folds in time
+    do.
+    """
+    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+        return matrix[rows[0] : rows[-1] + 1]
+    return matrix[rows]
 
 
 def folds_of(fraud: Labels, folds: int) -> int:

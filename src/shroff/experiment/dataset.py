@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from types import MappingProxyType
 
 import polars as pl
@@ -125,7 +125,7 @@ class Dataset:
         """The amount of each payment, in major units."""
         return self.table[self.schema.amount].to_numpy()
 
-    @property
+    @cached_property
     def cards(self) -> Ints | None:
         """A card number by row, -1 without a card; None if the project names no card."""
         if self.card is None:

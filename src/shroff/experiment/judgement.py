@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import Final
 
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from shroff.arrays import Bools, Floats, Ints, Texts
+from shroff.detect.concurrency import at_once, run_at_once
 from shroff.evaluate import Cost, average_precision
 from shroff.evaluate.cost import realised_costs
 from shroff.evaluate.expected import cheapest_actions
@@ -103,14 +105,19 @@ def importances(run: Run, trained: Trained, *, seed: int = 0) -> dict[str, float
     rows = np.append(rows[:frauds], genuine)
     X, y = trained.preparation.matrix(run.dataset.table[rows]), run.dataset.y[rows]
     before = average_precision(y, trained.detector.score(X))
-    found = {}
-    for column, name in enumerate(trained.preparation.names):
+    orders = [[random.permutation(len(X)) for _ in range(_PERMUTATIONS)] for _ in X.T]
+
+    def fall(column: int) -> float:
         falls = []
-        for _ in range(_PERMUTATIONS):
+        for order in orders[column]:
             shuffled = X.copy()
-            shuffled[:, column] = random.permutation(shuffled[:, column])
+            shuffled[:, column] = X[order, column]
             falls.append(before - average_precision(y, trained.detector.score(shuffled)))
-        found[name] = round(float(np.mean(falls)), 6)
+        return round(float(np.mean(falls)), 6)
+
+    jobs = [partial(fall, column) for column in range(X.shape[1])]
+    falls = run_at_once(jobs, at_once(trained.detector))
+    found = dict(zip(trained.preparation.names, falls, strict=True))
     return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 

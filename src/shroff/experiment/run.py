@@ -147,8 +147,7 @@ def train(
             continue
         if tune and detector.search_space:
             one = one.tuned(trials=tune, storage=storage, progress=progress)
-        progress(f"train {name}")
-        made = one.run(name)
+        made = one.run(name, progress)
         if folded:
             progress(f"train {name} anew for each of {len(folded)} folds")
             figures = (

@@ -13,9 +13,11 @@ import numpy as np
 import polars as pl
 
 from shroff.arrays import Bools, Floats, Ints, Times
-from shroff.detect import Calibration, Detector, Preparation, held_out_scores
+from shroff.detect import Calibration, Detector, Preparation
 from shroff.detect.base import quiet_caps
 from shroff.detect.checks import Finding
+from shroff.detect.concurrency import score_at_once
+from shroff.detect.crossfit import fit_and_hold_out
 from shroff.evaluate import (
     Cost,
     DailyCosts,
@@ -106,7 +108,7 @@ class TrainingJob:
         from shroff.experiment.tune import tune  # Optuna is slow to import
 
         learn = self.rows.train
-        table = self._inputs()[learn]
+        table = rows_of(self._inputs(), learn)
         preparation = self._prepare(table)
         best, found = tune(
             self.detector,
@@ -120,30 +122,32 @@ class TrainingJob:
         )
         return replace(self, detector=best, tuning=replace(found, in_time=self.folds.in_time))
 
-    def run(self, name: str) -> Trained:
+    def run(self, name: str, progress: Callable[[str], None] = lambda step: None) -> Trained:
         """Fit, calibrate, measure and examine the detector."""
+        progress(f"train {name}")
         started = time.perf_counter()
         table = self._inputs()
         learn, judge = self.rows.train, self.rows.test
-        preparation = self._prepare(table[learn])
-        X, y = preparation.matrix(table[learn]), self.dataset.y[learn]
+        learned = rows_of(table, learn)
+        preparation = self._prepare(learned)
+        X, y = preparation.matrix(learned), self.dataset.y[learn]
         nominal = preparation.nominal_codes
         with quiet_caps():
-            held, scores = held_out_scores(self.detector, X, y, self.folds, nominal=nominal)
-            fitted = self.detector.fit(
-                X, y if self.detector.needs_labels else None, nominal=nominal
+            fitted, held, scores = fit_and_hold_out(
+                self.detector, X, y, self.folds, nominal=nominal
             )
         fraud, later = y[held], learn[held]
         calibration = Calibration.fit(scores, fraud)
         seconds = time.perf_counter() - started
+        progress(f"judge {name}")
         unseen = calibration.probability(scores)
         threshold = best_f1_threshold(fraud, unseen)
         share = self._share(later)
         kept = self._kept(later, fraud, unseen, share)
         daily = self._daily(later, fraud, unseen, share)
         priced = daily if self.cost.expressions else kept
-        judged = preparation.matrix(table[judge])
-        scores = fitted.score(judged)
+        judged = preparation.matrix(rows_of(table, judge))
+        scores = score_at_once(fitted, judged)
         found = examine(
             fitted,
             calibration,
@@ -155,6 +159,7 @@ class TrainingJob:
             thorough=self.thorough,
         )
         probability = calibration.probability(scores)
+        learned_probability = calibration.probability(score_at_once(fitted, X))
         test = self._measure(judge, probability, threshold)
         return Trained(
             name=name,
@@ -165,11 +170,13 @@ class TrainingJob:
             kept=kept,
             daily=daily,
             held_out=average_precision(fraud, unseen),
-            train=self._measure(learn, calibration.probability(fitted.score(X)), threshold),
+            train=self._measure(learn, learned_probability, threshold),
             test=test,
             judged=probability,
             test_with_known_cards=self._with_known_cards(
-                lambda rows: calibration.probability(fitted.score(preparation.matrix(table[rows]))),
+                lambda rows: calibration.probability(
+                    fitted.score(preparation.matrix(rows_of(table, rows)))
+                ),
                 threshold,
             ),
             seconds=seconds,
@@ -184,7 +191,7 @@ class TrainingJob:
     def _inputs(self) -> pl.DataFrame:
         if self.detector.conditions:
             return self.dataset.conditions(self.detector.conditions, self.lists)
-        return self.dataset.table
+        return self.dataset.table.select(*self.dataset.numeric, *self.dataset.nominal)
 
     def _prepare(self, table: pl.DataFrame) -> Preparation:
         if self.detector.conditions:
@@ -241,3 +248,10 @@ class TrainingJob:
             card=None if cards is None else cards[rows],
             k=self.k,
         )
+
+
+def rows_of(table: pl.DataFrame, rows: Ints) -> pl.DataFrame:
+    """The `rows` of a table: a slice of it, which copies nothing, where they follow each other."""
+    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+        return table.slice(int(rows[0]), len(rows))
+    return table[rows]
