@@ -93,6 +93,7 @@ def policies(draw: st.DrawFn) -> Policy:
     ]
     review = draw(st.none() | st.sampled_from([0.2, 0.5]))
     return Policy(
+        declines_from=draw(st.none() | st.sampled_from([0.3, 0.8])),
         cost=draw(COSTS),
         rules=rules,
         lists={name: draw(st.lists(VALUES, max_size=2)) for name in NAMES},

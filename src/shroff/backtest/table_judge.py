@@ -12,11 +12,12 @@ import polars as pl
 from shroff.arrays import Bools, Floats, Ints, Texts
 from shroff.backtest.listed import ListedThen, truths
 from shroff.collect.schema import Kind
+from shroff.decide.choice import cuts_of
 from shroff.decide.judge import condition_of
 from shroff.decide.lists import Edit
 from shroff.decide.policy import Policy
 from shroff.decide.weighing import cost_expressions
-from shroff.evaluate import NEVER, Cost
+from shroff.evaluate import Cost
 from shroff.evaluate.cost import ACTIONS, AMOUNT
 from shroff.evaluate.expected import cheapest_actions, known_costs
 
@@ -107,19 +108,21 @@ class TableJudge:
         return costs_of(cost or self.policy.cost, table, self._kinds, self._amount)
 
     def _by_model(self, table: pl.DataFrame, probability: Floats) -> Ints:
-        policy = self.policy
-        review, decline = (
-            NEVER if at is None else at for at in (policy.review_at, policy.decline_at)
-        )
+        policy, cuts = self.policy, cuts_of(self.policy)
         action = np.zeros(len(probability), dtype=np.int64)
-        action[probability >= review] = ACTIONS.index("review")
-        action[probability >= decline] = ACTIONS.index("decline")
+        action[probability >= cuts.review_at] = ACTIONS.index("review")
+        action[probability >= cuts.decline_at] = ACTIONS.index("decline")
         scored = ~np.isnan(probability)
         if policy.decide_by == "cost":
             missed, declined, known = self.costs(table)
             with np.errstate(invalid="ignore"):
                 cheapest = cheapest_actions(
-                    probability, missed, declined, policy.cost, policy.review_price or 0.0
+                    probability,
+                    missed,
+                    declined,
+                    policy.cost,
+                    policy.review_price or 0.0,
+                    policy.declines_from or 0.0,
                 )
             action = np.where(scored & known, places(cheapest), action)
         return np.where(scored, action, ACTIONS.index(policy.degraded))
