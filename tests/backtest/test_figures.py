@@ -144,8 +144,9 @@ def test_a_rule_on_top_takes_the_place_of_its_namesake() -> None:
     ]
     with pytest.raises(ConfigurationError, match="did you mean `b`"):
         variant(policy, [], ["bb"])
-    for text in ("x > 1", "a: x > 1", "a: x > 1 -> Block!"):
+    for text in ("x > 1", "a: x > 1", "a: -> block", ": x > 1 -> review", "a: x > 1 ->"):
         with pytest.raises(ConfigurationError, match="NAME: CONDITION -> ACTION"):
             rule_of(text)
-    with pytest.raises(ConfigurationError, match="expected an action of"):
-        rule_of("a: x > 1 -> block")
+    for text in ("a: x > 1 -> block", "a: x > 1 -> Block!"):
+        with pytest.raises(ConfigurationError, match="expected an action of"):
+            rule_of(text)

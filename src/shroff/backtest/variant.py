@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 import msgspec
 
 from shroff.decide import Policy, Rule
 from shroff.errors import ConfigurationError, did_you_mean
-
-_RULE: Final = re.compile(r"\s*([^:]+?)\s*:\s*(.+?)\s*->\s*([a-z]+)\s*", re.DOTALL)
 
 
 def rule_of(text: str) -> Rule:
@@ -23,13 +19,14 @@ def rule_of(text: str) -> Rule:
     >>> rule_of("many: card_count_1h > 5 -> review")
     Rule(name='many', condition='card_count_1h > 5', action='review')
     """
-    found = _RULE.fullmatch(text)
-    if found is None:
+    name, _, rest = text.partition(":")
+    condition, _, action = rest.rpartition("->")
+    name, condition, action = name.strip(), condition.strip(), action.strip()
+    if not (name and condition and action):
         raise ConfigurationError(
             "expected a rule as `NAME: CONDITION -> ACTION`, such as "
             "`many: card_count_1h > 5 -> review`, got another text."
         )
-    name, condition, action = found.groups()
     return Rule(name, condition, action)  # type: ignore[arg-type]  # it checks the action
 
 
