@@ -16,7 +16,7 @@ import pytest
 from rich.table import Table
 
 from shroff.detect import LogisticRegression, Preparation
-from shroff.evaluate import average_precision, card_precision_at_k, roc_auc
+from shroff.evaluate import TemporalSplit, average_precision, card_precision_at_k, roc_auc
 from shroff.features.engines.batch import compute_plan
 from shroff.project import load_project
 
@@ -46,25 +46,26 @@ def bench(handbook: Mapping[str, Any]) -> Any:
 
 
 def test_validation_ends_before_the_first_test_day(handbook: Mapping[str, Any]) -> None:
-    assert max(handbook["VALIDATION"]).toordinal() + 21 <= min(handbook["TEST"]).toordinal() + 14
+    last = max(fold.start for fold in handbook["VALIDATION"])
+    first = min(fold.start for fold in handbook["TEST"])
+    assert last.toordinal() + 21 <= first.toordinal() + 14
     assert len(handbook["VALIDATION"]) == len(handbook["TEST"]) == 4
 
 
 def test_the_best_on_validation_alone_is_judged(handbook: Mapping[str, Any]) -> None:
-    asked: list[tuple[float, date]] = []
+    asked: list[tuple[float, TemporalSplit]] = []
     figures, validation = handbook["Figures"], handbook["VALIDATION"]
 
-    def judge(detector: LogisticRegression, inputs: str, start: date, days: int) -> Any:
-        asked.append((detector.C, start))
-        good = (detector.C == 2.0) == (
-            start in validation
-        )  # the other one is better on the test folds
+    def judge(detector: LogisticRegression, inputs: str, fold: TemporalSplit, days: int) -> Any:
+        asked.append((detector.C, fold))
+        # the other one is better on the test folds
+        good = (detector.C == 2.0) == (fold in validation)
         return figures(0.9, 0.8 if good else 0.1, 0.3)
 
     candidates = tuple(LogisticRegression(C=C) for C in (1.0, 2.0, 3.0))
     entry, table = handbook["Entry"]("LR", "classic", 7, candidates), Table(*"abcdefg")
     handbook["run"](SimpleNamespace(judge=judge), entry, table)
-    assert [C for C, start in asked if start not in validation] == [2.0] * 4
+    assert [C for C, fold in asked if fold not in validation] == [2.0] * 4
     (test,) = table.columns[4].cells
     assert test == "0.900 0.100 0.300"
 
@@ -104,14 +105,15 @@ def test_no_input_sees_a_label_younger_than_seven_days(handbook: Mapping[str, An
 
 @pytest.mark.parametrize("start", PUBLISHED, ids=str)
 def test_folds_are_the_published_ones(bench: Any, start: date) -> None:
-    split, y = bench.split(start, 7), bench.data.y
+    fold = TemporalSplit(start, 7, 7, 7, known_cards="drop")
+    split, y = bench.split(fold, 7), bench.data.y
     assert (
         len(split.train),
         y[split.train].sum(),
         len(split.test),
         y[split.test].sum(),
     ) == PUBLISHED[start]
-    longer = bench.split(start, 28)
+    longer = bench.split(fold, 28)
     assert np.array_equal(longer.test, split.test)
     assert set(split.train[y[split.train]]) < set(longer.train)
     assert bench.data.time[longer.train].max() < bench.data.time[split.test].min() - np.timedelta64(
@@ -121,7 +123,8 @@ def test_folds_are_the_published_ones(bench: Any, start: date) -> None:
 
 def test_a_published_figure_comes_out(bench: Any) -> None:
     """Logistic regression on the single split of chapter 3: 0.871, 0.606, 0.291."""
-    split, data = bench.split(date(2018, 7, 25), 7), bench.data
+    fold = TemporalSplit(date(2018, 7, 25), 7, 7, 7, known_cards="drop")
+    split, data = bench.split(fold, 7), bench.data
     learn = data.table[split.train]
     preparation = Preparation.learn(learn, numeric=bench.inputs["classic"], nominal=[])
     model = LogisticRegression(C=1.0).fit(preparation.matrix(learn), data.y[split.train])

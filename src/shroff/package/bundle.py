@@ -105,6 +105,21 @@ class Bundle:
     """SHA-256 of the manifest, which identifies the bundle."""
 
     @property
+    def joined_on(self) -> str:
+        """The column on which the project joined a second table.
+
+        Raises:
+            ConfigurationError: it joined none.
+        """
+        on = self.metrics.get("join")
+        if not isinstance(on, str):
+            raise ConfigurationError(
+                "expected one table, as the bundle names no column to join a second one on: leave "
+                "out --join."
+            )
+        return on
+
+    @property
     def version(self) -> str:
         """A short name of this bundle: when it was made, and the first digits of its digest."""
         return f"{self.created}-{self.digest[:8]}"

@@ -11,7 +11,7 @@ from shroff.pipeline.features import features_by_disk, is_large, store_features
 from shroff.pipeline.payments import Payments, collect_table, logged_payments, stored_payments
 from shroff.pipeline.progress import Progress, silent
 from shroff.pipeline.schemes import SchemeFigures, declared_figures, scheme_figures
-from shroff.pipeline.scores import ScoredLog, joined_on, score_log
+from shroff.pipeline.scores import ScoredLog, score_log
 from shroff.pipeline.training import Packaged, package, stored_dataset, summary, train_models
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "declared_figures",
     "features_by_disk",
     "is_large",
-    "joined_on",
     "logged_payments",
     "package",
     "scheme_figures",

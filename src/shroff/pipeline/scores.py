@@ -30,7 +30,7 @@ from shroff.collect.payment import payments, rows_of
 from shroff.collect.remote import Count, uncounted
 from shroff.collect.sources import scan, written_whole
 from shroff.decide.decider import Decider
-from shroff.errors import BundleError, ConfigurationError
+from shroff.errors import BundleError
 from shroff.features.engines.batch.disk import compute_slices, slice_rows
 from shroff.features.engines.batch.time_chunks import Slice
 from shroff.features.plan import Plan
@@ -109,7 +109,7 @@ def score_log(
         ) -> CleanFiles:
             progress(f"read and clean {source}")
             (folder / name).mkdir()
-            on = None if join is None else joined_on(bundle)
+            on = None if join is None else bundle.joined_on
             with local_copies(bundle.schema, key=key, join=on, count=count) as local:
                 table = local(source, alone=join is None)
                 if on is not None:
@@ -210,21 +210,6 @@ def decide(
             pl.lit(bundle.version).alias("model"), pl.lit(decider.policy_version).alias("policy")
         )
     )
-
-
-def joined_on(bundle: Bundle) -> str:
-    """The column on which a bundle's project joined a second table.
-
-    Raises:
-        ConfigurationError: it joined none.
-    """
-    on = bundle.metrics.get("join")
-    if not isinstance(on, str):
-        raise ConfigurationError(
-            "expected one table, as the bundle names no column to join a second one on: leave out "
-            "--join."
-        )
-    return on
 
 
 def _joined(

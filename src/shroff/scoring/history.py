@@ -11,7 +11,6 @@ import polars as pl
 from shroff.collect import Cleaned, clean, local_copies, read, read_joined
 from shroff.collect.currencies import require_only
 from shroff.package import Bundle
-from shroff.pipeline import joined_on
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ def clean_history(
 ) -> Cleaned:
     """The table of `history_of`, with what cleaning found."""
     schema = bundle.schema
-    on = None if join is None else joined_on(bundle)
+    on = None if join is None else bundle.joined_on
     with local_copies(schema, key=key, join=on) as local:
         table = local(path, alone=join is None)
         raw = (
