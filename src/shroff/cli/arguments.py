@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
@@ -47,3 +47,26 @@ MaxBad = Annotated[
     float,
     typer.Option("--max-bad", help="The largest accepted share of unusable rows.", min=0, max=1),
 ]
+CardColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--card",
+        help="The column that cards are told apart by; default: the key of the entity `card`.",
+        show_default=False,
+    ),
+]
+LabelDelay = Annotated[
+    float | None,
+    typer.Option(
+        help="Days in which labels come in; default: the delay of the model's split.",
+        min=0,
+        show_default=False,
+    ),
+]
+Engine = Annotated[
+    Literal["batch", "spark"],
+    typer.Option(
+        help="spark: --data is a clean table that `shroff collect` wrote, --out a new folder."
+    ),
+]
+Master = Annotated[str | None, typer.Option(help="The Spark master, such as local[2] or yarn.")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shroff.cli.arguments import TABLE_FORMS, MaxBad, table
+from shroff.cli.arguments import TABLE_FORMS, CardColumn, LabelDelay, Labels, MaxBad, table
 from shroff.cli.models import published
 from shroff.cli.terminal import AsJson, Steps, out, print_rows, show, steps
 from shroff.location import Location
@@ -68,10 +68,7 @@ def backtest(
             help="The first moment that counts no more.", metavar="TIME", show_default=False
         ),
     ] = None,
-    labels: Annotated[
-        Location | None,
-        table("--labels", "A table with the history of labels: id, label, its arrival, source."),
-    ] = None,
+    labels: Labels = None,
     propensity: Annotated[
         str | None,
         typer.Option(
@@ -81,21 +78,8 @@ def backtest(
             show_default=False,
         ),
     ] = None,
-    card: Annotated[
-        str | None,
-        typer.Option(
-            help="The column that cards are told apart by; default: the key of the entity `card`.",
-            show_default=False,
-        ),
-    ] = None,
-    label_delay: Annotated[
-        float | None,
-        typer.Option(
-            help="Days in which labels come in; default: the delay of the model's split.",
-            min=0,
-            show_default=False,
-        ),
-    ] = None,
+    card: CardColumn = None,
+    label_delay: LabelDelay = None,
     output: Annotated[
         Path | None,
         typer.Option("--out", help="Write the report to a file (.html).", show_default=False),

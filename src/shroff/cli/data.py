@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from shroff.cli.arguments import Data, Join, Labels, MaxBad, ProjectPath
+from shroff.cli.arguments import Data, Engine, Join, Labels, Master, MaxBad, ProjectPath
 from shroff.cli.terminal import (
     AsJson,
     out,
@@ -118,15 +118,8 @@ def features(
         Path | None,
         typer.Option("--out", help="Write one table (.parquet) instead of to the feature store."),
     ] = None,
-    engine: Annotated[
-        Literal["batch", "spark"],
-        typer.Option(
-            help="spark: --data is a clean table that `shroff collect` wrote, --out a new folder."
-        ),
-    ] = "batch",
-    master: Annotated[
-        str | None, typer.Option(help="The Spark master, such as local[2] or yarn.")
-    ] = None,
+    engine: Engine = "batch",
+    master: Master = None,
     memory: Annotated[
         str | None,
         typer.Option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from shroff.cli.arguments import TABLE_FORMS, MaxBad, table
+from shroff.cli.arguments import TABLE_FORMS, LabelDelay, MaxBad, table
 from shroff.cli.terminal import AsJson, out, print_rows, show, steps
 from shroff.location import Location
 from shroff.settings import Settings
@@ -51,14 +51,7 @@ def monitor(
             help="The difference of shares, in Cohen's h, up to which there is no alarm.", min=0.0
         ),
     ] = 0.1,
-    label_delay: Annotated[
-        float | None,
-        typer.Option(
-            help="Days in which labels come in; default: the delay of the model's split.",
-            min=0,
-            show_default=False,
-        ),
-    ] = None,
+    label_delay: LabelDelay = None,
     all_columns: Annotated[
         bool, typer.Option("--all", help="Print every column, not only those that moved most.")
     ] = False,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from shroff.cli.arguments import TABLE_FORMS, Join, MaxBad, table
+from shroff.cli.arguments import TABLE_FORMS, CardColumn, Join, MaxBad, table
 from shroff.cli.models import AcceptSchema, OwnPolicy, print_gates, published
 from shroff.cli.runs import recorded
 from shroff.cli.terminal import AsJson, operator, out, show, steps
@@ -37,13 +37,7 @@ def promote(
         ),
     ] = None,
     join: Join = None,
-    card: Annotated[
-        str | None,
-        typer.Option(
-            help="The column that cards are told apart by; default: the key of the entity `card`.",
-            show_default=False,
-        ),
-    ] = None,
+    card: CardColumn = None,
     budget_ms: Annotated[
         float,
         typer.Option(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from shroff.cli.arguments import TABLE_FORMS, Data, Join, MaxBad, table
+from shroff.cli.arguments import TABLE_FORMS, Data, Engine, Join, Master, MaxBad, table
 from shroff.cli.models import published
 from shroff.cli.runs import recorded
 from shroff.cli.terminal import AsJson, out, print_dropped, print_notices, show, steps
@@ -33,15 +33,8 @@ def score(
         table("--history", f"Payments before those of --data, for features: {TABLE_FORMS}."),
     ] = None,
     join: Join = None,
-    engine: Annotated[
-        Literal["batch", "spark"],
-        typer.Option(
-            help="spark: --data is a clean table that `shroff collect` wrote, --out a new folder."
-        ),
-    ] = "batch",
-    master: Annotated[
-        str | None, typer.Option(help="The Spark master, such as local[2] or yarn.")
-    ] = None,
+    engine: Engine = "batch",
+    master: Master = None,
     memory: Annotated[
         str | None,
         typer.Option(help="The most memory to use, such as 8GB (SHROFF_MEMORY)."),

@@ -5,12 +5,13 @@ It knows no ledger and no clock: the same values give the same decision, so it a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import islice
 from math import isfinite
 from time import perf_counter_ns
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -35,6 +36,7 @@ from shroff.errors import BundleError, Unavailable
 from shroff.package import Bundle
 
 Values = Mapping[str, Value]
+_BATCH_PAYMENTS: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,14 @@ class Decider:
         other = copy(self)
         other._govern(standing)
         return other
+
+    def assess_all(
+        self, payments: Iterable[Values], *, explain: bool = True
+    ) -> Iterator[Assessment]:
+        """`assess` of any number of payments, batch by batch, in their order."""
+        rest = iter(payments)
+        while batch := list(islice(rest, _BATCH_PAYMENTS)):
+            yield from self.assess(batch, explain=explain)
 
     def assess_blindly(self, payments: Sequence[Values]) -> list[Assessment]:
         """The policy's decisions on payments without a score or without features."""
@@ -267,3 +277,11 @@ class Decider:
         if not reasons and assessed.probability is None and assessed.verdict.action != "approve":
             reasons = (UNSCORED,)
         return replace(assessed, reasons=reasons)
+
+
+def scoring_decider(bundle: Bundle, standing: Standing | None = None) -> Decider:
+    """What decides by a bundle and a policy; raises `BundleError` if its model cannot score."""
+    decider = Decider(bundle, standing)
+    if decider.failure is not None:
+        raise BundleError(decider.failure)
+    return decider

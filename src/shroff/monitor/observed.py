@@ -10,8 +10,8 @@ import msgspec
 import polars as pl
 
 from shroff.collect.payment import Value, payments, rows_of
-from shroff.decide.decider import Decider
-from shroff.errors import BundleError, ConfigurationError
+from shroff.decide.decider import scoring_decider
+from shroff.errors import ConfigurationError
 from shroff.evaluate.reference import PROBABILITY, TrainingReference
 from shroff.features.engines.batch import compute_plan
 from shroff.features.group import card_key
@@ -31,7 +31,6 @@ DECIDED: Final = {
 }
 """The columns of decisions; `arrived` and `labelled` are microseconds since the epoch."""
 _PART_PAYMENTS: Final = 50_000
-_BATCH_PAYMENTS: Final = 1_024
 
 Row = Mapping[str, Value]
 
@@ -88,22 +87,14 @@ def from_ledger(bundle: Bundle, entries: Iterable[StoredEntry]) -> DecidedPaymen
                 else:
                     others += 1
 
-    columns, card = _Columns(bundle), card_key(bundle.groups)
+    columns = _Columns(bundle)
     ids, rest = list[str](), own()
     while part := list(islice(rest, _PART_PAYMENTS)):
         ids += [entry.payment_id for entry, _ in part]
-        rows = [record.payment.values | record.features for _, record in part]
-        decided = [
-            {
-                "arrived": entry.arrived,
-                "card": _text(row.get(card)) if card else None,
-                "amount": row.get(bundle.schema.amount),
-                "action": record.action,
-                PROBABILITY: record.probability,
-            }
-            for (entry, record), row in zip(part, rows, strict=True)
-        ]
-        columns.add(decided, rows)
+        columns.add(
+            [(entry.arrived, record.action, record.probability) for entry, record in part],
+            [record.payment.values | record.features for _, record in part],
+        )
     stands = [_standing(labels.get(name, ()), bundle) for name in ids]
     return columns.observed(
         [None if one is None else one.record.value is True for one in stands],
@@ -120,30 +111,22 @@ def from_log(bundle: Bundle, frame: pl.DataFrame, *, since: int) -> DecidedPayme
         ConfigurationError: the bundle keeps no reference.
         BundleError: its model cannot be loaded.
     """
-    columns, card, schema = _Columns(bundle), card_key(bundle.groups), bundle.schema
-    decider = Decider(bundle)
-    if decider.failure is not None:
-        raise BundleError(decider.failure)
+    columns, decider, schema = _Columns(bundle), scoring_decider(bundle), bundle.schema
     plan = Plan(bundle.groups, schema)
     judged = frame[schema.arrived_at or schema.time].dt.epoch("us") >= since
     features = rows_of(compute_plan(plan, frame).filter(judged), plan.names)
     frame = frame.filter(judged)
     rest = zip(payments(frame, schema), features, strict=True)
-    while part := list(islice(rest, _BATCH_PAYMENTS)):
+    while part := list(islice(rest, _PART_PAYMENTS)):
         rows = [payment.values | known for payment, known in part]
-        decided = [
-            {
-                "arrived": payment.arrived,
-                "card": _text(row.get(card)) if card else None,
-                "amount": row.get(schema.amount),
-                "action": assessment.verdict.action,
-                PROBABILITY: assessment.probability,
-            }
-            for (payment, _), row, assessment in zip(
-                part, rows, decider.assess(rows, explain=False), strict=True
-            )
-        ]
-        columns.add(decided, rows)
+        assessed = decider.assess_all(rows, explain=False)
+        columns.add(
+            [
+                (payment.arrived, one.verdict.action, one.probability)
+                for (payment, _), one in zip(part, assessed, strict=True)
+            ],
+            rows,
+        )
     label = schema.label
     at = None if schema.labelled_at is None else frame[schema.labelled_at].dt.epoch("us")
     return columns.observed(
@@ -161,12 +144,25 @@ class _Columns:
             for one in reference_of(bundle).columns
             if one.bins.name != PROBABILITY
         }
+        self._card, self._amount = card_key(bundle.groups), bundle.schema.amount
         self._decided = [pl.DataFrame(schema=DECIDED)]
         self._inputs = [pl.DataFrame(schema=self._types)]
 
-    def add(self, decided: Sequence[Mapping[str, Value]], rows: Sequence[Row]) -> None:
-        """Add payments: what was decided of each, and its values and features."""
-        self._decided.append(pl.DataFrame(decided, schema=DECIDED))
+    def add(self, decided: Sequence[tuple[int, str, float | None]], rows: Sequence[Row]) -> None:
+        """Add payments: arrival, action and probability of each, and its values and features."""
+        told = [
+            (
+                arrived,
+                _text(row.get(self._card)) if self._card else None,
+                row.get(self._amount),
+                action,
+                probability,
+                None,
+                None,
+            )
+            for (arrived, action, probability), row in zip(decided, rows, strict=True)
+        ]
+        self._decided.append(pl.DataFrame(told, schema=DECIDED, orient="row"))
         self._inputs.append(
             pl.DataFrame(
                 pl.Series(

@@ -29,8 +29,7 @@ from shroff.collect.large import with_absent
 from shroff.collect.payment import payments, rows_of
 from shroff.collect.remote import Count, uncounted
 from shroff.collect.sources import scan, written_whole
-from shroff.decide.decider import Decider
-from shroff.errors import BundleError
+from shroff.decide.decider import Decider, scoring_decider
 from shroff.features.engines.batch.disk import compute_slices, slice_rows
 from shroff.features.engines.batch.time_chunks import Slice
 from shroff.features.plan import Plan
@@ -39,7 +38,6 @@ from shroff.package import Bundle
 from shroff.pipeline.progress import Progress, silent
 from shroff.plain import require_replaceable
 
-_BATCH_PAYMENTS: Final = 1_024
 _PART_PAYMENTS: Final = 1 << 16
 """Payments whose decisions are in memory at once."""
 _REASON: Final = pl.Struct({"code": pl.String, "feature": pl.String, "text": pl.String})
@@ -152,14 +150,6 @@ def score_log(
         )
 
 
-def scoring_decider(bundle: Bundle) -> Decider:
-    """What decides by a bundle; raises `BundleError` if its model cannot score."""
-    decider = Decider(bundle)
-    if decider.failure is not None:
-        raise BundleError(decider.failure)
-    return decider
-
-
 def columns_decided(schema: Schema) -> dict[str, pl.DataType]:
     """The columns of scored payments, with their types."""
     return {
@@ -187,11 +177,7 @@ def decide(
             strict=True,
         )
     ]
-    assessed = [
-        one
-        for at in range(0, len(values), _BATCH_PAYMENTS)
-        for one in decider.assess(values[at : at + _BATCH_PAYMENTS])
-    ]
+    assessed = list(decider.assess_all(values))
     types = columns_decided(bundle.schema)
     decided: dict[str, Any] = {
         "action": [one.verdict.action for one in assessed],

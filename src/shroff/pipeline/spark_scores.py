@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shroff.collect.currencies import require_only
-from shroff.decide.decider import Decider
+from shroff.decide.decider import Decider, scoring_decider
 from shroff.errors import DataError
 from shroff.features.engines.spark import compute_spark, read_clean
 from shroff.features.engines.spark.frames import (
@@ -23,7 +23,7 @@ from shroff.features.plan import Plan
 from shroff.package import Bundle, unpack
 from shroff.package.files import Files
 from shroff.package.trial import passed, trust
-from shroff.pipeline.scores import ScoredLog, columns_decided, decide, scoring_decider
+from shroff.pipeline.scores import ScoredLog, columns_decided, decide
 
 if TYPE_CHECKING:
     import pyarrow as pa

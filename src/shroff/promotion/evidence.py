@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -16,9 +15,9 @@ import polars as pl
 
 from shroff.collect.payment import Value, payments, rows_of
 from shroff.collect.times import DAY_US, SECOND_US, iso_time, parse_time
-from shroff.decide.decider import Decider
+from shroff.decide.decider import Decider, scoring_decider
 from shroff.decide.standing import Standing
-from shroff.errors import BundleError, ConfigurationError, DataError
+from shroff.errors import ConfigurationError, DataError
 from shroff.evaluate import TemporalSplit, parse_split
 from shroff.features.engines.batch import compute_plan
 from shroff.features.group import card_key
@@ -30,7 +29,6 @@ from shroff.promotion.paired import PairedDecisions
 from shroff.scoring.shadow import Shadow
 
 _USUAL_DELAY_DAYS: Final = 7
-_BATCH_PAYMENTS: Final = 1_024
 
 
 class Contender(NamedTuple):
@@ -103,8 +101,8 @@ def from_log(
     newest = int(frame[candidate.bundle.schema.time].dt.epoch("us").max())  # type: ignore[arg-type]  # no null
     pairs = _paired(
         rows,
-        _actions(_decider(candidate), (row.values for row in rows)),
-        _actions(_decider(incumbent), (row.values for row in theirs)),
+        _actions(scoring_decider(*candidate), (row.values for row in rows)),
+        _actions(scoring_decider(*incumbent), (row.values for row in theirs)),
         until=newest,
     )
     return Evidence(source=source, plan=plan, frame=frame, pairs=pairs)
@@ -145,7 +143,7 @@ def from_ledger(
     pairs = _paired(
         rows,
         _actions(shadow, (row.values for row in rows)),
-        _actions(_decider(incumbent), (row.values for row in rows)),
+        _actions(scoring_decider(*incumbent), (row.values for row in rows)),
         until=now - int(days * DAY_US),
     )
     return Evidence(source="the ledger", plan=plan, frame=frame, pairs=pairs)
@@ -210,17 +208,7 @@ def _paired(
 
 
 def _actions(decider: Decider, values: Iterable[Mapping[str, Value]]) -> list[str]:
-    rest, actions = iter(values), list[str]()
-    while several := list(islice(rest, _BATCH_PAYMENTS)):
-        actions += [one.verdict.action for one in decider.assess(several, explain=False)]
-    return actions
-
-
-def _decider(contender: Contender) -> Decider:
-    decider = Decider(contender.bundle, contender.standing)
-    if decider.failure is not None:
-        raise BundleError(decider.failure)
-    return decider
+    return [one.verdict.action for one in decider.assess_all(values, explain=False)]
 
 
 def _plan(bundle: Bundle) -> Plan:
