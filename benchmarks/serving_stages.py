@@ -74,7 +74,9 @@ def stages(scorer: Scorer, ledger: Ledger, bodies: list[bytes]) -> dict[str, flo
     )
     entries = timed(
         "answer and record",
-        lambda: [entry_of(active, *one) for one in zip(pending, features, assessed, strict=True)],
+        lambda: [
+            entry_of(active, *one, None) for one in zip(pending, features, assessed, strict=True)
+        ],
     )
     timed("ledger", lambda: asyncio.run(_write(ledger, entries)))
     return found

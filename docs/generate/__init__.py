@@ -17,6 +17,7 @@ from docs.generate.docstrings import page, table
 
 from shroff import (
     Challenge,
+    ControlLane,
     Cost,
     Entity,
     FeatureGroup,
@@ -48,6 +49,7 @@ _DEFINITIONS: dict[str, Callable[..., Any]] = {
     "rule": Rule,
     "cost": Cost,
     "challenge": Challenge,
+    "control_lane": ControlLane,
 }
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shroff.collect.rates import Rate, Rates
     from shroff.collect.schema import Schema
     from shroff.collect.tables import ReferenceTable
+    from shroff.decide.lane import ControlLane
     from shroff.decide.policy import Policy, Rule
     from shroff.errors import ShroffError
     from shroff.evaluate.challenge import Challenge
@@ -32,6 +33,7 @@ _HOME = {
     "AsyncClient": "client",
     "Challenge": "evaluate.challenge",
     "Client": "client",
+    "ControlLane": "decide.lane",
     "Cost": "evaluate.cost",
     "Entity": "features.define",
     "FeatureGroup": "features.group",
@@ -57,6 +59,7 @@ __all__ = [
     "AsyncClient",
     "Challenge",
     "Client",
+    "ControlLane",
     "Cost",
     "Entity",
     "FeatureGroup",

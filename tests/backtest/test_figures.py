@@ -51,7 +51,7 @@ def test_a_control_group_covers_the_truth() -> None:
     estimates, covered = [], 0
     for _ in range(rounds):
         seen = ~declined | (random.random(size) < propensity)
-        found = sum_money(each, np.where(seen, known, UNKNOWN), propensity)
+        found = sum_money(each, np.where(seen, known, UNKNOWN), 1.0 / propensity)
         one = found.estimate
         assert one is not None
         assert (found.lowest <= truth <= found.highest, one.uncovered) == (True, 0)
@@ -63,7 +63,7 @@ def test_a_control_group_covers_the_truth() -> None:
     hopeless = np.where(np.arange(size) == np.argmax(declined), np.nan, propensity)
     outcome = np.where(declined & (random.random(size) > propensity), UNKNOWN, known)
     outcome[np.argmax(declined)] = UNKNOWN
-    wider = sum_money(each, outcome, hopeless).estimate
+    wider = sum_money(each, outcome, 1.0 / hopeless).estimate
     assert wider is not None
     assert wider.uncovered == 1
 
@@ -78,7 +78,7 @@ def test_who_changes_sides_by_hand() -> None:
         OUTCOME,
         amount=AMOUNT,
         saved=saved,
-        propensity=NOBODY,
+        weight=NOBODY,
         card=CARD,
         ids=IDS,
     )

@@ -17,7 +17,7 @@ import polars as pl
 from shroff.backtest.past import Past
 from shroff.collect.sources import written_whole
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _KEPT_PASTS: Final = 4
 
 

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from shroff.arrays import Bools, Floats, Ints
-from shroff.backtest.outcomes import FRAUD, GENUINE, UNKNOWN
+from shroff.backtest.outcomes import FRAUD, GENUINE, IMMATURE, UNKNOWN
 from shroff.backtest.table_judge import Costs
 from shroff.evaluate import Cost
 from shroff.evaluate.cost import ACTIONS, realised_costs
@@ -28,7 +28,7 @@ class WeightedEstimate(msgspec.Struct, frozen=True, kw_only=True):
 
     `low` to `high` is an interval of 95 % about the Horvitz-Thompson estimate, widened by the
     bounds of `uncovered` payments, whose outcome is unknown and which had no chance to be let
-    through. `control_group` counts known payments with a propensity below 1.
+    through. `control_group` counts the payments that were taken into it and whose outcome is known.
     """
 
     horvitz_thompson: float
@@ -77,12 +77,11 @@ def weighed(action: Ints, costs: Costs, cost: Cost) -> Weighed:
     return Weighed(genuine, fraud)
 
 
-def sum_money(each: Weighed, outcome: Ints, propensity: Floats) -> Money:
+def sum_money(each: Weighed, outcome: Ints, weight: Floats) -> Money:
     """The sum over payments.
 
     Args:
-        propensity: with which each outcome was let come to light [n], NaN where nothing was left to
-            chance.
+        weight: how many payments each stands for in an estimate [n], see `Past.weight`.
     """
     costs, unknown = each.of(outcome), outcome == UNKNOWN
     known = float(costs.sum())
@@ -91,7 +90,7 @@ def sum_money(each: Weighed, outcome: Ints, propensity: Floats) -> Money:
         known=round(known, 2),
         lowest=round(known + low, 2),
         highest=round(known + high, 2),
-        estimate=_estimate(each, costs, outcome, propensity),
+        estimate=_estimate(each, costs, outcome, weight),
     )
 
 
@@ -101,19 +100,20 @@ def _bounds(each: Weighed, rows: Bools) -> tuple[float, float]:
 
 
 def _estimate(
-    each: Weighed, costs: Floats, outcome: Ints, propensity: Floats
+    each: Weighed, costs: Floats, outcome: Ints, weight: Floats
 ) -> WeightedEstimate | None:
     known = (outcome == GENUINE) | (outcome == FRAUD)
-    chance = propensity < 1.0  # NaN is no chance
-    drawn, missed = known & chance, (outcome == UNKNOWN) & chance
+    chance = ~np.isnan(weight) & (weight != 1.0)
+    # of those that were not taken a label may be known too, but not by chance
+    drawn = known & chance & (weight > 0.0)
     if not drawn.any():
         return None
     uncovered = (outcome == UNKNOWN) & ~chance
     certain, seen = float(costs[known & ~chance].sum()), costs[drawn]
-    weights = 1.0 / propensity[drawn]
+    weights = weight[drawn]
     total = float((seen * weights).sum())
     spread = float(np.sqrt(((weights - 1.0) * weights * seen**2).sum()))
-    group = int(drawn.sum()) + int(missed.sum())
+    group = int((chance & (outcome != IMMATURE)).sum())
     low, high = _bounds(each, uncovered)
     return WeightedEstimate(
         horvitz_thompson=round(certain + total, 2),

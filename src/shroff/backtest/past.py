@@ -28,7 +28,7 @@ _TYPES: Final[Mapping[Kind, pl.DataType]] = {
     "boolean": pl.Boolean(),
     "time": pl.Datetime("us", "UTC"),
 }
-_PASSED: Final = ("approve", "review")
+PASSED: Final = ("approve", "review")
 PAST: Final[Mapping[str, pl.DataType]] = {
     "\0id": pl.String(),
     "\0time": pl.Int64(),
@@ -36,8 +36,10 @@ PAST: Final[Mapping[str, pl.DataType]] = {
     "\0fraud": pl.Boolean(),
     "\0probability": pl.Float64(),
     "\0action": pl.String(),
+    "\0decided": pl.String(),
     "\0policy": pl.String(),
     "\0propensity": pl.Float64(),
+    "\0taken": pl.Boolean(),
 }
 """What is known of a payment besides its values and features, in names that no column has."""
 
@@ -50,8 +52,9 @@ class Past:
         frame: a row per payment: values and features by name, amounts in major units, and `PAST`:
             its id, when it happened and when it was decided (microseconds since the epoch), its
             label (null: unknown), its probability of fraud (null: no model scored), and, from a
-            ledger, what was done with it by which policy; from a log with a control group, the
-            propensity with which its outcome was let come to light.
+            ledger, what was done with it and what was decided by which policy, which differ where
+            a control lane took it; with a control group, the propensity with which its outcome was
+            let come to light, and whether it was (null: if its outcome is known).
         source: where they are from, in words.
         until: the moment of the newest event, or that until which labels have come in, see
             `matured`.
@@ -88,6 +91,15 @@ class Past:
         return self.numbers("\0probability")
 
     @property
+    def weight(self) -> Floats:
+        """How many payments each stands for in an estimate from a control group [n]: 1 over its
+        propensity, 0 where it was not taken, NaN where nothing was left to chance.
+        """
+        left = self.frame["\0taken"].fill_null(value=True).not_().to_numpy()
+        found = 1.0 / self.numbers("\0propensity")
+        return np.where(left & np.isfinite(found), 0.0, found)
+
+    @property
     def fraud(self) -> Bools:
         """The label [n]; False where it is not known."""
         return self.frame["\0fraud"].fill_null(value=False).to_numpy()
@@ -103,7 +115,7 @@ class Past:
         A payment until then that was let pass and has no label is genuine. One that was declined,
         or challenged and perhaps given up, has no outcome.
         """
-        passed = pl.col("\0action").is_in(_PASSED) & (pl.col("\0time") <= until)
+        passed = pl.col("\0action").is_in(PASSED) & (pl.col("\0time") <= until)
         genuine = pl.when(passed).then(pl.lit(value=False))
         fraud = pl.coalesce("\0fraud", genuine).alias("\0fraud")
         return replace(self, frame=self.frame.with_columns(fraud), until=until)

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import msgspec
 import polars as pl
+from msgspec import UNSET
 
-from shroff.backtest.past import PAST, Past, columns_of, probabilities
+from shroff.backtest.past import PASSED, PAST, Past, columns_of, probabilities
 from shroff.decide.lists import Edit, Values
 from shroff.ledger import StoredEntry
 from shroff.ledger.answer import DecisionRecord
@@ -42,7 +43,7 @@ def past_of_ledger(
     Args:
         published: the bundle of a version; None if it is not there any more.
         lists: those of the policy, which a model of rules may read; `edits` are theirs.
-        propensity: the column that has it.
+        propensity: a column that has it; by default those of the control lane are taken.
     """
     plan, schema = recorded_plan(bundle), bundle.schema
     records: dict[str, DecisionRecord | None] = {}
@@ -65,19 +66,19 @@ def past_of_ledger(
     )
     table = columns_of(bundle, frame, features)
     moment = frame[str(plan.schema.arrived_at)].dt.epoch("us")
-    action = pl.Series([record.action for record in decided], dtype=pl.String)
+    lanes = _lanes(decided)
+    nothing = pl.Series([None]).new_from_index(0, frame.height)
     known = {
         "\0id": frame[schema.id],
         "\0time": frame[schema.time].dt.epoch("us"),
         "\0moment": moment,
         "\0fraud": frame[label_of(bundle)],
         "\0probability": _probabilities(bundle, decided, table, moment, lists, edits),
-        "\0action": action,
+        "\0action": pl.Series([record.action for record in decided], dtype=pl.String),
+        "\0decided": lanes["decided"],
         "\0policy": pl.Series([one.policy or one.model for one in decided], dtype=pl.String),
-        "\0propensity": pl.Series(
-            [None if propensity is None else one for one in table[propensity or schema.amount]],
-            dtype=pl.Float64,
-        ),
+        "\0propensity": lanes["propensity"] if propensity is None else table[propensity],
+        "\0taken": lanes["taken"] if propensity is None else nothing,
     }
     columns = [known[name].cast(kind).alias(name) for name, kind in PAST.items()]
     return Past(
@@ -85,6 +86,24 @@ def past_of_ledger(
         source="the ledger",
         until=int(moment.max() or 0),  # type: ignore[arg-type]  # integers
         left_out=why.left_out | ({_FORGOTTEN: forgotten} if forgotten else {}),
+    )
+
+
+def _lanes(records: Sequence[DecisionRecord]) -> pl.DataFrame:
+    """What was decided before the control lane, and the chance of outcomes that it hid."""
+    rows = [
+        (record.action, None, None)
+        if record.lane is UNSET
+        else (record.lane.decided, record.lane.propensity or None, record.lane.drawn)
+        for record in records
+    ]
+    types = {"decided": pl.String, "propensity": pl.Float64, "taken": pl.Boolean}
+    found = pl.DataFrame(rows, schema=types, orient="row")
+    # the outcome of an approved or reviewed payment comes to light without a lane
+    hidden = pl.col("decided").is_in(PASSED).not_()
+    return found.with_columns(
+        pl.when(hidden).then("propensity").alias("propensity"),
+        pl.when(hidden).then("taken").alias("taken"),
     )
 
 

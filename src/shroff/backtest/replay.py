@@ -143,7 +143,7 @@ def backtest(
     cost = replayed.contender.standing.policy.cost
     costs = _priced(new_judge.costs(common.frame), cost, new, old)
     outcome, amount = outcomes_of(common), common.numbers(bundle.schema.amount)
-    propensity, holders = common.numbers("\0propensity"), common.frame[holder]
+    weight, holders = common.weight, common.frame[holder]
     spent, before = (weighed(one.action, costs, cost) for one in (new, old))
     saved, time = before.less(spent), common.time
     lost = len(past) - len(common)
@@ -156,7 +156,7 @@ def backtest(
                 name: tally(judged.action == place, outcome, amount)
                 for place, name in enumerate(ACTIONS)
             },
-            cost=sum_money(each, outcome, propensity),
+            cost=sum_money(each, outcome, weight),
             daily=_daily(judged.action, time, contender.standing.policy.reviews_per_day),
         )
 
@@ -173,14 +173,14 @@ def backtest(
         unpriced=int((~costs.known & (outcome != IMMATURE)).sum()),
         replayed=figures(replayed.contender, new, spent),
         current=figures(current.contender, old, before),
-        saved=sum_money(saved, outcome, propensity),
+        saved=sum_money(saved, outcome, weight),
         swap=swap_sets(
             old.action,
             new.action,
             outcome,
             amount=amount,
             saved=saved,
-            propensity=propensity,
+            weight=weight,
             card=holders,
             ids=common.frame["\0id"],
         ),
@@ -238,7 +238,7 @@ def _moved(before: Ints, after: Ints) -> dict[str, int]:
 def _as_decided(past: Past, action: Ints, version: str) -> Bools:
     """Whether each payment that a policy of this version decided is decided the same again."""
     own = (past.frame["\0policy"] == version).fill_null(value=False).to_numpy()
-    decided = past.frame["\0action"].fill_null("approve").to_numpy()
+    decided = past.frame["\0decided"].fill_null("approve").to_numpy()
     same: Bools = (action == places(decided))[own]
     return same
 

@@ -49,7 +49,7 @@ def swap_sets(
     *,
     amount: Floats,
     saved: Weighed,
-    propensity: Floats,
+    weight: Floats,
     card: pl.Series,
     ids: pl.Series,
 ) -> dict[str, SwapSet]:
@@ -89,7 +89,7 @@ def swap_sets(
             cards=len(np.unique(holders[holders >= 0])) + int((holders < 0).sum()),
             amount=round(float(paid.sum()), 2),
             amount_interval=amounts,
-            saved=sum_money(each, outcome[rows], propensity[rows]),
+            saved=sum_money(each, outcome[rows], weight[rows]),
             saved_interval=money,
             examples=ids[largest].to_list(),
         )

@@ -153,6 +153,7 @@ def replay(
             history=lambda used: (
                 None if data is None else history_of(used, data, settings.hmac_key(), max_bad)
             ),
+            key=settings.hmac_key,
         )
     if as_json:
         show(asdict(found) | {"holds": found.holds})

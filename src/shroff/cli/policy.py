@@ -12,7 +12,7 @@ from shroff.cli.models import published
 from shroff.cli.terminal import AsJson, operator, out, print_rows, show, visible
 
 if TYPE_CHECKING:
-    from shroff.decide import Policy
+    from shroff.decide import ControlLane, Policy
     from shroff.decide.standing import Standing
 
 app = typer.Typer(
@@ -119,6 +119,7 @@ def _document(standing: Standing) -> dict[str, Any]:
         "decide_by": standing.policy.decide_by or "thresholds",
         "review_price": standing.policy.review_price,
         "declines_from": standing.policy.declines_from,
+        "control_loss": standing.policy.control_loss,
         "chosen": list(standing.chosen),
     }
 
@@ -158,6 +159,8 @@ def _told(standing: Standing) -> dict[str, str]:
             f"{name} {getattr(challenge, name):g}"
             for name in ("passed", "abandoned", "liable", "cost")
         )
+    if policy.control is not None:
+        lines["control lane"] = _lane(policy.control, standing)
     lines |= {
         "reviews a day": "no limit"
         if policy.reviews_per_day is None
@@ -174,6 +177,18 @@ def _told(standing: Standing) -> dict[str, str]:
 def _capacity(reviews: int, policy: Policy) -> str:
     kept = f" on {policy.kept_days:.4g} of the days" if policy.decide_by == "cost" else ""
     return f"{reviews}{kept}"
+
+
+def _lane(lane: ControlLane, standing: Standing) -> str:
+    from shroff.evaluate.expected import MAX_COST
+
+    loss = standing.policy.control_loss
+    falling = "" if loss is None or loss >= MAX_COST else f", less above a loss of {loss:.4g}"
+    exempt = f", except {', '.join(lane.except_rules)}" if lane.except_rules else ""
+    return (
+        f"{lane.action} {lane.share:.4g} of {', '.join(lane.taken)}{falling}"
+        f"{_how('control_loss', standing)}, up to {lane.money_per_day:g} a day{exempt}"
+    )
 
 
 def _cost(value: float | str) -> str:

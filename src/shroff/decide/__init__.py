@@ -8,7 +8,8 @@ the same decision under the same policy.
 """
 
 from shroff.decide.judge import Judge, Verdict
+from shroff.decide.lane import ControlLane, LaneDecision
 from shroff.decide.policy import Policy, Rule
 from shroff.evaluate.cost import Action
 
-__all__ = ["Action", "Judge", "Policy", "Rule", "Verdict"]
+__all__ = ["Action", "ControlLane", "Judge", "LaneDecision", "Policy", "Rule", "Verdict"]

@@ -7,12 +7,22 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
 from shroff.decide.policy import Ground, Policy
 from shroff.errors import ConfigurationError
 from shroff.evaluate import NEVER, Cost, DailyCosts, Guarantee, HeldOut, Thresholds
+from shroff.evaluate.control_lane import plan
+from shroff.evaluate.expected import MAX_COST
 
-CHOSEN: Final = ("review_at", "decline_at", "decide_by", "review_price", "declines_from")
+CHOSEN: Final = (
+    "review_at",
+    "decline_at",
+    "decide_by",
+    "review_price",
+    "declines_from",
+    "control_loss",
+)
 """The fields of a policy that may be left open."""
 
 
@@ -37,9 +47,11 @@ def choose(policy: Policy, held_out: HeldOut, daily: DailyCosts | None) -> Polic
     found = policy.with_thresholds(*_cuts(policy, held_out, daily))
     if policy.decide_by is None and len(policy.open) == 2:
         found = msgspec.structs.replace(found, decide_by=_cheaper(found, daily))
-    if found.decide_by != "cost" or found.review_price is not None:
-        return found
-    return msgspec.structs.replace(found, review_price=_price(found, daily))
+    if found.decide_by == "cost" and found.review_price is None:
+        found = msgspec.structs.replace(found, review_price=_price(found, daily))
+    if found.unplanned:
+        found = msgspec.structs.replace(found, control_loss=_control_loss(found, daily))
+    return found
 
 
 def chosen_fields(given: Policy, found: Policy) -> tuple[str, ...]:
@@ -147,4 +159,32 @@ def _price(policy: Policy, daily: DailyCosts | None) -> float:
         policy.reviews_per_day,
         kept_days=policy.kept_days,
         declines_from=policy.declines_from or 0.0,
+    )
+
+
+def _control_loss(policy: Policy, daily: DailyCosts | None) -> float:
+    """How the propensities of the control lane fall, by the decisions on held-out payments."""
+    lane = policy.control
+    if lane is None:
+        return MAX_COST
+    if daily is None:
+        raise ConfigurationError(
+            "the policy has a control lane, and the bundle keeps no held-out payments by day to "
+            "fit its propensities to the budget by: give `control_loss`, or train and package it "
+            "again."
+        )
+    if policy.decide_by == "cost":
+        price = policy.review_price or 0.0
+        action = daily.actions(policy.cost, price, policy.declines_from or 0.0)
+    else:
+        action = cuts_of(policy).actions(daily.column("probability"))
+    return plan(
+        daily,
+        policy.cost,
+        np.isin(action, lane.taken),
+        money_per_day=lane.money_per_day,
+        share=lane.share,
+        reviewed=lane.action == "review",
+        max_loss=lane.max_loss,
+        kept_days=policy.kept_days,
     )

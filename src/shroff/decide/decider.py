@@ -19,6 +19,7 @@ import numpy as np
 from shroff.arrays import Matrix
 from shroff.collect.payment import Value
 from shroff.decide import Action, Judge, Verdict
+from shroff.decide.lane import Chance, Lane
 from shroff.decide.lists import Effective
 from shroff.decide.model import Model
 from shroff.decide.reasons import MAX_REASONS, Explainer, Reason, Suspect
@@ -111,6 +112,17 @@ class Decider:
     def failure(self) -> str | None:
         """Why the model cannot score, so that the policy decides alone; None while it can."""
         return self.health.failure
+
+    @property
+    def lane(self) -> Lane | None:
+        """The control lane of the policy, if it has one."""
+        return self._judge.lane
+
+    def chance(self, values: Values, assessment: Assessment) -> Chance | None:
+        """The chance of a payment to be taken by the control lane; None where it takes no payment
+        that was so decided.
+        """
+        return self._judge.chance(values, assessment.probability, assessment.verdict)
 
     @property
     def lists(self) -> Mapping[str, Sequence[str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind, Schema
+from shroff.decide.lane import Chance, Lane
 from shroff.decide.policy import Policy, Rule
 from shroff.decide.weighing import Weigher, cost_expressions
 from shroff.errors import InvalidExpression, UnknownColumn
@@ -45,11 +46,15 @@ class Judge:
         self.policy = policy
         safe = policy.declines_from or 0.0
         price = policy.review_price or 0.0
-        self._weigh = (
-            Weigher(policy.cost, price, kinds, amount, declines_from=safe).weigh
-            if policy.decide_by == "cost"
-            else None
+        weigher = Weigher(policy.cost, price, kinds, amount, declines_from=safe)
+        self._weigh = weigher.weigh if policy.decide_by == "cost" else None
+        self._missed = weigher.missed
+        self.lane = (
+            None
+            if policy.control is None
+            else Lane(policy.control, policy.cost, policy.control_loss)
         )
+        """Its control lane, if it has one."""
         self._review = NEVER if policy.review_at is None else policy.review_at
         self._decline = NEVER if policy.decline_at is None else max(policy.decline_at, safe)
         self._rules = [
@@ -65,6 +70,17 @@ class Judge:
         if hits:
             return Verdict(hits[0].action, tuple([rule.name for rule in hits]), costs)
         return Verdict(self.threshold(probability) if costs is None else costs.cheapest, (), costs)
+
+    def chance(
+        self, values: Mapping[str, Value], probability: float | None, verdict: Verdict
+    ) -> Chance | None:
+        """The chance of a payment to be taken by the control lane; None where it takes none so
+        decided.
+        """
+        lane = self.lane
+        if lane is None or verdict.action not in lane.taken:
+            return None
+        return lane.chance(verdict.rules, probability, self._missed(values))
 
     def threshold(self, probability: float | None) -> Action:
         """The action for the probability alone."""

@@ -11,6 +11,7 @@ from msgspec.structs import force_setattr
 from shroff.canonical import text_of
 from shroff.collect.cards import holds_card_number, require_no_card_number
 from shroff.collect.values import require_readable
+from shroff.decide.lane import ControlLane, require_rules
 from shroff.errors import ConfigurationError
 from shroff.evaluate.cost import ACTIONS, Action, Cost
 from shroff.evaluate.expected import MAX_COST
@@ -87,11 +88,16 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         declines_from: the probability below which no payment is declined for its probability, but
             gets the cheapest other action, or is reviewed where thresholds decide; by default with
             `max_genuine_declines` the lowest that keeps to it, found in training.
+        control: a small random share of payments that is approved or reviewed whatever was decided,
+            so that the policy can be judged; by default none.
+        control_loss: the expected loss up to which a payment has the whole share of the control
+            lane; by default the largest that keeps to its budget, found in training.
 
     Raises:
         ConfigurationError: two rules of one name, a threshold that is no probability, `review_at`
             above `decline_at`, more than 1,000 rules or 100,000 characters of conditions, a value
-            of more than 500 characters in a list, a price that is negative or no number.
+            of more than 500 characters in a list, a price that is negative or no number, a control
+            lane that excepts a rule which the policy lacks.
 
     >>> blocked = Rule("blocked", "host_id IN blocked_hosts", action="decline")
     >>> policy = Policy(
@@ -120,6 +126,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     kept_days: float = 0.9
     max_genuine_declines: float | None = None
     declines_from: float | None = None
+    control: ControlLane | None = None
+    control_loss: float | None = None
 
     def __post_init__(self) -> None:
         for name, values in self.lists.items():
@@ -159,6 +167,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ConfigurationError(
                 f"Policy(review_price=…): expected a price of 0 or more, got {self.review_price}."
             )
+        if self.control_loss is not None and not 0 < self.control_loss <= MAX_COST:
+            raise ConfigurationError(
+                "Policy(control_loss=…): expected an expected loss above 0, got "
+                f"{self.control_loss}."
+            )
+        require_rules(self.control, names)
         if not 0 < self.kept_days <= 1:
             raise ConfigurationError(
                 "Policy(kept_days=…): expected a share of days above 0 and up to 1, got "
@@ -226,6 +240,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def unguarded(self) -> bool:
         """Whether declines are to be guaranteed, and nothing says from which probability on."""
         return self.max_genuine_declines is not None and self.declines_from is None
+
+    @property
+    def unplanned(self) -> bool:
+        """Whether there is a control lane, and nothing says how its propensities fall."""
+        return self.control is not None and self.control_loss is None
 
     @property
     def open(self) -> tuple[str, ...]:

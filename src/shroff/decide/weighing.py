@@ -46,18 +46,21 @@ class Weigher:
         None where what it may cost is not known: missing, negative, or larger than any amount.
         """
         cost = self._cost
-        missed: Any = cost.missed
+        missed = self.missed(values)
+        declined: Any = cost.declined if self._declined is None else self._declined(values)
+        if missed is None or declined is None or not 0.0 <= declined <= MAX_COST:
+            return None
+        return weigh(probability, missed, declined, cost, self._price, self._declines_from)
+
+    def missed(self, values: Mapping[str, Value]) -> float | None:
+        """The cost of a payment as an approved fraud; None where it is not known."""
+        missed: Any = self._cost.missed
         if self._missed is not None:
             missed = self._missed(values)
         elif missed == AMOUNT:
             missed = values.get(self._amount)
-        declined: Any = cost.declined if self._declined is None else self._declined(values)
-        if missed is None or declined is None:
-            return None
         # a NaN fails as well
-        if not (0.0 <= missed <= MAX_COST and 0.0 <= declined <= MAX_COST):
-            return None
-        return weigh(probability, missed, declined, cost, self._price, self._declines_from)
+        return missed if missed is not None and 0.0 <= missed <= MAX_COST else None
 
 
 def cost_expressions(cost: Cost, kinds: Mapping[str, Kind]) -> dict[str, Expression]:

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.collect.times import format_time
-from shroff.decide import Action
+from shroff.decide import Action, LaneDecision
 from shroff.decide.reasons import Reason
 from shroff.errors import PaymentConflict
 from shroff.evaluate.expected import ExpectedCosts
@@ -103,7 +103,9 @@ class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
     rates that `Payment.rates` names if it has a currency of its own; `answer` is the answer's
     bytes. `lists` identifies the lists that rules read, by their last edit and their time
     (`control.effective`); None: the policy's own. `policy` is the policy's version, or the model's
-    for its own policy (None in older records).
+    for its own policy (None in older records). `lane` is what the control lane did with a payment
+    that it might take: `action` is what was done in the end, `lane.decided` what the policy had
+    decided.
     """
 
     payment: Raw
@@ -114,6 +116,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
     answer: Raw
     lists: tuple[int, int] | None = None
     policy: str | None = None
+    lane: LaneDecision | UnsetType = UNSET
 
 
 class LaterRecord(msgspec.Struct, frozen=True, gc=False):

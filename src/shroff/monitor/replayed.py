@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
+from msgspec import UNSET
 
 from shroff.canonical import canonical
 from shroff.clock import MAX_AHEAD_US
@@ -18,7 +19,9 @@ from shroff.collect.payment import as_sent
 from shroff.collect.rates import Rates
 from shroff.collect.tables import ReferenceTable
 from shroff.control import Edit, effective
+from shroff.decide import LaneDecision
 from shroff.decide.decider import Decider
+from shroff.decide.lane import Draws
 from shroff.decide.reasons import Reason
 from shroff.decide.standing import Standing
 from shroff.errors import NotFound
@@ -28,6 +31,7 @@ from shroff.ledger import Ledger, StoredEntry
 from shroff.ledger.answer import DecisionRecord, encode, fingerprint, forgotten_on
 from shroff.monitor.recorded import recorded_payments, recorded_plan, with_history
 from shroff.package import Bundle
+from shroff.scoring.control_group import carried_out, lane_again
 
 
 class _Recorded(msgspec.Struct):
@@ -94,6 +98,7 @@ def replay_decision(
     rates: Callable[[Sequence[str]], Sequence[Rates]] = _none_kept,
     tables: Callable[[Sequence[str]], Sequence[ReferenceTable]] = _none_kept,
     history: Callable[[Bundle], pl.DataFrame | None] = lambda bundle: None,
+    key: Callable[[], bytes] | None = None,
 ) -> Replayed:
     """Replay a decision: features in batch over the ledger, score and action by model and policy of
     then.
@@ -105,6 +110,8 @@ def replay_decision(
         rates: the exchange rates with these marks, of all replacements; `tables`: the reference
             tables.
         history: the clean table that the service was started from, if it was.
+        key: gives that of personal columns, to make the draw of a control lane again; without it,
+            or with another than the recorded one, the draw is taken as recorded.
 
     Raises:
         NotFound: the ledger has no such payment, or it was forgotten, or its model, policy,
@@ -134,6 +141,9 @@ def replay_decision(
     # without a model the policy decided, though the replay's model may be well again
     if answered.degraded:
         (again,) = decider.assess_blindly([values | features])
+    draws = None if key is None or record.lane is UNSET else Draws(key())
+    lane = lane_again(payment_id, record, decider, values | features, again, draws)
+    again = carried_out(again, lane)
     return Replayed(
         payment_id,
         f"{bundle.name}, version {record.model}",
@@ -145,12 +155,24 @@ def replay_decision(
             *(Line(name, record.features[name], value) for name, value in features.items()),
             Line("probability", record.probability, again.probability),
             *_costs(answered.expected_costs, again.verdict.costs),
+            *_lane(record, lane, draws),
             Line("action", record.action, again.verdict.action),
             Line("rules", answered.rules, again.verdict.rules),
             Line("reasons", _texts(answered.reasons), _texts(again.reasons)),
         ),
         sum(one.kind == "payment" and one.gone for one in before),
     )
+
+
+def _lane(
+    record: DecisionRecord, again: LaneDecision | None, draws: Draws | None
+) -> Iterator[Line]:
+    """The control lane: the propensity, and the draw where its key is known."""
+    if record.lane is UNSET and again is None:
+        return
+    decided = None if record.lane is UNSET else record.lane
+    drawn = decided is not None and draws is not None and draws.mark == decided.key
+    yield Line("control lane" if drawn else "control lane (the draw as recorded)", decided, again)
 
 
 def _costs(decided: ExpectedCosts | None, again: ExpectedCosts | None) -> Iterator[Line]:

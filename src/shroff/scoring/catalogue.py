@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from shroff.control.pointers import Role
-from shroff.decide import Action, Rule
+from shroff.decide import Action, ControlLane, Rule
 from shroff.decide.decider import Decider
 from shroff.decide.policy import Ground
 from shroff.evaluate import Cost
@@ -56,6 +56,10 @@ class DeployedPolicy(msgspec.Struct, frozen=True):
     """By cost, what a review costs besides because reviewers are few."""
     declines_from: float | None
     """The probability below which no payment is declined for its probability."""
+    control: ControlLane | None
+    """The small random share of payments that is approved or reviewed whatever was decided."""
+    control_loss: float | None
+    """The expected loss up to which a payment has the whole share of the control lane."""
 
 
 class DeployedFeature(msgspec.Struct, frozen=True):
@@ -115,6 +119,8 @@ def policy(scorer: Scorer) -> DeployedPolicy:
         decide_by=held.decide_by or "thresholds",
         review_price=held.review_price,
         declines_from=held.declines_from,
+        control=held.control,
+        control_loss=held.control_loss,
     )
 
 

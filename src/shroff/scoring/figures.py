@@ -42,6 +42,16 @@ PROBABILITIES: Final = HistogramFamily(
     about="Probabilities of fraud by model version.",
     labels=("version",),
 )
+LANE_PAYMENTS: Final = CounterFamily(
+    name="shroff_control_lane_payments",
+    about="Payments that the control lane might take, by decision: taken, left, or why it had no "
+    "chance.",
+    labels=("decided", "outcome"),
+)
+LANE_AT_STAKE: Final = CounterFamily(
+    name="shroff_control_lane_at_stake",
+    about="What the control lane loses if all payments that it took are frauds, in major units.",
+)
 IN_FLIGHT: Final = GaugeFamily(
     name="shroff_in_flight_payments", about="Payments decided and not yet durable."
 )
@@ -116,6 +126,8 @@ def _payments(scorer: Scorer, deployments: Deployments | None) -> Iterator[Figur
     yield LABELS.of(
         {(source, _truth(fraud)): count for (source, fraud), count in meter.labels.items()}
     )
+    yield LANE_PAYMENTS.of(dict(scorer.control_group.payments))
+    yield LANE_AT_STAKE.single(scorer.control_group.at_stake)
     yield AMBIGUOUS_TIMES.single(scorer.reader.twice)
     published = 0 if deployments is None else deployments.failed
     yield FAILURES.of(

@@ -12,6 +12,7 @@ import polars as pl
 
 from shroff.clock import Clock, system_time
 from shroff.collect import PaymentReader
+from shroff.collect.times import DAY_US
 from shroff.control import LiveKeyring, LiveLists, LiveRates, LiveTables
 from shroff.decide.decider import Decider
 from shroff.decide.standing import Standing
@@ -20,6 +21,7 @@ from shroff.ledger import Commits, Ledger
 from shroff.package import Bundle
 from shroff.scoring.active import Active, reader_of
 from shroff.scoring.check import Check
+from shroff.scoring.control_group import ControlGroup
 from shroff.scoring.intake import Intake
 from shroff.scoring.past import say_start
 from shroff.scoring.sequencer import Sequencer
@@ -47,6 +49,7 @@ class Scorer(Intake):
         keys: of the subjects under which the ledger seals records, if the schema has a subject.
         state: where the state of features is: `memory`, or the URL of a Redis server.
         member: the name of this process among those that share a state; by default one of its own.
+        workers: how many processes share the budget of a control lane.
         history: makes a clean table to start from; payments that are also in the ledger count once.
         accept_broken_chain: start despite a ledger that was changed, and record that.
         clock: microseconds since the epoch.
@@ -72,6 +75,7 @@ class Scorer(Intake):
         keys: LiveKeyring | None = None,
         state: str = "memory",
         member: str = "",
+        workers: int = 1,
         history: Callable[[], pl.DataFrame] | None = None,
         accept_broken_chain: bool = False,
         clock: Clock = system_time,
@@ -90,7 +94,9 @@ class Scorer(Intake):
         empty = self._states.new(bundle)
         reader = reader_of(bundle, empty, key)
         active = Active.of(bundle, Decider(bundle, standing), empty, reader)
-        sequencer = Sequencer(active, ledger, self._arrivals, meter)
+        self.control_group = ControlGroup(key, workers)
+        """What the control lane took."""
+        sequencer = Sequencer(active, ledger, self._arrivals, meter, self.control_group)
         super().__init__(
             sequencer,
             ledger,
@@ -255,7 +261,14 @@ class Scorer(Intake):
         start = Start.of(self.bundle, mark, check.done(), check.before)
         self.ledger.write_now(start.entry(self._arrivals.next()))
         self.started = start
+        self._take_over()
         self._wrong_past = say_start(start, self.bundle, mark, self.state.engine.plan.horizon)
+
+    def _take_over(self) -> None:
+        """Count what the control lane put at stake today, before this start."""
+        if self.decider.lane is not None:
+            now = self._clock()
+            self.control_group.take_over(self.ledger.entries(since=now // DAY_US * DAY_US), now)
 
     async def adopt(self, bundle: Bundle, standing: Standing | None = None) -> None:
         """Decide by another bundle or policy from the next payment on, without refusing any.

@@ -12,7 +12,7 @@ order.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import accumulate
@@ -24,12 +24,14 @@ from msgspec import UNSET, Raw
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.collect.times import format_time
+from shroff.decide import LaneDecision
 from shroff.decide.decider import Assessment
 from shroff.errors import LedgerUnavailable, PaymentConflict, ShroffError
 from shroff.ledger import Entry, Ledger, Outcome
 from shroff.ledger.answer import Answer, DecisionRecord, encode, require_same, stored_answer
 from shroff.ledger.decision_ids import decision_id
 from shroff.scoring.active import Active
+from shroff.scoring.control_group import ControlGroup, carried_out
 from shroff.scoring.in_flight import PendingEvent, PendingPayment
 from shroff.state import News
 from shroff.state.arrivals import Arrivals
@@ -47,7 +49,14 @@ class Sequencer:
     Not thread-safe: all of it happens on one event loop.
     """
 
-    def __init__(self, active: Active, ledger: Ledger, arrivals: Arrivals, meter: Meter) -> None:
+    def __init__(
+        self,
+        active: Active,
+        ledger: Ledger,
+        arrivals: Arrivals,
+        meter: Meter,
+        group: ControlGroup,
+    ) -> None:
         self.active = active
         """What decides the next payment; `use` replaces it as a whole."""
         self.in_flight: dict[str, PendingPayment] = {}
@@ -56,6 +65,7 @@ class Sequencer:
         self._find = ledger.find
         self._arrivals = arrivals
         self._meter = meter
+        self._group = group
         self._payments: list[PendingPayment] = []
         self._events: list[PendingEvent] = []
         self._holding = 0
@@ -147,12 +157,15 @@ class Sequencer:
             assessments = decider.assess_blindly(values) if blind else decider.assess(values)
             if decider.failure is not None:
                 self._meter.failures["model"] += len(observed)
+            lanes = self._drawn(active, observed, values, assessments)
             entries = [
                 (
-                    entry_of(active, pending, features or {}, assessment),
+                    entry_of(active, pending, features or {}, carried_out(assessment, lane), lane),
                     partial(self._settle, pending),
                 )
-                for (pending, features), assessment in zip(observed, assessments, strict=True)
+                for (pending, features), assessment, lane in zip(
+                    observed, assessments, lanes, strict=True
+                )
             ]
             self._append(entries, asyncio.get_running_loop())
         except Exception as error:  # noqa: BLE001  # whatever it is, no payment may stay counted and unanswered
@@ -167,6 +180,23 @@ class Sequencer:
             active.shadow.watch(
                 [pending.payment.id for pending, _ in observed], values, assessments
             )
+
+    def _drawn(
+        self,
+        active: Active,
+        observed: Sequence[tuple[PendingPayment, dict[str, Value] | None]],
+        values: Sequence[Mapping[str, Value]],
+        assessments: Sequence[Assessment],
+    ) -> Sequence[LaneDecision | None]:
+        """What the control lane does with payments; without one nothing."""
+        lane = active.decider.lane
+        if lane is None:
+            return [None] * len(observed)
+        payments = [
+            (pending.payment.id, pending.payment.arrived, known)
+            for (pending, _), known in zip(observed, values, strict=True)
+        ]
+        return self._group.draw(active.decider, lane, payments, assessments)
 
     def _observe(
         self, active: Active, batch: Sequence[PendingPayment]
@@ -285,7 +315,11 @@ class Sequencer:
 
 
 def entry_of(
-    active: Active, pending: PendingPayment, features: dict[str, Value], assessment: Assessment
+    active: Active,
+    pending: PendingPayment,
+    features: dict[str, Value],
+    assessment: Assessment,
+    lane: LaneDecision | None,
 ) -> Entry:
     """The record of a decision, which holds the answer as it will be sent."""
     payment, verdict, decider = pending.payment, assessment.verdict, active.decider
@@ -316,6 +350,7 @@ def entry_of(
         answer=Raw(pending.answer),
         lists=decider.lists_mark,
         policy=decider.policy_version,
+        lane=UNSET if lane is None else lane,
     )
     return Entry(
         "payment",

@@ -117,7 +117,9 @@ class Service:
             ConfigurationError: a setting is wrong.
             DataError: the table to start from is unusable.
         """
-        scorer, deployments = self.scorer(member="" if seat is None else seat.name)
+        scorer, deployments = self.scorer(
+            member="" if seat is None else seat.name, workers=1 if seat is None else seat.seats
+        )
         return App(
             scorer,
             deployments=deployments,
@@ -133,11 +135,12 @@ class Service:
         """Who may ask; None lets everybody. With a seat, a key has one limit for all workers."""
         return _gate(self.settings, None if seat is None else seat.folder) if self.keys else None
 
-    def scorer(self, *, member: str = "") -> tuple[Scorer, Deployments | None]:
+    def scorer(self, *, member: str = "", workers: int = 1) -> tuple[Scorer, Deployments | None]:
         """The scorer, not started yet, and what makes it follow publications.
 
         Args:
             member: the name of this process among those that share a state.
+            workers: how many processes share the budget of a control lane.
 
         Raises:
             ConfigurationError: a setting is wrong.
@@ -167,6 +170,7 @@ class Service:
             keys=LiveKeyring(SubjectKeys(chosen.control), keyring, bundle.schema),
             state=chosen.state,
             member=member,
+            workers=workers,
             history=make if make is None or self.checked else History(make),
             accept_broken_chain=self.accept_broken_chain,
         )

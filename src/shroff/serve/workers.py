@@ -37,11 +37,12 @@ _log = logging.getLogger(__name__)
 class Seat:
     """The place of one worker, which its replacement takes over when it dies.
 
-    `folder` is the workers' own while any of them runs.
+    `folder` is the workers' own while any of them runs; `seats` is how many there are.
     """
 
     folder: Path
     number: int
+    seats: int = 1
 
     @property
     def name(self) -> str:
@@ -111,7 +112,7 @@ class Workers:
     def _live(self, folder: Path) -> None:
         try:
             for number in range(self._number):
-                self._start(Seat(folder, number))
+                self._start(Seat(folder, number, self._number))
             while self._watch():
                 pass
         finally:
