@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from shroff.cli.arguments import TABLE_FORMS, LabelDelay, MaxBad, table
+from shroff.cli.lane import print_lane
 from shroff.cli.terminal import AsJson, out, print_rows, show, steps
 from shroff.location import Location
 from shroff.settings import Settings
@@ -127,6 +128,7 @@ def _print(found: ModelVerdict, *, all_columns: bool) -> None:
         print_rows([_drift_row(one) for one in columns], "column", "windows", "PSI", "alarm")
     if any(one.mature for one in found.months):
         print_rows([_month_row(one) for one in found.months], *_MONTH_COLUMNS)
+    print_lane(found)
 
 
 def _drift_row(one: ColumnDrift) -> dict[str, object]:

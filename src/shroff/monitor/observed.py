@@ -10,6 +10,7 @@ import msgspec
 import polars as pl
 
 from shroff.collect.payment import Value, payments, rows_of
+from shroff.decide import LaneDecision
 from shroff.decide.decider import scoring_decider
 from shroff.errors import ConfigurationError
 from shroff.evaluate.reference import PROBABILITY, TrainingReference
@@ -29,7 +30,18 @@ DECIDED: Final = {
     "fraud": pl.Boolean,
     "labelled": pl.Int64,
 }
-"""The columns of decisions; `arrived` and `labelled` are microseconds since the epoch."""
+"""The columns of decisions; `arrived` and `labelled` are microseconds since the epoch, `action` is
+what was done.
+"""
+LANED: Final = {
+    "decided": pl.String,
+    "propensity": pl.Float64,
+    "taken": pl.Boolean,
+    "kept": pl.String,
+}
+"""What a control lane did, null where there was none: what the policy had `decided`, with which
+`propensity` the lane took it, whether it was `taken`, and why it had no chance (`kept`).
+"""
 _PART_PAYMENTS: Final = 50_000
 
 Row = Mapping[str, Value]
@@ -39,7 +51,8 @@ class DecidedPayments(NamedTuple):
     """Payments that a model decided, in their order.
 
     Attributes:
-        decisions: a row per payment, by `DECIDED`; `fraud` is the label that stands, or null.
+        decisions: a row per payment, by `DECIDED` and `LANED`; `fraud` is the label that
+            stands, or null.
         inputs: what the model read of each, a column for each of the reference.
         others: how many payments another model decided; they are left out.
     """
@@ -57,6 +70,7 @@ class _Decision(msgspec.Struct):
     probability: float | None
     action: str
     model: str
+    lane: LaneDecision | None = None
 
 
 class _Values(msgspec.Struct):
@@ -92,7 +106,10 @@ def from_ledger(bundle: Bundle, entries: Iterable[StoredEntry]) -> DecidedPaymen
     while part := list(islice(rest, _PART_PAYMENTS)):
         ids += [entry.payment_id for entry, _ in part]
         columns.add(
-            [(entry.arrived, record.action, record.probability) for entry, record in part],
+            [
+                (entry.arrived, record.action, record.probability, record.lane)
+                for entry, record in part
+            ],
             [record.payment.values | record.features for _, record in part],
         )
     stands = [_standing(labels.get(name, ()), bundle) for name in ids]
@@ -122,7 +139,7 @@ def from_log(bundle: Bundle, frame: pl.DataFrame, *, since: int) -> DecidedPayme
         assessed = decider.assess_all(rows, explain=False)
         columns.add(
             [
-                (payment.arrived, one.verdict.action, one.probability)
+                (payment.arrived, one.verdict.action, one.probability, None)
                 for (payment, _), one in zip(part, assessed, strict=True)
             ],
             rows,
@@ -145,11 +162,15 @@ class _Columns:
             if one.bins.name != PROBABILITY
         }
         self._card, self._amount = card_key(bundle.groups), bundle.schema.amount
-        self._decided = [pl.DataFrame(schema=DECIDED)]
+        self._decided = [pl.DataFrame(schema=DECIDED | LANED)]
         self._inputs = [pl.DataFrame(schema=self._types)]
 
-    def add(self, decided: Sequence[tuple[int, str, float | None]], rows: Sequence[Row]) -> None:
-        """Add payments: arrival, action and probability of each, and its values and features."""
+    def add(
+        self,
+        decided: Sequence[tuple[int, str, float | None, LaneDecision | None]],
+        rows: Sequence[Row],
+    ) -> None:
+        """Add payments: arrival, action, probability and lane of each, its values and features."""
         told = [
             (
                 arrived,
@@ -159,10 +180,11 @@ class _Columns:
                 probability,
                 None,
                 None,
+                *_of_lane(lane),
             )
-            for (arrived, action, probability), row in zip(decided, rows, strict=True)
+            for (arrived, action, probability, lane), row in zip(decided, rows, strict=True)
         ]
-        self._decided.append(pl.DataFrame(told, schema=DECIDED, orient="row"))
+        self._decided.append(pl.DataFrame(told, schema=DECIDED | LANED, orient="row"))
         self._inputs.append(
             pl.DataFrame(
                 pl.Series(
@@ -202,6 +224,12 @@ def reference_of(bundle: Bundle) -> TrainingReference:
 
 def _standing(entries: Iterable[StoredEntry], bundle: Bundle) -> Labelled | None:
     return standing(history(entries), bundle.schema.label_rank)
+
+
+def _of_lane(lane: LaneDecision | None) -> tuple[Value, ...]:
+    if lane is None:
+        return None, None, None, None
+    return lane.decided, lane.propensity, lane.drawn, lane.kept
 
 
 def _text(value: Value) -> str | None:

@@ -65,7 +65,7 @@ def _month(table: pl.DataFrame, until: int) -> Month:
     fraud = part["fraud"].fill_null(value=False)
     unknown = (declined & part["fraud"].is_null()).to_numpy()
     amounts = part["amount"].fill_null(0.0)
-    card = _numbers(part["card"])
+    card = card_numbers(part["card"])
     known = ~unknown
     caught = (~let & fraud).to_numpy()
     stopped = (~let).to_numpy() & known
@@ -106,7 +106,7 @@ def _count_interval(chosen: Bools, card: Ints) -> tuple[float, float]:
     return low * chosen.size, high * chosen.size
 
 
-def _numbers(card: pl.Series) -> Ints:
+def card_numbers(card: pl.Series) -> Ints:
     """A number per card, -1 without one, int64 [n]."""
     numbers: Ints = card.rank("dense").cast(pl.Int64).fill_null(-1).to_numpy()
     return numbers

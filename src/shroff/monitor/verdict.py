@@ -12,6 +12,8 @@ from shroff.arrays import Ints
 from shroff.collect.times import DAY_US, iso_time
 from shroff.evaluate.reference import PROBABILITY, WEEK, Bins, windows
 from shroff.monitor.drift import FALSE_ALARMS, TOLERANCE, ColumnDrift, Counted, Shift, find_drift
+from shroff.monitor.early import EarlyFrauds, early_by_month
+from shroff.monitor.lane import LaneMonth, lane_by_month
 from shroff.monitor.observed import DecidedPayments, reference_of
 from shroff.monitor.performance import Month, by_month, mature_until
 from shroff.package import Bundle
@@ -34,6 +36,7 @@ class ModelVerdict(NamedTuple):
     """What monitoring found of a model.
 
     `others` payments were decided by other models; labels of payments until `mature` have come in.
+    `lanes` is what the control lane shows, `early` what is estimated before labels are in.
     """
 
     model: str
@@ -41,6 +44,8 @@ class ModelVerdict(NamedTuple):
     months: tuple[Month, ...]
     others: int
     mature: int
+    lanes: tuple[LaneMonth, ...] = ()
+    early: tuple[EarlyFrauds, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -88,6 +93,8 @@ class ModelVerdict(NamedTuple):
             "drift": columns,
             "labels_known_until": iso_time(self.mature, "seconds"),
             "months": [one._asdict() for one in self.months],
+            "control_lane": [one.to_dict() for one in self.lanes],
+            "before_labels": [one.to_dict() for one in self.early],
         }
 
 
@@ -112,6 +119,8 @@ def judge(
         tuple(by_month(observed.decisions, until=until)),
         observed.others,
         until,
+        tuple(lane_by_month(observed.decisions, until=until)),
+        tuple(early_by_month(observed.decisions, now=now, until=until, delay_days=delay_days)),
     )
 
 
