@@ -57,7 +57,8 @@ def test_a_parameter_without_a_line_is_refused() -> None:
 
 def test_a_docstring_is_read_in_parts() -> None:
     parts = read(Cost)
-    assert parts.entries("Args")["review"] == "a person's time for one payment."
+    entry = parts.entries("Args")["miss_rate"]
+    assert entry == "the share of reviewed frauds that the reviewer lets through."
     assert parts.entries("Raises").keys() == {"ConfigurationError"}
     assert parts.examples.startswith(">>> ")
     assert "Args" not in parts.prose

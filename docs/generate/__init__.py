@@ -25,6 +25,7 @@ from shroff import (
     Policy,
     Project,
     ReferenceTable,
+    Review,
     Rule,
     Schema,
     calendar,
@@ -50,6 +51,7 @@ _DEFINITIONS: dict[str, Callable[..., Any]] = {
     "cost": Cost,
     "challenge": Challenge,
     "control_lane": ControlLane,
+    "review": Review,
 }
 
 

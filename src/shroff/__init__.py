@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shroff.errors import ShroffError
     from shroff.evaluate.challenge import Challenge
     from shroff.evaluate.cost import Cost
+    from shroff.evaluate.review import Review
     from shroff.experiment.runs import load_run
     from shroff.features.define import Entity
     from shroff.features.group import FeatureGroup
@@ -43,6 +44,7 @@ _HOME = {
     "Rate": "collect.rates",
     "Rates": "collect.rates",
     "ReferenceTable": "collect.tables",
+    "Review": "evaluate.review",
     "Rule": "decide.policy",
     "Schema": "collect.schema",
     "ShroffError": "errors",
@@ -69,6 +71,7 @@ __all__ = [
     "Rate",
     "Rates",
     "ReferenceTable",
+    "Review",
     "Rule",
     "Schema",
     "ShroffError",

@@ -10,7 +10,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shroff import Challenge, Cost, Policy, Rule
+from shroff import Challenge, Cost, Policy, Review, Rule
 from shroff.backtest.listed import ListedThen
 from shroff.backtest.table_judge import TableJudge
 from shroff.collect.schema import Kind
@@ -76,7 +76,15 @@ ROWS = st.lists(
 )
 COSTS = st.builds(
     Cost,
-    review=st.sampled_from([0.0, 4.0]),
+    review=st.sampled_from(
+        [
+            0.0,
+            4.0,
+            "margin",
+            Review(3.0, 40.0, within_days=1, expired="decline", expiry=0.25),
+            Review("count", 40.0, within_days=1, expiry=0.5),
+        ]
+    ),
     missed=st.sampled_from(["amount", 50.0, "CASE WHEN country = 'A' THEN 0 ELSE eur END"]),
     declined=st.sampled_from([15.0, "margin + 0.1 * eur"]),
     miss_rate=st.sampled_from([0.0, 0.2]),

@@ -11,7 +11,7 @@ import pytest
 
 from decide.test_standing import OPEN
 from serve.fixtures import POLICY, fitted_model, make_bundle
-from shroff import Cost, Policy
+from shroff import Cost, Policy, Review
 from shroff.decide.choice import choose, figures
 from shroff.decide.standing import Standing, fit, refit
 from shroff.errors import ConfigurationError
@@ -74,6 +74,31 @@ def test_capacity_and_costs_move_the_price_without_a_new_fit(bundle: Bundle) -> 
     assert low is not None
     assert high is not None
     assert low < prices[2] < high
+
+
+@pytest.mark.parametrize("ground", ["cost", "thresholds"])
+def test_how_many_reviews_expire_is_found_at_the_capacity(bundle: Bundle, ground: Any) -> None:
+    cost = Cost(review=Review(6.0, 40.0, within_days=0), declined=15.0)
+    shares = []
+    for minutes in (60.0, 300.0, 1e6):
+        policy = msgspec.structs.replace(
+            OPEN, cost=cost, minutes_per_day=minutes, decide_by=ground, kept_days=0.5
+        )
+        standing = fit(policy, bundle)
+        assert "expiry" in standing.chosen
+        assert standing.given == policy
+        assert msgspec.json.decode(standing.content, type=Standing) == standing
+        assert refit(standing, bundle) == standing
+        assert standing.policy.expiry is not None
+        shares.append(standing.policy.expiry)
+        told = figures(standing.policy, bundle.daily)
+        assert told is not None
+        assert told["expired_reviews"] < 0.5
+    assert shares[0] > shares[-1] == 0.0
+    with pytest.raises(ConfigurationError, match=r"reviews expire, .* `Review\(expiry=…\)`"):
+        fit(policy, replace(bundle, daily=None))
+    known = msgspec.structs.replace(policy, cost=cost.expiring(0.2))
+    assert fit(known, bundle).policy.expiry == 0.2, "what is given stays"
 
 
 def test_what_was_chosen_is_kept_and_chosen_again(bundle: Bundle) -> None:

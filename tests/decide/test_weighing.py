@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from decide.test_decider import VALUES
 from serve.fixtures import fitted_model, make_bundle
-from shroff import Challenge, Cost, Policy, Project, Rule, Schema
+from shroff import Challenge, Cost, Policy, Project, Review, Rule, Schema
 from shroff.collect.schema import Kind
 from shroff.decide import Judge
 from shroff.decide.decider import Decider
@@ -63,6 +63,35 @@ def test_costs_of_zero_and_amounts_of_zero_are_weighed() -> None:
     assert judged(free, {"eur": 5.0, "country": "DK"}, 1e-9).action == "review"
     nothing = msgspec.structs.replace(POLICY, cost=Cost(missed=0.0))
     assert judged(nothing, {"eur": 5.0, "country": "DK"}, 1.0).action == "approve"
+
+
+def test_the_minutes_of_a_review_are_sql_over_the_payment() -> None:
+    review = Review("CASE WHEN country = 'DK' THEN 3 ELSE margin END", 60.0)
+    policy = msgspec.structs.replace(POLICY, cost=Cost(review=review), minutes_per_day=90.0)
+    short = judged(policy, {"eur": 100.0, "country": "DK", "margin": None}, 0.5)
+    assert short.costs.review == 3.0 + 2.0 * 3.0, "a minute costs 1, and 2 besides"
+    assert judged(policy, {"eur": 100.0, "country": "SE", "margin": 5.0}, 0.5).costs.review == 15.0
+    for odd in (None, -5.0, math.nan):
+        assert judged(policy, {"eur": 100.0, "country": "SE", "margin": odd}, 0.5).costs is None
+    money = msgspec.structs.replace(POLICY, cost=Cost(review="margin"))
+    found = judged(money, {"eur": 100.0, "country": "SE", "margin": 5.0}, 0.5)
+    assert found.costs.review == 7.0
+    with pytest.raises(UnknownColumn, match=r"Cost\(review=…\)"):
+        judged(msgspec.structs.replace(POLICY, cost=Cost(review="marg")), {}, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"minutes_per_day": 60.0}, "how many minutes a review takes"),
+        ({"minutes_per_day": -1.0}, "0 or more minutes a day"),
+        ({"minutes_per_day": 60.0, "reviews_per_day": 9}, "expected one capacity"),
+        ({"reviews_per_day": 9, "cost": Cost(review=Review("eur", 40.0))}, "`minutes_per_day`"),
+    ],
+)
+def test_capacities_that_do_not_fit_are_refused(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        Policy(**fields)
 
 
 def test_costs_of_a_segment_are_sql_over_the_payment() -> None:

@@ -27,9 +27,10 @@ def slow_costs(
     p: float, missed: float, declined: float, cost: Cost, price: float
 ) -> dict[str, float]:
     """Each action's cost if the payment is a fraud and if it is not, weighed by their chances."""
+    paid = cost.number("review")
     found = {
         "approve": (missed, 0.0),
-        "review": (cost.review + cost.miss_rate * missed, cost.review),
+        "review": (paid + cost.miss_rate * missed, paid),
         "decline": (0.0, declined),
     }
     if (one := cost.challenge) is not None:

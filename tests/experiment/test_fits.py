@@ -70,7 +70,7 @@ def test_what_follows_from_something_else_is_fitted_again(tmp_path: Path, data: 
     assert fitted(Blend([LogisticRegression(), LogisticRegression(C=0.25)]))
     assert not fitted(Blend([LogisticRegression(), LogisticRegression(C=0.25)]))
     assert fitted(LogisticRegression(), cost=Cost(review=1.0))
-    assert fitted(LogisticRegression(), reviews_per_day=3)
+    assert fitted(LogisticRegression(), capacity=3)
     assert fitted(LogisticRegression(), thorough=True)
     assert fitted(LogisticRegression(), data=Dataset.build(log(1), plan, card="card"))
     # another order of payments

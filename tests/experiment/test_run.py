@@ -56,7 +56,7 @@ def dataset() -> Dataset:
 @pytest.fixture(scope="module")
 def run(dataset: Dataset) -> Run:
     detectors = [Rules(["amount > 80"]), LogisticRegression(), BoostedTrees(n_trees=30)]
-    return train(dataset, detectors, RandomSplit(seed=1), cost=Cost(), reviews_per_day=5, k=3)
+    return train(dataset, detectors, RandomSplit(seed=1), cost=Cost(), capacity=5, k=3)
 
 
 def test_the_default_inputs_are_amount_nominals_and_features(dataset: Dataset) -> None:
@@ -98,7 +98,7 @@ def test_the_test_part_does_not_touch_what_is_learned(run: Run) -> None:
         "card",
     )
     again = train(
-        other, [LogisticRegression()], RandomSplit(seed=1), cost=Cost(), reviews_per_day=5, k=3
+        other, [LogisticRegression()], RandomSplit(seed=1), cost=Cost(), capacity=5, k=3
     ).trained[0]
     first = run.trained[1]
     assert (again.preparation, again.calibration) == (first.preparation, first.calibration)

@@ -69,9 +69,9 @@ class Weighed(NamedTuple):
 def weighed(action: Ints, costs: Costs, cost: Cost) -> Weighed:
     """What actions (places in `ACTIONS`) on payments [n] cost; 0 where it is not known."""
     names = np.array(ACTIONS)[action]
-    missed, declined = (np.where(costs.known, one, 0.0) for one in (costs.missed, costs.declined))
+    missed, declined, review = (np.where(costs.known, one, 0.0) for one in costs.stakes[:3])
     genuine, fraud = (
-        np.where(costs.known, realised_costs(label, names, missed, declined, cost), 0.0)
+        np.where(costs.known, realised_costs(label, names, missed, declined, cost, review), 0.0)
         for label in (np.zeros(len(action), np.bool_), np.ones(len(action), np.bool_))
     )
     return Weighed(genuine, fraud)

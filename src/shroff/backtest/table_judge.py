@@ -18,17 +18,16 @@ from shroff.decide.lists import Edit
 from shroff.decide.policy import Policy
 from shroff.decide.weighing import cost_expressions
 from shroff.evaluate import Cost
-from shroff.evaluate.cost import ACTIONS, AMOUNT
+from shroff.evaluate.cost import ACTIONS, AMOUNT, Stakes
 from shroff.evaluate.expected import cheapest_actions, known_costs
 
 APPROVE: Final = ACTIONS.index("approve")
 
 
 class Costs(NamedTuple):
-    """What payments cost [n], as approved frauds and as wrong declines; `known` where both are."""
+    """What payments cost [n], and where that is known."""
 
-    missed: Floats
-    declined: Floats
+    stakes: Stakes
     known: Bools
 
 
@@ -114,15 +113,16 @@ class TableJudge:
         action[probability >= cuts.decline_at] = ACTIONS.index("decline")
         scored = ~np.isnan(probability)
         if policy.decide_by == "cost":
-            missed, declined, known = self.costs(table)
+            stakes, known = self.costs(table)
             with np.errstate(invalid="ignore"):
                 cheapest = cheapest_actions(
                     probability,
-                    missed,
-                    declined,
+                    stakes.missed,
+                    stakes.declined,
                     policy.cost,
-                    policy.review_price or 0.0,
+                    (policy.review_price or 0.0) * stakes.load,
                     policy.declines_from or 0.0,
+                    stakes.review,
                 )
             action = np.where(scored & known, places(cheapest), action)
         return np.where(scored, action, ACTIONS.index(policy.degraded))
@@ -133,8 +133,8 @@ def costs_of(cost: Cost, table: pl.DataFrame, kinds: Mapping[str, Kind], amount:
     read = cost_expressions(cost, kinds)
     values = table.with_columns(one.polars().alias(f"\0{name}") for name, one in read.items())
     given = {name: _numbers(values[f"\0{name}"]) for name in read}
-    missed, declined = cost.of_payments(_numbers(table[amount]), given)
-    return Costs(missed, declined, known_costs(missed, declined))
+    stakes = cost.of_payments(_numbers(table[amount]), given)
+    return Costs(stakes, known_costs(*stakes))
 
 
 def places(actions: Texts | Sequence[str]) -> Ints:

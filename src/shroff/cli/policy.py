@@ -14,6 +14,7 @@ from shroff.cli.terminal import AsJson, operator, out, print_rows, show, visible
 if TYPE_CHECKING:
     from shroff.decide import ControlLane, Policy
     from shroff.decide.standing import Standing
+    from shroff.evaluate import Review
 
 app = typer.Typer(
     help="Show, check, publish and roll back the policy; services follow within seconds, without a "
@@ -118,6 +119,7 @@ def _document(standing: Standing) -> dict[str, Any]:
         "decline_at": standing.policy.decline_at,
         "decide_by": standing.policy.decide_by or "thresholds",
         "review_price": standing.policy.review_price,
+        "expiry": standing.policy.expiry,
         "declines_from": standing.policy.declines_from,
         "control_loss": standing.policy.control_loss,
         "chosen": list(standing.chosen),
@@ -136,7 +138,8 @@ def _told(standing: Standing) -> dict[str, str]:
     if policy.decide_by == "cost":
         lines = {"decides by": f"cost{_how('decide_by', standing)}", **lines}
         price = policy.review_price or 0.0
-        lines["price of a review"] = (
+        minutes = not isinstance(policy.cost.review, float | str)
+        lines["price of a minute of review" if minutes else "price of a review"] = (
             f"{'no review' if price >= MAX_COST else f'{price:.6g}'}"
             f"{_how('review_price', standing)}"
         )
@@ -148,10 +151,12 @@ def _told(standing: Standing) -> dict[str, str]:
             f"{lowest}{_how('declines_from', standing)}{share}"
         )
     lines |= {
-        "cost of a review": f"{policy.cost.review:g}",
+        "cost of a review": _review(policy.cost.review),
         "cost of a missed fraud": _cost(policy.cost.missed),
         "cost of a wrong decline": _cost(policy.cost.declined),
     }
+    if policy.expiry is not None:
+        lines["reviews that expire"] = f"{policy.expiry:.2%}{_how('expiry', standing)}"
     if policy.cost.miss_rate:
         lines["frauds that reviewers miss"] = f"{policy.cost.miss_rate:.4g}"
     if (challenge := policy.cost.challenge) is not None:
@@ -162,9 +167,7 @@ def _told(standing: Standing) -> dict[str, str]:
     if policy.control is not None:
         lines["control lane"] = _lane(policy.control, standing)
     lines |= {
-        "reviews a day": "no limit"
-        if policy.reviews_per_day is None
-        else _capacity(policy.reviews_per_day, policy),
+        "reviews a day": _capacity(policy),
         "without a model": policy.degraded,
         "order of rules": ", ".join(rule.name for rule in policy.rules) or "no rules",
     }
@@ -174,9 +177,22 @@ def _told(standing: Standing) -> dict[str, str]:
     }
 
 
-def _capacity(reviews: int, policy: Policy) -> str:
+def _capacity(policy: Policy) -> str:
+    reviews, minutes = policy.reviews_per_day, policy.minutes_per_day
+    if policy.capacity is None:
+        return "no limit"
+    most = f"{reviews}" if minutes is None else f"{minutes:g} minutes of them"
     kept = f" on {policy.kept_days:.4g} of the days" if policy.decide_by == "cost" else ""
-    return f"{reviews}{kept}"
+    return f"{most}{kept}"
+
+
+def _review(cost: float | str | Review) -> str:
+    if isinstance(cost, float | int | str):
+        return _cost(cost)
+    said = f"{_cost(cost.minutes)} minutes at {cost.per_hour:g} an hour"
+    if cost.within_days is None:
+        return said
+    return f"{said}; {cost.expired} where not done within {cost.within_days} days"
 
 
 def _lane(lane: ControlLane, standing: Standing) -> str:

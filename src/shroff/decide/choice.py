@@ -1,14 +1,15 @@
 """What a policy leaves open, chosen from held-out payments: by what it decides, thresholds, and the
-price of a review.
+price of a review, and how many reviews expire.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 import numpy as np
 
+from shroff.arrays import Texts
 from shroff.decide.policy import Ground, Policy
 from shroff.errors import ConfigurationError
 from shroff.evaluate import NEVER, Cost, DailyCosts, Guarantee, HeldOut, Thresholds
@@ -22,6 +23,7 @@ CHOSEN: Final = (
     "review_price",
     "declines_from",
     "control_loss",
+    "expiry",
 )
 """The fields of a policy that may be left open."""
 
@@ -39,16 +41,20 @@ def choose(policy: Policy, held_out: HeldOut, daily: DailyCosts | None) -> Polic
 
     Raises:
         ConfigurationError: it decides by cost, and what a review is worth is not known; or it
-            guarantees declines, and cards were not counted for that.
+            guarantees declines, and cards were not counted for that; or reviews expire, and the
+            bundle keeps no payments by day.
     """
     if policy.unguarded:
         safe = guarantee_of(policy, held_out).declines_from
         policy = msgspec.structs.replace(policy, declines_from=safe)
-    found = policy.with_thresholds(*_cuts(policy, held_out, daily))
+    by_cuts = _settled(policy, "thresholds", daily)
+    found = by_cuts.with_thresholds(*_cuts(by_cuts, held_out, daily))
     if policy.decide_by is None and len(policy.open) == 2:
-        found = msgspec.structs.replace(found, decide_by=_cheaper(found, daily))
-    if found.decide_by == "cost" and found.review_price is None:
-        found = msgspec.structs.replace(found, review_price=_price(found, daily))
+        found = msgspec.structs.replace(found, decide_by=_cheaper(policy, daily))
+    if found.decide_by == "cost":
+        found = msgspec.structs.replace(found, cost=_settled(policy, "cost", daily).cost)
+        if found.review_price is None:
+            found = msgspec.structs.replace(found, review_price=_price(found, daily))
     if found.unplanned:
         found = msgspec.structs.replace(found, control_loss=_control_loss(found, daily))
     return found
@@ -92,13 +98,11 @@ def figures(policy: Policy, daily: DailyCosts | None) -> dict[str, Any] | None:
     """
     if daily is None or not policy.cost.expressions.items() <= daily.expressions.items():
         return None
-    price = policy.review_price
-    if price is None:
-        price = _price(policy, daily)
+    price = _price(policy, daily)
     action = daily.actions(policy.cost, price, policy.declines_from or 0.0)
     return {
         "review_price": price,
-        **daily.tally(action, policy.cost, policy.reviews_per_day),
+        **daily.tally(action, policy.cost, policy.capacity),
         "in_force": policy.decide_by == "cost",
     }
 
@@ -122,7 +126,7 @@ def _cuts(policy: Policy, held_out: HeldOut, daily: DailyCosts | None) -> tuple[
         return cuts.review_at, cuts.decline_at
     source = priced(policy.cost, held_out, daily)
     safe = policy.declines_from or 0.0
-    found = source.thresholds(policy.cost, policy.reviews_per_day, declines_from=safe)
+    found = source.thresholds(policy.cost, policy.capacity, declines_from=safe)
     return found.review_at, found.decline_at
 
 
@@ -130,33 +134,57 @@ def _cheaper(policy: Policy, daily: DailyCosts | None) -> Ground:
     """What costs less on days that neither thresholds nor price were chosen on."""
     if daily is None:
         return "thresholds"
-    halves, safe = daily.halves(), policy.declines_from or 0.0
-    paid = {"cost": 0.0, "thresholds": 0.0}
+    halves, ways = daily.halves(), get_args(Ground)
+    paid = dict.fromkeys(ways, 0.0)
     for chosen_on, judged_on in (halves, halves[::-1]):
-        cuts = chosen_on.thresholds(policy.cost, policy.reviews_per_day, declines_from=safe)
-        ways = {
-            "cost": judged_on.actions(policy.cost, _price(policy, chosen_on), safe),
-            "thresholds": cuts.actions(judged_on.column("probability")),
-        }
-        for way, action in ways.items():
-            paid[way] += judged_on.tally(action, policy.cost, None)["cost_per_day"]
+        for way in ways:
+            settled = _settled(policy, way, chosen_on)
+            action = _actions(settled, way, chosen_on, judged_on)
+            paid[way] += judged_on.tally(action, policy.cost, policy.capacity)["cost_per_day"]
     return "cost" if paid["cost"] <= paid["thresholds"] else "thresholds"
+
+
+def _settled(policy: Policy, ground: Ground, daily: DailyCosts | None) -> Policy:
+    """The policy with the share of reviews that expire where it decides by this, if it is open."""
+    if not policy.waits:
+        return policy
+    if daily is None:
+        raise ConfigurationError(
+            "reviews expire, and the bundle keeps no held-out payments by day to find how many do "
+            "at the capacity: give `Review(expiry=…)`, or train and package it again."
+        )
+
+    def act(share: float) -> Texts:
+        return _actions(policy.expiring(share), ground, daily, daily)
+
+    return policy.expiring(daily.expiry(act, policy.cost, policy.capacity))
+
+
+def _actions(policy: Policy, ground: Ground, chosen_on: DailyCosts, applied: DailyCosts) -> Texts:
+    """The actions on held-out payments by cost or by thresholds, chosen on the same or others."""
+    safe = policy.declines_from or 0.0
+    if ground == "cost":
+        return applied.actions(policy.cost, _price(policy, chosen_on), safe)
+    cuts = cuts_of(policy)
+    if policy.open:
+        cuts = chosen_on.thresholds(policy.cost, policy.capacity, declines_from=safe)
+    return cuts.actions(applied.column("probability"))
 
 
 def _price(policy: Policy, daily: DailyCosts | None) -> float:
     if policy.review_price is not None:
         return policy.review_price
-    if policy.reviews_per_day is None:
+    if policy.capacity is None:
         return 0.0
     if daily is None:
         raise ConfigurationError(
-            "the policy decides by cost within `reviews_per_day`, and the bundle keeps no held-out "
+            "the policy decides by cost within a capacity, and the bundle keeps no held-out "
             "payments by day to find the price of a review by: give `review_price`, or train and "
             "package it again."
         )
     return daily.review_price(
         policy.cost,
-        policy.reviews_per_day,
+        policy.capacity,
         kept_days=policy.kept_days,
         declines_from=policy.declines_from or 0.0,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -15,6 +16,7 @@ from shroff.decide.lane import ControlLane, require_rules
 from shroff.errors import ConfigurationError
 from shroff.evaluate.cost import ACTIONS, Action, Cost
 from shroff.evaluate.expected import MAX_COST
+from shroff.evaluate.review import Review
 from shroff.evaluate.thresholds import NEVER
 
 Ground = Literal["cost", "thresholds"]
@@ -69,6 +71,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             least cost.
         reviews_per_day: how many payments people can review a day, so that the policy leaves them
             no more; by default any number.
+        minutes_per_day: instead, how many minutes they have for it, where `cost` says how many a
+            review takes: `Cost(review=Review(…))`.
         rules: decide before the probability, the first that holds.
         lists: named values that conditions read, as in `country IN red_countries`; numbers are read
             as texts.
@@ -80,8 +84,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         decide_by: `"cost"`, payment by payment, or `"thresholds"`, the same for all; by default
             cost where neither threshold is given and held-out payments do not say that thresholds
             cost less.
-        review_price: by cost, what a review costs besides because reviewers are few; by default the
-            least with which reviews keep to `reviews_per_day`, found in training.
+        review_price: by cost, what a review, or a minute of it where `cost` says how many it takes,
+            costs besides because reviewers are few; by default the least with which reviews keep to
+            the capacity, found in training.
         kept_days: the share of days on which they must keep to it, above 0 and up to 1.
         max_genuine_declines: the share of declines by probability, above 0 and below 1, that may be
             genuine, 95 % sure; by default any.
@@ -94,7 +99,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             lane; by default the largest that keeps to its budget, found in training.
 
     Raises:
-        ConfigurationError: two rules of one name, a threshold that is no probability, `review_at`
+        ConfigurationError: two rules of one name, two capacities, minutes where no review has any,
+            or reviews where their minutes differ, a threshold that is no probability, `review_at`
             above `decline_at`, more than 1,000 rules or 100,000 characters of conditions, a value
             of more than 500 characters in a list, a price that is negative or no number, a control
             lane that excepts a rule which the policy lacks.
@@ -116,6 +122,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     cost: Cost = Cost()
     reviews_per_day: int | None = None
+    minutes_per_day: float | None = None
     rules: Sequence[Rule] = ()
     lists: Mapping[str, Sequence[str]] = {}
     review_at: float | None = None
@@ -156,11 +163,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ConfigurationError(
                 f"Policy(degraded=…): expected an action of {', '.join(ACTIONS)}."
             )
-        if self.reviews_per_day is not None and self.reviews_per_day < 0:
-            raise ConfigurationError(
-                "Policy(reviews_per_day=…): expected 0 or more reviews a day, got "
-                f"{self.reviews_per_day}."
-            )
+        self._require_capacity()
         if self.decide_by not in (None, "cost", "thresholds"):
             raise ConfigurationError('Policy(decide_by=…): expected "cost" or "thresholds".')
         if self.review_price is not None and not 0 <= self.review_price <= MAX_COST:
@@ -236,6 +239,63 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             for value in values:
                 require_readable(value, f"each value of the list `{name}`")
 
+    def _require_capacity(self) -> None:
+        reviews, minutes, review = self.reviews_per_day, self.minutes_per_day, self.cost.review
+        for name, most in (("reviews", reviews), ("minutes", minutes)):
+            if most is not None and not 0 <= most < math.inf:
+                raise ConfigurationError(
+                    f"Policy({name}_per_day=…): expected 0 or more {name} a day, got {most}."
+                )
+        if reviews is not None and minutes is not None:
+            raise ConfigurationError(
+                "Policy: expected one capacity, got `reviews_per_day` and `minutes_per_day`."
+            )
+        if minutes is not None and not isinstance(review, Review):
+            raise ConfigurationError(
+                "Policy(minutes_per_day=…): expected a cost that says how many minutes a review "
+                "takes: Cost(review=Review(minutes=…, per_hour=…))."
+            )
+        if reviews is not None and isinstance(review, Review) and isinstance(review.minutes, str):
+            raise ConfigurationError(
+                "Policy(reviews_per_day=…): the minutes of a review differ between payments: give "
+                "`minutes_per_day` instead."
+            )
+
+        lane = self.control
+        if lane is not None and lane.action == "review" and "review" in self.cost.expressions:
+            raise ConfigurationError(
+                "Policy(control=…): a control lane that reviews needs reviews of one cost, got one "
+                "that differs between payments."
+            )
+
+    @property
+    def capacity(self) -> float | None:
+        """What people can review a day: minutes where the cost says how many a review takes,
+        otherwise reviews; None where there is no limit.
+
+        >>> Policy(
+        ...     cost=Cost(review=Review(minutes=6.0, per_hour=45.0)), reviews_per_day=20
+        ... ).capacity
+        120.0
+        """
+        if self.reviews_per_day is None:
+            return self.minutes_per_day
+        return self.reviews_per_day * float(self.cost.of_reviews(0.0)[1])
+
+    @property
+    def expiry(self) -> float | None:
+        """The share of reviews that expire; None where none do, or it is not known yet."""
+        return self.cost.expiry
+
+    def expiring(self, share: float | None) -> Policy:
+        """The policy where this share of reviews expires."""
+        return msgspec.structs.replace(self, cost=self.cost.expiring(share))
+
+    @property
+    def waits(self) -> bool:
+        """Whether reviews may expire at its capacity, and the share of those that do is open."""
+        return self.cost.expires and self.capacity is not None
+
     @property
     def unguarded(self) -> bool:
         """Whether declines are to be guaranteed, and nothing says from which probability on."""
@@ -252,12 +312,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return tuple(name for name in THRESHOLDS if getattr(self, name) is None)
 
     def without(self, fields: Iterable[str]) -> Policy:
-        """The policy without these thresholds, price, or what it decides by.
+        """The policy without these thresholds, price, expiry, or what it decides by.
 
         >>> Policy(review_at=0.2, decline_at=0.7).without(["review_at"]).open
         ('review_at',)
         """
-        return msgspec.structs.replace(self, **dict.fromkeys(fields, None))
+        names = {*fields}
+        kept = self.expiring(None) if "expiry" in names else self
+        return msgspec.structs.replace(kept, **dict.fromkeys(names - {"expiry"}, None))
 
     def with_thresholds(self, review_at: float, decline_at: float) -> Policy:
         """The policy with these thresholds in place of open ones.

@@ -143,12 +143,14 @@ def fit(policy: Policy, bundle: Bundle) -> Standing:
     policy.require_readable()
     require_fits(policy, bundle)
     priced = policy.decide_by != "cost" or policy.review_price is not None
-    if not (policy.open or policy.unguarded or policy.unplanned) and priced:
+    open_still = policy.open or policy.unguarded or policy.unplanned or policy.waits
+    if priced and not open_still:
         return Standing(policy=policy)
     if bundle.held_out is None:
         lacking = [*policy.open, *([] if priced else ["review_price"])]
         lacking += ["declines_from"] if policy.unguarded else []
         lacking += ["control_loss"] if policy.unplanned else []
+        lacking += ["Review(expiry=…)"] if policy.waits else []
         raise ConfigurationError(
             f"the policy gives no {' and no '.join(f'`{name}`' for name in lacking)}, and the "
             "bundle keeps no "

@@ -17,7 +17,8 @@ class Weigher:
     """Weighs the actions on payments by what they are expected to cost.
 
     Args:
-        price: of a review at the declared capacity, besides its cost.
+        price: of a review at the declared capacity, besides its cost, or of a minute of it where
+            the cost says how many it takes.
         declines_from: the probability below which no payment is declined.
         kinds: kinds of the columns and features that costs may read.
         amount: the column of what was paid.
@@ -39,6 +40,8 @@ class Weigher:
         self._declines_from = declines_from
         read = {name: one.closure() for name, one in cost_expressions(cost, kinds).items()}
         self._missed, self._declined = read.get("missed"), read.get("declined")
+        self._review = read.get("review")
+        self._usual = (0.0, 0.0) if self._review else cost.of_reviews(0.0)
 
     def weigh(self, values: Mapping[str, Value], probability: float) -> ExpectedCosts | None:
         """The expected costs of a payment from its values and features.
@@ -50,7 +53,14 @@ class Weigher:
         declined: Any = cost.declined if self._declined is None else self._declined(values)
         if missed is None or declined is None or not 0.0 <= declined <= MAX_COST:
             return None
-        return weigh(probability, missed, declined, cost, self._price, self._declines_from)
+        review, load = self._usual
+        if self._review is not None:
+            asked: Any = self._review(values)
+            if asked is None or not 0.0 <= asked <= MAX_COST:
+                return None
+            review, load = cost.of_reviews(float(asked))
+        price = self._price * load
+        return weigh(probability, missed, declined, cost, price, self._declines_from, review)
 
     def missed(self, values: Mapping[str, Value]) -> float | None:
         """The cost of a payment as an approved fraud; None where it is not known."""

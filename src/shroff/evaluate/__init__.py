@@ -31,6 +31,7 @@ from shroff.evaluate.metrics import (
     measure,
     roc_auc,
 )
+from shroff.evaluate.review import Review
 from shroff.evaluate.split import AnySplit, LatestSplit, RandomSplit, Split, TemporalSplit
 from shroff.evaluate.split_text import parse_split
 from shroff.evaluate.survey import describe_split, fit_split, suggest_split
@@ -49,6 +50,7 @@ __all__ = [
     "LatestSplit",
     "Metrics",
     "RandomSplit",
+    "Review",
     "Split",
     "TemporalSplit",
     "Thresholds",

@@ -58,7 +58,8 @@ def expected_loss(probability: float, at_stake: float, cost: Cost, *, reviewed: 
     """
     if not reviewed:
         return probability * at_stake
-    return cost.review + probability * (at_stake - cost.review)
+    review = cost.number("review")
+    return review + probability * (at_stake - review)
 
 
 def at_stake(missed: float, cost: Cost, *, reviewed: bool) -> float:
@@ -67,7 +68,7 @@ def at_stake(missed: float, cost: Cost, *, reviewed: bool) -> float:
     >>> at_stake(100.0, Cost(review=4.0, miss_rate=0.1), reviewed=True)
     14.0
     """
-    return cost.review + cost.miss_rate * missed if reviewed else missed
+    return cost.number("review") + cost.miss_rate * missed if reviewed else missed
 
 
 def plan(
@@ -94,11 +95,12 @@ def plan(
     """
     daily.require_same(cost)
     given = {name: daily.column(name) for name in cost.expressions}
-    missed, declined = cost.of_payments(daily.column("amount"), given)
-    stake = np.where(known_costs(missed, declined), missed, inf)
-    stake = cost.review + cost.miss_rate * stake if reviewed else stake
+    stakes = cost.of_payments(daily.column("amount"), given)
+    stake = np.where(known_costs(*stakes), stakes.missed, inf)
+    review = stakes.review
+    stake = review + cost.miss_rate * stake if reviewed else stake
     p, payments, day = (daily.column(name) for name in ("probability", "payments", "day"))
-    loss = cost.review + p * (stake - cost.review) if reviewed else p * stake
+    loss = review + p * (stake - review) if reviewed else p * stake
     rows = eligible & np.isfinite(stake) & (stake <= min(money_per_day, max_loss or inf))
     if not rows.any():
         if not eligible.any():

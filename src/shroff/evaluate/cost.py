@@ -2,17 +2,17 @@
 
 Money is in major units of one currency (136.69, not 13669). A payment is approved, challenged,
 reviewed or declined. An approved fraud costs the missed amount, a declined genuine payment costs
-the customer's displeasure. A review has one price; it lets a genuine payment through, and stops a
-fraud unless the reviewer misses it. A challenge stops frauds that do not pass it, and loses genuine
-payments that are given up.
+the customer's displeasure. A review lets a genuine payment through, and stops a fraud unless the
+reviewer misses it, or nobody gets to it in time. A challenge stops frauds that do not pass it, and
+loses genuine payments that are given up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from shroff.evaluate.checking import (
     check_numbers,
     check_probabilities,
 )
+from shroff.evaluate.review import Review
 
 Action = Literal["approve", "challenge", "review", "decline"]
 ACTIONS: Final[tuple[Action, ...]] = ("approve", "challenge", "review", "decline")
@@ -34,6 +35,19 @@ AMOUNT: Final = "amount"
 """What stands for the amount of a payment, whatever its column is called."""
 
 Number = TypeVar("Number", float, Floats)
+_EITHER: Final = " or as a SQL expression"
+
+
+class Stakes(NamedTuple):
+    """What each of some payments [n] costs: as an approved fraud, as a genuine payment that is
+    declined, and for its review; and what the review takes of the capacity, in minutes where the
+    cost says how many, otherwise 1.
+    """
+
+    missed: Floats
+    declined: Floats
+    review: Floats
+    load: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +61,8 @@ class Cost:
     it is null or negative is decided by thresholds.
 
     Args:
-        review: a person's time for one payment.
+        review: a person's time for one payment: a number, a SQL expression, or a `Review`, which
+            says how many minutes it takes, and what is done where nobody gets to it.
         missed: an approved fraud: a number, `"amount"` for what was paid, or a SQL expression.
         declined: a genuine payment that was declined: a number or a SQL expression.
         miss_rate: the share of reviewed frauds that the reviewer lets through.
@@ -67,24 +82,24 @@ class Cost:
     expression, got -1
     """
 
-    review: float = 4.0
+    review: float | str | Review = 4.0
     missed: float | str = AMOUNT
     declined: float | str = 15.0
     miss_rate: float = 0.0
     challenge: Challenge | None = None
 
     def __post_init__(self) -> None:
-        require_cost("review", self.review)
-        for name in ("missed", "declined"):
+        for name in ("review", "missed", "declined"):
             value = getattr(self, name)
-            if not isinstance(value, str) or not value.strip():
-                require_cost(name, value, allowed=" or as a SQL expression")
+            if not isinstance(value, Review) and (not isinstance(value, str) or not value.strip()):
+                require_cost(name, value, allowed=_EITHER)
         require_share("Cost(miss_rate=…)", self.miss_rate)
 
     @property
     def expressions(self) -> dict[str, str]:
-        """The SQL expressions among its costs, by field."""
-        texts = {"missed": self.missed, "declined": self.declined}
+        """The SQL expressions among its costs, by field; `review` may be of money or of minutes."""
+        review = self.review.minutes if isinstance(self.review, Review) else self.review
+        texts = {"review": review, "missed": self.missed, "declined": self.declined}
         return {
             name: text
             for name, text in texts.items()
@@ -108,21 +123,68 @@ class Cost:
 
     def of_payments(
         self, amount: Floats, given: Mapping[str, Floats] = MappingProxyType({})
-    ) -> tuple[Floats, Floats]:
-        """`of_missed` and `of_declined`, where `given` has the values [n] of SQL expressions by
-        field.
+    ) -> Stakes:
+        """What payments of `amount` [n] cost, where `given` has the values [n] of SQL expressions
+        by field.
         """
         missed = given["missed"] if "missed" in given else self.of_missed(amount)
         declined = given["declined"] if "declined" in given else self.of_declined(amount)
-        return missed, declined
+        if "review" in self.expressions and "review" not in given:
+            self.number("review")
+        review, load = self.of_reviews(given.get("review", amount))
+        each = (
+            np.broadcast_to(np.asarray(one, np.float64), amount.shape) for one in (review, load)
+        )
+        return Stakes(missed, declined, *each)
 
-    def of_review(self, approve: Number, price: float = 0.0) -> Number:
-        """The expected cost of reviewing a payment whose approval is expected to cost `approve`.
+    def of_reviews(self, value: Number) -> tuple[Number | float, Number | float]:
+        """What a review costs in money, and what it takes of the capacity, where `value` is that of
+        its SQL expression, if it is one.
+        """
+        one = self.review
+        if not isinstance(one, Review):
+            return (value if isinstance(one, str) else one), 1.0
+        if isinstance(one.minutes, str):
+            return one.cost(value), value
+        return one.cost(one.minutes), one.minutes
+
+    @property
+    def expires(self) -> bool:
+        """Whether reviews expire, and the share of those that do is not known."""
+        one = self.review
+        return isinstance(one, Review) and one.within_days is not None and one.expiry is None
+
+    @property
+    def expiry(self) -> float | None:
+        """The share of reviews that expire; None where none do, or it is not known."""
+        return self.review.expiry if isinstance(self.review, Review) else None
+
+    def expiring(self, share: float | None) -> Cost:
+        """The cost where this share of reviews expires; itself where none do."""
+        if not isinstance(self.review, Review) or self.review.within_days is None:
+            return self
+        return replace(self, review=replace(self.review, expiry=share))
+
+    def of_review(
+        self,
+        approve: Number,
+        decline: Number,
+        price: Number | float = 0.0,
+        review: Number | float | None = None,
+    ) -> Number:
+        """The expected cost of reviewing a payment whose approval and decline are expected to cost
+        these.
 
         Args:
             price: of the reviewer's time where others compete for it, besides its cost.
+            review: what the review costs; by default the same for all payments.
         """
-        return (self.review + price) + self.miss_rate * approve
+        paid = self.number("review") if review is None else review
+        done = (paid + price) + self.miss_rate * approve
+        one, share = self.review, self.expiry
+        if not share or not isinstance(one, Review):
+            return done
+        return (1.0 - share) * done + share * (approve if one.expired == "approve" else decline)
 
     def of_challenge(self, approve: Number, decline: Number) -> Number | None:
         """The expected cost of challenging a payment whose approval and decline are expected to
@@ -139,7 +201,9 @@ class Cost:
         Raises:
             ConfigurationError: it is a SQL expression.
         """
-        value: float | str = getattr(self, name)
+        value: float | str | Review = getattr(self, name)
+        if isinstance(value, Review):
+            value = value.minutes if isinstance(value.minutes, str) else value.cost(value.minutes)
         if isinstance(value, str):
             raise ConfigurationError(
                 f"Cost({name}=…): expected a number where only amounts are known, got a SQL "
@@ -148,18 +212,27 @@ class Cost:
         return value
 
 
-def realised_costs(y: Bools, action: Texts, missed: Floats, declined: Floats, cost: Cost) -> Floats:
+def realised_costs(
+    y: Bools,
+    action: Texts,
+    missed: Floats,
+    declined: Floats,
+    cost: Cost,
+    review: Floats | None = None,
+) -> Floats:
     """What each `action` [n] on payments labelled `y` [n] cost, float64 [n].
 
-    A challenge costs what is expected of it, as nobody knows who would have passed it.
+    A challenge and a review cost what is expected of them, as nobody knows who would have passed,
+    and whose review would have expired.
 
     Args:
         missed, declined: the cost of each payment [n] as an approved fraud, and as a genuine
             payment that was declined.
+        review: of its review [n]; by default the same for all payments.
     """
     approve, decline = y * missed, ~y * declined
     challenge = cost.of_challenge(approve, decline)
-    by_action = {"review": cost.of_review(approve), "decline": decline}
+    by_action = {"review": cost.of_review(approve, decline, 0.0, review), "decline": decline}
     if challenge is not None:
         by_action["challenge"] = challenge
     chosen = [action == name for name in by_action]
@@ -182,7 +255,8 @@ def total_cost(y: Array, action: Texts, amount: Array, cost: Cost) -> float:
     check_length("action", action, fraud.size)
     check_actions(action, cost)
     paid = _check_amounts(amount, fraud.size)
-    return float(realised_costs(fraud, action, *cost.of_payments(paid), cost).sum())
+    missed, declined, review, _ = cost.of_payments(paid)
+    return float(realised_costs(fraud, action, missed, declined, cost, review).sum())
 
 
 def check_actions(action: Texts, cost: Cost) -> None:

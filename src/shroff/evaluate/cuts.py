@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from shroff.evaluate.cost import AMOUNT
 from shroff.evaluate.held_out import HeldOut
+from shroff.evaluate.review import Review
 
 Points = Sequence[tuple[float, float]]
 
@@ -123,8 +124,9 @@ def costs(
     [(0.0, 75.0), (1.0, 9.0), (4.0, 16.0)]
     """
     wrong = cost["declined"] if action == "decline" else 0.0
-    by_amount = cost["missed"] == AMOUNT
-    if isinstance(wrong, str) or (isinstance(cost["missed"], str) and not by_amount):
+    by_amount, review = cost["missed"] == AMOUNT, review_cost(cost)
+    known = not isinstance(cost["missed"], str) or by_amount
+    if isinstance(wrong, str) or not known or (review is None and action == "review"):
         return None
     at_stake = sum(bins.lost) if by_amount else cost["missed"] * sum(bins.frauds)
     if by_amount and not at_stake:
@@ -134,10 +136,23 @@ def costs(
     for one in (_NOTHING, *cuts(bins)):
         stopped = one.saved if by_amount else cost["missed"] * one.tp
         flagged = one.tp + one.fp
-        paid = cost["review"] * flagged if action == "review" else wrong * one.fp
+        paid = (review or 0.0) * flagged if action == "review" else wrong * one.fp
         total = at_stake - stopped * (1 - missed_by_reviewer) + paid
         points.append((flagged / bins.days, total / bins.days))
     return points
+
+
+def review_cost(cost: Mapping[str, Any]) -> float | None:
+    """What a review costs by a `Cost` as a record holds it; None where payments differ.
+
+    >>> review_cost({"review": {"minutes": 6.0, "per_hour": 45.0}})
+    4.5
+    """
+    one = cost["review"]
+    if isinstance(one, Mapping) and not isinstance(one["minutes"], str):
+        minutes = float(one["minutes"])
+        return Review(minutes, one["per_hour"]).cost(minutes)
+    return float(one) if isinstance(one, float | int) else None
 
 
 _NOTHING: Final = Flagged(2.0, 0, 0, 0.0)

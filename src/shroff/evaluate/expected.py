@@ -49,20 +49,23 @@ def weigh(
     cost: Cost,
     price: float,
     declines_from: float = 0.0,
+    review_cost: float | None = None,
 ) -> ExpectedCosts:
     """The expected cost of each action on one payment, and the cheapest.
 
     Args:
         missed, declined: its cost as an approved fraud, and as a genuine payment that is declined.
-        price: of a review at the declared capacity, besides its cost.
+        price: of its review at the declared capacity, besides its cost.
         declines_from: the probability below which a payment is not declined: the cheapest action is
             then one of the others.
+        review_cost: of its review; by default the same for all payments.
 
     >>> weigh(0.2, 100.0, 15.0, Cost(review=4.0), 1.0).cheapest
     'review'
     """
     approve, decline = probability * missed, (1.0 - probability) * declined
-    challenge, review = cost.of_challenge(approve, decline), cost.of_review(approve, price)
+    challenge = cost.of_challenge(approve, decline)
+    review = cost.of_review(approve, decline, price, review_cost)
     cheapest: Action = "approve"
     least = approve
     if challenge is not None and challenge < least:
@@ -81,8 +84,9 @@ def cheapest_actions(
     missed: Floats,
     declined: Floats,
     cost: Cost,
-    price: float,
+    price: float | Floats,
     declines_from: float = 0.0,
+    review_cost: Floats | None = None,
 ) -> Texts:
     """The cheapest action on each payment, as `weigh`: texts [n] for arrays [n].
 
@@ -91,7 +95,8 @@ def cheapest_actions(
     ['approve', 'review', 'decline']
     """
     approve, decline = probability * missed, (1.0 - probability) * declined
-    challenge, review = cost.of_challenge(approve, decline), cost.of_review(approve, price)
+    challenge = cost.of_challenge(approve, decline)
+    review = cost.of_review(approve, decline, price, review_cost)
     action, least = np.full(len(approve), "approve", dtype="<U9"), approve
     for name, costs in (("challenge", challenge), ("review", review), ("decline", decline)):
         if costs is not None:
@@ -103,19 +108,28 @@ def cheapest_actions(
 
 
 def gain_of_review(
-    probability: Floats, missed: Floats, declined: Floats, cost: Cost, declines_from: float = 0.0
+    probability: Floats,
+    missed: Floats,
+    declined: Floats,
+    cost: Cost,
+    declines_from: float = 0.0,
+    review_cost: Floats | None = None,
 ) -> Floats:
-    """How much a review is expected to save over the cheapest other action, float64 [n]: below this
-    price it is worth while.
+    """How much a review is expected to save over the cheapest other action, float64 [n], for each
+    one that does not expire: below this price it is worth while.
     """
     approve, decline = probability * missed, (1.0 - probability) * declined
     other = np.where(probability >= declines_from, np.minimum(approve, decline), approve)
     challenge = cost.of_challenge(approve, decline)
     if challenge is not None:
         other = np.minimum(other, challenge)
-    return other - cost.of_review(approve)
+    gain = other - cost.of_review(approve, decline, 0.0, review_cost)
+    return gain / (1.0 - cost.expiry) if cost.expiry else gain
 
 
-def known_costs(missed: Floats, declined: Floats) -> Bools:
-    """Whether the costs of each payment are known [n]: present, not negative, not too large."""
-    return (missed >= 0) & (missed <= MAX_COST) & (declined >= 0) & (declined <= MAX_COST)
+def known_costs(*costs: Floats) -> Bools:
+    """Whether all costs of each payment [n] are known: present, not negative, not too large."""
+    known = np.ones(costs[0].shape, dtype=np.bool_)
+    for one in costs:
+        known &= (one >= 0) & (one <= MAX_COST)
+    return known

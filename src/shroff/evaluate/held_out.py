@@ -110,10 +110,13 @@ class HeldOut(
         reviewed = int(payments[~approved & ~declined].sum())
         genuine = int((payments - frauds)[declined].sum())
         lost = self._lost(cost)
-        missed = float(lost[approved].sum())
-        if cost.miss_rate:
-            missed += cost.miss_rate * float(lost[~approved & ~declined].sum())
-        total = missed + cost.review * reviewed + cost.number("declined") * genuine
+        between, wrong = ~approved & ~declined, cost.number("declined")
+        total = float(lost[approved].sum()) + wrong * genuine
+        total += cost.of_review(
+            float(lost[between].sum()),
+            wrong * int((payments - frauds)[between].sum()),
+            review=cost.number("review") * reviewed,
+        )
         return Thresholds(review_at, decline_at, total, reviewed, int(payments[declined].sum()))
 
     def a_day(self, thresholds: Thresholds, cost: Cost) -> dict[str, float]:
@@ -133,21 +136,26 @@ class HeldOut(
         )
 
     def thresholds(
-        self, cost: Cost, reviews_per_day: float | None = None, *, declines_from: float = 0.0
+        self, cost: Cost, capacity: float | None = None, *, declines_from: float = 0.0
     ) -> Thresholds:
         """The thresholds with the least cost on these payments, out of the bins' lowest
         probabilities; none declines below `declines_from`.
+
+        Args:
+            capacity: reviews a day, or minutes of them where the cost says how many one takes.
 
         Raises:
             ConfigurationError: a negative capacity.
         """
         payments, frauds = np.array(self.payments), np.array(self.frauds)
+        load = float(cost.of_reviews(0.0)[1])
+        reviews = capacity / load if capacity is not None and load else None
         return find_cheapest(
             np.array(self.lowest),
             np.cumsum(payments),
             np.cumsum(frauds),
             np.cumsum(self._lost(cost)),
             cost=cost,
-            limit=count_reviews(reviews_per_day, self.days, int(payments.sum())),
+            limit=count_reviews(reviews, self.days, int(payments.sum())),
             declines_from=declines_from,
         )

@@ -92,27 +92,33 @@ def find_cheapest(
     saved: Floats,
     *,
     cost: Cost,
-    limit: int,
+    limit: float,
     refused: Floats | None = None,
+    reviewing: Floats | None = None,
+    work: Floats | None = None,
     declines_from: float = 0.0,
 ) -> Thresholds:
     """The cheapest pair among candidate thresholds, `NEVER` included, with at most `limit` payments
-    reviewed.
+    reviewed, or so much `work`.
 
     `value` [n] falls; `flagged`, `caught` and `saved` [n] are the payments, the frauds, and the
     losses of those frauds at or above each, so that the last of them are the totals; `refused` [n]
-    is what declining all of them would cost, where that is no number per payment. No threshold of
-    declines is below `declines_from`.
+    is what declining all of them would cost, `reviewing` what their reviews would, and `work` what
+    these take of the capacity, where that is no number per payment. No threshold of declines is
+    below `declines_from`.
     """
     if refused is None:
         refused = cost.of_declined(saved) * (flagged - caught)
+    if reviewing is None:
+        reviewing = cost.number("review") * flagged.astype(np.float64)
+    load = np.append(0.0, flagged if work is None else work)
     value, saved, refused = np.append(NEVER, value), np.append(0.0, saved), np.append(0.0, refused)
-    flagged, caught = np.append(0, flagged), np.append(0, caught)
-    overlooked = cost.miss_rate * saved
-    decline_term = refused - cost.review * flagged - overlooked
+    flagged, reviewing = np.append(0, flagged), np.append(0.0, reviewing)
+    reviewed = cost.of_review(saved, refused, 0.0, reviewing)
+    decline_term = refused - reviewed
     decline_term[value < declines_from] = np.inf
-    review_term = cost.review * flagged + (saved[-1] - saved) + overlooked
-    lowest = np.searchsorted(flagged, flagged - limit)
+    review_term = reviewed + (saved[-1] - saved)
+    lowest: Ints = np.searchsorted(load, load - limit)
     total = review_term + _find_least(decline_term, lowest)
     review = int(np.argmin(total))
     decline = int(lowest[review] + np.argmin(decline_term[lowest[review] : review + 1]))
@@ -152,14 +158,15 @@ def cost_by_threshold(
     wanted = np.append(0, np.geomspace(fraud.size, 1, points - 1))
     kept = np.unique(np.searchsorted(flagged, wanted))
     value, flagged, caught, saved = value[kept], flagged[kept], caught[kept], saved[kept]
-    rest = missed[fraud].sum() - saved
+    rest, refused = missed[fraud].sum() - saved, cost.of_declined(saved) * (flagged - caught)
+    reviewing = cost.number("review") * flagged.astype(np.float64)
     return pl.DataFrame(
         {
             "threshold": value,
             "flagged": flagged,
             "frauds": caught,
-            "if_reviewed": rest + cost.review * flagged + cost.miss_rate * saved,
-            "if_declined": rest + cost.of_declined(saved) * (flagged - caught),
+            "if_reviewed": rest + cost.of_review(saved, refused, 0.0, reviewing),
+            "if_declined": rest + refused,
         }
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from shroff.arrays import Bools, Floats, Ints
 from shroff.evaluate import Cost
+from shroff.evaluate.cost import Stakes
 from shroff.evaluate.expected import known_costs
 from shroff.experiment.dataset import Dataset
 
@@ -30,10 +31,9 @@ def cost_columns(cost: Cost, data: Dataset, rows: Ints) -> dict[str, Floats]:
 
 @dataclass(frozen=True)
 class PaymentCosts:
-    """Each payment's cost as an approved fraud and as a wrong decline [n]; 0 if not `known`."""
+    """What each payment costs [n]; 0 if not `known`."""
 
-    missed: Floats
-    declined: Floats
+    stakes: Stakes
     known: Bools
 
     @classmethod
@@ -41,6 +41,6 @@ class PaymentCosts:
         """Those of some rows of a dataset."""
         given = cost_columns(cost, data, rows)
         amount = np.zeros(len(rows)) if data.currency is None else data.amount[rows]
-        missed, declined = cost.of_payments(amount, given)
-        known = known_costs(missed, declined)
-        return cls(np.where(known, missed, 0.0), np.where(known, declined, 0.0), known)
+        stakes = cost.of_payments(amount, given)
+        known = known_costs(*stakes)
+        return cls(Stakes(*(np.where(known, one, 0.0) for one in stakes)), known)

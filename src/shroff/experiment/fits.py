@@ -174,7 +174,7 @@ def fit_digest(job: TrainingJob, table: str, *, tune: int, successive: Iterable[
         found.update(len(rows).to_bytes(8))
         found.update(rows.tobytes())
     data, lists = job.dataset, {name: sorted(values) for name, values in job.lists.items()}
-    given = (job.cost, job.reviews_per_day, job.k, job.thorough, tune, code_versions())
+    given = (job.cost, job.capacity, job.k, job.thorough, tune, code_versions())
     inputs = (data.numeric, data.nominal, data.card)
     found.update(repr((_described(job.detector), sorted(lists.items()), inputs, given)).encode())
     return found.hexdigest()

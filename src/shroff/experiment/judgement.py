@@ -16,6 +16,7 @@ from shroff.evaluate import Cost, average_precision
 from shroff.evaluate.cost import realised_costs
 from shroff.evaluate.expected import cheapest_actions
 from shroff.evaluate.judgement import Judgement, Outlay, evaluate
+from shroff.evaluate.review import Review, expired_share
 from shroff.experiment.costs import PaymentCosts
 from shroff.experiment.dataset import Dataset
 from shroff.experiment.run import Run
@@ -52,7 +53,8 @@ def evaluations(run: Run) -> dict[str, Judgement]:
             groups=groups,
         )
         tallies = [
-            _tally(way, action, data.y[rows], costs, run.cost, days) for way, action in ways.items()
+            _tally(way, action, data.y[rows], costs, _paid(run, action, costs), days)
+            for way, action in ways.items()
         ]
         found[one.name] = msgspec.structs.replace(judgement, decisions=tuple(tallies))
     return found
@@ -63,18 +65,38 @@ def _ways(one: Trained, cost: Cost, costs: PaymentCosts) -> dict[str, Texts]:
     cuts = one.thresholds.actions(one.judged)
     ways = {"approve every payment": np.full(len(cuts), "approve"), THRESHOLDS: cuts}
     if one.by_cost is not None:
-        price = one.by_cost["review_price"]
+        stakes, cost = costs.stakes, cost.expiring(one.by_cost.get("expired_reviews"))
         cheapest = cheapest_actions(
-            one.judged, costs.missed, costs.declined, cost, price, one.declines_from
+            one.judged,
+            stakes.missed,
+            stakes.declined,
+            cost,
+            one.by_cost["review_price"] * stakes.load,
+            one.declines_from,
+            stakes.review,
         )
         ways[BY_COST] = np.where(costs.known, cheapest, cuts)
     return ways
 
 
+def _paid(run: Run, action: Texts, costs: PaymentCosts) -> Cost:
+    """The cost with the share of reviews that these actions on the test part would let expire."""
+    one, time = run.cost.review, run.dataset.time.astype("datetime64[D]")
+    if run.capacity is None or not isinstance(one, Review) or one.within_days is None:
+        return run.cost
+    days, day = np.unique(time[run.rows.test], return_inverse=True)
+    asked = np.bincount(day, np.where(action == "review", costs.stakes.load, 0.0), len(days))
+    # a random test part is a share of each day's payments
+    share = len(day) / int(np.isin(time, days).sum())
+    work = asked.astype(np.float64)
+    return run.cost.expiring(expired_share(work, run.capacity * share, one.within_days))
+
+
 def _tally(
     way: str, action: Texts, y: Bools, costs: PaymentCosts, cost: Cost, days: float
 ) -> Outlay:
-    paid = realised_costs(y, action, costs.missed, costs.declined, cost)
+    stakes = costs.stakes
+    paid = realised_costs(y, action, stakes.missed, stakes.declined, cost, stakes.review)
     reviews, challenges, declines = (
         float((action == name).sum()) / days for name in ("review", "challenge", "decline")
     )

@@ -35,9 +35,9 @@ class SplitPart:
 class Run:
     """All detectors of one run on one split.
 
-    Thresholds were chosen by `cost`; `outlook` describes the split, how uncertain its figures are,
-    and what was held out of the training part; `findings`
-    are the doctor's, about the data and the split.
+    Thresholds were chosen by `cost` and `capacity`; `outlook` describes the split, how uncertain
+    its figures are, and what was held out of the training part; `findings` are the doctor's, about
+    the data and the split.
     """
 
     dataset: Dataset
@@ -45,6 +45,7 @@ class Run:
     rows: Split
     trained: tuple[Trained, ...]
     cost: Cost = field(default_factory=Cost)
+    capacity: float | None = None
     outlook: str = ""
     findings: tuple[Finding, ...] = ()
 
@@ -84,7 +85,7 @@ def train(
     split: AnySplit,
     *,
     cost: Cost,
-    reviews_per_day: int | None = None,
+    capacity: float | None = None,
     max_genuine_declines: float | None = None,
     lists: Mapping[str, Collection[str]] | None = None,
     k: int = 100,
@@ -98,8 +99,8 @@ def train(
     """Train, calibrate and measure each detector on the same rows.
 
     Args:
-        cost, reviews_per_day: cost and capacity by which thresholds are chosen, on held-out
-            probabilities.
+        cost, capacity: cost and capacity a day by which thresholds are chosen, on held-out
+            probabilities; it is in minutes where the cost says how many a review takes.
         max_genuine_declines: the share of declines that may be genuine, by the policy.
         lists: named lists that detectors' SQL conditions may read.
         k: cards that people can check per day, for card precision.
@@ -137,9 +138,7 @@ def train(
     table = "" if fits is None else table_digest(dataset)
     trained: list[Trained] = []
     for name, detector in zip(_names(detectors), detectors, strict=True):
-        one = TrainingJob(
-            dataset, rows, folds, detector, lists or {}, cost, reviews_per_day, k, thorough
-        )
+        one = TrainingJob(dataset, rows, folds, detector, lists or {}, cost, capacity, k, thorough)
         key = "" if fits is None else fit_digest(one, table, tune=tune, successive=folded.values())
         if fits is not None and (before := fits.find(key)) is not None:
             progress(f"read {name}, which was trained before")
@@ -156,7 +155,7 @@ def train(
             )
             made = replace(made, prequential=tuple(figures))
         trained.append(made if fits is None else fits.keep(key, made))
-    return Run(dataset, str(within), rows, tuple(trained), cost, said)
+    return Run(dataset, str(within), rows, tuple(trained), cost, capacity, said)
 
 
 def _require_guarantee(most: float, folds: Folds, y: Bools, cards: Ints | None) -> None:

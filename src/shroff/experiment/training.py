@@ -96,7 +96,7 @@ class TrainingJob:
     detector: Detector
     lists: Mapping[str, Collection[str]]
     cost: Cost
-    reviews_per_day: int | None
+    capacity: float | None
     k: int
     thorough: bool
     tuning: Tuning | None = None
@@ -166,7 +166,7 @@ class TrainingJob:
             detector=fitted,
             preparation=preparation,
             calibration=calibration,
-            thresholds=priced.thresholds(self.cost, self.reviews_per_day),
+            thresholds=priced.thresholds(self.cost, self.capacity),
             kept=kept,
             daily=daily,
             held_out=average_precision(fraud, unseen),

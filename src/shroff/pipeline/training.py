@@ -92,7 +92,7 @@ def train_models(
         project.detectors,
         chosen,
         cost=project.policy.cost,
-        reviews_per_day=project.policy.reviews_per_day,
+        capacity=project.policy.capacity,
         max_genuine_declines=project.policy.max_genuine_declines,
         lists=project.policy.lists,
         tune=tune,

@@ -94,10 +94,10 @@ def compare_pairs(pairs: PairedDecisions, cost: Cost, *, largest: float) -> Pair
 def _saved(pairs: PairedDecisions, rows: Ints, cost: Cost) -> Floats:
     incumbent, challenger = pairs.incumbent[rows], pairs.challenger[rows]
     check_actions(np.concatenate((incumbent, challenger)), cost)
-    missed, declined = cost.of_payments(pairs.amount[rows])
+    missed, declined, review, _ = cost.of_payments(pairs.amount[rows])
     if_genuine, if_fraud = (
-        realised_costs(label, incumbent, missed, declined, cost)
-        - realised_costs(label, challenger, missed, declined, cost)
+        realised_costs(label, incumbent, missed, declined, cost, review)
+        - realised_costs(label, challenger, missed, declined, cost, review)
         for label in (np.zeros(rows.size, np.bool_), np.ones(rows.size, np.bool_))
     )
     told = np.where(pairs.fraud[rows], if_fraud, if_genuine)

@@ -93,15 +93,17 @@ def policy(run: RunRecord) -> list[Part]:
             f"A payment is {_from('reviewed', cuts['review_at'])} and "
             f"{_from('declined', cuts['decline_at'])}."
         )
-    capacity = asked["reviews_per_day"]
+    reviews, minutes = asked["reviews_per_day"], asked.get("minutes_per_day")
+    capacity = "any number" if reviews is None else f"at most {reviews:,}"
     facts = [
         ("Decision", how),
         (
             "Costs",
-            f"a review {cost['review']:g}, a missed fraud {cost_in_words(cost['missed'])}, a "
-            f"declined genuine payment {cost_in_words(cost['declined'])}",
+            f"a review {cost_in_words(cost['review'])}, a missed fraud "
+            f"{cost_in_words(cost['missed'])}, a declined genuine payment "
+            f"{cost_in_words(cost['declined'])}",
         ),
-        ("Reviews a day", "any number" if capacity is None else f"at most {capacity:,}"),
+        ("Reviews a day", capacity if minutes is None else f"at most {minutes:,g} minutes of them"),
     ]
     facts += [
         (f"Rule {rule['name']}", f"`{rule['condition']}`: {rule['action']}")

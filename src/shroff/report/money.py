@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from shroff.evaluate.cost import AMOUNT
 from shroff.evaluate.expected import MAX_COST
 from shroff.evaluate.report import guaranteed
@@ -43,11 +46,22 @@ def _guarantees(record: RunRecord) -> list[Html]:
     return [prose(guaranteed(words(name), one)) for name, one in found.items() if one]
 
 
-def cost_in_words(value: float | str) -> str:
-    """A cost as a number, or what it is computed by."""
+def cost_in_words(value: float | str | Mapping[str, Any]) -> str:
+    """A cost as a number, what it is computed by, or what a review takes."""
+    if isinstance(value, Mapping):
+        minutes = cost_in_words(value["minutes"])
+        return f"{minutes} minutes at {value['per_hour']:g} an hour{_waiting(value)}"
     if isinstance(value, str):
         return "its amount" if value == AMOUNT else f"by `{value}`"
     return f"{value:g}"
+
+
+def _waiting(review: Mapping[str, Any]) -> str:
+    days = review.get("within_days")
+    if days is None:
+        return ""
+    done = {"approve": "approved", "decline": "declined"}[review["expired"]]
+    return f" ({done} where nobody does it within {days} days)"
 
 
 def _price(record: RunRecord) -> str:
@@ -56,7 +70,17 @@ def _price(record: RunRecord) -> str:
     if not found or not 0 < found["review_price"] < MAX_COST:
         return ""
     return (
-        f"For {words(best).lower()} a review is weighed as if it cost "
+        f"For {words(best).lower()} a {_unit(record)} is weighed as if it cost "
         f"{found['review_price']:,.2f} more than it does, so that reviews keep to the capacity of "
         f"a day; they did on {found['kept_days']:.0%} of the held-out days."
+        f"{_expired(found.get('expired_reviews'))}"
     )
+
+
+def _unit(record: RunRecord) -> str:
+    by_minutes = isinstance(record.parameters["policy"]["cost"]["review"], Mapping)
+    return "minute of a review" if by_minutes else "review"
+
+
+def _expired(share: float | None) -> str:
+    return f" {share:.1%} of the reviews would not be done in time." if share else ""

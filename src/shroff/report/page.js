@@ -32,7 +32,7 @@
       tp: whole.format(cut.tp), fp: whole.format(cut.fp), fn: whole.format(all.tp - cut.tp), tn: whole.format(all.fp - cut.fp),
       precision: share(cut.tp, flagged), recall: share(cut.tp, all.tp), "false-positives": share(cut.fp, all.fp),
       alerts: (flagged / days).toFixed(1), saved: data.money ? money.format(cut.saved / days) : "–",
-      reviewed: priced ? money.format((missed + data.cost.review * flagged) / days) : "–",
+      reviewed: priced && data.cost.review !== null ? money.format((missed + data.cost.review * flagged) / days) : "–",
       declined: priced && typeof data.cost.declined === "number" ? money.format((missed + data.cost.declined * cut.fp) / days) : "–",
     };
     for (const [id, text] of Object.entries(told)) by(id).textContent = text;

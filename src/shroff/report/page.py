@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from shroff.errors import ConfigurationError
+from shroff.evaluate.cuts import review_cost
 from shroff.experiment import RunRecord
 from shroff.markup import Html, html, join, tag
 from shroff.report.sections import SECTIONS
@@ -57,8 +58,9 @@ def document(title: str, main: Html, data: dict[str, Any] | None = None) -> str:
 
 def _slider(record: RunRecord) -> dict[str, Any]:
     """The script's data: bins of each detector, costs, and the thresholds to begin with."""
+    cost = record.parameters["policy"]["cost"]
     return {
-        "cost": record.parameters["policy"]["cost"],
+        "cost": {**cost, "review": review_cost(cost)},
         "money": any(sum(one.bins.lost) > 0 for one in record.evaluation.values()),
         "detectors": {name: one.bins for name, one in record.evaluation.items()},
         "start": {name: threshold_of(record, name) for name in record.evaluation},

@@ -24,6 +24,7 @@ def threshold_section(record: RunRecord) -> Html:
     cut, cost = cuts.at(bins, threshold), record.parameters["policy"]["cost"]
     frauds, genuine = sum(bins.frauds), sum(bins.payments) - sum(bins.frauds)
     flagged, lost, money = cut.tp + cut.fp, sum(bins.lost), sum(bins.lost) > 0
+    review = cuts.review_cost(cost)
     by_amount, fixed = cost["missed"] == AMOUNT, not isinstance(cost["declined"], str)
     priced = money if by_amount else not isinstance(cost["missed"], str)
     missed = lost - cut.saved if by_amount or not priced else cost["missed"] * (frauds - cut.tp)
@@ -36,7 +37,7 @@ def threshold_section(record: RunRecord) -> Html:
         "saved": ("Fraud stopped a day", f"{cut.saved / bins.days:,.2f}" if money else "–"),
         "reviewed": (
             "Cost a day if all flagged are reviewed",
-            _daily(missed + cost["review"] * flagged, bins.days, priced),
+            _daily(missed + (review or 0.0) * flagged, bins.days, priced and review is not None),
         ),
         "declined": (
             "Cost a day if all flagged are declined",
@@ -72,8 +73,8 @@ def threshold_section(record: RunRecord) -> Html:
         "Move the threshold",
         prose(
             "Payments whose probability is at or above the threshold are flagged. Money is in the "
-            f"currency of the amounts; a review costs {cost['review']:g}, a declined genuine "
-            f"payment {cost_in_words(cost['declined'])}, a missed fraud "
+            f"currency of the amounts; a review costs {cost_in_words(cost['review'])}, a declined "
+            f"genuine payment {cost_in_words(cost['declined'])}, a missed fraud "
             f"{cost_in_words(cost['missed'])}."
         ),
         tag(

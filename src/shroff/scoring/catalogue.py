@@ -49,11 +49,13 @@ class DeployedPolicy(msgspec.Struct, frozen=True):
     lists: tuple[str, ...]
     cost: Cost
     reviews_per_day: int | None
+    minutes_per_day: float | None
+    """Instead of a number of reviews, the minutes that people have for them."""
     degraded: Action
     decide_by: Ground
     """`cost` payment by payment, or `thresholds`."""
     review_price: float | None
-    """By cost, what a review costs besides because reviewers are few."""
+    """By cost, what a review, or a minute of it, costs besides because reviewers are few."""
     declines_from: float | None
     """The probability below which no payment is declined for its probability."""
     control: ControlLane | None
@@ -115,6 +117,7 @@ def policy(scorer: Scorer) -> DeployedPolicy:
         lists=tuple(held.lists),
         cost=held.cost,
         reviews_per_day=held.reviews_per_day,
+        minutes_per_day=held.minutes_per_day,
         degraded=held.degraded,
         decide_by=held.decide_by or "thresholds",
         review_price=held.review_price,
