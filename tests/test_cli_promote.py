@@ -89,7 +89,13 @@ def test_a_refused_gate_is_a_sentence_and_exit_code_1(
     version = told_of["version"]
     change = told("models", "history")["changes"][-1]
     assert (change["forced"], change["note"], change["action"]) == (True, "we know it", "promote")
-    assert [one["passed"] for one in change["gates"]] == [False, True, True, True]
+    assert [one["passed"] for one in change["gates"]] == [False, True, True, True, False]
+    assert f"has no run that made the bundle {version}" in change["gates"][4]["sentence"]
+    refused = told("models", "history")["changes"][0]
+    assert (refused["action"], refused["note"]) == ("refuse", "the first")
+    assert f"refuse production {version}, by ada: the first" in " ".join(
+        run("models", "history").stdout.split()
+    )
     again = run("promote", version, "--to", "candidate", "--why", "again", "--data", log)
     assert "is in production already" in str(again.exception)
     nothing = run("promote", bundles[1], "--to", "candidate", "--why", "no payments")

@@ -14,7 +14,7 @@ The statistics are columns like any other: nothing is computed over history here
 sent with them.
 """
 
-from shroff import Cost, Policy, Project, Schema
+from shroff import Cost, ModelCard, Policy, Project, Schema
 from shroff.detect import MLP, BoostedTrees, LinearSVM, LogisticRegression, Rules
 from shroff.simulate import RATES
 
@@ -87,4 +87,16 @@ project = Project(
         MLP(),
     ],
     policy=Policy(cost=Cost(review=4.0), reviews_per_day=200),
+    model_card=ModelCard(
+        owner="Whoever tries this example",
+        contact="the same",
+        purpose="Shows how a model of two joined tables comes to production.",
+        uses=["Trying Shroff out"],
+        not_for=["Payments of real customers"],
+        data="Simulated payments (`shroff simulate --two-tables`).",
+        labels="The simulation's own; all of them are known at once.",
+        limits=["Simulated frauds are easier to tell than real ones."],
+        monitoring="Nobody watches it.",
+        approvals=["Approved for this example only."],
+    ),
 )

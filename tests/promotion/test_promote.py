@@ -23,17 +23,20 @@ from msgspec.structs import replace as replace_schema
 from decide.test_standing import held_out
 from serve.fixtures import SCHEMA, VELOCITY, fitted_model, make_bundle
 from serve.service import KEY
+from shroff import Cost
 from shroff.clock import system_time
 from shroff.control.models import Models
+from shroff.decide.standing import own
 from shroff.detect import Calibration
 from shroff.errors import BrokenChain, ConfigurationError
 from shroff.ledger import Ledger
-from shroff.package import save
+from shroff.package import Bundle, load, save
 from shroff.promotion import (
     Budget,
     Contender,
     Evidence,
     Promotion,
+    compare_pairs,
     from_ledger,
     from_log,
     promote,
@@ -113,8 +116,13 @@ def measured(folder: Path) -> Callable[[Contender, Contender | None], Evidence]:
     )
 
 
+def complete(bundle: Bundle) -> list[str]:
+    return []
+
+
 def promoted(models: Models, folder: Path, name: str, **options: Any) -> Promotion:
-    given: dict[str, Any] = {"by": "ada", "why": "a test", "budget": ROOMY} | options
+    given: dict[str, Any] = {"by": "ada", "why": "a test", "budget": ROOMY, "missing": complete}
+    given |= options
     return promote(models, folder / name, "production", measured(folder), **given)
 
 
@@ -124,7 +132,7 @@ def found(done: Promotion) -> dict[str, bool]:
 
 def test_a_better_model_comes_to_production_through_all_gates(models: Models, folder: Path) -> None:
     done = promoted(models, folder, "seeing")
-    assert found(done) == dict.fromkeys(("doctor", "parity", "latency", "better"), True)
+    assert found(done) == dict.fromkeys(("doctor", "parity", "latency", "better", "card"), True)
     assert (done.stage, done.refused, done.forced) == ("production", False, False)
     candidate, production = models.pointers.changes[1:]
     assert (candidate.role, production.role) == ("shadow", "production")
@@ -154,7 +162,60 @@ def test_what_a_gate_refuses_moves_nowhere(models: Models, folder: Path) -> None
     slow = promoted(models, folder, "seeing", budget=Budget(p99_ms=1e-6))
     assert (slow.stage, slow.refused, found(slow)["latency"]) == ("research", True, False)
     assert "of a budget of 1e-06 ms" in slow.gates[2].sentence
-    assert models.pointers == before
+    after = models.pointers
+    assert msgspec.structs.replace(after, changes=before.changes) == before
+    (kept,) = after.changes[1:]
+    assert (kept.action, kept.role, kept.version) == ("refuse", "production", slow.bundle.version)
+    assert (kept.by, kept.note, kept.gates) == ("ada", "a test", slow.gates)
+    assert after.as_of(None) == before.as_of(None)
+    assert after.concerning(slow.bundle.version) == (kept,)
+    assert promoted(models, folder, "seeing").stage == "production", "and it may be tried again"
+
+
+def test_an_incomplete_card_keeps_a_model_from_production(models: Models, folder: Path) -> None:
+    before = models.pointers.production
+    lacks = ["`owner` is not declared.", "`limits` is not declared."]
+    done = promoted(models, folder, "seeing", missing=lambda bundle: lacks)
+    assert (done.stage, done.refused, found(done)["card"]) == ("candidate", True, False)
+    assert done.gates[4].sentence == f"its model card is not complete. {' '.join(lacks)}"
+    assert models.pointers.production == before
+    forced = promoted(models, folder, "seeing", missing=lambda bundle: lacks, force=True)
+    assert (forced.stage, forced.forced) == ("production", True)
+    refused, moved = models.pointers.changes[-2:]
+    assert [one.action for one in (refused, moved)] == ["refuse", "promote"]
+    assert (moved.forced, moved.gates[4].passed) == (True, False)
+
+
+def test_costs_that_differ_between_payments_price_both_models(models: Models, folder: Path) -> None:
+    bundle, standing = models.in_production()
+    seeing = load(folder / "seeing")
+    saved: dict[str, Any] = {}
+    for missed in ("amount", "CASE WHEN mcc = '5411' THEN 0.5 * amount END"):
+        cost = Cost(review=0.0, missed=missed)
+        policy = msgspec.structs.replace(standing.policy, cost=cost)
+        incumbent = Contender(bundle, msgspec.structs.replace(standing, policy=policy))
+        seen = measured(folder)(Contender(seeing, own(seeing)), incumbent)
+        saved[missed] = better(seen, incumbent, Budget(largest=1e6)).figures["saved"]
+        held = better(seen, incumbent, Budget())
+        assert ("expected the held-out values" in held.sentence) == (missed != "amount")
+    by_amount, by_half = saved.values()
+    assert by_half > 0
+    assert by_amount - by_half == pytest.approx(by_half, rel=0.2), "all but the wrong declines"
+
+
+def test_payments_whose_cost_is_unknown_count_as_equal(models: Models, folder: Path) -> None:
+    seen = measured(folder)(
+        Contender(load(folder / "seeing"), own(load(folder / "seeing"))),
+        Contender(*models.in_production()),
+    ).pairs
+    assert seen is not None
+    cost = Cost(missed="sometimes")
+    lost = np.where(np.arange(len(seen.time)) % 2 == 0, 100.0, np.nan)
+    found_half = compare_pairs(replace(seen, given={"missed": lost}), cost, largest=1e4)
+    lost[np.isnan(lost)] = 100.0
+    found_all = compare_pairs(replace(seen, given={"missed": lost}), cost, largest=1e4)
+    assert 0 < found_half.unpriced < found_half.different == found_all.different
+    assert 0 < found_half.saved < found_all.saved
 
 
 def test_an_equal_model_is_not_better(models: Models, folder: Path) -> None:
@@ -217,7 +278,14 @@ def test_of_two_promotions_at_once_one_wins(models: Models, folder: Path) -> Non
     def attempt(name: str) -> str:
         try:
             done = promote(
-                models, folder / name, "production", waiting, by=None, why="race", budget=ROOMY
+                models,
+                folder / name,
+                "production",
+                waiting,
+                missing=complete,
+                by=None,
+                why="race",
+                budget=ROOMY,
             )
         except ConfigurationError as error:
             return str(error)

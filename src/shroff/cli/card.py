@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from shroff.cli.models import published
-from shroff.cli.runs import find_run
+from shroff.cli.runs import find_run, recorded
 from shroff.cli.terminal import AsJson, as_written, err, out, show, visible
-from shroff.errors import BadFile, ConfigurationError
+from shroff.errors import BadFile, ConfigurationError, NotFound
 
 if TYPE_CHECKING:
     from shroff.control.models import Models
@@ -81,6 +81,17 @@ def card(
                 highlight=False,
             )
     raise typer.Exit(0 if writes else 1)
+
+
+def card_gaps(models: Models, version: str, project: Path | None) -> list[str]:
+    """What the model card of a bundle lacks, a sentence each."""
+    from shroff.report import gaps
+
+    try:
+        record = recorded().maker(version)
+    except NotFound as error:
+        return [f"{error} The card is written from its record."]
+    return gaps(_records(record, models, project))
 
 
 def _form(out_file: Path | None) -> Literal["html", "markdown"]:

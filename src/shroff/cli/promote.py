@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from shroff.cli.arguments import TABLE_FORMS, CardColumn, Join, MaxBad, table
+from shroff.cli.card import card_gaps
 from shroff.cli.models import AcceptSchema, OwnPolicy, print_gates, published
 from shroff.cli.runs import recorded
 from shroff.cli.terminal import AsJson, operator, out, show, steps
@@ -61,6 +63,14 @@ def promote(
             show_default=False,
         ),
     ] = None,
+    project: Annotated[
+        Path | None,
+        typer.Option(
+            help="Take what people declare in the model card from this project, as it is now; "
+            "default: as it was in training.",
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Promote it although a gate refuses; recorded.")
     ] = False,
@@ -72,7 +82,8 @@ def promote(
     """Promote a model if every gate lets it pass; exit code 1 if one refuses.
 
     Gates: the doctor, parity of its features, a budget of latency, and for production that it saves
-    money against the model there, on the same payments.
+    money against the model there, on the same payments, and that its model card is complete. The
+    history keeps what they found, refusals too.
     """
     from msgspec.structs import asdict
 
@@ -118,6 +129,7 @@ def promote(
             find_bundle(models, recorded(), source),
             to,
             evidence,
+            missing=lambda bundle: card_gaps(models, bundle.version, project),
             by=operator(),
             why=why,
             budget=Budget(budget_ms, largest),

@@ -140,6 +140,18 @@ class Models:
                 self._point(moved)
         return kept
 
+    def refuse(
+        self, version: str, *, role: Role, by: str | None, note: str | None, measured: Measured
+    ) -> None:
+        """Keep in the history that the gates refused a promotion, and what they found.
+
+        Raises:
+            ConfigurationError: the note is too long.
+        """
+        made = measured.signing(_signed(by, note))
+        with self._turn() as pointers:
+            self._point(pointers.with_refusal(role, version, made))
+
     def rollback(
         self, *, by: str | None = None, note: str | None = None, accept_schema: bool = False
     ) -> str:

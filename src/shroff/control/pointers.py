@@ -15,7 +15,7 @@ from shroff.plain import read_plain
 
 Role = Literal["production", "shadow"]
 Pointer = Literal["production", "shadow", "policy"]
-Action = Literal["publish", "promote", "rollback", "withdraw"]
+Action = Literal["publish", "promote", "refuse", "rollback", "withdraw"]
 Stage = Literal["research", "candidate", "production", "retired", "withdrawn"]
 _MAX_POINTER_BYTES: Final = 64 << 20
 
@@ -68,7 +68,7 @@ class PointerMove(Chained, frozen=True, omit_defaults=True):
     A policy moved to none is the one that the model was packaged with. `policy` is the published
     policy that stood after the change (None: the model's own); `by` is who made it and `note` why,
     where they said so. A promotion has what its `gates` found, and whether it was `forced` although
-    one refused it.
+    one refused it. One that was refused is there too, and moved nothing.
     """
 
     at: str
@@ -80,6 +80,11 @@ class PointerMove(Chained, frozen=True, omit_defaults=True):
     note: str | None = None
     gates: tuple[GateResult, ...] = ()
     forced: bool = False
+
+    @property
+    def moved(self) -> bool:
+        """Whether the pointer points to the version since."""
+        return self.action != "refuse"
 
 
 class Pointers(msgspec.Struct, frozen=True):
@@ -112,7 +117,7 @@ class Pointers(msgspec.Struct, frozen=True):
         if not self.changes or not self.changes[-1].chain:
             return  # by an earlier release
         now = self.as_of(None)
-        were = {change.version for change in self.changes if change.role == "production"}
+        were = {one.version for one in self.changes if one.role == "production" and one.moved}
         stored = self.production, self.policy, self.shadow
         if stored != (now.production, now.policy, now.shadow) or not were.issuperset(self.earlier):
             raise BrokenChain(
@@ -140,6 +145,8 @@ class Pointers(msgspec.Struct, frozen=True):
         for change in self.changes:
             if moment is not None and datetime.fromisoformat(change.at) > moment:
                 break
+            if not change.moved:
+                continue
             found = found._replace(policy=change.policy)
             if change.role == "shadow":
                 found = found._replace(shadow=change.version)
@@ -155,14 +162,16 @@ class Pointers(msgspec.Struct, frozen=True):
             return "production"
         if version == self.shadow:
             return "candidate"
-        was = {change.role for change in self.changes if change.version == version}
+        was = {one.role for one in self.changes if one.version == version and one.moved}
         return "retired" if "production" in was else "withdrawn"
 
     def concerning(self, version: str) -> tuple[PointerMove, ...]:
-        """The changes that put a version somewhere, or another in its place in production."""
+        """The changes that put a version somewhere or were to, or another in its place in
+        production.
+        """
         found, production = list[PointerMove](), None
         for change in self.changes:
-            put = change.role == "production"
+            put = change.role == "production" and change.moved
             if change.role != "policy" and version in (change.version, put and production):
                 found.append(change)
             production = change.version if put else production
@@ -172,7 +181,7 @@ class Pointers(msgspec.Struct, frozen=True):
         """The published policy with which a model last decided; None: its own."""
         production = found = None
         for change in self.changes:
-            if change.role == "production":
+            if change.role == "production" and change.moved:
                 production = change.version
             if production == model and change.role != "shadow":
                 found = change.policy
@@ -195,6 +204,10 @@ class Pointers(msgspec.Struct, frozen=True):
     def with_shadow(self, action: Action, version: str | None, made: Signature) -> Pointers:
         """The pointers with another model in the shadow, or none."""
         return msgspec.structs.replace(self, shadow=version)._after("shadow", action, version, made)
+
+    def with_refusal(self, role: Role, version: str, made: Signature) -> Pointers:
+        """The same pointers, with a promotion in the history that a gate refused."""
+        return self._after(role, "refuse", version, made)
 
     def with_policy(self, action: Action, version: str | None, made: Signature) -> Pointers:
         """The pointers with another policy; None is the model's own."""

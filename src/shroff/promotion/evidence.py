@@ -13,10 +13,12 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from shroff.arrays import Floats
 from shroff.collect.payment import Value, payments, rows_of
 from shroff.collect.times import DAY_US, SECOND_US, iso_time, parse_time
 from shroff.decide.decider import Decider, scoring_decider
-from shroff.decide.standing import Standing
+from shroff.decide.standing import Standing, kinds_of
+from shroff.decide.weighing import cost_expressions
 from shroff.errors import ConfigurationError, DataError
 from shroff.evaluate import TemporalSplit, parse_split
 from shroff.features.engines.batch import compute_plan
@@ -103,6 +105,7 @@ def from_log(
         rows,
         _actions(scoring_decider(*candidate), (row.values for row in rows)),
         _actions(scoring_decider(*incumbent), (row.values for row in theirs)),
+        _given(incumbent, (row.values for row in theirs)),
         until=newest,
     )
     return Evidence(source=source, plan=plan, frame=frame, pairs=pairs)
@@ -144,6 +147,7 @@ def from_ledger(
         rows,
         _actions(shadow, (row.values for row in rows)),
         _actions(scoring_decider(*incumbent), (row.values for row in rows)),
+        _given(incumbent, (row.values for row in rows)),
         until=now - int(days * DAY_US),
     )
     return Evidence(source="the ledger", plan=plan, frame=frame, pairs=pairs)
@@ -193,7 +197,12 @@ def _row(
 
 
 def _paired(
-    rows: Sequence[_Row], challenger: list[str], incumbent: list[str], *, until: int
+    rows: Sequence[_Row],
+    challenger: list[str],
+    incumbent: list[str],
+    given: Mapping[str, Floats],
+    *,
+    until: int,
 ) -> PairedDecisions:
     return PairedDecisions(
         time=np.array([row.time for row in rows], dtype=np.int64),
@@ -204,7 +213,17 @@ def _paired(
         incumbent=np.array(incumbent, dtype=object),
         challenger=np.array(challenger, dtype=object),
         until=until,
+        given=given,
     )
+
+
+def _given(incumbent: Contender, values: Iterable[Mapping[str, Value]]) -> dict[str, Floats]:
+    """What the SQL costs of the policy in force come to for each payment, NaN where one is null."""
+    read = cost_expressions(incumbent.standing.policy.cost, kinds_of(incumbent.bundle))
+    asked = [one.closure() for one in read.values()]
+    rows = [[ask(each) for ask in asked] for each in values] if read else []
+    table = np.array(rows, dtype=np.float64).reshape(-1, len(read))
+    return {name: table[:, at] for at, name in enumerate(read)}
 
 
 def _actions(decider: Decider, values: Iterable[Mapping[str, Value]]) -> list[str]:

@@ -1,7 +1,8 @@
-"""The gates of a promotion: the doctor, parity, latency, and better than the incumbent."""
+"""The gates of a promotion: doctor, parity, latency, better than the incumbent, model card."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
 from time import perf_counter_ns
 from typing import Final, NamedTuple, TypeAlias
@@ -161,6 +162,7 @@ def better(evidence: Evidence, incumbent: Contender | None, budget: Budget) -> G
         "payments": found.payments,
         "different": found.different,
         "unknown": found.unknown,
+        "unpriced": found.unpriced,
         "cards": cards,
         "frauds": frauds,
         "saved": round(found.saved, 2),
@@ -174,10 +176,29 @@ def better(evidence: Evidence, incumbent: Contender | None, budget: Budget) -> G
         f"{evidence.source}; {cards:,} cards and {frauds:,} known frauds are evidence of "
         f"{evidence_now:,.1f}, and {ENOUGH_EVIDENCE:g} is enough."
     )
+    if found.unpriced:
+        said += f" What {found.unpriced:,} payments cost is not known: they count as equal."
     return GateResult("better", evidence_now >= ENOUGH_EVIDENCE and found.saved > 0, said, figures)
 
 
+def described(missing: Sequence[str]) -> GateResult:
+    """Whether a model card is complete, of which these sentences say what it lacks."""
+    figures: Figures = {"missing": len(missing)}
+    if missing:
+        return _refused("card", f"its model card is not complete. {' '.join(missing)}", figures)
+    return GateResult("card", True, "its model card is complete.", figures)
+
+
 def _largest(incumbent: Contender) -> float:
+    cost, daily = incumbent.standing.policy.cost, incumbent.bundle.daily
+    if (sql := cost.expressions.get("missed")) is not None:
+        if daily is None or daily.expressions.get("missed") != sql:
+            raise ConfigurationError(
+                "expected the held-out values of `Cost(missed=…)` in the bundle in production, to "
+                "know the largest difference of a card that counts: say it with `--largest MONEY`."
+            )
+        lost, counts = daily.column("missed"), daily.column("frauds")
+        return _MEAN_FRAUDS * float(lost @ counts / max(counts.sum(), 1.0))
     held = incumbent.bundle.held_out
     frauds = 0 if held is None else sum(held.frauds)
     if held is None or not frauds:
@@ -186,7 +207,7 @@ def _largest(incumbent: Contender) -> float:
             "of a card that counts: say it with `--largest MONEY`."
         )
     mean = np.array([sum(held.lost) / frauds])
-    return _MEAN_FRAUDS * float(incumbent.standing.policy.cost.of_missed(mean)[0])
+    return _MEAN_FRAUDS * float(cost.of_missed(mean)[0])
 
 
 def _refused(gate: str, sentence: str, figures: Figures | None = None) -> GateResult:

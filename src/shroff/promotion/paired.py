@@ -7,7 +7,8 @@ looks again later finds the same cards, and more behind them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from shroff.arrays import Bools, Floats, Ints, Texts
 from shroff.collect.times import DAY_US
 from shroff.evaluate import Cost
 from shroff.evaluate.cost import check_actions, realised_costs
+from shroff.evaluate.expected import known_costs
 from shroff.evaluate.sequential import weigh_evidence
 
 CARD_DAYS: Final = 3
@@ -33,6 +35,8 @@ class PairedDecisions:
         fraud: its label; `known` says whether there is one. What is not known counts as what is
             worse for the challenger.
         amount: in major units of one currency.
+        given: what the SQL costs of the incumbent's policy come to [n], by field; NaN where one is
+            null.
         incumbent, challenger: the actions.
         until: the moment until which labels have come in; payments after it do not count.
     """
@@ -45,6 +49,7 @@ class PairedDecisions:
     incumbent: Texts
     challenger: Texts
     until: int
+    given: Mapping[str, Floats] = field(default_factory=dict)
 
 
 class PairedResult(NamedTuple):
@@ -53,7 +58,7 @@ class PairedResult(NamedTuple):
     `evidence` [cards] is that after each card, see `weigh_evidence`, of its `differences` [cards],
     and `frauds` [cards] the labelled frauds among all payments until then. `saved` is over all
     payments, those left out of the evidence too; `capped` cards had a larger difference than
-    counts.
+    counts; what `unpriced` payments cost is not known, and nothing was saved on them.
     """
 
     evidence: Floats
@@ -64,6 +69,7 @@ class PairedResult(NamedTuple):
     different: int
     unknown: int
     capped: int
+    unpriced: int
 
 
 def compare_pairs(pairs: PairedDecisions, cost: Cost, *, largest: float) -> PairedResult:
@@ -74,7 +80,7 @@ def compare_pairs(pairs: PairedDecisions, cost: Cost, *, largest: float) -> Pair
     """
     mature = pairs.time <= pairs.until
     rows = np.flatnonzero(mature & (pairs.incumbent != pairs.challenger))
-    saved = _saved(pairs, rows, cost)
+    saved, priced = _saved(pairs, rows, cost)
     cards = _by_card(pairs.time[rows], pairs.card[rows], saved, pairs.until)
     differences = cards["saved"].to_numpy()
     known_frauds = np.sort(pairs.time[mature & pairs.known & pairs.fraud])
@@ -88,20 +94,26 @@ def compare_pairs(pairs: PairedDecisions, cost: Cost, *, largest: float) -> Pair
         different=rows.size,
         unknown=int((~pairs.known[rows]).sum()),
         capped=int((np.abs(differences) > largest).sum()),
+        unpriced=int((~priced).sum()),
     )
 
 
-def _saved(pairs: PairedDecisions, rows: Ints, cost: Cost) -> Floats:
+def _saved(pairs: PairedDecisions, rows: Ints, cost: Cost) -> tuple[Floats, Bools]:
+    """What was saved on each payment, and whether it is known what it costs."""
     incumbent, challenger = pairs.incumbent[rows], pairs.challenger[rows]
     check_actions(np.concatenate((incumbent, challenger)), cost)
-    missed, declined, review, _ = cost.of_payments(pairs.amount[rows])
+    given = {name: values[rows] for name, values in pairs.given.items()}
+    stakes = cost.of_payments(pairs.amount[rows], given)
+    priced = known_costs(*stakes)
+    missed, declined, review = (np.where(priced, one, 0.0) for one in stakes[:3])
     if_genuine, if_fraud = (
         realised_costs(label, incumbent, missed, declined, cost, review)
         - realised_costs(label, challenger, missed, declined, cost, review)
         for label in (np.zeros(rows.size, np.bool_), np.ones(rows.size, np.bool_))
     )
     told = np.where(pairs.fraud[rows], if_fraud, if_genuine)
-    return np.where(pairs.known[rows], told, np.minimum(if_fraud, if_genuine))
+    saved = np.where(pairs.known[rows], told, np.minimum(if_fraud, if_genuine))
+    return np.where(priced, saved, 0.0), priced
 
 
 def _by_card(time: Ints, card: Texts, saved: Floats, until: int) -> pl.DataFrame:

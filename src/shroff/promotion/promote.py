@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -40,6 +40,7 @@ def promote(
     to: Target,
     evidence: Callable[[Contender, Contender | None], Evidence],
     *,
+    missing: Callable[[Bundle], Sequence[str]],
     by: str | None,
     why: str,
     budget: Budget = USUAL_BUDGET,
@@ -50,10 +51,11 @@ def promote(
     """Measure a bundle, and move it to a stage if every gate lets it pass.
 
     A bundle on its way to production is a candidate first: it stays one where only the comparison
-    with the incumbent refuses it.
+    with the incumbent or its model card refuses it. A refusal is in the history too.
 
     Args:
         evidence: the payments to measure a candidate and the model in production on.
+        missing: what a bundle's model card lacks, a sentence each.
         force: move it although a gate refuses; the history says so.
         accept_schema, own_policy: see `Models.publish`.
 
@@ -95,8 +97,12 @@ def promote(
 
     passed = move("shadow", found)
     if to == "production":
-        found = (*found, gates.better(seen, incumbent, budget))
+        found = (*found, gates.better(seen, incumbent, budget), gates.described(missing(bundle)))
         passed = move("production", found)
+    if not passed and not force:
+        role: Role = "production" if to == "production" else "shadow"
+        refused = Measured(found, pointers.production)
+        models.refuse(bundle.version, role=role, by=by, note=why, measured=refused)
     now = models.pointers
     stage = now.stage(bundle.version) if bundle.version in models else "research"
     return Promotion(bundle, stage, found, force and not passed)

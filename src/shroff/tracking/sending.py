@@ -126,7 +126,7 @@ def _with_model(store: Store, bundle: Bundle, name: str) -> str:
 
 def _standing(pointers: Pointers, version: str) -> tuple[dict[str, str], str]:
     """The tags of a version, and in words who put it where it is, and why."""
-    moves = [one for one in pointers.changes if one.version == version]
+    moves = [one for one in pointers.changes if one.version == version and one.moved]
     tags: dict[str, str] = {"shroff.stage": pointers.stage(version)}
     if not moves:
         return tags, ""
