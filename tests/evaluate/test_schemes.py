@@ -74,6 +74,34 @@ def test_fraud_rates_are_those_computed_by_hand(instrument: Instrument) -> None:
         ]
 
 
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_rates_by_registration_are_those_computed_by_hand(instrument: Instrument) -> None:
+    paid = [
+        ("2024-01-01", 9_990_000, 0, "NaT"),
+        ("2024-01-01", 10_000, 1, "2024-03-31"),
+        ("2024-01-02", 6_666_667, 0, "2024-03-01"),
+        ("2024-03-30", 1_000, 1, "2024-04-01"),
+        ("2024-04-01", 9_999_000, 0, "NaT"),
+    ]
+    day, amount, y, known = (np.array(column) for column in zip(*paid, strict=True))
+    day, known = day.astype("datetime64[D]"), known.astype("datetime64[D]")
+    by_payment = counted_days(day, y)
+    assert (by_payment[y == 1] == day[y == 1]).all(), "the default"
+    fraud_day = counted_days(day, y, known, counted_on="registration")
+    rates = fraud_rates(day, amount, fraud_day, instrument)
+    expected = golden("fraud_rates_registered.csv").select(
+        "day", "days", "fraud", "total", pl.col(instrument).alias("threshold")
+    )
+    found = rates.join(expected.select("day"), on="day", how="semi").select(expected.columns)
+    assert found.rows() == expected.rows()
+    quarters = quarterly_rates(day, amount, fraud_day, instrument)
+    usable = {"card": (250, 250), "credit_transfer": (0, 100)}[instrument]
+    assert quarters.drop("fraud_rate", "threshold").rows() == [
+        (date(2024, 1, 1), 91, 10_000, 16_667_667, usable[0]),
+        (date(2024, 4, 1), 1, 1_000, 9_999_000, usable[1]),
+    ]
+
+
 def test_a_threshold_is_lost_after_two_quarters_above_its_rate() -> None:
     day = np.array([f"2024-{month:02}-01" for month in (1, 4, 7, 10)], "datetime64[D]").repeat(2)
     frauds = [1, 5, 7, 1]  # of 10,000: the reference rates of cards are 1, 6 and 13

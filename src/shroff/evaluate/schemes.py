@@ -72,7 +72,7 @@ _BASIS_POINTS: Final = 10_000
 
 
 def counted_days(
-    day: Times, y: Array, registered: Times | None = None, *, counted_on: CountedOn
+    day: Times, y: Array, registered: Times | None = None, *, counted_on: CountedOn = "payment"
 ) -> Times:
     """The day on which each payment counts as a fraud, datetime64[D] [n]; NaT for the others.
 
@@ -80,6 +80,7 @@ def counted_days(
         day: of the payment [n].
         y: fraud or not [n].
         registered: when the label arrived [n]; NaT where it came with the payment.
+        counted_on: the day of the payment, as in its denominator, or of the registration.
 
     Raises:
         ConfigurationError: frauds count when they are registered, and nobody says when that was.

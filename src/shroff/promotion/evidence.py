@@ -222,7 +222,7 @@ def _given(incumbent: Contender, values: Iterable[Mapping[str, Value]]) -> dict[
     read = cost_expressions(incumbent.standing.policy.cost, kinds_of(incumbent.bundle))
     asked = [one.closure() for one in read.values()]
     rows = [[ask(each) for ask in asked] for each in values] if read else []
-    table = np.array(rows, dtype=np.float64).reshape(-1, len(read))
+    table = np.array(rows, dtype=np.float64).reshape(len(rows), len(read))
     return {name: table[:, at] for at, name in enumerate(read)}
 
 
