@@ -199,7 +199,8 @@ def test_a_log_of_hours_without_ids_is_told_all_that_it_lacks_at_once(tmp_path: 
     log.write_csv(tmp_path / "log.csv")
     made = answer("init", "--data", tmp_path / "log.csv", "--out", tmp_path / "p.py", home=tmp_path)
     assert made["kept"] == 90
-    assert load_project(tmp_path / "p.py").policy.reviews_per_day == 200
+    written = load_project(tmp_path / "p.py")
+    assert (written.policy.reviews_per_day, written.card) == (200, "nameOrig")
 
 
 def test_a_log_that_cannot_be_read_leaves_no_project(tmp_path: Path) -> None:

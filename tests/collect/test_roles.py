@@ -163,3 +163,30 @@ def test_every_column_gets_one_role_and_no_reason_holds_a_value(
     assert [one.column for one in found.guesses] == table.columns
     assert {one.role for one in found.guesses} <= set(ROLES)
     assert all(one.why.isascii() and "\n" not in one.why for one in found.guesses)
+
+
+def test_names_and_numbers_of_other_languages() -> None:
+    rows = range(400)
+    table = log().rename({"amount": "Betrag (EUR)", "created": "Buchungsdatum"})
+    table = table.with_columns(
+        pl.Series("Betrag (EUR)", [f"1.{n:03},50" for n in rows]),
+        pl.Series("Betrug", [("ja", "nein")[n % 9 > 0] for n in rows]),
+        pl.Series("Händler", [f"Bäckerei {n % 300}" for n in rows]),
+        pl.Series("Карта", [f"к{n % 250}" for n in rows]),
+    )
+    found = guess(table)
+    assert (found.of("amount"), found.number_format) == (["Betrag (EUR)"], "1.234,56")
+    assert found.of("time") == ["Buchungsdatum"]
+    assert found.of("ignored") == ["Betrug"], "a label in words that nobody reads is no input"
+    flags = table.with_columns(pl.col("Betrug").replace_strict({"ja": 1, "nein": 0}))
+    assert guess(flags).of("label") == ["Betrug"]
+
+
+def test_dates_of_a_country_are_told_as_what_they_are() -> None:
+    table = log().with_columns(
+        pl.Series(
+            "created", [f"{n % 28 + 1:02}.04.2024 10:{n % 60:02}:{n // 60:02}" for n in range(400)]
+        )
+    )
+    with pytest.raises(DataError, match=r"Dates such as `05\.04\.2024`, as `created` has them"):
+        guess(table)

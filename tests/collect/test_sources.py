@@ -21,6 +21,15 @@ from shroff.collect import read, read_joined, write_parquet
 from shroff.collect.sources import written_whole
 from shroff.errors import BadFile
 
+
+def with_commas(got: str, separator: str) -> str:
+    return (
+        f"expected commas between columns, got {got} in the header: write it anew with commas, in "
+        f"Python by `polars.read_csv(FILE, separator={separator!r}, "
+        "infer_schema=False).write_csv(OTHER)`."
+    )
+
+
 GOOD = [("1", "SECRET"), ("3", "y")]
 
 
@@ -115,9 +124,9 @@ def test_an_unnamed_column_is_no_obstacle(tmp_path: Path) -> None:
             "row 1: expected quotes that are closed, and doubled inside a text, got others.",
         ),
         (b"a,b,a\n1,2,3\n", "expected each column once, got 2 columns `a` in the header."),
-        (b"a;b\n1;SECRET\n", "expected commas between columns, got semicolons in the header."),
-        (b"a\tb\n1\tSECRET\n", "expected commas between columns, got tabs in the header."),
-        (b"a|b\n1|SECRET\n", "expected commas between columns, got bars in the header."),
+        (b"a;b\n1;SECRET\n", with_commas("semicolons", ";")),
+        (b"a\tb\n1\tSECRET\n", with_commas("tabs", "\t")),
+        (b"a|b\n1|SECRET\n", with_commas("bars", "|")),
         (
             b"a,b\r1,SECRET\r",
             "expected a header line with closed quotes and a line feed at its end.",

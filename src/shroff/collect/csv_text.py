@@ -52,8 +52,10 @@ def check_header(file: Path) -> None:
     if len(names) == 1:
         for separator, plural in _SEPARATORS.items():
             if separator in names[0]:
+                anew = f"polars.read_csv(FILE, separator={separator!r}, infer_schema=False)"
                 raise BadFile(
-                    f"{file}: expected commas between columns, got {plural} in the header."
+                    f"{file}: expected commas between columns, got {plural} in the header: write "
+                    f"it anew with commas, in Python by `{anew}.write_csv(OTHER)`."
                 )
     if any(len(name) > _MAX_NAME_CHARACTERS or _CONTROL.search(name) for name in names):
         raise BadFile(

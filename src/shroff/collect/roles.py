@@ -18,10 +18,25 @@ from shroff.collect.columns import FLAGS, texts_of
 from shroff.collect.money import alphabetic
 from shroff.collect.nulls import NULLS
 from shroff.collect.numbers import FORMATS, PLAIN, NumberFormat, numbers_of
+from shroff.collect.role_words import (
+    AMOUNT,
+    ARRIVED,
+    CODE,
+    IDENTITY,
+    LABEL,
+    LATER,
+    PARTY,
+    PAYMENT,
+    PERSONAL,
+    RESULT,
+    TIME,
+    VERDICT,
+    words_of,
+)
 from shroff.collect.schema import EPOCHS, Epoch
 from shroff.collect.schema_checks import UNFIT_NAME
 from shroff.collect.time_column import parse_times
-from shroff.errors import DataError, UnknownColumn, did_you_mean
+from shroff.errors import DataError, UnknownColumn, did_you_mean, one_line
 
 Role = Literal[
     "id", "time", "amount", "currency", "label", "labelled_at", "result", "result_at",
@@ -39,36 +54,8 @@ _MIN_READABLE: Final = 0.99
 _MAX_NOMINAL_VALUES: Final = 200
 _MIN_REPEATS: Final = 1.5
 """Payments for each value of a column that tells cards or shops apart, on average."""
-_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
-
-_LABEL: Final = frozenset(
-    {"fraud", "isfraud", "fraudulent", "chargeback", "label", "class", "target"}
-)
-_VERDICT: Final = frozenset({"fraud", "isfraud", "fraudulent", "chargeback", "label"})
-_TIME: Final = frozenset({"time", "timestamp", "date", "datetime", "created", "at", "when"})
-_PAYMENT: Final = frozenset({"payment", "transaction", "trans", "tx", "txn"})
-_LATER: Final = frozenset(
-    {"labelled", "labeled", "label", "chargeback", "fraud", "reported", "dispute"}
-)
-_RESULT: Final = frozenset(
-    {"result", "status", "outcome", "response", "approved", "authorised", "authorized"}
-)
-_ARRIVED: Final = frozenset({"arrived", "arrival", "received", "ingested"})
-_AMOUNT: Final = frozenset({"amount", "amt", "value", "total", "price", "sum"})
-_CODE: Final = frozenset(
-    {"mcc", "code", "category", "type", "country", "channel", "zip", "postcode"}
-)
-_IDENTITY: Final = frozenset(
-    {"id", "uuid", "guid", "reference", "ref", "number", "num", "no", "key", "token"}
-)
-_PARTY: Final = frozenset({
-    "card", "account", "customer", "client", "user", "merchant", "terminal", "shop", "device",
-    "orig", "dest", "sender", "receiver", "payer", "payee", "beneficiary",
-})  # fmt: skip
-_PERSONAL: Final = frozenset({
-    "email", "mail", "phone", "mobile", "name", "first", "last", "surname", "street", "address",
-    "ip", "birth", "dob", "ssn", "iban", "pan", "holder", "cardholder", "passport",
-})  # fmt: skip
+_LOCAL_DATE: Final = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{4}\b")
+"""Day, month and year, or month, day and year."""
 
 
 class Guess(NamedTuple):
@@ -145,6 +132,7 @@ class _Profile:
     zoned: bool = True
     card_numbers: bool = False
     currencies: bool = False
+    local_dates: bool = False
 
     @property
     def unique(self) -> bool:
@@ -157,15 +145,6 @@ class _Profile:
     def hints(self, words: Iterable[str]) -> int:
         """How many of these words the name has."""
         return len(self.words & frozenset(words))
-
-
-def words_of(name: str) -> list[str]:
-    """The words of a column's name, in lower case.
-
-    >>> words_of("nameOrig"), words_of("TX_AMOUNT")
-    (['name', 'orig'], ['tx', 'amount'])
-    """
-    return [word.lower() for word in _WORD.findall(name)]
 
 
 def _profile(column: pl.Series) -> _Profile:
@@ -201,7 +180,11 @@ def _profile(column: pl.Series) -> _Profile:
         )
     if _mostly(parse_times(texts, "UTC")):
         return replace(found, kind="time", zoned=_mostly(parse_times(texts, None)))
-    return replace(found, currencies=all(alphabetic(text) for text in seen))
+    return replace(
+        found,
+        currencies=all(alphabetic(text) for text in seen),
+        local_dates=all(_LOCAL_DATE.match(text) for text in seen),
+    )
 
 
 def _mostly(values: pl.Series) -> bool:
@@ -247,7 +230,7 @@ class _Guesser:
             it, one = ("it", "one") if len(lacking) == 1 else ("them", "others")
             raise DataError(
                 f"expected {wanted}, found none: add {it} (docs/raw-logs.md shows how), or name "
-                f"{one} with {options}."
+                f"{one} with {options}.{self._dates_of_a_country()}"
             )
         self._choose("currency", [one for one in self._free() if one.currencies], "ISO 4217 codes")
         self._choose_later()
@@ -262,6 +245,16 @@ class _Guesser:
             epoch=time.epoch if time.kind == "number" else None,
             number_format=amount.number_format,
             mixed=any(by_name[name].distinct > 1 for name in self._named("currency")),
+        )
+
+    def _dates_of_a_country(self) -> str:
+        """Where no times are found: which column has some whose day and month nobody can tell."""
+        names = [one.name for one in self.columns if one.local_dates]
+        if self._has("time") or not names:
+            return ""
+        return (
+            f" Dates such as `05.04.2024`, as `{one_line(names[0])}` has them, are read by nobody "
+            "alike: write them as ISO 8601."
         )
 
     def _free(self) -> list[_Profile]:
@@ -286,36 +279,40 @@ class _Guesser:
         return sorted(found, key=lambda one: -one.hints(words))
 
     def _labels(self) -> list[_Profile]:
-        return self._best(_LABEL, lambda one: one.kind == "flag" and one.distinct == 2)
+        return self._best(LABEL, lambda one: one.kind == "flag" and one.distinct == 2)
 
     def _times(self) -> list[_Profile]:
-        late = _LATER | _RESULT | _ARRIVED | _PERSONAL
+        late = LATER | RESULT | ARRIVED | PERSONAL
         return self._best(
-            _TIME | _PAYMENT,
+            TIME | PAYMENT,
             lambda one: one.kind == "time" and one.filled == one.rows and not one.hints(late),
             needed=0,
         )
 
     def _ids(self) -> list[_Profile]:
         return self._best(
-            _IDENTITY | _PAYMENT,
-            lambda one: one.unique and (one.kind == "text" or one.whole) and not one.card_numbers,
+            IDENTITY | PAYMENT,
+            lambda one: (
+                one.unique
+                and (one.kind == "text" or one.whole)
+                and not (one.card_numbers or one.local_dates)
+            ),
             needed=0,
         )
 
     def _amounts(self) -> list[_Profile]:
-        return self._best(_AMOUNT, lambda one: one.kind == "number")
+        return self._best(AMOUNT, lambda one: one.kind == "number")
 
     def _choose_later(self) -> None:
         """Result and arrivals: what is known only after a payment."""
         few = _MAX_NOMINAL_VALUES
         self._choose(
             "result",
-            self._best(_RESULT, lambda one: one.kind == "text" and one.distinct <= few),
+            self._best(RESULT, lambda one: one.kind == "text" and one.distinct <= few),
             "few words, and its name",
         )
         later: tuple[tuple[Role, frozenset[str]], ...] = (
-            ("labelled_at", _LATER), ("result_at", _RESULT), ("arrived_at", _ARRIVED),
+            ("labelled_at", LATER), ("result_at", RESULT), ("arrived_at", ARRIVED),
         )  # fmt: skip
         for role, words in later:
             of: dict[Role, Role] = {"labelled_at": "label", "result_at": "result"}
@@ -336,19 +333,19 @@ class _Guesser:
             return Guess(name, "ignored", "numbers the rows")
         if column.card_numbers:
             return Guess(name, "personal", "card numbers")
-        if column.hints(_VERDICT):
+        if column.hints(VERDICT):
             return Guess(name, "ignored", "named like a label: it may be known only later")
         if column.kind == "time":
             return Guess(name, "ignored", "further times")
         if column.rising:
             return Guess(name, "ignored", "rises from row to row, as a clock or a counter does")
-        if column.hints(_PERSONAL) and (column.kind == "text" or column.whole):
+        if column.hints(PERSONAL) and (column.kind == "text" or column.whole):
             return Guess(name, "personal", "its name")
         few = column.distinct <= _MAX_NOMINAL_VALUES
-        if few and column.hints(_CODE) and (column.kind == "text" or column.whole):
+        if few and column.hints(CODE) and (column.kind == "text" or column.whole):
             return Guess(name, "nominal", f"{column.distinct:,} values, and its name")
-        identifies = column.hints(_PARTY) or column.hints(_IDENTITY)
-        if identifies and (column.kind == "text" or column.whole) and not column.hints(_AMOUNT):
+        identifies = column.hints(PARTY) or column.hints(IDENTITY)
+        if identifies and (column.kind == "text" or column.whole) and not column.hints(AMOUNT):
             return Guess(name, "keys", f"{column.distinct:,} values, and its name")
         if column.kind in ("number", "flag"):
             return Guess(name, "numeric", "numbers" if column.kind == "number" else "0 and 1")
@@ -364,5 +361,5 @@ class _Guesser:
             one for one in self.columns
             if self.found[one.name].role in ("keys", "personal") and one.repeats >= _MIN_REPEATS
         ]  # fmt: skip
-        ranked = sorted(wanted, key=lambda one: (-one.hints(_PARTY), -one.card_numbers))
+        ranked = sorted(wanted, key=lambda one: (-one.hints(PARTY), -one.card_numbers))
         return tuple(one.name for one in ranked)

@@ -49,7 +49,7 @@ _EXPECTED: Final[dict[Scale, str]] = {
     "id": f"an id of 1 to {LONGEST_ID} printable characters",
     "amount": "a number from 0 to 100,000,000,000,000",
     "currency": "an ISO 4217 currency code",
-    "label": "0 or 1",
+    "label": "0 or 1 (true or false, yes or no)",
     "numeric": "a finite number",
 }
 _NAME: Final = f"a text of at most {LONGEST_NAME:,} characters or a finite number"

@@ -16,7 +16,8 @@ from shroff.collect import Cleaned, Iso8583, clean, read
 from shroff.collect.addresses import remote_table
 from shroff.collect.mappings import Mapped
 from shroff.collect.numbers import PLAIN
-from shroff.collect.roles import ROLES, Guess, Role, Roles, guess, words_of
+from shroff.collect.role_words import words_of
+from shroff.collect.roles import ROLES, Guess, Role, Roles, guess
 from shroff.collect.sources import scan, written_whole
 from shroff.collect.usual_fields import UsualFields, usual_fields
 from shroff.errors import ShroffError
@@ -154,6 +155,7 @@ def project_text(
         "",
         "project = Project(",
         "    schema=payments,",
+        *_card(entities),
         "    features=[velocity],",
         "    detectors=[LogisticRegression(), BoostedTrees()],",
         "    policy=Policy(",
@@ -166,6 +168,13 @@ def project_text(
         "",
     ]
     return "\n".join(lines)
+
+
+def _card(entities: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """The column by which payments are counted as one piece of evidence."""
+    for _, column in entities[:1]:
+        yield "    # TODO: who pays; figures and backtests take payments of one as alike"
+        yield f"    card={_quoted(column)},"
 
 
 def _schema(roles: Roles, currency: str, *, messages: bool) -> Iterator[str]:

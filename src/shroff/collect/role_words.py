@@ -1,0 +1,59 @@
+"""Words in the names of columns that tell their roles, in lower case and without accents."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|[^\W\d_A-Za-z]+")
+_LETTERS: Final = str.maketrans({"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "ß": "ss", "æ": "ae"})
+"""Letters that Unicode does not take apart."""
+_FOREIGN_FRAUD: Final = ("betrug", "fraude", "frode", "svindel", "bedrageri", "oszustwo")
+"""In German; French, Spanish and Dutch; Italian; Norwegian; Danish and Swedish; Polish."""
+LABEL: Final = frozenset(
+    {"fraud", "isfraud", "fraudulent", "chargeback", "label", "class", "target", *_FOREIGN_FRAUD}
+)
+VERDICT: Final = frozenset(
+    {"fraud", "isfraud", "fraudulent", "chargeback", "label", *_FOREIGN_FRAUD}
+)
+TIME: Final = frozenset({"time", "timestamp", "date", "datetime", "created", "at", "when"})
+PAYMENT: Final = frozenset({"payment", "transaction", "trans", "tx", "txn"})
+LATER: Final = frozenset(
+    {"labelled", "labeled", "label", "chargeback", "fraud", "reported", "dispute"}
+)
+RESULT: Final = frozenset(
+    {"result", "status", "outcome", "response", "approved", "authorised", "authorized"}
+)
+ARRIVED: Final = frozenset({"arrived", "arrival", "received", "ingested"})
+AMOUNT: Final = frozenset({
+    "amount", "amt", "value", "total", "price", "sum",
+    "betrag", "montant", "importe", "importo", "bedrag", "belob", "belop", "belopp", "kwota",
+})  # fmt: skip
+CODE: Final = frozenset(
+    {"mcc", "code", "category", "type", "country", "channel", "zip", "postcode"}
+)
+IDENTITY: Final = frozenset(
+    {"id", "uuid", "guid", "reference", "ref", "number", "num", "no", "key", "token"}
+)
+PARTY: Final = frozenset({
+    "card", "account", "customer", "client", "user", "merchant", "terminal", "shop", "device",
+    "orig", "dest", "sender", "receiver", "payer", "payee", "beneficiary",
+})  # fmt: skip
+PERSONAL: Final = frozenset({
+    "email", "mail", "phone", "mobile", "name", "first", "last", "surname", "street", "address",
+    "ip", "birth", "dob", "ssn", "iban", "pan", "holder", "cardholder", "passport",
+})  # fmt: skip
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a column's name, in lower case.
+
+    >>> words_of("nameOrig"), words_of("TX_AMOUNT")
+    (['name', 'orig'], ['tx', 'amount'])
+    >>> words_of("Händler-Nr."), words_of("Beløb"), words_of("Сумма")
+    (['handler', 'nr'], ['belob'], ['сумма'])
+    """
+    parts = unicodedata.normalize("NFKD", name.translate(_LETTERS))
+    plain = "".join(one for one in parts if not unicodedata.combining(one))
+    return [word.lower() for word in _WORD.findall(unicodedata.normalize("NFC", plain))]
