@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import polars as pl
 import pytest
 
+from browser import Browser
 from commands import answer, run
 from serve.fixtures import POLICY, make_bundle
 from shroff.backtest.cache import clear
@@ -81,6 +83,50 @@ def test_it_says_in_words_and_on_a_page_what_it_found(home: Path) -> None:
     assert "<script" not in html
     limited = run(*words, "--from", "2024-02-03", "--to", "2024-02-05T00:00:00Z", home=home)
     assert limited.startswith("20 payments of")
+
+
+def test_the_page_is_read_in_any_window_and_runs_nothing(home: Path, browser: Browser) -> None:
+    page, name = home / "hostile.html", "<img src=x onerror=document.title='run'>"
+    rule = f"{name}: amount > 90 AND merchant_id <> '<script>document.title=1</script>' -> review"
+    words = ("backtest", "--data", home / "log.csv", "--label-delay", "0", "--out", page)
+    run(*words, "--rule", rule, home=home)
+    browser.open("about:blank")
+    browser.console()
+    browser.requested()
+    for width, scheme in ((360, "light"), (1280, "dark")):
+        browser.emulate(width, 800, scheme=scheme)
+        browser.open(page.as_uri())
+        assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+        assert browser.run("return document.title") == "Shroff backtest"
+    assert browser.console() == []
+    assert {url.split(":")[0] for url in browser.requested()} <= {"file", "data"}
+    text = browser.text("main")
+    assert name in text, "a rule is shown as it was written"
+    assert "merchant_id <> '<script>document.title=1</script>'" in text
+    assert "2024-02-01 00:00 to 2024-02-20 00:00 UTC" in text
+    assert "estimate" not in text, "a column that nothing fills is not there"
+    unnamed = "e => !e.querySelector('caption') || !e.querySelector('tbody th[scope=row]')"
+    assert not browser.run(
+        f"return [...document.querySelectorAll('table')].filter({unnamed}).length"
+    )
+
+
+def test_the_card_is_that_of_the_project_and_asked_for_before_the_work(
+    home: Path, model: bytes, tmp_path: Path
+) -> None:
+    metrics = {"split": "time:2024-01-01/5/1/60", "detectors": {}}
+    parts: dict[str, Any] = {"currency": "EUR", "policy": msgspec.to_builtins(POLICY)}
+    save(make_bundle(model, metrics={**metrics, "card": "host_id"}, **parts), tmp_path / "hosts")
+    words = ("--data", home / "log.csv", "--label-delay", "0", "--rule", BIG)
+    by_host = answer("backtest", tmp_path / "hosts", *words, home=home)
+    by_card = answer("backtest", home / "bundle", *words, home=home)
+    named = answer("backtest", home / "bundle", *words, "--card", "host_id", home=home)
+    cards = [one["swap"]["newly_annoyed"]["cards"] for one in (by_host, named, by_card)]
+    assert (cards[0], cards[1], cards[2] > 3) == (3, 3, True)
+    clear(home / "backtests")
+    with pytest.raises(ConfigurationError, match="name one with `--card COLUMN`"):
+        run("backtest", "--data", home / "log.csv", "--card", "cards", home=home)
+    assert not [*(home / "backtests").glob("*.arrow")], "nothing was computed for it"
 
 
 def test_a_column_of_propensities_makes_an_estimate(home: Path, tmp_path: Path) -> None:

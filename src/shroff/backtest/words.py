@@ -11,11 +11,13 @@ from shroff.backtest.rule_figures import RuleFigures
 from shroff.evaluate.bootstrap import Interval
 
 Row: TypeAlias = dict[str, object]
+Table: TypeAlias = tuple[tuple[str, ...], list[Row]]
+"""The heads of a table's columns, and its rows, whose values are in their order."""
 
-SIDES: Final = ("decision", "now", "frauds", "unknown", "then", "frauds", "unknown")
-MONEY: Final = ("", "known", "at least", "at most", "estimate", "95 %")
-SWAP: Final = ("swap set", "payments", "95 %", "cards", "amount", "saved", "95 %")
-RULES: Final = (
+_SIDES: Final = ("decision", "now", "frauds", "unknown", "then", "frauds", "unknown")
+_MONEY: Final = ("", "known", "at least", "at most", "estimate", "95 %")
+_SWAP: Final = ("swap set", "payments", "95 %", "cards", "amount", "saved", "95 %")
+_RULES: Final = (
     *("rule", "action", "matches", "decides", "frauds", "genuine", "unknown"),
     *("precision (95 %) [bounds]", "unique", "overlap"),
 )
@@ -59,26 +61,26 @@ def sentences(found: Backtest) -> list[str]:
     return [*said, *(f"Note: {notice}" for notice in found.notices)]
 
 
-def side_rows(found: Backtest) -> list[Row]:
+def side_table(found: Backtest) -> Table:
     """Payments by decision, of the current policy and of the replayed one."""
     rows = []
     for name, now in found.current.decisions.items():
         then = found.replayed.decisions[name]
         if now.payments or then.payments:
             rows.append({"decision": name} | _tallied("now", now) | _tallied("then", then))
-    return rows
+    return _SIDES, rows
 
 
-def money_rows(found: Backtest) -> list[Row]:
+def money_table(found: Backtest) -> Table:
     """What both policies cost, and what is saved."""
     sides: dict[str, PolicyFigures] = {"cost now": found.current, "cost then": found.replayed}
     named = {name: one.cost for name, one in sides.items()} | {"saved": found.saved}
-    return [_money(name, one) for name, one in named.items()]
+    return _filled(_MONEY, [_money(name, one) for name, one in named.items()])
 
 
-def swap_rows(found: Backtest) -> list[Row]:
+def swap_table(found: Backtest) -> Table:
     """The swap sets with payments."""
-    return [
+    rows: list[Row] = [
         {
             "set": _SETS[name],
             "payments": f"{one.payments:,}",
@@ -92,25 +94,47 @@ def swap_rows(found: Backtest) -> list[Row]:
         for name, one in found.swap.items()
         if one.payments
     ]
+    return _filled(_SWAP, rows)
 
 
-def rule_rows(found: Backtest) -> list[Row]:
+def rule_table(found: Backtest) -> Table:
     """The rules of the replayed policy, in their order."""
-    return [_rule(rule) for rule in found.rules]
+    return _filled(_RULES, [_rule(rule) for rule in found.rules])
+
+
+def _filled(heads: tuple[str, ...], rows: list[Row]) -> Table:
+    """A table without the columns in which no row says anything."""
+    kept = [
+        at for at in range(len(heads)) if any([*row.values()][at] not in (None, "") for row in rows)
+    ]
+    return (
+        tuple(heads[at] for at in kept),
+        [{name: row[name] for at, name in enumerate(row) if at in kept} for row in rows],
+    )
+
+
+def moment(text: str) -> str:
+    """A moment of a backtest as people read it, in UTC.
+
+    >>> moment("2024-01-23T00:00:00+00:00")
+    '2024-01-23 00:00'
+    """
+    return text[:16].replace("T", " ")
 
 
 def _payments(found: Backtest) -> str:
     all_of_them = found.payments
     said = (
-        f"{all_of_them.payments:,} payments of {found.source}, {found.since} to {found.until}: "
+        f"{all_of_them.payments:,} payments of {found.source}, {moment(found.since)} to "
+        f"{moment(found.until)} UTC: "
         f"{all_of_them.frauds:,} known frauds, {all_of_them.genuine:,} known to be genuine"
     )
     if all_of_them.unknown:
         said += f", {all_of_them.unknown:,} of unknown outcome"
     if all_of_them.immature:
         said += (
-            f", and {all_of_them.immature:,} after {found.mature_until}, whose labels are yet to "
-            "come"
+            f", and {all_of_them.immature:,} after {moment(found.mature_until)}, whose labels may "
+            "be yet to come (`--label-delay`)"
         )
     return f"{said}."
 

@@ -97,7 +97,7 @@ def backtest(
     from shroff.collect.times import DAY_US
     from shroff.control import Lists
     from shroff.errors import ConfigurationError
-    from shroff.promotion.evidence import judged_from, usual_delay
+    from shroff.promotion.evidence import card_column, judged_from, usual_delay
 
     if (data is None) != ledger:
         raise ConfigurationError("expected payments: either `--data TABLE` or `--ledger`.")
@@ -107,6 +107,7 @@ def backtest(
     with steps(quiet=as_json) as step:
         step("read the bundle")
         current, replayed = _contenders(bundle, policy, rule or [], without or [])
+        card = card_column(replayed.bundle, card)  # before minutes of features
         edits = Lists(settings.control).edits()
         first = judged_from(replayed.bundle) if since is None else _moment(since, "--from")
         last = None if to is None else _moment(to, "--to")
@@ -263,25 +264,15 @@ def _moment(text: str, option: str) -> int:
 
 
 def _print(found: Backtest) -> None:
-    from shroff.backtest.words import (
-        MONEY,
-        RULES,
-        SIDES,
-        SWAP,
-        money_rows,
-        rule_rows,
-        sentences,
-        side_rows,
-        swap_rows,
-    )
+    from shroff.backtest.words import money_table, rule_table, sentences, side_table, swap_table
 
     for sentence in sentences(found):
         out.print(sentence, soft_wrap=True, highlight=False, markup=False)
-    for rows, columns in (
-        (side_rows(found), SIDES),
-        (money_rows(found), MONEY),
-        (swap_rows(found), SWAP),
-        (rule_rows(found), RULES),
+    for columns, rows in (
+        side_table(found),
+        money_table(found),
+        swap_table(found),
+        rule_table(found),
     ):
         if rows:
             print_rows(rows, *columns)
