@@ -144,6 +144,17 @@ def test_a_bundle_knows_the_currency_it_was_trained_in(tmp_path: Path) -> None:
     assert load(tmp_path / "bundle").currency == "USD"
 
 
+def test_a_bundle_knows_the_card_that_its_project_declares(tmp_path: Path) -> None:
+    made = project(card="mcc")
+    run, accept = train_models(made, cleaned(log(yen=False), made)), ["no_lift", "calibration"]
+    bundle = package(made, run, tmp_path / "bundle", accept=accept).bundle
+    assert (bundle.card_column, load(tmp_path / "bundle").card_column) == ("mcc", "mcc")
+    silent = {name: one for name, one in bundle.metrics.items() if name != "card"}
+    assert replace(bundle, metrics=silent).card_column == "card", "the key of the entity `card`"
+    gone = {**silent, "card": "gone"}
+    assert replace(bundle, metrics=gone, groups=()).card_column is None
+
+
 def test_a_bundle_knows_which_columns_hold_long_numbers(tmp_path: Path) -> None:
     made = project()
     digits = np.random.default_rng(4).integers(10**15, 10**16, ROWS).astype(str)

@@ -23,7 +23,6 @@ from shroff.collect.payment import Value
 from shroff.control.database import Control
 from shroff.decide import Action
 from shroff.errors import ConfigurationError
-from shroff.features.group import card_key
 from shroff.ledger import StoredEntry
 from shroff.ledger.answer import later_record
 from shroff.package import Bundle
@@ -76,7 +75,7 @@ class CaseIntake:
         actions: Collection[Action] = REVIEWED,
         clock: Clock = system_time,
     ) -> None:
-        found = by or card_key(bundle.groups)
+        found = by or bundle.card_column
         if found is None or found not in bundle.schema.scales:
             raise ConfigurationError(
                 "expected a column that payments are grouped by: name one with `--by COLUMN`."

@@ -114,7 +114,7 @@ def backtest(
         since, until: the payments that happened from the one on and before the other, microseconds
             since the epoch.
         edits: of lists, all that were ever made.
-        card: the column that cards are told apart by; by default the key of the entity `card`.
+        card: the column that cards are told apart by; by default the bundle's own.
 
     Raises:
         ConfigurationError: no payment is in the period, there is no card, or money is in several

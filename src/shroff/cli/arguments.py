@@ -51,7 +51,7 @@ CardColumn = Annotated[
     str | None,
     typer.Option(
         "--card",
-        help="The column that cards are told apart by; default: the key of the entity `card`.",
+        help="The column that cards are told apart by; default: that of the project.",
         show_default=False,
     ),
 ]

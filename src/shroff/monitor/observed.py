@@ -15,7 +15,6 @@ from shroff.decide.decider import scoring_decider
 from shroff.errors import ConfigurationError
 from shroff.evaluate.reference import PROBABILITY, TrainingReference
 from shroff.features.engines.batch import compute_plan
-from shroff.features.group import card_key
 from shroff.features.plan import Plan
 from shroff.ledger import StoredEntry
 from shroff.ledger.labels import Labelled, history, standing
@@ -161,7 +160,7 @@ class _Columns:
             for one in reference_of(bundle).columns
             if one.bins.name != PROBABILITY
         }
-        self._card, self._amount = card_key(bundle.groups), bundle.schema.amount
+        self._card, self._amount = bundle.card_column, bundle.schema.amount
         self._decided = [pl.DataFrame(schema=DECIDED | LANED)]
         self._inputs = [pl.DataFrame(schema=self._types)]
 

@@ -43,7 +43,7 @@ from shroff.embed.learned import TokenVectors, parse_vectors
 from shroff.errors import BundleError, ConfigurationError, DataError
 from shroff.evaluate import DailyCosts, HeldOut
 from shroff.evaluate.reference import TrainingReference
-from shroff.features.group import FeatureGroup, with_vectors
+from shroff.features.group import FeatureGroup, card_key, with_vectors
 from shroff.features.plan import Plan
 from shroff.package.files import MANIFEST, VECTORS, BundleManifest, Files, read_files
 
@@ -103,6 +103,15 @@ class Bundle:
     created: str = ""
     digest: str = ""
     """SHA-256 of the manifest, which identifies the bundle."""
+
+    @property
+    def card_column(self) -> str | None:
+        """The column that cards are told apart by: the project's, or the key of the entity `card`;
+        None without one.
+        """
+        declared = self.metrics.get("card")
+        known = isinstance(declared, str) and declared in self.schema.scales
+        return str(declared) if known else card_key(self.groups)
 
     @property
     def joined_on(self) -> str:

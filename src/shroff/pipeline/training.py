@@ -199,7 +199,8 @@ def package(
         policy=msgspec.to_builtins(policy),
         metrics=summary(run)
         | {"accepted": accept, "dataset": None if stored is None else stored_dataset(stored)}
-        | ({} if project.join is None else {"join": project.join}),
+        | ({} if project.join is None else {"join": project.join})
+        | ({} if project.card is None else {"card": project.card}),
         fingerprint=run.dataset.fingerprint(),
         currency=run.dataset.currency,
         numbers=numbers,

@@ -22,7 +22,6 @@ from shroff.decide.weighing import cost_expressions
 from shroff.errors import ConfigurationError, DataError
 from shroff.evaluate import TemporalSplit, parse_split
 from shroff.features.engines.batch import compute_plan
-from shroff.features.group import card_key
 from shroff.features.plan import Plan
 from shroff.ledger import StoredEntry
 from shroff.monitor.recorded import recorded_payments, recorded_plan
@@ -79,19 +78,20 @@ def from_log(
 
     Args:
         read: the clean table of the log, by the schema of a bundle.
-        card: the column that cards are told apart by; by default the key of the entity `card`.
+        card: the column that cards are told apart by; by default the bundle's own.
 
     Raises:
         ConfigurationError: no card, no label, or no payment is late enough.
         DataError: the log is unusable.
     """
+    # before the log is read
+    column = "" if incumbent is None else card_column(candidate.bundle, card)
     frame, plan = read(candidate.bundle), _plan(candidate.bundle)
     if incumbent is None:
         return Evidence(source=source, plan=plan, frame=frame, pairs=None)
     same = incumbent.bundle.schema == candidate.bundle.schema
     other = frame if same else read(incumbent.bundle)
     since = max(judged_from(one.bundle) for one in (candidate, incumbent))
-    column = card_column(candidate.bundle, card)
     own = {row.id: row for row in _logged(candidate.bundle, frame, since, column)}
     if not own:
         raise ConfigurationError(
@@ -242,15 +242,16 @@ def label_of(bundle: Bundle) -> str:
 
 
 def card_column(bundle: Bundle, card: str | None) -> str:
-    """The column that cards are told apart by: the one asked for, or the key of the entity `card`.
+    """The column that cards are told apart by: the one asked for, or the bundle's own.
 
     Raises:
         ConfigurationError: there is none.
     """
-    found = card or card_key(bundle.groups)
+    found = card or bundle.card_column
     if found is None or found not in bundle.schema.scales:
         raise ConfigurationError(
-            "expected a column that cards are told apart by: name one with `--card COLUMN`."
+            "expected a column that cards are told apart by: name one with `--card COLUMN`, or "
+            "for good with `Project(card=…)`."
         )
     return found
 
