@@ -104,6 +104,7 @@ def test_the_same_run_twice_differs_in_nothing(
     assert f"run {other['run']}" in (home / "report.html").read_text(encoding="utf-8")
     shroff(home, "report", third, "--out", home / "folds.html")
     assert "Figures by stretch of the test part" in (home / "folds.html").read_text()
+    assert answer(home, "runs", "show")["run"] == other["run"], "the latest finished one"
     text = shroff(home, "runs", "show", third).stdout
     assert "Learned anew for each of 2 successive stretches of the test part" in text
     assert "mean ± standard deviation" in text

@@ -71,3 +71,9 @@ def test_amounts_have_units_in_the_store_also_as_they_were_paid() -> None:
     columns = payment_table(clean(pl.DataFrame([log]), schema, key=b"").frame, schema).columns
     assert columns["amount"].unit == "minor units of EUR"
     assert columns["original_amount"].unit == "minor units of `currency`"
+
+
+def test_a_project_that_exits_ends_no_command(folder: Path) -> None:
+    (folder / "project.py").write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(ConfigurationError, match=r"project\.py, line 2: SystemExit: 3"):
+        load_project(folder)

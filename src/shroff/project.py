@@ -189,7 +189,8 @@ def load_project(path: str | Path) -> Project:
     try:
         with paths_in(file.parent):
             spec.loader.exec_module(module)
-    except Exception as error:  # the file is the user's program: whatever it raises is reported
+    # the file is the user's program: whatever it raises is reported, an exit too
+    except (Exception, SystemExit) as error:
         lines = [
             frame.lineno
             for frame in traceback.extract_tb(error.__traceback__)

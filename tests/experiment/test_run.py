@@ -173,6 +173,8 @@ def test_two_detectors_of_a_kind_are_told_apart(dataset: Dataset) -> None:
 def test_mistakes_are_told(dataset: Dataset) -> None:
     with pytest.raises(ConfigurationError, match="at least one detector"):
         train(dataset, [], RandomSplit(), cost=Cost())
+    with pytest.raises(ConfigurationError, match=r"Cost\(missed='-amount'\): .* a negative amount"):
+        train(dataset, [LogisticRegression()], RandomSplit(), cost=Cost(missed="-amount"))
     with pytest.raises(UnknownColumn, match="did you mean `amount`"):
         Dataset.build(log(), plan, inputs=["amout"])
     with pytest.raises(UnknownColumn, match="unknown input `fraud`"):

@@ -162,3 +162,11 @@ def test_one_sentence_says_the_way_out_and_what_few_frauds_are_worth() -> None:
     assert (few.severity, "got 4 and 1" in few.sentence) == ("warning", True)
     random = train_models(given, frame, split="random:70/30")
     assert any("use `time:70/30,delay=0`" in finding.sentence for finding in random.findings)
+
+
+def test_one_wrong_year_is_named() -> None:
+    time = np.datetime64("2024-01-01", "us") + np.arange(60) * np.timedelta64(1, "D")
+    time[-1] = np.datetime64("2099-01-01")
+    y = np.arange(60) % 5 == 0
+    with pytest.raises(UnsuitableSplit, match="between 2024-02-28 and 2099-01-01: is a date wrong"):
+        fit_split(parse_split("time:70/30"), time, y)

@@ -73,10 +73,19 @@ def list_runs(as_json: AsJson = False) -> None:
 
 
 @app.command("show")
-def show_run(run: RunName, as_json: AsJson = False) -> None:
+def show_run(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            help="A run, or how its name begins; default: the latest finished one.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Show one run: what went in, how long each step took, and its figures."""
     runs = recorded()
-    record = runs.find(run)
+    record = runs.latest() if run is None else runs.find(run)
     show_record(record, runs.status(record), as_json=as_json)
 
 

@@ -22,6 +22,7 @@ MIN_CLASS_PAYMENTS: Final = 2
 _STANDARD_ERRORS_95: Final = 1.959964
 """Half the width of a 95 % interval, in standard errors."""
 _ONE_DAY = np.timedelta64(1, "D")
+_LONG_GAP = np.timedelta64(30, "D")
 
 
 def recall_uncertainty(frauds: int) -> float:
@@ -157,7 +158,17 @@ def _describe_log(time: Times, fraud: Bools) -> str:
     total = int(fraud.sum())
     on = f" on {len(np.unique(day[fraud]))} of {days} days" if total else ""
     labelled = f"{fraud.size:,} labelled payments"
-    return f"{day.min()} to {day.max()}, {labelled}, {count_frauds(total)}{on}"
+    return f"{day.min()} to {day.max()}, {labelled}, {count_frauds(total)}{on}{_describe_gap(day)}"
+
+
+def _describe_gap(day: Times) -> str:
+    """Days without a payment that are more than half of all: one wrong year moves every split."""
+    seen = np.unique(day)
+    gaps = np.diff(seen)
+    if not gaps.size or gaps.max() <= max(_LONG_GAP, (seen[-1] - seen[0]) / 2):
+        return ""
+    at = int(gaps.argmax())
+    return f", none of a day between {seen[at]} and {seen[at + 1]}: is a date wrong?"
 
 
 def _describe_parts(rows: Split, fraud: Bools) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shroff.arrays import Bools, Floats, Ints
+from shroff.errors import ConfigurationError
 from shroff.evaluate import Cost
 from shroff.evaluate.cost import Stakes
 from shroff.evaluate.expected import known_costs
@@ -27,6 +28,16 @@ def cost_columns(cost: Cost, data: Dataset, rows: Ints) -> dict[str, Floats]:
         name: table[text].cast(float).fill_null(np.nan).to_numpy()
         for name, text in cost.expressions.items()
     }
+
+
+def require_known_costs(cost: Cost, data: Dataset, rows: Ints) -> None:
+    """Raise `ConfigurationError` where a cost by SQL is known of none of some rows."""
+    if cost.expressions and not PaymentCosts.of(cost, data, rows).known.any():
+        texts = " and ".join(f"{name}={text!r}" for name, text in cost.expressions.items())
+        raise ConfigurationError(
+            f"Cost({texts}): expected what some payment to learn from costs, got a null, a "
+            "negative amount or one above 10¹⁵ for each."
+        )
 
 
 @dataclass(frozen=True)

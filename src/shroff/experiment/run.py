@@ -15,6 +15,7 @@ from shroff.errors import ConfigurationError
 from shroff.evaluate import AnySplit, Cost, Split, TemporalSplit, describe_split, fit_split
 from shroff.evaluate.guarantee import require_enough
 from shroff.evaluate.survey import count_frauds
+from shroff.experiment.costs import require_known_costs
 from shroff.experiment.dataset import Dataset
 from shroff.experiment.fits import Fits, fit_digest, table_digest
 from shroff.experiment.folds import Folds, choose_folds
@@ -113,7 +114,8 @@ def train(
         say: called before the first fit with a sentence that describes the split.
 
     Raises:
-        ConfigurationError: no detectors; or too few held-out frauds to guarantee declines by.
+        ConfigurationError: no detectors, too few held-out frauds to guarantee declines by, or a
+            cost by SQL that is known of no payment.
         UnsuitableSplit: the log does not allow the split; the message names one that it allows, if
             any.
     """
@@ -124,6 +126,7 @@ def train(
         detector.least_frauds for detector in detectors
     )  # each learns from all folds but one
     within, rows = fit_split(split, dataset.time, y, dataset.cards, least=least)
+    require_known_costs(cost, dataset, rows.train)
     folded = successive_rows(within, dataset) if isinstance(within, TemporalSplit) else {}
     learned_cards = None if dataset.cards is None else dataset.cards[rows.train]
     folds = choose_folds(

@@ -36,9 +36,9 @@ def write_saved_model(bundle: Bundle, folder: Path) -> Path:
     require_features(bundle)
     _require_names(bundle)
     place = folder / bundle.name / "".join(filter(str.isdigit, bundle.created))
-    require_absent(place)  # before the seconds that TensorFlow takes to load
-    tf = _tensorflow()
-    score = TensorflowScore(tf, bundle.model, bundle.name)
+    require_absent(place)
+    score = TensorflowScore(bundle.model, bundle.name)
+    tf = _tensorflow()  # last, as it takes seconds to load
     with drafted(place) as draft:
         module = _module(tf, bundle, score)
         tf.saved_model.save(module, str(draft), signatures={SIGNATURE: module.serve})
@@ -85,7 +85,7 @@ def _module(tf: Any, bundle: Bundle, score: TensorflowScore) -> Any:
             text = features[one.name]
             codes = table.lookup(tf.where(tf.equal(text, ""), tf.constant(MISSING), text))
             columns.append(tf.cast(codes, tf.float32))
-        scores = tf.cast(score(tf.stack(columns, axis=1)), tf.float64)
+        scores = tf.cast(score(tf, tf.stack(columns, axis=1)), tf.float64)
         return {"probability": tf.sigmoid(calibration.a * scores + calibration.b)}
 
     specs = {

@@ -63,14 +63,14 @@ _OPERATORS: Final[dict[str, _Operator]] = {
 
 
 class TensorflowScore:
-    """The score of an ONNX graph in TensorFlow: `X` float32 [rows, inputs] to float32 [rows].
+    """The score of an ONNX graph, for TensorFlow: `X` float32 [rows, inputs] to float32 [rows].
 
     Raises:
         BundleError: it has operators that are none of these.
     """
 
-    def __init__(self, tf: Any, content: bytes, name: str) -> None:
-        self._tf, self._graph = tf, onnx.load_model_from_string(content).graph
+    def __init__(self, content: bytes, name: str) -> None:
+        self._graph = onnx.load_model_from_string(content).graph
         others = {node.op_type for node in self._graph.node} - _OPERATORS.keys()
         if others:
             raise BundleError(
@@ -78,8 +78,8 @@ class TensorflowScore:
                 f"{', '.join(sorted(others))}): package it with `--flavour pyfunc`."
             )
 
-    def __call__(self, rows: Tensor) -> Tensor:
-        """The tensor of scores."""
+    def __call__(self, tf: Any, rows: Tensor) -> Tensor:
+        """The tensor of scores, by the operators of `tf`."""
         values: dict[str, Tensor] = {
             one.name: numpy_helper.to_array(one) for one in self._graph.initializer
         }
@@ -87,5 +87,5 @@ class TensorflowScore:
         for node in self._graph.node:
             attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
             given = [values[name] for name in node.input]
-            values[node.output[0]] = _OPERATORS[node.op_type](self._tf, given, attributes)
+            values[node.output[0]] = _OPERATORS[node.op_type](tf, given, attributes)
         return values[OUTPUT]

@@ -72,8 +72,9 @@ def examined(bundle: Bundle) -> GateResult:
     if failures - accepted:
         names = ", ".join(sorted(failures - accepted))
         return _refused("doctor", f"expected no failure, got {names}.", figures)
+    among = f" among {len(found):,} finding{'' if len(found) == 1 else 's'}" if found else ""
     known = f", and {figures['accepted']} was accepted" if failures else ""
-    return GateResult("doctor", True, f"no failure among {len(found):,} findings{known}.", figures)
+    return GateResult("doctor", True, f"no failure{among}{known}.", figures)
 
 
 def sample(contender: Contender, evidence: Evidence) -> Sampled:

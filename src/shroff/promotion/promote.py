@@ -10,7 +10,7 @@ from shroff.control.history import GateResult
 from shroff.control.models import Models
 from shroff.control.pointers import Measured, Role
 from shroff.decide.standing import own
-from shroff.errors import ConfigurationError
+from shroff.errors import ConfigurationError, NotFound
 from shroff.experiment import Runs
 from shroff.package import Bundle, load
 from shroff.promotion import gates
@@ -120,7 +120,10 @@ def find_bundle(models: Models, runs: Runs, source: str) -> Path:
         return Path(source)
     if source in models:
         return models.folder / "versions" / source
-    record = runs.find(source)
+    try:
+        record = runs.find(source)
+    except NotFound as error:
+        raise NotFound(f"{source}: no folder and no published version, and {error}") from None
     if record.bundle is None:
         raise ConfigurationError(
             f"the run {record.run} packaged no bundle: train it with `--bundle FOLDER`."
