@@ -23,6 +23,7 @@ LONGEST: Final = (
     "contract/test_links.py",
     "contract/test_currencies.py",
     "detect/deep/test_stream.py",
+    "retrain/test_retrain.py",
     "test_cli.py",
     "test_cli_demo.py",
     "store/test_datasets.py",

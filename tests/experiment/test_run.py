@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from shroff import Cost, Entity, FeatureGroup, Schema
 from shroff.detect import BoostedTrees, Calibration, LogisticRegression, Rules
 from shroff.errors import ConfigurationError, UnknownColumn
-from shroff.evaluate import RandomSplit, TemporalSplit, average_precision
+from shroff.evaluate import RandomSplit, TemporalSplit, average_precision, parse_split
 from shroff.experiment import Dataset, Run, train
 from shroff.experiment.judgement import evaluations, importances
 from shroff.experiment.run import SplitPart
@@ -256,3 +257,56 @@ def test_the_input_that_makes_frauds_is_the_most_important(run: Run) -> None:
     assert found["amount"] > 10 * max(found["mcc"], 0.001)
     assert importances(run, trees) == found
     assert importances(run, run.trained[0]) == {}
+
+
+def test_rows_stand_for_payments_and_are_repeated_in_learning_alone(dataset: Dataset) -> None:
+    """Judged and calibrated rows count for as many as they stand for; repeated ones once."""
+    split = TemporalSplit(START.date(), 12, 1, 7)
+    plain = train(dataset, [LogisticRegression()], split, cost=Cost(), reviews_per_day=5, k=3)
+    ones = np.ones(N, dtype=np.int64)
+    same = train(
+        replace(dataset, stands=ones, repeats=ones),
+        [LogisticRegression()],
+        split,
+        cost=Cost(),
+        reviews_per_day=5,
+        k=3,
+    )
+    assert same.best.test == plain.best.test
+    assert same.best.calibration == plain.best.calibration
+    stands = np.where(dataset.y, 4, 1)
+    weighted = train(
+        replace(dataset, stands=stands), [LogisticRegression()], split, cost=Cost(), k=3
+    )
+    test = plain.rows.test
+    assert weighted.best.test.n == stands[test].sum()
+    assert weighted.best.test.frauds == 4 * dataset.y[test].sum()
+    assert weighted.rows.once.test.tolist() == test.tolist()
+    repeated = train(
+        replace(dataset, repeats=stands), [LogisticRegression()], split, cost=Cost(), k=3
+    )
+    assert repeated.best.test.n == len(test)
+    assert repeated.best.detector.score(np.zeros((1, 4), np.float32)) > plain.best.detector.score(
+        np.zeros((1, 4), np.float32)
+    )
+
+
+def test_early_labels_are_learned_from_and_never_judged() -> None:
+    frame = log().with_columns(
+        pl.when(pl.col("fraud")).then(pl.col("time") + timedelta(hours=6)).alias("labelled")
+    )
+    known = Plan(plan.groups, msgspec.structs.replace(schema, labelled_at="labelled"))
+    data = Dataset.build(frame, known, card="card")
+    split = TemporalSplit(START.date(), 10, 2, 7, early_labels="learn")
+    run = train(data, [LogisticRegression()], split, cost=Cost(), k=3)
+    day = ((data.time - np.datetime64(START.date())) / np.timedelta64(1, "D")).astype(int)
+    early = run.rows.train[day[run.rows.train] >= 10]
+    assert len(early)
+    assert data.y[early].all()
+    assert parse_split(run.split) == split
+    late = data.labelled[early] if data.labelled is not None else np.empty(0)
+    assert late.max() < np.datetime64(split.test_from, "us")
+    with pytest.raises(ConfigurationError, match=r"set Schema\(labelled_at=…\)"):
+        split.rows(data.time, data.y)
+    with pytest.raises(ConfigurationError, match='early_labels="drop" or early_labels="learn"'):
+        parse_split("time:2024-01-01/10/2/7,early_labels=learned")

@@ -41,6 +41,7 @@ from shroff.cli.init import init
 from shroff.cli.monitor import monitor
 from shroff.cli.package import package
 from shroff.cli.promote import promote
+from shroff.cli.retrain import guard, retrain
 from shroff.cli.schemes import schemes
 from shroff.cli.score import score
 from shroff.cli.terminal import AsJson, err, out, show, steps, visible
@@ -86,6 +87,8 @@ for command in (
     published.publish,
     backtest,
     promote,
+    retrain,
+    guard,
     published.rollback,
     service.serve,
     consume,

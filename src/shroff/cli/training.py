@@ -48,7 +48,8 @@ def train(
             help="time:70/30[,delay=DAYS], time:START/TRAIN/DELAY/TEST in days, or random:70/30; "
             "the first two take"
             " ,known_cards=drop, which leaves cards with an earlier known fraud out of the test, "
-            "and ,folds=N, which also judges N stretches of it, learned anew for each.",
+            "and ,folds=N, which also judges N stretches of it, learned anew for each; the second "
+            ",early_labels=learn, which learns from what was labelled early in the delay.",
             show_default=False,
         ),
     ] = None,

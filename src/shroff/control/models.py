@@ -153,18 +153,34 @@ class Models:
             self._point(pointers.with_refusal(role, version, made))
 
     def rollback(
-        self, *, by: str | None = None, note: str | None = None, accept_schema: bool = False
+        self,
+        *,
+        by: str | None = None,
+        note: str | None = None,
+        accept_schema: bool = False,
+        measured: Measured | None = None,
     ) -> str:
         """Put the previous version back into production; returns it.
 
         A published policy stays in force if it fits; otherwise the model's last policy returns.
 
+        Args:
+            measured: what guardrails found of the version in production.
+
         Raises:
             NotFound: there was none before.
-            ConfigurationError: its schema differs from production's, or the note is too long.
+            ConfigurationError: its schema differs from production's, the note is too long, or
+                another model is in production than was measured.
         """
         made = _signed(by, note)
+        if measured is not None:
+            made = measured.signing(made)
         with self._turn() as pointers:
+            if measured is not None and pointers.production != measured.incumbent:
+                raise ConfigurationError(
+                    f"version {measured.incumbent} was measured, and another is in production by "
+                    "now: measure again."
+                )
             if not pointers.earlier:
                 raise NotFound(
                     f"{self.folder}: there is no earlier version in production to go back to."

@@ -93,11 +93,13 @@ def fit_and_hold_out(
     folds: Iterable[tuple[Ints, Ints]],
     *,
     nominal: Mapping[int, int] = ALL_NUMERIC,
+    repeats: Ints | None = None,
 ) -> tuple[D, Ints, Scores]:
     """`detector` fitted on all rows, and what `held_out_scores` gives: as many of these fits at the
     same time as the cores of this process allow (`Detector.cores_per_fit`).
 
-    The results are those of one fit after the other.
+    The results are those of one fit after the other. Each row is learned from as often as
+    `repeats` [rows] says, by default once, and scored once.
 
     >>> from shroff.detect.rules import Rules
     >>> folds = [(np.array([0, 1]), np.array([3]))]
@@ -107,7 +109,7 @@ def fit_and_hold_out(
     >>> rules.score([[1]]), rows, scores
     (array([1.]), array([3]), array([1.]))
     """
-    return _fit_all(detector, X, y, folds, nominal, whole=True)
+    return _fit_all(detector, X, y, folds, nominal, whole=True, repeats=repeats)
 
 
 def _fit_all(
@@ -118,19 +120,26 @@ def _fit_all(
     nominal: Mapping[int, int],
     *,
     whole: bool,
+    repeats: Ints | None = None,
 ) -> tuple[D, Ints, Scores]:
     matrix = training_matrix(X, nominal)
     fraud = training_labels(y, len(matrix))
     scores = np.zeros(len(matrix))
     judged = np.zeros(len(matrix), dtype=np.bool_)
 
+    def repeated(learn: Ints) -> Ints:
+        return learn if repeats is None else np.repeat(learn, repeats[learn])
+
     def hold_out(learn: Ints, hold: Ints) -> None:
+        learn = repeated(learn)
         fitted = clone(detector).fit(rows_of(matrix, learn), fraud[learn], nominal=nominal)
         scores[hold] = fitted.score(rows_of(matrix, hold))
         judged[hold] = True
 
     def fit_whole() -> None:
-        detector.fit(matrix, fraud if detector.needs_labels else None, nominal=nominal)
+        learn = repeated(np.arange(len(matrix)))
+        labels = fraud[learn] if detector.needs_labels else None
+        detector.fit(rows_of(matrix, learn), labels, nominal=nominal)
 
     # the longest first: the last one then ends soon after the others
     parts = sorted(folds, key=lambda fold: -len(fold[0]))

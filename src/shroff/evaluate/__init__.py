@@ -31,8 +31,9 @@ from shroff.evaluate.metrics import (
     measure,
     roc_auc,
 )
+from shroff.evaluate.parts import Split
 from shroff.evaluate.review import Review
-from shroff.evaluate.split import AnySplit, LatestSplit, RandomSplit, Split, TemporalSplit
+from shroff.evaluate.split import AnySplit, LatestSplit, RandomSplit, TemporalSplit
 from shroff.evaluate.split_text import parse_split
 from shroff.evaluate.survey import describe_split, fit_split, suggest_split
 from shroff.evaluate.thresholds import NEVER, Thresholds, choose_thresholds, cost_by_threshold

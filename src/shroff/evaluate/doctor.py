@@ -14,7 +14,8 @@ from shroff.evaluate.metrics import (
     expected_calibration_error,
     roc_auc,
 )
-from shroff.evaluate.split import AnySplit, RandomSplit, Split
+from shroff.evaluate.parts import Split
+from shroff.evaluate.split import AnySplit, RandomSplit
 from shroff.evaluate.survey import MIN_RELIABLE_FRAUDS, state_uncertainty, suggest_split
 from shroff.evaluate.thresholds import NEVER
 

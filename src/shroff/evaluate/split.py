@@ -8,8 +8,7 @@ chapters 3 and 5: cards already known to be compromised are not judged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -21,29 +20,16 @@ import numpy as np
 from shroff.arrays import Array, Bools, Ints, Times
 from shroff.errors import ConfigurationError, DataError, UnsuitableSplit, did_you_mean
 from shroff.evaluate.checking import check_labels, check_length, rank_codes
+from shroff.evaluate.parts import Split
 
 KnownCards: TypeAlias = Literal["keep", "drop"]
 """Whether test payments of cards with an earlier known fraud are kept or dropped."""
 
+EarlyLabels: TypeAlias = Literal["drop", "learn"]
+"""Whether payments of the delay whose label was known before the test days are learned from."""
+
 _KNOWN_CARDS_OPTIONS = ("keep", "drop")
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Row numbers of the training and of the test payments, each ascending; no row is in both.
-
-    `left_out` has all other rows by reason: `before` the training days, in the label `delay`,
-    `after` the test days, of `known_cards`; a reason without rows is absent.
-    """
-
-    train: Ints
-    test: Ints
-    left_out: Mapping[str, Ints] = field(default_factory=dict)
-
-    @property
-    def known_cards(self) -> Ints:
-        """Rows of test days that were left out: their cards had an earlier known fraud."""
-        return self.left_out.get("known_cards", np.empty(0, dtype=np.int64))
+_EARLY_LABELS_OPTIONS = ("drop", "learn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +91,8 @@ class TemporalSplit:
     the `test_days` that follow the `delay_days` after those. `known_cards="drop"` leaves cards with
     an earlier known fraud out of the test, as the handbook's protocol does; by default every
     payment is judged. With `folds`, the test part is also judged in so many `successive` stretches.
+    `early_labels="learn"` also learns from payments of the delay whose label arrived before the
+    test, such as those that an investigator checked.
 
     >>> split = TemporalSplit(date(2018, 7, 25), train_days=1, delay_days=1, test_days=1)
     >>> day = ["2018-07-25", "2018-07-25", "2018-07-26", "2018-07-27", "2018-07-27"]
@@ -119,9 +107,11 @@ class TemporalSplit:
     zone: str = "UTC"
     known_cards: KnownCards = "keep"
     folds: int = 0
+    early_labels: EarlyLabels = "drop"
 
     def __post_init__(self) -> None:
-        _check_known_cards(self.known_cards)
+        _check_option("known_cards", self.known_cards, _KNOWN_CARDS_OPTIONS)
+        _check_option("early_labels", self.early_labels, _EARLY_LABELS_OPTIONS)
         _check_folds(self.folds, self.test_days)
         if self.train_days < 1 or self.test_days < 1 or self.delay_days < 0:
             raise ConfigurationError(
@@ -147,7 +137,8 @@ class TemporalSplit:
     def __str__(self) -> str:
         zone = "" if self.zone == "UTC" else f",zone={self.zone}"
         days = f"{self.start.isoformat()}/{self.train_days}/{self.delay_days}/{self.test_days}"
-        options = f"{_format_known_cards(self.known_cards)}{_format_folds(self.folds)}"
+        early = "" if self.early_labels == "drop" else f",early_labels={self.early_labels}"
+        options = f"{_format_known_cards(self.known_cards)}{_format_folds(self.folds)}{early}"
         return f"time:{days}{zone}{options}"
 
     @property
@@ -165,16 +156,20 @@ class TemporalSplit:
             for begin, end in pairwise(ends)
         )
 
-    def rows(self, time: Times, y: Array, card: Array | None = None) -> Split:
+    def rows(
+        self, time: Times, y: Array, card: Array | None = None, labelled: Times | None = None
+    ) -> Split:
         """Split the payments made at `time` [n] (datetime64, UTC) and labelled `y` [n], 0 or 1.
 
         With `known_cards="drop"`, which needs `card` [n], a test day drops every payment of a card
         that had a fraud on a training day, or later but more than `delay_days` before that test
-        day. A payment with no card (None) always stays.
+        day. A payment with no card (None) always stays. `early_labels="learn"` needs `labelled`
+        [n], when each label arrived (not a time: unknown).
 
         Raises `UnsuitableSplit` when a part holds no fraud or no genuine payment,
-        `ConfigurationError` when known cards are to be dropped without `card`, `DataError` when the
-        arrays differ in length or a time is missing.
+        `ConfigurationError` when known cards are to be dropped without `card`, or early labels
+        learned from without `labelled`, `DataError` when the arrays differ in length or a time is
+        missing.
         """
         fraud = check_labels(y)
         check_length("time", time, fraud.size)
@@ -192,9 +187,12 @@ class TemporalSplit:
         test &= ~dropped
         self._check("training", train, fraud, time, first=0, days=self.train_days)
         self._check("test", test, fraud, time, first=test_from, days=self.test_days)
+        delay = (day >= self.train_days) & (day < test_from)
+        early = delay & self._early(labelled, fraud.size)
+        train |= early
         why = {
             "before": day < 0,
-            "delay": (day >= self.train_days) & (day < test_from),
+            "delay": delay & ~early,
             "after": day >= self._days,
             "known_cards": dropped,
         }
@@ -221,6 +219,19 @@ class TemporalSplit:
             int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) for day in days
         ]
         return np.array(seconds, dtype="datetime64[s]").astype("datetime64[us]")
+
+    def _early(self, labelled: Times | None, size: int) -> Bools:
+        """Payments whose label arrived before the test; none if `early_labels="drop"`."""
+        if self.early_labels == "drop":
+            return np.zeros(size, dtype=np.bool_)
+        if labelled is None:
+            raise ConfigurationError(
+                f"expected the arrival of each label for {self}, got none: set "
+                "Schema(labelled_at=…)"
+            )
+        check_length("labelled", labelled, size)
+        # no time compares as false
+        return labelled.astype("datetime64[us]") < np.datetime64(self.test_from, "us")
 
     def _known(self, day: Ints, fraud: Bools, card: Array | None) -> Bools:
         """Payments of cards whose fraud was known by that day; none if `known_cards="keep"`."""
@@ -282,7 +293,7 @@ class LatestSplit:
     folds: int = 0
 
     def __post_init__(self) -> None:
-        _check_known_cards(self.known_cards)
+        _check_option("known_cards", self.known_cards, _KNOWN_CARDS_OPTIONS)
         _check_folds(self.folds)
         if not 0 < self.test < 1 or self.delay_days < 0:
             raise ConfigurationError(
@@ -317,11 +328,12 @@ AnySplit: TypeAlias = RandomSplit | LatestSplit | TemporalSplit
 """Any definition of a split; `shroff.evaluate.parse_split` reads one from its text."""
 
 
-def _check_known_cards(known_cards: str) -> None:
-    if known_cards not in _KNOWN_CARDS_OPTIONS:
+def _check_option(name: str, value: str, options: tuple[str, str]) -> None:
+    if value not in options:
+        one, other = options
         raise ConfigurationError(
-            f'expected known_cards="keep" or known_cards="drop", got `{known_cards}`'
-            f"{did_you_mean(known_cards, _KNOWN_CARDS_OPTIONS)}"
+            f'expected {name}="{one}" or {name}="{other}", got `{value}`'
+            f"{did_you_mean(value, options)}"
         )
 
 

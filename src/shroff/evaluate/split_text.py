@@ -8,7 +8,14 @@ from decimal import Decimal
 from typing import cast
 
 from shroff.errors import ConfigurationError, did_you_mean
-from shroff.evaluate.split import AnySplit, KnownCards, LatestSplit, RandomSplit, TemporalSplit
+from shroff.evaluate.split import (
+    AnySplit,
+    EarlyLabels,
+    KnownCards,
+    LatestSplit,
+    RandomSplit,
+    TemporalSplit,
+)
 
 _SHARE_PATTERN = r"(\d{1,3}(?:\.\d+)?)"
 _RANDOM_FORM = re.compile(rf"random:{_SHARE_PATTERN}/{_SHARE_PATTERN}")
@@ -23,8 +30,9 @@ def parse_split(text: str) -> AnySplit:
     `random:TRAIN/TEST[,seed=N]` in percent; `time:TRAIN/TEST[,delay=DAYS]` in percent of the days,
     or `time:START/TRAIN/DELAY/TEST[,zone=NAME]` in days, both with `,known_cards=drop` to leave out
     test payments of cards with an earlier known fraud, and `,folds=N` to judge the test part in N
-    successive stretches too. Raises `ConfigurationError` for any other
-    text.
+    successive stretches too. The form in days also takes `,early_labels=learn`, to learn from
+    payments of the delay whose label arrived before the test. Raises `ConfigurationError` for any
+    other text.
 
     >>> parse_split("random:70/30,seed=3")
     RandomSplit(test=0.3, seed=3)
@@ -49,7 +57,7 @@ def parse_split(text: str) -> AnySplit:
         known, folds = _read_known_cards(options), _read_folds(options, text)
         return LatestSplit(_read_test_share(found, form), delay_days, known, folds)
     if found := _DATED_FORM.fullmatch(form):
-        options = _read_options(text, given, "zone", "known_cards", "folds")
+        options = _read_options(text, given, "zone", "known_cards", "folds", "early_labels")
         start, train, delay, test = found.groups()
         days = int(train), int(delay), int(test)
         return TemporalSplit(
@@ -58,6 +66,7 @@ def parse_split(text: str) -> AnySplit:
             options.get("zone", "UTC"),
             _read_known_cards(options),
             _read_folds(options, text),
+            cast("EarlyLabels", options.get("early_labels", "drop")),
         )
     raise _refuse(text)
 

@@ -12,7 +12,8 @@ import numpy as np
 from shroff.arrays import Array, Bools, Times
 from shroff.errors import UnsuitableSplit
 from shroff.evaluate.checking import check_labels
-from shroff.evaluate.split import AnySplit, LatestSplit, RandomSplit, Split, TemporalSplit
+from shroff.evaluate.parts import Split
+from shroff.evaluate.split import AnySplit, LatestSplit, RandomSplit, TemporalSplit
 
 MIN_RELIABLE_FRAUDS: Final = 20
 """Below this, a recall is uncertain by more than 20 points either way."""
@@ -41,16 +42,18 @@ def fit_split(
     y: Array,
     card: Array | None = None,
     *,
+    labelled: Times | None = None,
     least: int = MIN_CLASS_PAYMENTS,
 ) -> tuple[RandomSplit | TemporalSplit, Split]:
-    """The split and its rows, for payments made at `time` [n] (UTC) and labelled `y` [n].
+    """The split and its rows, for payments made at `time` [n] (UTC) and labelled `y` [n]; the
+    labels arrived at `labelled` [n].
 
     Raises `UnsuitableSplit` where a part lacks frauds or genuine payments (`least` to learn from,
     one to be judged on), and names the split that the log allows, or says that it allows none.
     """
     fraud = check_labels(y)
     try:
-        return _fit(split, time, fraud, card, least)
+        return _fit(split, time, fraud, card, least, labelled)
     except UnsuitableSplit as error:
         other = suggest_split(time, fraud, least=least)
         if other is None:
@@ -106,10 +109,18 @@ def state_uncertainty(frauds: int) -> str:
 
 
 def _fit(
-    split: AnySplit, time: Times, fraud: Bools, card: Array | None, least: int
+    split: AnySplit,
+    time: Times,
+    fraud: Bools,
+    card: Array | None,
+    least: int,
+    labelled: Times | None = None,
 ) -> tuple[RandomSplit | TemporalSplit, Split]:
     within = split.over(time) if isinstance(split, LatestSplit) else split
-    rows = within.rows(fraud) if isinstance(within, RandomSplit) else within.rows(time, fraud, card)
+    if isinstance(within, RandomSplit):
+        rows = within.rows(fraud)
+    else:
+        rows = within.rows(time, fraud, card, labelled)
     frauds = int(fraud[rows.train].sum())
     fewest = min(frauds, len(rows.train) - frauds)
     if fewest < least:

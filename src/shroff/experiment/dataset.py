@@ -33,6 +33,8 @@ class Dataset:
         card: the column that identifies a card, if any.
         unlabelled: how many payments of the clean table were left out because they have no label.
         left_out: payments, and frauds where known, that were left out before, by reason.
+        stands: how many payments each row stands for [rows]; None: one each.
+        repeats: how often detectors learn from each row besides [rows]; None: once each.
     """
 
     table: pl.DataFrame
@@ -43,6 +45,8 @@ class Dataset:
     card: str | None
     unlabelled: int = 0
     left_out: Mapping[str, tuple[int, int | None]] = field(default_factory=dict)
+    stands: Ints | None = None
+    repeats: Ints | None = None
 
     @classmethod
     def build(
@@ -54,9 +58,11 @@ class Dataset:
         inputs: Sequence[str] | None = None,
         card: str | None = None,
         left_out: Mapping[str, tuple[int, int | None]] = MappingProxyType({}),
+        stands: Ints | None = None,
+        repeats: Ints | None = None,
     ) -> Dataset:
         """Compute the features of a clean table, unless they are given in its order, and choose the
-        inputs.
+        inputs; `stands` and `repeats` are by its rows too.
 
         Without `inputs`, detectors learn from the amount, the schema's numeric, nominal and
         looked-up columns, and all features.
@@ -72,9 +78,10 @@ class Dataset:
             raise ConfigurationError(
                 "expected a schema that names its label column: Schema(label=…)."
             )
-        labelled = frame.drop(HISTORY, strict=False).filter(pl.col(schema.label).is_not_null())
+        told = frame[schema.label].is_not_null()
+        labelled = frame.drop(HISTORY, strict=False).filter(told)
         computed = compute_plan(plan, frame) if features is None else features
-        features = computed.filter(frame[schema.label].is_not_null())
+        features = computed.filter(told)
         table = labelled.with_columns(
             *in_major(schema, schema.scales), *features.drop(schema.id).get_columns()
         )
@@ -98,6 +105,8 @@ class Dataset:
             card=card,
             unlabelled=frame.height - labelled.height,
             left_out=left_out,
+            stands=None if stands is None else stands[told.to_numpy()],
+            repeats=None if repeats is None else repeats[told.to_numpy()],
         )
 
     @property
@@ -119,6 +128,16 @@ class Dataset:
     def time(self) -> Times:
         """When each payment happened, datetime64[us] in UTC."""
         return self.table[self.schema.time].dt.replace_time_zone(None).to_numpy()
+
+    @property
+    def labelled(self) -> Times | None:
+        """When each label arrived, datetime64[us] in UTC, not a time where that is unknown; None if
+        the schema names no column for it.
+        """
+        moment = self.schema.labelled_at
+        if moment is None:
+            return None
+        return self.table[moment].dt.replace_time_zone(None).to_numpy()
 
     @property
     def amount(self) -> Floats:

@@ -173,6 +173,8 @@ def fit_digest(job: TrainingJob, table: str, *, tune: int, successive: Iterable[
     for rows in (*parts, *(rows for fold in job.folds for rows in fold)):
         found.update(len(rows).to_bytes(8))
         found.update(rows.tobytes())
+    if job.dataset.repeats is not None:
+        found.update(job.dataset.repeats.tobytes())
     data, lists = job.dataset, {name: sorted(values) for name, values in job.lists.items()}
     given = (job.cost, job.capacity, job.k, job.thorough, tune, code_versions())
     inputs = (data.numeric, data.nominal, data.card)

@@ -52,6 +52,7 @@ def choose_folds(
     y: Bools,
     cards: Ints | None = None,
     *,
+    labelled: Times | None = None,
     least: int = 1,
 ) -> Folds:
     """The validation folds of a training part: payments at `time` [n] (UTC), labelled `y` [n], of
@@ -60,6 +61,8 @@ def choose_folds(
     Args:
         cards: a number per card, below 0 where a payment has none; None where the project names no
             card.
+        labelled: when each label arrived [n], for a split that learns from early ones: so does each
+            fold, or probabilities would be calibrated on fits that saw fewer frauds.
         least: frauds, and genuine payments, that each fold must have to learn from.
 
     Raises:
@@ -70,7 +73,7 @@ def choose_folds(
         split = replace(split, known_cards="keep", folds=0)
         for folds in range(FOLD_COUNT, 0, -1):
             try:
-                parts = tuple(fold.rows(time, y) for fold in within(split, folds))
+                parts = tuple(fold.rows(time, y, None, labelled) for fold in within(split, folds))
             except UnsuitableSplit:
                 continue
             judged = int(sum(y[fold.test].sum() for fold in parts))

@@ -92,8 +92,8 @@ def successive_rows(split: TemporalSplit, dataset: Dataset) -> dict[str, Split]:
     Raises:
         UnsuitableSplit: a stretch, or what is learned for it, has no fraud or no genuine payment.
     """
-    y, time, cards = dataset.y, dataset.time, dataset.cards
-    return {str(one): one.rows(time, y, cards) for one in split.successive}
+    y, time, cards, labelled = dataset.y, dataset.time, dataset.cards, dataset.labelled
+    return {str(one): one.rows(time, y, cards, labelled) for one in split.successive}
 
 
 def spread(folds: Sequence[FoldFigures]) -> dict[str, dict[str, float]]:

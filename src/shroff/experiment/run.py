@@ -125,12 +125,21 @@ def train(
     least = 1 + max(
         detector.least_frauds for detector in detectors
     )  # each learns from all folds but one
-    within, rows = fit_split(split, dataset.time, y, dataset.cards, least=least)
+    within, rows = fit_split(
+        split, dataset.time, y, dataset.cards, labelled=dataset.labelled, least=least
+    )
     require_known_costs(cost, dataset, rows.train)
     folded = successive_rows(within, dataset) if isinstance(within, TemporalSplit) else {}
+    if dataset.stands is not None:
+        rows = rows.standing_for(dataset.stands)
     learned_cards = None if dataset.cards is None else dataset.cards[rows.train]
     folds = choose_folds(
-        within, dataset.time[rows.train], y[rows.train], learned_cards, least=least - 1
+        within,
+        dataset.time[rows.train],
+        y[rows.train],
+        learned_cards,
+        labelled=None if dataset.labelled is None else dataset.labelled[rows.train],
+        least=least - 1,
     )
     if max_genuine_declines is not None:
         _require_guarantee(max_genuine_declines, folds, y[rows.train], learned_cards)

@@ -134,7 +134,7 @@ class TrainingJob:
         nominal = preparation.nominal_codes
         with quiet_caps():
             fitted, held, scores = fit_and_hold_out(
-                self.detector, X, y, self.folds, nominal=nominal
+                self.detector, X, y, self.folds, nominal=nominal, repeats=self._repeats(learn)
             )
         fraud, later = y[held], learn[held]
         calibration = Calibration.fit(scores, fraud)
@@ -188,6 +188,10 @@ class TrainingJob:
             ),
         )
 
+    def _repeats(self, rows: Ints) -> Ints | None:
+        repeats = self.dataset.repeats
+        return None if repeats is None else repeats[rows]
+
     def _inputs(self) -> pl.DataFrame:
         if self.detector.conditions:
             return self.dataset.conditions(self.detector.conditions, self.lists)
@@ -225,7 +229,8 @@ class TrainingJob:
 
     def _share(self, rows: Ints) -> float:
         # random held-out rows are a share of each day's payments: reviews per day shrink with it
-        return len(rows) / max(int(np.isin(self._days(), self._days()[rows]).sum()), 1)
+        once = np.unique(rows)
+        return len(once) / max(int(np.isin(self._days(), self._days()[once]).sum()), 1)
 
     def _days(self) -> Times:
         return self.dataset.time.astype("datetime64[D]")

@@ -14,6 +14,7 @@ from shroff.collect.labels import HISTORY, SOURCE, with_labels, with_one_label
 from shroff.collect.money import EXPONENT, minor_units
 from shroff.collect.times import parse_time
 from shroff.features.engines.batch import compute_plan
+from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 from shroff.ledger import StoredEntry, unreadable
 from shroff.monitor.parity import Parity, compare, explain
@@ -26,23 +27,33 @@ _ARRIVED = {name: f"{name} (ledger)" for name in ("arrived_at", "result_at", "la
 
 
 def ledger_parity(
-    bundle: Bundle, entries: Iterable[StoredEntry], *, history: pl.DataFrame | None = None
+    bundle: Bundle,
+    entries: Iterable[StoredEntry],
+    *,
+    history: pl.DataFrame | None = None,
+    own: bool = False,
 ) -> Parity:
     """Recompute in batch the features that every recorded decision was made on, and compare.
 
     Args:
         history: the clean table that the service was started from, if it was: windows see it before
             the ledger.
+        own: compare only what this very bundle decided.
     """
     kept = list(entries)
     plan = recorded_plan(bundle)
     identifier = plan.schema.id
     frame = recorded_payments(plan, kept)
     table = frame if history is None else with_history(frame, history, bundle.schema, plan, kept)
-    features = {
-        entry.payment_id: msgspec.json.decode(entry.body)["features"]
+    decisions = (
+        (entry.payment_id, msgspec.json.decode(entry.body))
         for entry in kept
         if entry.kind == "payment" and entry.forgotten is None
+    )
+    features = {
+        name: record["features"]
+        for name, record in decisions
+        if not own or record["model"] == bundle.version
     }
     # without a state the policy decided, and no feature was computed
     asked = frame[identifier].is_in(
@@ -114,13 +125,17 @@ def _as_known(history: pl.DataFrame, arrival: str, entries: Iterable[StoredEntry
 
 def recorded_plan(bundle: Bundle) -> Plan:
     """The bundle's features over the ledger's own arrivals."""
-    schema = bundle.schema
+    return plan_over_ledger(bundle.groups, bundle.schema)
+
+
+def plan_over_ledger(groups: Sequence[FeatureGroup], schema: Schema) -> Plan:
+    """Features of a schema over the ledger's own arrivals."""
     arrivals = {"arrived_at": _ARRIVED["arrived_at"]}
     if schema.result is not None:
         arrivals["result_at"] = _ARRIVED["result_at"]
     if schema.label is not None:
         arrivals["labelled_at"] = _ARRIVED["labelled_at"]
-    return Plan(bundle.groups, msgspec.structs.replace(schema, **arrivals))
+    return Plan(groups, msgspec.structs.replace(schema, **arrivals))
 
 
 def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFrame:

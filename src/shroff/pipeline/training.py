@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from shroff.arrays import Ints
 from shroff.collect import Schema
 from shroff.collect.card_columns import long_numbers
 from shroff.collect.currencies import codes_of, payments_by_currency, require_one_currency
@@ -48,6 +49,8 @@ def train_models(
     *,
     features: pl.DataFrame | None = None,
     left_out: Mapping[str, tuple[int, int | None]] = MappingProxyType({}),
+    stands: Ints | None = None,
+    repeats: Ints | None = None,
     split: str | None = None,
     tune: int = 0,
     storage: Path | None = None,
@@ -61,6 +64,8 @@ def train_models(
     Args:
         features: of the table in its order, where they are stored already.
         left_out: payments, and frauds where known, that the table lacks, by reason.
+        stands, repeats: how many payments each row stands for, and how often detectors learn from
+            it; by default one and once (`Dataset`).
         tune: parameters to try per detector, on validation folds inside the training part.
         storage: SQLite file from which a stopped search resumes.
         thorough: whether the doctor also fits each detector with another seed.
@@ -86,6 +91,8 @@ def train_models(
         inputs=project.inputs,
         card=project.card_column,
         left_out=left_out,
+        stands=stands,
+        repeats=repeats,
     )
     run = train(
         dataset,
@@ -103,7 +110,8 @@ def train_models(
         say=say,
     )
     progress("examine the data")
-    found = tuple(examine_data(dataset, frame, project.plan, parse_split(run.split), run.rows))
+    rows = run.rows.once
+    found = tuple(examine_data(dataset, frame, project.plan, parse_split(run.split), rows))
     trained = tuple(_governed(one, project.policy) for one in run.trained)
     return replace(run, trained=trained, findings=found)
 

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from shroff.arrays import Floats
+from shroff.collect import Schema
 from shroff.collect.payment import Value, payments, rows_of
 from shroff.collect.times import DAY_US, SECOND_US, iso_time, parse_time
 from shroff.decide.decider import Decider, scoring_decider
@@ -236,9 +237,14 @@ def _plan(bundle: Bundle) -> Plan:
 
 def label_of(bundle: Bundle) -> str:
     """The column of labels; raises `ConfigurationError` if the schema names none."""
-    if bundle.schema.label is None:
+    return require_label(bundle.schema)
+
+
+def require_label(schema: Schema) -> str:
+    """The column of labels; raises `ConfigurationError` if the schema names none."""
+    if schema.label is None:
         raise ConfigurationError("expected a schema that names its label column: Schema(label=…).")
-    return bundle.schema.label
+    return schema.label
 
 
 def card_column(bundle: Bundle, card: str | None) -> str:

@@ -1,0 +1,136 @@
+"""The payments of a ledger to learn from, as they were known at a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from shroff.arrays import Ints
+from shroff.collect import Schema
+from shroff.features.engines.batch import compute_plan
+from shroff.ledger import StoredEntry
+from shroff.monitor.recorded import plan_over_ledger, recorded_payments, with_history
+from shroff.project import Project
+from shroff.promotion.evidence import require_label
+from shroff.retrain.outcomes import outcomes
+
+_UNLABELLED: Final = "history without a label"
+_FORGOTTEN: Final = "forgotten"
+
+
+class LedgerDataset(NamedTuple):
+    """Payments whose outcome is known, features computed as the service computed them.
+
+    Attributes:
+        frame: a clean table by the project's schema, and `features` in its order.
+        stands: how many payments each row stands for [n].
+        repeats: how often detectors learn from each row besides [n]: labels of investigators.
+        left_out: payments that are not in it, and frauds among them, by reason.
+        feedback: how many payments have a label by an investigator.
+        lane: how many of the control lane stand for others.
+    """
+
+    frame: pl.DataFrame
+    features: pl.DataFrame
+    stands: Ints
+    repeats: Ints
+    left_out: Mapping[str, tuple[int, int | None]]
+    feedback: int
+    lane: int
+
+
+def ledger_dataset(
+    project: Project,
+    entries: Sequence[StoredEntry],
+    *,
+    mature: int,
+    feedback: Collection[str] = (),
+    repeats: int = 1,
+    history: pl.DataFrame | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> LedgerDataset:
+    """The recorded payments whose outcome is known by `entries`.
+
+    Args:
+        mature: the moment until which a payment without a label is genuine, in microseconds since
+            the epoch.
+        feedback: sources of labels that are investigators, who choose what they look at.
+        repeats: how often detectors learn from a payment that they labelled.
+        history: the clean table that the service was started from, if it was.
+
+    Raises:
+        ConfigurationError: the schema names no label.
+    """
+    schema = project.plan.schema
+    require_label(schema)
+    plan = plan_over_ledger(project.features, schema)
+    progress("read the recorded payments")
+    table = recorded = recorded_payments(plan, entries)
+    if history is not None:
+        table = with_history(recorded, history, schema, plan, entries)
+    progress("compute features over the ledger")
+    features = compute_plan(plan, table)
+    joined = _joined(table, len(table) - len(recorded), plan.schema, entries, mature)
+    told = joined["fraud"].is_not_null()
+    said = joined["source"].is_in([*feedback]).fill_null(value=False)
+    frame = _by_schema(table, plan.schema, schema, joined).filter(told)
+    kept = joined.filter(told)
+    return LedgerDataset(
+        frame=frame,
+        features=features.filter(told),
+        stands=kept["stands"].fill_null(1).to_numpy(),
+        repeats=np.where(said.filter(told).to_numpy(), repeats, 1),
+        left_out={
+            str(why): (int(many), None)
+            for why, many in joined.filter(~told).group_by("why").len().sort("why").iter_rows()
+        },
+        feedback=int(said.sum()),
+        lane=int((kept["stands"] > 1).sum()),
+    )
+
+
+def _joined(
+    table: pl.DataFrame,
+    past: int,
+    schema: Schema,
+    entries: Sequence[StoredEntry],
+    mature: int,
+) -> pl.DataFrame:
+    """What is known of each row, by `OUTCOMES`; the first `past` rows are history with labels of
+    its own.
+    """
+    known = outcomes(entries, schema, mature=mature)
+    joined = (
+        table.select(schema.id, schema.label, schema.labelled_at)
+        .with_row_index("row")
+        .join(known, left_on=schema.id, right_on="id", how="left", maintain_order="left")
+    )
+    history = pl.col("row") < past
+    logged = pl.col(str(schema.labelled_at)).dt.epoch("us")
+    return joined.with_columns(
+        pl.when(history).then(str(schema.label)).otherwise("fraud").alias("fraud"),
+        pl.when(history).then(logged).otherwise("labelled").alias("labelled"),
+        pl.when(history)
+        .then(pl.lit(_UNLABELLED))
+        .otherwise(pl.col("why").fill_null(_FORGOTTEN))
+        .alias("why"),
+    )
+
+
+def _by_schema(
+    table: pl.DataFrame, ledger: Schema, schema: Schema, joined: pl.DataFrame
+) -> pl.DataFrame:
+    """A table over the ledger's arrivals as one of the project's schema, with what is known."""
+    pairs = ((ledger.arrived_at, schema.arrived_at), (ledger.result_at, schema.result_at))
+    renamed = {str(one): other for one, other in pairs if other is not None}
+    known = {str(schema.label): joined["fraud"]}
+    if schema.labelled_at is not None:
+        known[schema.labelled_at] = joined["labelled"].cast(pl.Datetime("us", "UTC"))
+    return (
+        table.rename(renamed)
+        .with_columns(column.alias(name) for name, column in known.items())
+        .select(*schema.scales)
+    )

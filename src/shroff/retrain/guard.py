@@ -1,0 +1,239 @@
+"""Guardrails of the model in production: what it does since it came there, against declared limits.
+
+A share above its limit is a breach once the evidence is enough: each card's first payment of a day
+is a bet that the share is at most the limit (`weigh_evidence`), so that a model which keeps its
+limits is rolled back in at most 5 % of all cases, however often one looks. Drift has its own budget
+of false alarms (`monitor`); latency and parity are measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from shroff.arrays import Bools, Texts
+from shroff.collect.times import DAY_US, parse_time
+from shroff.control.history import GateResult
+from shroff.control.models import Models
+from shroff.control.pointers import Measured
+from shroff.decide.standing import Standing
+from shroff.errors import ConfigurationError
+from shroff.evaluate.reference import PROBABILITY
+from shroff.evaluate.sequential import ENOUGH_EVIDENCE, weigh_evidence
+from shroff.features.group import card_key
+from shroff.ledger import StoredEntry
+from shroff.monitor import from_ledger, ledger_parity
+from shroff.monitor.recorded import recorded_payments, recorded_plan
+from shroff.monitor.verdict import examine_drift
+from shroff.package import Bundle
+from shroff.promotion import Budget, Contender, Evidence
+from shroff.promotion.gates import fast, sample
+
+_TIMED_PAYMENTS: Final = 2_000
+
+
+class Guardrails(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model in production must keep to; None or False: not looked at.
+
+    Attributes:
+        declines: the largest share of cards' first payments of a day that it may decline.
+        alerts: the same of those that it does not approve.
+        p99_ms: milliseconds that 99 of 100 of its newest payments may take in this process.
+        drift: whether its probabilities must stay as they were on held-out payments.
+        parity: whether the features that it decided by must be those of batch, to the bit.
+
+    Raises:
+        ConfigurationError: none is declared, or a share is not between 0 and 1.
+    """
+
+    declines: float | None = None
+    alerts: float | None = None
+    p99_ms: float | None = None
+    drift: bool = False
+    parity: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("declines", "alerts"):
+            share = getattr(self, name)
+            if share is not None and not 0 < share < 1:
+                raise ConfigurationError(
+                    f"expected a share of {name} between 0 and 1, got {share:g}."
+                )
+        if not any((self.declines, self.alerts, self.p99_ms, self.drift, self.parity)):
+            raise ConfigurationError(
+                "expected at least one guardrail: --declines, --alerts, --latency, --drift or "
+                "--parity."
+            )
+
+
+class Guarded(NamedTuple):
+    """What guardrails found of the `version` in production, and which one came back (or None)."""
+
+    version: str
+    found: tuple[GateResult, ...]
+    back: str | None
+
+    @property
+    def breached(self) -> tuple[GateResult, ...]:
+        """The guardrails that do not hold."""
+        return tuple(one for one in self.found if not one.passed)
+
+
+class _Lane(msgspec.Struct):
+    decided: str
+
+
+class _Decision(msgspec.Struct):
+    payment: _Values
+    action: str
+    model: str
+    lane: _Lane | None = None
+
+
+class _Values(msgspec.Struct):
+    values: dict[str, object]
+
+
+_decode: Final = msgspec.json.Decoder(_Decision).decode
+
+
+def guard(
+    models: Models,
+    read: Callable[[int | None], Sequence[StoredEntry]],
+    limits: Guardrails,
+    *,
+    now: int,
+    by: str | None = None,
+    history: Callable[[Bundle], pl.DataFrame | None] = lambda bundle: None,
+) -> Guarded:
+    """Measure the model in production, and roll it back where it breaches a guardrail.
+
+    A model that a rollback brought back stays: its breach is found and told, and nothing moves.
+
+    Args:
+        read: the ledger's entries from a moment on (µs; None: all of them).
+        history: the clean table that a bundle's service was started from, if it was.
+
+    Raises:
+        ConfigurationError: no model is in production.
+    """
+    bundle, standing = models.in_production()
+    pointers = models.pointers
+    since = parse_time(str(pointers.as_of(None).since), None)
+    found = _measured(bundle, standing, read, limits, since, now, history)
+    broken = [one for one in found if not one.passed]
+    last = next(one for one in reversed(pointers.changes) if one.role == "production")
+    if not broken or last.action == "rollback" or not pointers.earlier:
+        return Guarded(bundle.version, found, None)
+    note = "guardrail " + "; ".join(f"{one.gate}: {one.sentence}" for one in broken)
+    back = models.rollback(by=by, note=note[:500], measured=Measured(found, bundle.version))
+    return Guarded(bundle.version, found, back)
+
+
+def _measured(
+    bundle: Bundle,
+    standing: Standing,
+    read: Callable[[int | None], Sequence[StoredEntry]],
+    limits: Guardrails,
+    since: int,
+    now: int,
+    history: Callable[[Bundle], pl.DataFrame | None],
+) -> tuple[GateResult, ...]:
+    entries = read(None if limits.parity else since)
+    recent = [one for one in entries if one.arrived >= since]
+    actions = _first_of_day(bundle, recent)
+    found = list[GateResult]()
+    for name, limit, counted in (
+        ("declines", limits.declines, actions == "decline"),
+        ("alerts", limits.alerts, actions != "approve"),
+    ):
+        if limit is not None:
+            found.append(share_within(name, counted, limit))
+    if limits.p99_ms is not None:
+        found.append(_latency(bundle, standing, recent, limits.p99_ms))
+    if limits.drift:
+        found.append(_drift(bundle, recent, now))
+    if limits.parity:
+        found.append(_parity(bundle, entries, history(bundle)))
+    return tuple(found)
+
+
+def _first_of_day(bundle: Bundle, entries: Sequence[StoredEntry]) -> Texts:
+    """What a model decided on each card's first payment of a day, in order."""
+    card, seen, actions = card_key(bundle.groups), set[tuple[object, int]](), list[str]()
+    for entry in entries:
+        if entry.kind != "payment" or entry.forgotten is not None:
+            continue
+        record = _decode(entry.body)
+        if record.model != bundle.version:
+            continue
+        holder = record.payment.values.get(card) if card is not None else None
+        key = (entry.payment_id if holder is None else holder, entry.arrived // DAY_US)
+        if key not in seen:
+            seen.add(key)
+            # the control lane is no fault of the model's
+            actions.append(record.action if record.lane is None else record.lane.decided)
+    return np.array(actions, dtype=object)
+
+
+def share_within(name: str, counted: Bools, limit: float) -> GateResult:
+    """Whether a share of cards is not past all doubt above a limit.
+
+    >>> [share_within("declines", np.full(20, one), 0.05).passed for one in (True, False)]
+    [False, True]
+    """
+    differences = counted.astype(np.float64) - limit
+    evidence = float(weigh_evidence(differences, 1.0).max(initial=1.0))
+    share = float(counted.mean()) if counted.size else 0.0
+    figures: dict[str, float | int | str | None] = {
+        "cards": int(counted.size),
+        "share": round(share, 4),
+        "limit": limit,
+        "evidence": round(min(evidence, 1e9), 2),
+        "needed": ENOUGH_EVIDENCE,
+    }
+    said = (
+        f"{share:.1%} of {counted.size:,} cards a day, of {limit:.1%} at most; evidence against it "
+        f"{min(evidence, 1e9):,.1f}, and {ENOUGH_EVIDENCE:g} is enough."
+    )
+    return GateResult(name, evidence < ENOUGH_EVIDENCE, said, figures)
+
+
+def _latency(
+    bundle: Bundle, standing: Standing, entries: Sequence[StoredEntry], most: float
+) -> GateResult:
+    plan = recorded_plan(bundle)
+    frame = recorded_payments(plan, entries).tail(_TIMED_PAYMENTS)
+    evidence = Evidence(source="the ledger", plan=plan, frame=frame, pairs=None)
+    found = fast(sample(Contender(bundle, standing), evidence), Budget(most))
+    # too few payments to time are no breach
+    few = "p99_ms" not in found.figures
+    return msgspec.structs.replace(found, passed=True) if few else found
+
+
+def _drift(bundle: Bundle, entries: Sequence[StoredEntry], now: int) -> GateResult:
+    drift = examine_drift(bundle, from_ledger(bundle, entries), now=now)
+    alarm = next((one for one in drift.alarms if one.column == PROBABILITY), None)
+    if alarm is None or alarm.last is None:
+        return GateResult("drift", True, "its probabilities have not moved past all doubt.")
+    return GateResult("drift", False, f"{alarm.last.sentence}.")
+
+
+def _parity(
+    bundle: Bundle, entries: Sequence[StoredEntry], history: pl.DataFrame | None
+) -> GateResult:
+    found = ledger_parity(bundle, entries, history=history, own=True)
+    different = [name for name, many in found.different.items() if many]
+    figures: dict[str, float | int | str | None] = {
+        "payments": found.payments,
+        "different": len(different),
+    }
+    if found.holds:
+        said = f"features of {found.payments:,} decisions are those of batch, to the bit."
+        return GateResult("parity", True, said, figures)
+    said = f"batch gives another {', '.join(different)} for {found.payments:,} decisions."
+    return GateResult("parity", False, said, figures)

@@ -1,0 +1,304 @@
+"""A retraining: the dataset, the fits, the bundle, and its way into the shadow or to production.
+
+The same records and definitions make one model, however often it is asked for: a run is known by
+the digest of what it follows from. Killed before its bundle is whole, it leaves a run that the next
+call goes on with; killed behind that, the next call registers the bundle that there is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+import polars as pl
+
+from shroff.collect.times import iso_time
+from shroff.control.history import GateResult
+from shroff.control.models import Models
+from shroff.errors import CheckFailed, ConfigurationError
+from shroff.experiment import Runs
+from shroff.experiment.fits import Fits
+from shroff.experiment.judgement import evaluations, importances
+from shroff.experiment.record import RunRecord
+from shroff.experiment.runs import FITS_FOLDER, RunRecorder
+from shroff.ledger import StoredEntry
+from shroff.lineage import inputs, parameters
+from shroff.location import Location
+from shroff.package import read
+from shroff.pipeline import package, summary, train_models
+from shroff.pipeline.progress import Progress, silent
+from shroff.private import private_file, private_folder
+from shroff.project import Project
+from shroff.promotion import Budget, Contender, Evidence, from_ledger, promote
+from shroff.promotion.gates import USUAL_BUDGET
+from shroff.retrain.dataset import LedgerDataset, ledger_dataset
+from shroff.retrain.schedule import Recipe
+
+_LOCK: Final = "retrain.lock"
+_BUNDLE: Final = "bundle"
+_DATA: Final = ("payment", "result", "label", "forgotten")
+"""Kinds of records that training depends on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is retrained.
+
+    Attributes:
+        project, path: the definitions, and the file or folder that they are in.
+        recipe: the days, and how labels count.
+        now: microseconds since the epoch; later records are not read.
+        history: the log from before the ledger, and its clean table.
+        to: the stage that a new model is moved to if the gates let it pass.
+        by: who asks for it; `budget` and `card` are those of the gates.
+    """
+
+    project: Project
+    path: Path
+    recipe: Recipe
+    now: int
+    history: tuple[Location, pl.DataFrame] | None = None
+    to: Literal["candidate", "production"] = "candidate"
+    by: str | None = None
+    budget: Budget = USUAL_BUDGET
+    card: str | None = None
+
+
+class Retrained(NamedTuple):
+    """What became of a retraining.
+
+    Attributes:
+        run: its record.
+        version: the model's, None where it was not packaged.
+        new: whether it was registered now; else it was there already.
+        stage: the stage of the model now; None where it was not packaged.
+        gates: what the gates found, if they were asked.
+        refusal: why it was not packaged.
+    """
+
+    run: RunRecord
+    version: str | None
+    new: bool
+    stage: str | None
+    gates: tuple[GateResult, ...] = ()
+    refusal: str | None = None
+
+
+def retrain(
+    order: Order,
+    entries: Sequence[StoredEntry],
+    models: Models,
+    runs: Runs,
+    *,
+    progress: Progress = silent,
+    say: Progress = silent,
+) -> Retrained:
+    """Learn anew from the ledger, and register what came of it, once for the same records.
+
+    Args:
+        entries: of the ledger, in their order.
+
+    Raises:
+        ConfigurationError: another retraining is running, no model is in production, or the
+            definitions do not allow it.
+        UnsuitableSplit: the ledger has too few days, or no frauds in a part of them.
+        BundleError: the model in production does not compute what the new one reads.
+    """
+    with _alone(runs.folder.parent):
+        known = [entry for entry in entries if entry.arrived <= order.now]
+        state = state_of(order, known)
+        found = [
+            one for one in runs.all() if one.parameters.get("retrain", {}).get("state") == state
+        ]
+        done = next((one for one in found if runs.status(one) == "finished"), None)
+        if done is None:
+            left = next((one for one in reversed(found) if runs.status(one) != "running"), None)
+            done = _made(order, known, state, runs, left, progress, say)
+        if done.bundle is None:
+            return Retrained(done, None, new=not found, stage=None, refusal=done.refusal)
+        version = done.bundle["version"]
+        if version in models:
+            stage = models.pointers.stage(version)
+            return Retrained(done, version, new=False, stage=stage)
+        return _registered(order, known, models, done, progress)
+
+
+def state_of(order: Order, entries: Sequence[StoredEntry]) -> str:
+    """The digest of all that a retraining follows from: records, days and definitions."""
+    last = next((one for one in reversed(entries) if one.kind in _DATA), None)
+    asked = {
+        "record": None if last is None else [last.seq, last.chain.hex()],
+        "mature": order.recipe.mature(order.now),
+        "definitions": _definitions(order),
+    }
+    return sha256(msgspec.json.encode(asked, enc_hook=str, order="sorted")).hexdigest()
+
+
+def _definitions(order: Order) -> dict[str, Any]:
+    tables = {"data": None if order.history is None else order.history[0]}
+    recipe = msgspec.to_builtins(order.recipe)
+    found = inputs(order.project, order.path, tables)
+    found["project"].pop("folder")
+    return {"recipe": recipe, "parameters": parameters(order.project, {}), "inputs": found}
+
+
+def _made(
+    order: Order,
+    entries: Sequence[StoredEntry],
+    state: str,
+    runs: Runs,
+    left: RunRecord | None,
+    progress: Progress,
+    say: Progress,
+) -> RunRecord:
+    """The record of the run that trained and packaged the model; `left` is one to go on with."""
+    recipe, project = order.recipe, order.project
+    asked = {"retrain": {"state": state, **msgspec.to_builtins(recipe)}}
+    begun = runs.begin({**asked, "project": str(order.path)}, {})
+    with begun if left is None else runs.resume(left.run) as recording:
+        step = recording.timing(progress)
+        first = min((one.time for one in entries if one.kind == "payment"), default=order.now)
+        if order.history is not None:
+            earliest = order.history[1][project.plan.schema.time].min()
+            first = min(first, int(pl.Series([earliest]).dt.epoch("us").item() or first))
+        split = recipe.split(first, order.now, early=project.plan.schema.labelled_at is not None)
+        tables = {"data": None if order.history is None else order.history[0]}
+        recording.describe(
+            parameters(project, {**asked, "split": str(split)}),
+            inputs(project, order.path, tables),
+        )
+        data = ledger_dataset(
+            project,
+            entries,
+            mature=recipe.mature(order.now),
+            feedback=recipe.feedback,
+            repeats=recipe.repeats,
+            history=None if order.history is None else order.history[1],
+            progress=step,
+        )
+        _train(order, data, str(split), recording, step, say)
+        recording.inputs["ledger"] = _lineage(entries, order)
+        recording.figures |= {"ledger": _counts(data)}
+    return recording.record
+
+
+def _train(
+    order: Order,
+    data: LedgerDataset,
+    split: str,
+    recording: RunRecorder,
+    step: Callable[[str], None],
+    say: Progress,
+) -> None:
+    run = train_models(
+        order.project,
+        data.frame,
+        features=data.features,
+        left_out=data.left_out,
+        stands=data.stands,
+        repeats=data.repeats,
+        split=split,
+        fits=Fits(recording.folder / FITS_FOLDER),
+        progress=step,
+        say=say,
+    )
+    step("evaluate")
+    recording.evaluation, recording.importance = evaluations(run), importances(run, run.best)
+    recording.figures = summary(run)
+    recording.inputs = {"table": run.dataset.fingerprint()}
+    step(f"package {run.best.name}")
+    try:
+        packaged = package(
+            order.project,
+            run,
+            recording.folder / _BUNDLE,
+            accept=order.recipe.accept,
+            overwrite=True,
+        )
+    except CheckFailed as error:
+        recording.refusal = str(error)
+        return
+    recording.bundle = {
+        "folder": str(packaged.folder.absolute()),
+        "version": packaged.bundle.version,
+        "content": read(packaged.folder).content_digest,
+    }
+
+
+def _lineage(entries: Sequence[StoredEntry], order: Order) -> dict[str, Any]:
+    last = entries[-1] if entries else None
+    return {
+        "records": 0 if last is None else last.seq,
+        "head": "" if last is None else f"{last.seq}:{last.chain.hex()}",
+        "known_at": iso_time(order.now, "seconds"),
+    }
+
+
+def _counts(data: LedgerDataset) -> dict[str, Any]:
+    return {
+        "payments": len(data.frame),
+        "labelled_by_investigators": data.feedback,
+        "of_the_control_lane": data.lane,
+        "stand_for": int(data.stands.sum()),
+        "left_out": {why: many for why, (many, _) in data.left_out.items()},
+    }
+
+
+def _registered(
+    order: Order,
+    entries: Sequence[StoredEntry],
+    models: Models,
+    record: RunRecord,
+    progress: Progress,
+) -> Retrained:
+    """The packaged model on its way through the gates."""
+    bundle = record.bundle or {}
+    progress("decide the same payments by both models")
+
+    def evidence(candidate: Contender, incumbent: Contender | None) -> Evidence:
+        if incumbent is None:
+            raise ConfigurationError(
+                "expected a model in production to compare with, got none: publish the first one "
+                f"with `shroff publish {bundle['folder']}`."
+            )
+        return from_ledger(
+            candidate,
+            incumbent,
+            entries,
+            now=order.now,
+            card=order.card,
+            delay_days=order.recipe.delay_days,
+        )
+
+    done = promote(
+        models,
+        Path(bundle["folder"]),
+        order.to,
+        evidence,
+        by=order.by,
+        why=f"retrained on what the ledger knew at {iso_time(order.now, 'seconds')}, run "
+        f"{record.run}",
+        budget=order.budget,
+    )
+    return Retrained(record, bundle["version"], new=True, stage=done.stage, gates=done.gates)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Refuse to work where another process retrains; the lock ends with its process."""
+    private_folder(folder)
+    private_file(folder / _LOCK)
+    with (folder / _LOCK).open("r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"{folder}: another retraining is running: wait for its end."
+            ) from None
+        yield

@@ -1,0 +1,154 @@
+"""Learning again from a ledger that was really written: what is learned, once, and whole or not."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from benchmarks.loop import KEY
+from typer.testing import CliRunner
+
+from patience import until
+from program import command, environment
+from retrain.conftest import DEFINITIONS, END, OPTIONS, WORLD, Lived
+from shroff.cli import app
+from shroff.collect.times import DAY_US, iso_time
+from shroff.errors import ConfigurationError, UnsuitableSplit
+from shroff.package import load
+from shroff.retrain import Recipe, retrain
+from shroff.retrain.dataset import ledger_dataset
+from shroff.retrain.outcomes import HIDDEN, IMMATURE
+from shroff.retrain.run import _alone
+
+AS_OF = iso_time(END, "seconds")
+
+
+def environment_of(lived: Lived) -> dict[str, str]:
+    return {**environment(lived.home.parent, lived.home), "SHROFF_PERSONAL_KEY": KEY.hex()}
+
+
+def start(lived: Lived, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command("retrain", DEFINITIONS, *OPTIONS, AS_OF, "--json", *words),
+        env=environment_of(lived),
+        cwd=lived.home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_ledger_gives_each_payment_its_outcome_or_a_reason(lived: Lived) -> None:
+    order, entries = lived.order(), lived.entries
+    data = ledger_dataset(
+        order.project,
+        entries,
+        mature=order.recipe.mature(END),
+        feedback=["analyst"],
+        repeats=3,
+        history=lived.history(),
+    )
+    payments = sum(one.kind == "payment" for one in entries)
+    left_out = {why: many for why, (many, _) in data.left_out.items()}
+    assert set(left_out) <= {HIDDEN, IMMATURE, "history without a label"}
+    # four days are immature, except for what was labelled
+    assert 0 < left_out[IMMATURE] <= WORLD.per_day * WORLD.delay_days * 1.3
+    assert len(data.frame) + sum(left_out.values()) == payments + len(lived.history())
+    assert data.frame["is_fraud"].null_count() == 0
+    assert data.feedback == (data.repeats == 3).sum() > 0
+    assert data.frame.columns == list(order.project.plan.schema.scales)
+
+
+def test_a_candidate_comes_of_it_and_the_same_again_is_nothing_new(lived: Lived) -> None:
+    order, entries, models = lived.order(), lived.entries, lived.models
+    done = retrain(order, entries, models, lived.runs)
+    assert (done.new, done.stage, done.refusal) == (True, "candidate", None)
+    assert [one.gate for one in done.gates] == ["doctor", "parity", "latency"]
+    change = models.pointers.changes[-1]
+    assert (change.action, change.role, change.version) == ("promote", "shadow", done.version)
+    assert done.run.run in str(change.note)
+    split = str(done.run.figures["split"])
+    assert split.endswith(f"/{WORLD.delay_days}/{WORLD.test_days},early_labels=learn")
+    assert done.run.figures["ledger"]["payments"] > 1_000
+    assert done.run.inputs["ledger"]["records"] == entries[-1].seq
+    again = retrain(order, entries, models, lived.runs)
+    assert (again.new, again.version, again.stage) == (False, done.version, "candidate")
+    assert len(lived.runs.all()) == 1
+    assert len(models.pointers.changes) == 2
+    # at another moment other payments are mature, so that it is another retraining
+    with pytest.raises(UnsuitableSplit, match="expected payments of 7 days or more"):
+        retrain(lived.order(END - 45 * DAY_US), entries, models, lived.runs)
+    elsewhere = replace(order, recipe=Recipe(delay_days=4, test_days=5))
+    with _alone(lived.home), pytest.raises(ConfigurationError, match="another retraining is"):
+        retrain(elsewhere, entries, models, lived.runs)
+
+
+def test_a_killed_retraining_leaves_no_half_candidate_and_goes_on(lived: Lived) -> None:
+    """Killed once while it fits and once when its bundle is whole; two at once are one."""
+    before = lived.models.pointers
+    killed = start(lived)
+    fits = lambda: list((lived.home / "runs").glob("*/run.json"))  # noqa: E731  # a condition
+    until(fits, said=lambda: str(killed.poll()))
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert lived.models.pointers == before
+    assert lived.runs.status(lived.runs.all()[0]) == "killed"
+
+    killed = start(lived)
+    until(lambda: list((lived.home / "runs").glob("*/bundle/manifest.json")))
+    killed.send_signal(signal.SIGSTOP)
+    refused = start(lived)
+    assert "another retraining is running" in refused.communicate()[1]
+    assert refused.returncode == 2
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    made = lived.models.versions
+
+    last = start(lived)
+    document = json.loads(last.communicate()[0])
+    assert document["stage"] == "candidate"
+    assert len(lived.runs.all()) == 1
+    assert lived.runs.status(lived.runs.all()[0]) == "finished"
+    pointers = lived.models.pointers  # read with its chain
+    assert pointers.shadow == document["version"]
+    assert len(pointers.changes) == len(before.changes) + 1
+    assert set(lived.models.versions) == {*made, pointers.production, pointers.shadow}
+    assert load(lived.models.folder / "versions" / document["version"]).version
+    assert not list((lived.models.folder / "versions").glob(".*"))
+
+
+def test_the_command_says_what_came_of_it(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lived.home)
+    monkeypatch.setenv("SHROFF_HOME", str(lived.home))
+    monkeypatch.setenv("SHROFF_PERSONAL_KEY", KEY.hex())
+    words = ["retrain", str(DEFINITIONS), *OPTIONS, AS_OF]
+    said = CliRunner().invoke(app, words)
+    assert said.exit_code == 0, said.output
+    assert "is in the stage candidate" in said.output
+    assert f"{IMMATURE}." in said.output
+    again = CliRunner().invoke(app, words)
+    assert "Nothing new: these records and definitions made version" in again.output
+    # whoever asks for it is in the history
+    assert lived.models.pointers.changes[-1].by
+    wrong = CliRunner().invoke(app, [*words[:-1], "yesterday"])
+    assert "expected a moment in ISO 8601" in str(wrong.exception)
+    (lived.home / "models").rename(lived.home / "elsewhere")
+    none = CliRunner().invoke(app, [*words[:2], "--as-of", AS_OF])
+    assert "no model is in production yet" in str(none.exception)
+
+
+def test_definitions_are_read_anew_each_time(lived: Lived, tmp_path: Path) -> None:
+    from shroff.retrain.run import state_of
+
+    order, entries = lived.order(), lived.entries
+    state = state_of(order, entries)
+    assert state == state_of(replace(order, now=END + 1), entries)
+    assert state != state_of(replace(order, now=END + DAY_US), entries)
+    assert state != state_of(order, entries[:-1])
+    changed = tmp_path / "project.py"
+    changed.write_text(DEFINITIONS.read_text() + "\n# changed\n")
+    assert state != state_of(replace(order, path=changed), entries)
