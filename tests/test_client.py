@@ -25,6 +25,7 @@ from shroff.client import AsyncClient, Client, requests
 from shroff.client.requests import Session
 from shroff.errors import (
     BadPayment,
+    CaseConflict,
     ConfigurationError,
     NotFound,
     PaymentConflict,
@@ -175,6 +176,7 @@ def test_a_decision_is_typed(ask: Ask, script: Script) -> None:
         ("too-large", 413, BadPayment),
         ("payment-conflict", 422, PaymentConflict),
         ("event-conflict", 409, PaymentConflict),
+        ("case-conflict", 409, CaseConflict),
         ("not-found", 404, NotFound),
         ("internal", 500, ShroffError),
         ("new-in-a-later-release", 400, ShroffError),

@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks.fuzz.neighbour import Neighbour
 from benchmarks.fuzz.outcome import Outcome
 from benchmarks.fuzz.watch import Watch
-from serve.fuzzable import NAMES, fuzzable
+from serve.fuzzable import CASES, NAMES, fuzzable
 
 _CHECKS_OFF = "positive_data_acceptance"
 _CURRENCIES = ("EUR", "USD", "JPY", "BHD")
@@ -109,6 +109,7 @@ def _config(names: Sequence[str]) -> str:
         "times": [(now - timedelta(seconds=second)).isoformat() for second in range(0, 600, 7)],
         "currencies": _CURRENCIES,
         "names": names or ["x"],
+        "cases": [str(number) for number in range(1, CASES + 1)],
     }
     lines = [f"hooks = {json.dumps(str(Path(__file__).with_name('hooks.py')))}"]
     for name, entries in values.items():
@@ -116,7 +117,7 @@ def _config(names: Sequence[str]) -> str:
     lines += ["[parameters]"]
     for field, name in _FIELDS.items():
         lines += [f'"body.{field}" = {{ dictionary = "{name}", probability = 0.8 }}']
-    for field, name in (("payment_id", "ids"), ("name", "names")):
+    for field, name in (("payment_id", "ids"), ("name", "names"), ("case", "cases")):
         lines += [f'"path.{field}" = {{ dictionary = "{name}", probability = 0.8 }}']
     # every line of a batch has an answer of its own, so the whole is never refused for what is in
     # it

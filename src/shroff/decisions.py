@@ -76,3 +76,88 @@ class Decision(msgspec.Struct, frozen=True):
     fraud: bool | None = None
     labels: tuple[PaymentLabel, ...] = ()
     expected_costs: ExpectedCosts | None = None
+
+
+class ReviewCase(msgspec.Struct, frozen=True):
+    """A case: payments of one subject that a person should look at; times are ISO 8601.
+
+    `version` counts its changes: who changes a case names the version that they saw. `worth` is
+    expected loss per minute of work, by which cases are ranked. `holder` has claimed it until
+    `lease`; it is put off until `wake`; its queue wants it closed by `due`.
+    """
+
+    id: int
+    version: int
+    status: Literal["open", "closed"]
+    queue: str
+    kind: str
+    subject: str
+    payments: int
+    amount: float
+    expected_loss: float
+    worth: float
+    probability: float | None
+    action: str
+    level: int
+    opened: str
+    newest: str
+    due: str
+    holder: str | None = None
+    lease: str | None = None
+    wake: str | None = None
+    outcome: str | None = None
+    closed: str | None = None
+
+
+class ReviewPayment(msgspec.Struct, frozen=True):
+    """A payment of a case, as it was decided; `fraud` is the label that it has now, if any."""
+
+    payment_id: str
+    at: str
+    amount: float
+    probability: float | None
+    action: str
+    fraud: bool | None
+
+
+class ReviewStep(msgspec.Struct, frozen=True):
+    """One step of a case: when, by whom, what and why; `to` whom, or `until` when."""
+
+    id: int
+    version: int
+    at: str
+    by: str
+    step: str
+    note: str | None = None
+    outcome: str | None = None
+    to: str | None = None
+    until: str | None = None
+    chain: str = ""
+
+
+class CaseFile(msgspec.Struct, frozen=True):
+    """A case with its payments and its history, the oldest first."""
+
+    case: ReviewCase
+    payments: tuple[ReviewPayment, ...]
+    history: tuple[ReviewStep, ...]
+
+
+class CasePage(msgspec.Struct, frozen=True):
+    """Some cases, those most worth their time first; `next` asks for the page after."""
+
+    cases: tuple[ReviewCase, ...]
+    next: str | None = None
+
+
+class CaseQueueLoad(msgspec.Struct, frozen=True):
+    """A queue of cases, and how many are open, waiting and overdue in it."""
+
+    name: str
+    condition: str
+    sla_minutes: int
+    minutes: float
+    open: int
+    waiting: int
+    overdue: int
+    expected_loss: float

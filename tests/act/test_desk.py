@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from act.records import Records
 from servers import postgres_schema
 from shroff.act import Case, CaseIntake, CaseQueue, Desk
 from shroff.act.intake import REVIEWED
@@ -55,40 +55,6 @@ def desk(url: str, clock: Clock) -> Desk:
 @pytest.fixture
 def intake(url: str, bundle: Bundle, clock: Clock) -> CaseIntake:
     return CaseIntake(url, "ledger", bundle, clock=clock)
-
-
-class Records:
-    """Numbers records of a ledger."""
-
-    def __init__(self) -> None:
-        self.seq = 0
-
-    def entry(self, kind: Any, payment_id: str, body: dict[str, Any]) -> StoredEntry:
-        self.seq += 1
-        content = msgspec.json.encode(body)
-        return StoredEntry(
-            kind,
-            payment_id,
-            self.seq,
-            self.seq,
-            bytes(32),
-            content,
-            seq=self.seq,
-            chain=bytes(32),
-        )
-
-    def paid(
-        self, payment_id: str, card: str | None, amount: float, probability: float, action: str
-    ) -> StoredEntry:
-        values = {"card_id": card, "amount": amount}
-        body = {"payment": {"values": values}, "probability": probability, "action": action}
-        return self.entry("payment", payment_id, body)
-
-    def label(self, payment_id: str, fraud: bool) -> StoredEntry:
-        return self.entry("label", payment_id, {"value": fraud})
-
-    def result(self, payment_id: str, result: str) -> StoredEntry:
-        return self.entry("result", payment_id, {"value": result})
 
 
 @pytest.fixture
@@ -178,7 +144,9 @@ def test_of_two_people_the_second_is_told_what_changed(
 ) -> None:
     case = one_case(desk, intake, records)
     mine = desk.claim(case.id, "ada", version=case.version)
-    with pytest.raises(CaseConflict, match="its last change is ada: claimed at 2023-11-14"):
+    with pytest.raises(
+        CaseConflict, match="at version 2, not 1; since then ada: claimed at 2023-11-14"
+    ):
         desk.decide(case.id, "bob", outcome="fraud", version=case.version)
     with pytest.raises(CaseConflict, match="ada has claimed case 1 until 2023-11-14T23:13:20"):
         desk.claim(case.id, "bob")

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from act.records import open_cases
 from serve.fixtures import fitted_model, make_bundle
 from serve.service import Service
 from shroff.control import Keys
@@ -20,6 +21,8 @@ from shroff.package import save
 
 NAMES: Final = ("logistic_regression", "blocked")
 """Its model and its list."""
+CASES: Final = 30
+"""How many cases it has, numbered from 1."""
 
 
 @contextmanager
@@ -31,6 +34,8 @@ def fuzzable(home: Path) -> Iterator[tuple[Service, str]]:
         # a version is the digest of what is in a bundle
         save(make_bundle(model, fingerprint=sha256(role.encode()).hexdigest()), home / role)
         models.publish(home / role, role=role)
-    token = Keys(f"sqlite:///{home / 'control.db'}").create("fuzz", SCOPES)
+    control = f"sqlite:///{home / 'control.db'}"
+    token = Keys(control).create("fuzz", SCOPES)
+    open_cases(control, make_bundle(model), CASES)
     with Service(None, home, keys=True) as service:
         yield service, token

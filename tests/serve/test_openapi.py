@@ -105,6 +105,25 @@ def test_the_description_is_whole(document: Json) -> None:
         ("post", "/v1/lists/{name}/edits"),
         ("get", "/v1/rates"),
         ("post", "/v1/rates"),
+        ("get", "/v1/cases"),
+        ("get", "/v1/cases/{case}"),
+        ("get", "/v1/cases/{case}/history"),
+        ("get", "/v1/case-queues"),
+        ("post", "/v1/cases:next"),
+        ("post", "/v1/cases:decide"),
+        *(
+            ("post", f"/v1/cases/{{case}}/{verb}")
+            for verb in (
+                "assign",
+                "claim",
+                "decide",
+                "escalate",
+                "note",
+                "release",
+                "reopen",
+                "snooze",
+            )
+        ),
         ("get", "/health/live"),
         ("get", "/metrics"),
         ("get", "/health/ready"),

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import case as when
 
 from shroff.act.book import CaseBook, reading, writing
-from shroff.act.case import OUTCOMES, Case, CaseEvent, CasePayment, CaseQueue, Outcome
+from shroff.act.case import Case, CaseEvent, CasePayment, CaseQueue, Outcome
 from shroff.act.queues import check_queues
+from shroff.act.rules import (
+    check_name,
+    check_note,
+    close_case,
+    mine,
+    require_outcome,
+    unchanged,
+    waiting_now,
+)
 from shroff.act.tables import CASE_LABELS, CASE_NOTES, CASE_PAYMENTS, CASES
 from shroff.clock import Clock, system_time
-from shroff.collect.fields import require_note
-from shroff.collect.times import iso_time
 from shroff.control.database import Control
 from shroff.control.history import require_chained
-from shroff.errors import BrokenChain, CaseConflict, ConfigurationError, NotFound
+from shroff.errors import BrokenChain, CaseConflict, ConfigurationError
 
 LEASE_MINUTES: Final = 60
 _MINUTE_US: Final = 60_000_000
 _MAX_CASES: Final = 1_000
-_MAX_NOTE_CHARACTERS: Final = 2_000
 
 
 class CaseLabel(NamedTuple):
@@ -32,6 +39,18 @@ class CaseLabel(NamedTuple):
     event: str
     fraud: bool
     by: str
+
+
+class QueueLoad(NamedTuple):
+    """What waits in a queue: open cases, those that nobody has claimed or put off, those that are
+    overdue, and the expected loss of all.
+    """
+
+    queue: CaseQueue
+    open: int
+    waiting: int
+    overdue: int
+    expected_loss: float
 
 
 class Desk:
@@ -60,6 +79,7 @@ class Desk:
         *,
         queue: str | None = None,
         holder: str | None = None,
+        subject: str | None = None,
         waiting: bool = False,
         closed: bool = False,
         limit: int = 50,
@@ -68,6 +88,7 @@ class Desk:
         """Open cases (or the closed ones), those most worth their time first.
 
         Args:
+            holder: only those that they have claimed; `subject`: only of this card, host ….
             waiting: only those that nobody has claimed or put off.
             after: worth and number of the last case of the page before.
         """
@@ -77,10 +98,12 @@ class Desk:
         conditions: list[ColumnElement[bool]] = [CASES.c.status == ("closed" if closed else "open")]
         if queue is not None:
             conditions.append(CASES.c.queue == queue)
+        if subject is not None:
+            conditions.append(CASES.c.subject == subject)
         if holder is not None:
             conditions += [CASES.c.holder == holder, CASES.c.lease > now]
         if waiting:
-            conditions += _waiting(now)
+            conditions += waiting_now(now)
         with reading(self._control, now) as book:
             return book.cases(*conditions, limit=limit, after=after)
 
@@ -93,27 +116,28 @@ class Desk:
         """Claim the waiting case that is most worth its time; None where none waits."""
         with writing(self._control, self._clock()) as book:
             own = [] if queue is None else [CASES.c.queue == queue]
-            best = book.cases(CASES.c.status == "open", *own, *_waiting(book.now), limit=1)
+            best = book.cases(CASES.c.status == "open", *own, *waiting_now(book.now), limit=1)
             return self._claim(book, best[0], by) if best else None
 
     def claim(self, number: int, by: str, *, version: int | None = None) -> Case:
         """Claim a case for an hour; again, to have it for another hour."""
         with writing(self._control, self._clock()) as book:
-            return self._claim(book, _mine(book, number, by, version), by)
+            return self._claim(book, mine(book, number, by, version), by)
 
     def release(self, number: int, by: str, *, version: int | None = None) -> Case:
         """Give a claimed case back."""
         with writing(self._control, self._clock()) as book:
-            case = _mine(book, number, by, version)
+            case = mine(book, number, by, version)
             return book.change(case, "released", by, holder=None, lease=None)
 
     def assign(
         self, number: int, by: str, *, to: str, note: str, version: int | None = None
     ) -> Case:
         """Give a case to somebody, whoever has it, and say why."""
-        _check(note, required=True)
+        check_name(to)
+        check_note(note, required=True)
         with writing(self._control, self._clock()) as book:
-            case = _unchanged(book, number, version)
+            case = unchanged(book, number, version)
             lease = book.now + self._lease
             return book.change(case, "assigned", by, holder=to, lease=lease, to=to, note=note)
 
@@ -131,20 +155,20 @@ class Desk:
         Raises:
             ConfigurationError: the moment has passed.
         """
-        _check(note)
+        check_note(note)
         with writing(self._control, self._clock()) as book:
             if until <= book.now:
                 raise ConfigurationError("expected a moment in the future to put a case off until.")
-            case = _mine(book, number, by, version)
+            case = mine(book, number, by, version)
             return book.change(
                 case, "snoozed", by, wake=until, holder=None, lease=None, until=until, note=note
             )
 
     def escalate(self, number: int, by: str, *, note: str, version: int | None = None) -> Case:
         """Pass a case on to somebody with more to say, and say why."""
-        _check(note, required=True)
+        check_note(note, required=True)
         with writing(self._control, self._clock()) as book:
-            case = _mine(book, number, by, version)
+            case = mine(book, number, by, version)
             level = case.level + 1
             return book.change(
                 case, "escalated", by, level=level, holder=None, lease=None, note=note
@@ -152,9 +176,9 @@ class Desk:
 
     def note(self, number: int, by: str, *, note: str, version: int | None = None) -> Case:
         """Write something down about a case, whoever has it."""
-        _check(note, required=True)
+        check_note(note, required=True)
         with writing(self._control, self._clock()) as book:
-            return book.change(_unchanged(book, number, version), "noted", by, note=note)
+            return book.change(unchanged(book, number, version), "noted", by, note=note)
 
     def decide(
         self,
@@ -172,10 +196,10 @@ class Desk:
             labels: whether each of these payments of the case was fraud; by default those that were
                 not approved get the label of the outcome, and none where it is unclear.
         """
-        _check(note)
-        _require_outcome(outcome)
+        check_note(note)
+        require_outcome(outcome)
         with writing(self._control, self._clock()) as book:
-            return _close(book, _mine(book, number, by, version), by, outcome, note, labels)
+            return close_case(book, mine(book, number, by, version), by, outcome, note, labels)
 
     def decide_all(
         self,
@@ -184,25 +208,27 @@ class Desk:
         *,
         outcome: Outcome,
         note: str | None = None,
+        versions: Mapping[int, int] | None = None,
     ) -> list[Case]:
-        """Close several cases, or none if one of them cannot be."""
-        _check(note)
-        _require_outcome(outcome)
+        """Close several cases at these versions, or none if one of them cannot be."""
+        seen = versions or {}
+        check_note(note)
+        require_outcome(outcome)
         if not 0 < len(numbers) <= _MAX_CASES:
             raise ConfigurationError(f"expected 1 to {_MAX_CASES:,} cases to close.")
         with writing(self._control, self._clock()) as book:
             return [
-                _close(book, _mine(book, number, by, None), by, outcome, note, None)
+                close_case(book, mine(book, number, by, seen.get(number)), by, outcome, note, None)
                 for number in sorted(set(numbers))
             ]
 
-    def reopen(self, number: int, by: str, *, note: str) -> Case:
+    def reopen(self, number: int, by: str, *, note: str, version: int | None = None) -> Case:
         """Open a closed case again, and say why; labels that it gave stay as they are."""
-        _check(note, required=True)
+        check_note(note, required=True)
         with writing(self._control, self._clock()) as book:
             case = book.case(number)
-            if case.status == "open":
-                raise CaseConflict("this case is open.")
+            if case.status == "open" or version not in (None, case.version):
+                raise CaseConflict(f"case {number} is {case.status}, at version {case.version}.")
             other = book.cases(
                 CASES.c.kind == case.kind,
                 CASES.c.subject == case.subject,
@@ -240,6 +266,25 @@ class Desk:
         """The queues, in the order in which they are asked whether they take a case."""
         with reading(self._control, self._clock()) as book:
             return book.queues()
+
+    def loads(self) -> list[QueueLoad]:
+        """What waits in each queue, also in those that were removed and still have open cases."""
+        with reading(self._control, self._clock()) as book:
+            waits = when((and_(*waiting_now(book.now)), 1), else_=0)
+            late = when((CASES.c.due < book.now, 1), else_=0)
+            query = select(
+                CASES.c.queue,
+                func.count(),
+                func.sum(waits),
+                func.sum(late),
+                func.sum(CASES.c.expected_loss),
+            )
+            query = query.where(CASES.c.status == "open").group_by(CASES.c.queue)
+            found = {name: row for name, *row in book.connection.execute(query)}
+            queues = {one.name: one for one in book.queues()}
+        queues |= {name: CaseQueue(name=name) for name in sorted(found.keys() - queues.keys())}
+        none = (0, 0, 0, 0.0)
+        return [QueueLoad(one, *found.get(name, none)) for name, one in queues.items()]
 
     def set_queues(self, queues: Sequence[CaseQueue]) -> None:
         """Replace the queues; cases that are open stay where they are.
@@ -287,68 +332,3 @@ class Desk:
 
     def _claim(self, book: CaseBook, case: Case, by: str) -> Case:
         return book.change(case, "claimed", by, holder=by, lease=book.now + self._lease, wake=None)
-
-
-def _waiting(now: int) -> list[ColumnElement[bool]]:
-    return [
-        or_(CASES.c.lease.is_(None), CASES.c.lease <= now),
-        or_(CASES.c.wake.is_(None), CASES.c.wake <= now),
-    ]
-
-
-def _unchanged(book: CaseBook, number: int, version: int | None) -> Case:
-    """An open case, as the caller saw it."""
-    case = book.case(number)
-    if (version is not None and version != case.version) or case.status == "closed":
-        last = book.events(number, limit=1)[-1]
-        told = f"{last.by}: {last.step} at {iso_time(last.at, 'seconds')}"
-        raise CaseConflict(
-            f"case {number} is {case.status} and at version {case.version}; its last change is "
-            f"{told}. Read it again."
-        )
-    return case
-
-
-def _mine(book: CaseBook, number: int, by: str, version: int | None) -> Case:
-    """An open case that the caller may change: nobody else has claimed it."""
-    case = _unchanged(book, number, version)
-    if case.holder not in (None, by) and case.lease is not None:
-        raise CaseConflict(
-            f"{case.holder} has claimed case {number} until {iso_time(case.lease, 'seconds')}: ask "
-            "them, or assign it with a reason."
-        )
-    return case
-
-
-def _close(
-    book: CaseBook,
-    case: Case,
-    by: str,
-    outcome: Outcome,
-    note: str | None,
-    labels: Mapping[str, bool] | None,
-) -> Case:
-    own = {one.payment_id: one for one in book.payments(case.id)}
-    if labels is None:
-        asked = [one for one in own.values() if one.action != "approve"]
-        told = outcome in ("fraud", "genuine")
-        labels = {one.payment_id: outcome == "fraud" for one in asked} if told else {}
-    elif unknown := labels.keys() - own.keys():
-        raise NotFound(f"expected labels of payments of this case, got {len(unknown)} of others.")
-    for payment_id, fraud in labels.items():
-        if own[payment_id].fraud != fraud:
-            book.label(payment_id, f"case-{case.id}-{case.version + 1}", by, fraud=fraud)
-    return book.close(case, by, outcome, note)
-
-
-def _check(note: str | None, *, required: bool = False) -> None:
-    if required and not note:
-        raise ConfigurationError("expected a reason, got none.")
-    if len(note or "") > _MAX_NOTE_CHARACTERS:
-        raise ConfigurationError(f"expected a note of at most {_MAX_NOTE_CHARACTERS:,} characters.")
-    require_note(note)
-
-
-def _require_outcome(outcome: str) -> None:
-    if outcome not in OUTCOMES:
-        raise ConfigurationError(f"expected an outcome of {', '.join(OUTCOMES)}.")

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from shroff.act.book import CaseBook, writing
 from shroff.act.case import Case, CasePayment, CaseQueue, Outcome
-from shroff.act.queues import KINDS, Chooser, chooser
+from shroff.act.queues import KINDS, chooser
 from shroff.act.tables import CASE_MARK, CASES
 from shroff.clock import Clock, system_time
 from shroff.collect.payment import Value
@@ -48,6 +48,19 @@ class _Decision(msgspec.Struct):
 
 
 _decode: Final = msgspec.json.Decoder(_Decision).decode
+
+
+class Queues:
+    """The queues, read once for many payments: nobody changes them within a transaction."""
+
+    def __init__(self, queues: list[CaseQueue]) -> None:
+        self._named = {one.name: one for one in queues}
+        self.choose = chooser(tuple(queues))
+
+    def of(self, case: Case) -> CaseQueue:
+        """The queue that a case is in; where it was removed, the one that would take it now."""
+        found = self._named.get(case.queue)
+        return found or self.choose({name: getattr(case, name) for name in KINDS})
 
 
 class CaseIntake:
@@ -107,12 +120,12 @@ class CaseIntake:
         with writing(self._control, self._clock()) as book:
             before = self._moved(book, part[-1].seq)
             new = [entry for entry in part if entry.seq > before]
-            choose = chooser(book.queues())
+            queues = Queues(book.queues())
             for entry in new:
                 if entry.kind == "payment":
-                    self._payment(book, entry, choose)
+                    self._payment(book, entry, queues)
                 elif entry.kind in ("label", "result"):
-                    self._told(book, entry, choose)
+                    self._told(book, entry, queues)
         return len(new)
 
     def _moved(self, book: CaseBook, seq: int) -> int:
@@ -125,7 +138,7 @@ class CaseIntake:
             book.connection.execute(CASE_MARK.update().where(own), {"seq": seq})
         return int(before or 0)
 
-    def _payment(self, book: CaseBook, entry: StoredEntry, choose: Chooser) -> None:
+    def _payment(self, book: CaseBook, entry: StoredEntry, queues: Queues) -> None:
         # what another name of the ledger brought, or what nobody may read any more
         if entry.forgotten is not None or book.payment(entry.payment_id) is not None:
             return
@@ -145,19 +158,19 @@ class CaseIntake:
         )
         if case is None:
             fields = weigh([payment])
-            queue = choose(fields)
+            queue = queues.choose(fields)
             case = book.open(self._kind, subject, queue, _ranked(fields, queue))
             book.put(case.id, payment)
             return
         book.put(case.id, payment)
-        fields = _ranked(_grown(case, payment), _queue(book, case, choose))
+        fields = _ranked(_grown(case, payment), queues.of(case))
         if opens:
             book.change(case, "grew", "shroff", note="another payment to review", **fields)
         else:
             # no news for who works on the case: its version stays
             book.update(case, fields)
 
-    def _told(self, book: CaseBook, entry: StoredEntry, choose: Chooser) -> None:
+    def _told(self, book: CaseBook, entry: StoredEntry, queues: Queues) -> None:
         """A label or a result of a payment that may be in a case."""
         found = book.payment(entry.payment_id)
         if found is None or entry.forgotten is not None:
@@ -175,7 +188,7 @@ class CaseIntake:
         outcome = self._outcome(book.payments(number), refunded=refunded)
         if outcome is None:
             fields = weigh(book.payments(number))
-            book.update(case, _ranked(fields, _queue(book, case, choose)))
+            book.update(case, _ranked(fields, queues.of(case)))
             return
         how = "refunded" if refunded else "labelled"
         book.close(case, "shroff", outcome, f"every payment to review is {how}")
@@ -236,12 +249,6 @@ def _grown(case: Case, payment: CasePayment) -> dict[str, Any]:
         "action": min(case.action, payment.action, key=_SEVEREST_FIRST.index),
         "newest": max(case.newest, payment.at),
     }
-
-
-def _queue(book: CaseBook, case: Case, choose: Chooser) -> CaseQueue:
-    """The queue that a case is in; where it was removed, the one that would take the case now."""
-    fields = {name: getattr(case, name) for name in KINDS}
-    return next((one for one in book.queues() if one.name == case.queue), choose(fields))
 
 
 def _ranked(fields: dict[str, Any], queue: CaseQueue) -> dict[str, Any]:

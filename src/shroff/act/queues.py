@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -66,11 +67,13 @@ def check_queues(queues: Sequence[CaseQueue]) -> None:
             )
 
 
-def chooser(queues: Sequence[CaseQueue]) -> Chooser:
-    """Makes the function from what a case comes to, to the first queue that takes it.
+@lru_cache(maxsize=16)
+def chooser(queues: tuple[CaseQueue, ...]) -> Chooser:
+    """Makes the function from what a case comes to, to the first queue that takes it; conditions
+    are parsed once.
 
     >>> choose = chooser(
-    ...     [CaseQueue(name="large", condition="amount > 500"), CaseQueue(name="rest")]
+    ...     (CaseQueue(name="large", condition="amount > 500"), CaseQueue(name="rest"))
     ... )
     >>> choose({"amount": 600.0}).name, choose({"amount": 5.0}).name
     ('large', 'rest')

@@ -56,6 +56,8 @@ Index(
     postgresql_where=_OPEN,
 )
 Index("shroff_case_worth", CASES.c.status, CASES.c.queue, CASES.c.worth.desc(), CASES.c.id)
+Index("shroff_case_best", CASES.c.status, CASES.c.worth.desc(), CASES.c.id)
+Index("shroff_case_holder", CASES.c.holder)
 
 CASE_PAYMENTS: Final = Table(
     "shroff_case_payment",

@@ -23,7 +23,7 @@ def create(
     ],
     scope: Annotated[
         list[str],
-        typer.Option(help="decide, label, read or admin; repeatable.", show_default=False),
+        typer.Option(help="decide, label, read, review or admin; repeatable.", show_default=False),
     ],
     expires: Annotated[
         str | None,

@@ -12,12 +12,29 @@ decision and counts it once. So the client retries after connection errors and a
 say "later" (429, 503).
 """
 
+from shroff.client.cases import AsyncCases, Cases
 from shroff.client.client import AsyncClient, Client
 from shroff.client.requests import Moment, Outcome
-from shroff.decisions import Decision, ModelVersion, PaymentLabel, Reason
+from shroff.decisions import (
+    CaseFile,
+    CasePage,
+    CaseQueueLoad,
+    Decision,
+    ModelVersion,
+    PaymentLabel,
+    Reason,
+    ReviewCase,
+    ReviewPayment,
+    ReviewStep,
+)
 
 __all__ = [
+    "AsyncCases",
     "AsyncClient",
+    "CaseFile",
+    "CasePage",
+    "CaseQueueLoad",
+    "Cases",
     "Client",
     "Decision",
     "ModelVersion",
@@ -25,4 +42,7 @@ __all__ = [
     "Outcome",
     "PaymentLabel",
     "Reason",
+    "ReviewCase",
+    "ReviewPayment",
+    "ReviewStep",
 ]

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from shroff.client.cases import AsyncCases, Cases
 from shroff.client.requests import (
     CONNECTION_ERRORS,
     MAX_BATCH_PAYMENTS,
@@ -51,6 +52,8 @@ class Client:
     ) -> None:
         self._session = Session(url, key, timeout, retries)
         self._http = httpx.Client(timeout=timeout, headers=self._session.headers)
+        self.cases = Cases(self._send)
+        """What people do with cases."""
 
     def decide(self, payment: Mapping[str, Any]) -> Decision:
         """The decision on a payment, a mapping from the schema's column names to values."""
@@ -150,6 +153,8 @@ class AsyncClient:
     ) -> None:
         self._session = Session(url, key, timeout, retries)
         self._http = httpx.AsyncClient(timeout=timeout, headers=self._session.headers)
+        self.cases = AsyncCases(self._send)
+        """What people do with cases."""
 
     async def decide(self, payment: Mapping[str, Any]) -> Decision:
         """The decision on a payment, a mapping from the schema's column names to values."""

@@ -17,6 +17,7 @@ from shroff.decisions import Decision, ModelVersion
 from shroff.errors import (
     AccessDenied,
     BadPayment,
+    CaseConflict,
     ConfigurationError,
     NotFound,
     PaymentConflict,
@@ -58,6 +59,7 @@ _ERRORS: Final[dict[str, type[ShroffError]]] = {
     "/problems/too-large": BadPayment,
     "/problems/payment-conflict": PaymentConflict,
     "/problems/event-conflict": PaymentConflict,
+    "/problems/case-conflict": CaseConflict,
     "/problems/not-found": NotFound,
     "/problems/unauthorized": UnknownKey,
     "/problems/forbidden": AccessDenied,

@@ -89,7 +89,9 @@ def _make(connection: Connection) -> None:
 
 
 def _complete(connection: Connection, table: Table) -> None:
-    """Add the columns that a table of an earlier release lacks; they are null in its rows."""
+    """Add the columns that a table of an earlier release lacks, which are null in its rows, and the
+    indexes.
+    """
     there = {column["name"] for column in inspect(connection).get_columns(table.name)}
     for column in table.columns:
         if column.name not in there:
@@ -97,6 +99,8 @@ def _complete(connection: Connection, table: Table) -> None:
             connection.exec_driver_sql(
                 f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}'
             )
+    for index in table.indexes:
+        index.create(connection, checkfirst=True)
 
 
 def _engine(url: str) -> Engine:

@@ -20,8 +20,9 @@ from shroff.collect.values import require_readable
 from shroff.control.database import METADATA, Control
 from shroff.errors import ConfigurationError, NotFound
 
-Scope = Literal["decide", "label", "read", "admin"]
-"""What a key allows: to send payments, to send results and labels, to read, to administer."""
+Scope = Literal["decide", "label", "read", "review", "admin"]
+"""What a key allows: to send payments, to send results and labels, to read, to work on
+cases, to administer."""
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 _PREFIX: Final = "shroff_"

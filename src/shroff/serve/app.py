@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
+from shroff.act import Desk
 from shroff.control import Gate
 from shroff.errors import BrokenChain, Unavailable
 from shroff.scoring.deployments import Deployments
@@ -38,6 +39,7 @@ class App:
         deployments: follows the published models while the service runs.
         gate: who may ask; None lets everybody.
         naming: the form of Azure ML answers where the request leaves it open.
+        desk: the cases that people work on.
         tracer: gives requests their traces; None passes on the client's.
         fleet: the workers of which this is one.
         accept_lock: where a worker, one of several, waits until it should accept connections.
@@ -54,6 +56,7 @@ class App:
         deployments: Deployments | None = None,
         gate: Gate | None = None,
         naming: Naming | None = None,
+        desk: Desk | None = None,
         tracer: Tracer | None = None,
         fleet: Fleet | None = None,
         accept_lock: AcceptLock | None = None,
@@ -68,7 +71,8 @@ class App:
             scorer, *figures, gate=gate, deployments=deployments, fleet=fleet
         )
         self._background = Background(scorer, self._metrics, gate=gate, deployments=deployments)
-        self._router = Router(interfaces(scorer, self._metrics, naming=naming), gate, mounts=mounts)
+        described = interfaces(scorer, self._metrics, naming=naming, desk=desk)
+        self._router = Router(described, gate, mounts=mounts)
         operations = self._router.operations
         self.hot_routes = {route.path.encode(): route for route in _hot_routes(operations, gate)}
         """Hot operations by their path, see `Connection`."""

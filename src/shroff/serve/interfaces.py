@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from shroff.act import Desk
 from shroff.scoring.scorer import Scorer
 from shroff.serve.example import example_payment
 from shroff.serve.help import help_operations
@@ -11,6 +12,7 @@ from shroff.serve.metrics import scraped
 from shroff.serve.openapi import Document
 from shroff.serve.operation import Interface, native
 from shroff.serve.operations.batch import batch
+from shroff.serve.operations.cases import case_operations
 from shroff.serve.operations.deployed import deployed
 from shroff.serve.operations.health import health
 from shroff.serve.operations.lists import list_operations
@@ -23,13 +25,18 @@ from shroff.telemetry.registry import Registry
 
 
 def interfaces(
-    scorer: Scorer, figures: Registry, *, naming: Naming | None = None
+    scorer: Scorer,
+    figures: Registry,
+    *,
+    naming: Naming | None = None,
+    desk: Desk | None = None,
 ) -> list[Interface]:
     """All interfaces over a scorer.
 
     Args:
         figures: what `/metrics` shows.
         naming: the form of Azure ML answers where the request leaves it open.
+        desk: the cases that people work on.
     """
     schema, bundle = scorer.reader.schema, scorer.bundle
     example = partial(example_payment, schema, bundle.preparation, currency=bundle.currency)
@@ -40,6 +47,7 @@ def interfaces(
         *deployed(scorer),
         *([] if scorer.lists is None else list_operations(scorer, scorer.lists)),
         *([] if scorer.rates is None else rate_operations(scorer, scorer.rates)),
+        *([] if desk is None else case_operations(desk)),
         *health(scorer),
         scraped(figures),
     ]

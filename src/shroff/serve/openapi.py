@@ -137,8 +137,9 @@ def _parameters(operation: Operation) -> list[Json]:
             for name in operation.names
         ),
         *(
-            {"name": name, "in": "query", "required": False, "schema": about}
-            for name, about in operation.query.items()
+            {"name": name, "in": where, "required": False, "schema": about}
+            for where, given in (("query", operation.query), ("header", operation.asks))
+            for name, about in given.items()
         ),
     ]
 

@@ -106,7 +106,7 @@ class Operation:
         name: its id in the OpenAPI description.
         scope: the scope that the API key needs, whose rate limit counts the request; None: no key.
         takes, gives: media types and types of the request's and the response's body, at most 1 MiB.
-        query: the names of parameters and their JSON Schema.
+        query: the names of parameters and their JSON Schema; `asks`: those of headers.
         fails: the problems of the handler, besides those that any key, path or body can have.
         status, done: status of a success, and its description.
         any_media: do not check the content type: stock clients of some protocols send none or a
@@ -127,6 +127,7 @@ class Operation:
     description: str = ""
     takes: Mapping[str, Types] = field(default_factory=dict)
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    asks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     fails: Sequence[Kind] = ()
     status: int = 200
     done: str = "Done."

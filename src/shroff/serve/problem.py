@@ -15,6 +15,7 @@ from msgspec import Meta
 from shroff.errors import (
     AccessDenied,
     BadPayment,
+    CaseConflict,
     NotFound,
     PaymentConflict,
     TooManyRequests,
@@ -100,6 +101,12 @@ EVENT_CONFLICT: Final = Kind(
     "The first result counts: find out which of your systems told the other. Give each label an "
     "event id of its own.",
 )
+CASE_CONFLICT: Final = Kind(
+    "case-conflict",
+    409,
+    "The case was changed meanwhile, is closed, or somebody else has claimed it",
+    "Read the case again: `detail` says what was done and by whom. Then decide anew.",
+)
 TOO_LARGE: Final = Kind(
     "too-large",
     413,
@@ -155,6 +162,7 @@ KINDS: Final = (
     METHOD_NOT_ALLOWED,
     TIMEOUT,
     EVENT_CONFLICT,
+    CASE_CONFLICT,
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     PAYMENT_CONFLICT,
@@ -163,7 +171,7 @@ KINDS: Final = (
     INTERNAL,
     UNAVAILABLE,
 )
-"""All kinds, one per HTTP status."""
+"""All kinds; those of one HTTP status are of different operations."""
 
 
 class Refused(Exception):
@@ -177,6 +185,7 @@ class Refused(Exception):
 _OF_ERROR: Final[dict[type[BaseException], Kind]] = {
     BadPayment: BAD_PAYMENT,
     PaymentConflict: PAYMENT_CONFLICT,
+    CaseConflict: CASE_CONFLICT,
     NotFound: NOT_FOUND,
     UnknownKey: UNAUTHORIZED,
     AccessDenied: FORBIDDEN,

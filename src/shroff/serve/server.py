@@ -16,6 +16,7 @@ from pathlib import Path
 
 import uvicorn
 
+from shroff.act import Desk
 from shroff.control import (
     Gate,
     Keys,
@@ -125,6 +126,7 @@ class Service:
             deployments=deployments,
             gate=self.gate(seat),
             naming=Naming.read(self.settings),
+            desk=Desk(self.settings.control),
             tracer=tracer(opentelemetry()),
             fleet=None if seat is None else Fleet(seat.folder, seat.number),
             accept_lock=None if seat is None else AcceptLock(seat.folder),

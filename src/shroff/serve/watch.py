@@ -18,7 +18,11 @@ OTHER_ROUTE: Final = "other"
 """The route of all unknown addresses: what clients make up must not become a label."""
 
 _READY: Final = "/health/ready"
-_OUTCOMES: Final = {CLIENT_GONE: "gone", **{kind.status: kind.slug for kind in problem.KINDS}}
+_OUTCOMES: Final = {
+    CLIENT_GONE: "gone",
+    **{kind.status: kind.slug for kind in problem.KINDS},
+    problem.CASE_CONFLICT.status: "conflict",
+}
 _log = logging.getLogger(__name__)
 
 

@@ -27,6 +27,7 @@ _SCOPES: Final[dict[Scope, str]] = {
     "decide": "send payments",
     "label": "say results and labels",
     "read": "read stored decisions, models and features",
+    "review": "work on cases: payments that a person should look at",
     "admin": "everything",
 }
 

@@ -22,7 +22,7 @@ _WORDS: Final = {
     "object": "object",
     "null": "null",
 }
-_KINDS: Final = {str(kind.status): kind for kind in KINDS}
+_KINDS: Final = {kind.summary: kind for kind in KINDS}
 _ENDINGS: Final = {
     "application/x-ndjson": "ndjson",
     "text/csv": "csv",
@@ -181,8 +181,8 @@ class Reference:
         return html()
 
     def _response(self, status: str, response: Json) -> Html:
-        if status in _KINDS:
-            kind = _KINDS[status]
+        kind = _KINDS.get(response.get("description", ""))
+        if kind is not None:
             looks = {
                 "class_": f"status s{status[0]}xx",
                 "aria_label": f"{status}: {kind.title}",

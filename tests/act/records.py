@@ -1,0 +1,52 @@
+"""Records of a ledger as cases are made from them, without a service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from shroff.act import CaseIntake
+from shroff.ledger import StoredEntry
+from shroff.package import Bundle
+
+
+class Records:
+    """Numbers records of a ledger."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+
+    def entry(self, kind: Any, payment_id: str, body: dict[str, Any]) -> StoredEntry:
+        self.seq += 1
+        content = msgspec.json.encode(body)
+        return StoredEntry(
+            kind,
+            payment_id,
+            self.seq,
+            self.seq,
+            bytes(32),
+            content,
+            seq=self.seq,
+            chain=bytes(32),
+        )
+
+    def paid(
+        self, payment_id: str, card: str | None, amount: float, probability: float, action: str
+    ) -> StoredEntry:
+        values = {"card_id": card, "amount": amount}
+        body = {"payment": {"values": values}, "probability": probability, "action": action}
+        return self.entry("payment", payment_id, body)
+
+    def label(self, payment_id: str, fraud: bool) -> StoredEntry:
+        return self.entry("label", payment_id, {"value": fraud})
+
+    def result(self, payment_id: str, result: str) -> StoredEntry:
+        return self.entry("result", payment_id, {"value": result})
+
+
+def open_cases(url: str, bundle: Bundle, number: int) -> None:
+    """Open cases of one payment each, the later the more they are worth."""
+    records = Records()
+    entries = [records.paid(f"p{n}", f"c{n}", 10.0 + n, 0.5, "review") for n in range(number)]
+    CaseIntake(url, "ledger", bundle).take(entries)
