@@ -150,6 +150,12 @@ class CasePage(msgspec.Struct, frozen=True):
     next: str | None = None
 
 
+class Narrative(msgspec.Struct, frozen=True):
+    """A case in plain sentences, in order."""
+
+    sentences: tuple[str, ...]
+
+
 class CaseQueueLoad(msgspec.Struct, frozen=True):
     """A queue of cases, and how many are open, waiting and overdue in it."""
 

@@ -108,6 +108,8 @@ def test_the_description_is_whole(document: Json) -> None:
         ("get", "/v1/cases"),
         ("get", "/v1/cases/{case}"),
         ("get", "/v1/cases/{case}/history"),
+        ("get", "/v1/cases/{case}/narrative"),
+        ("get", "/v1/cases/{case}/pack"),
         ("get", "/v1/case-queues"),
         ("post", "/v1/cases:next"),
         ("post", "/v1/cases:decide"),

@@ -8,6 +8,22 @@ gave reaches the ledger once.
 
 from shroff.act.case import Case, CaseEvent, CasePayment, CaseQueue, Outcome
 from shroff.act.desk import Desk
+from shroff.act.evidence import DecisionReplay, Evidence, gather
 from shroff.act.intake import CaseIntake
+from shroff.act.narrative import narrate
+from shroff.act.pack import zip_evidence
 
-__all__ = ["Case", "CaseEvent", "CaseIntake", "CasePayment", "CaseQueue", "Desk", "Outcome"]
+__all__ = [
+    "Case",
+    "CaseEvent",
+    "CaseIntake",
+    "CasePayment",
+    "CaseQueue",
+    "DecisionReplay",
+    "Desk",
+    "Evidence",
+    "Outcome",
+    "gather",
+    "narrate",
+    "zip_evidence",
+]

@@ -35,6 +35,7 @@ from shroff.cli import (
 from shroff.cli import models as published
 from shroff.cli.backtest import backtest
 from shroff.cli.card import card
+from shroff.cli.case_evidence import narrative, pack
 from shroff.cli.consume import consume
 from shroff.cli.forget import forget
 from shroff.cli.init import init
@@ -145,6 +146,8 @@ def demo(
 
 
 app.command()(forget)
+cases.app.command()(narrative)
+cases.app.command()(pack)
 app.add_typer(cases.app, name="cases")
 app.add_typer(keys.app, name="keys")
 app.add_typer(lists.app, name="lists")

@@ -85,7 +85,7 @@ def follow(
     from shroff.ledger import Ledger
     from shroff.package import load
 
-    settings, desk = Settings.read(), _desk()
+    settings, desk = Settings.read(), open_desk()
     loaded = in_production() if bundle is None else load(bundle)
     ledger = Ledger(settings.ledger, keyring=reading_keyring(settings.control))
     actions = (*REVIEWED, "decline") if declined else REVIEWED
@@ -126,7 +126,7 @@ def list_cases(
 ) -> None:
     """List open cases, those with most expected loss per minute of work first."""
     holder = operator() if mine else None
-    found = _desk().cases(queue=queue, holder=holder, closed=closed, limit=limit)
+    found = open_desk().cases(queue=queue, holder=holder, closed=closed, limit=limit)
     if as_json:
         show({"cases": [_plain(one) for one in found]})
     elif found:
@@ -138,14 +138,14 @@ def list_cases(
 @app.command("show")
 def show_case(number: Number, as_json: AsJson = False) -> None:
     """Show a case, its payments and its history."""
-    case, payments, events = _desk().case(number)
+    case, payments, events = open_desk().case(number)
     _print(case, payments, events, as_json)
 
 
 @app.command("next")
 def next_case(queue: InQueue = None, as_json: AsJson = False) -> None:
     """Claim the case that is most worth your time, and show it."""
-    desk = _desk()
+    desk = open_desk()
     case = desk.next(operator(), queue=queue)
     if case is not None:
         _print(*desk.case(case.id), as_json)
@@ -158,13 +158,13 @@ def next_case(queue: InQueue = None, as_json: AsJson = False) -> None:
 @app.command()
 def claim(number: Number, version: Version = None, as_json: AsJson = False) -> None:
     """Claim a case for an hour; again, for another hour."""
-    _changed(_desk().claim(number, operator(), version=version), as_json)
+    _changed(open_desk().claim(number, operator(), version=version), as_json)
 
 
 @app.command()
 def release(number: Number, version: Version = None, as_json: AsJson = False) -> None:
     """Give a claimed case back."""
-    _changed(_desk().release(number, operator(), version=version), as_json)
+    _changed(open_desk().release(number, operator(), version=version), as_json)
 
 
 @app.command()
@@ -176,7 +176,7 @@ def assign(
     as_json: AsJson = False,
 ) -> None:
     """Give a case to somebody, whoever has it."""
-    _changed(_desk().assign(number, operator(), to=to, note=why, version=version), as_json)
+    _changed(open_desk().assign(number, operator(), to=to, note=why, version=version), as_json)
 
 
 @app.command()
@@ -189,13 +189,13 @@ def snooze(
 ) -> None:
     """Put a case off."""
     at = read_moment(until) or 0
-    _changed(_desk().snooze(number, operator(), until=at, note=note, version=version), as_json)
+    _changed(open_desk().snooze(number, operator(), until=at, note=note, version=version), as_json)
 
 
 @app.command()
 def escalate(number: Number, why: Reason, version: Version = None, as_json: AsJson = False) -> None:
     """Pass a case on to somebody with more to say."""
-    _changed(_desk().escalate(number, operator(), note=why, version=version), as_json)
+    _changed(open_desk().escalate(number, operator(), note=why, version=version), as_json)
 
 
 @app.command()
@@ -206,7 +206,7 @@ def note(
     as_json: AsJson = False,
 ) -> None:
     """Write something down about a case."""
-    _changed(_desk().note(number, operator(), note=text, version=version), as_json)
+    _changed(open_desk().note(number, operator(), note=text, version=version), as_json)
 
 
 @app.command()
@@ -223,7 +223,7 @@ def decide(
     as_json: AsJson = False,
 ) -> None:
     """Close cases, all or none; their payments that were not approved get labels by the outcome."""
-    desk = _desk()
+    desk = open_desk()
     if len(numbers) == 1:
         case = desk.decide(numbers[0], operator(), outcome=outcome, note=note, version=version)
         _changed(case, as_json)
@@ -238,7 +238,7 @@ def decide(
 @app.command()
 def reopen(number: Number, why: Reason, as_json: AsJson = False) -> None:
     """Open a closed case again; labels that it gave stay."""
-    _changed(_desk().reopen(number, operator(), note=why), as_json)
+    _changed(open_desk().reopen(number, operator(), note=why), as_json)
 
 
 @app.command()
@@ -257,7 +257,7 @@ def queues(
 
     from shroff.act.queues import read_queues
 
-    desk = _desk()
+    desk = open_desk()
     if replace is not None:
         desk.set_queues(read_queues(replace))
     rows = [asdict(one) for one in desk.queues()]
@@ -273,7 +273,7 @@ def verify(as_json: AsJson = False) -> None:
     from shroff.errors import BrokenChain
 
     try:
-        last = _desk().verify()
+        last = open_desk().verify()
     except BrokenChain as error:
         if as_json:
             show({"holds": False, "fault": str(error)})
@@ -287,7 +287,7 @@ def verify(as_json: AsJson = False) -> None:
         out.print(f"The history of cases holds; its head is {head}.", soft_wrap=True)
 
 
-def _desk() -> Desk:
+def open_desk() -> Desk:
     from shroff.act import Desk
 
     return Desk(Settings.read().control)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +16,8 @@ from shroff.location import Location
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
-    from shroff.ledger import Head
+    from shroff.ledger import Head, Ledger
+    from shroff.monitor import Replayed
     from shroff.package import Bundle
 
 app = typer.Typer(help="Prove that the ledger was not changed, and copy it.", no_args_is_help=True)
@@ -117,16 +120,11 @@ def replay(
     """Replay a decision from the ledger and compare it to the bit; exit code 1 if it differs."""
     from dataclasses import asdict
 
-    from shroff.control import Lists, StoredRates, StoredTables, reading_keyring
-    from shroff.control.models import Models
+    from shroff.control import reading_keyring
     from shroff.ledger import Ledger
-    from shroff.monitor import replay_decision
-    from shroff.package import load
-    from shroff.scoring.history import history_of
     from shroff.scoring.start import stored_start
 
     settings = Settings.read()
-    models = Models(settings.models)
     ledger = Ledger(settings.ledger, keyring=reading_keyring(settings.control))
     start = stored_start(ledger.last_start())
     past = None if start is None else start.history or start.lost
@@ -137,24 +135,9 @@ def replay(
             soft_wrap=True,
         )
 
-    def decided_by(version: str) -> Bundle:
-        return models.load(version) if bundle is None else load(bundle)
-
     with steps(quiet=as_json) as step:
         step(f"replay {payment}")
-        found = replay_decision(
-            payment,
-            ledger,
-            decided_by,
-            policies=models.policy,
-            edits=Lists(settings.control).edits,
-            rates=StoredRates(settings.control).marked,
-            tables=StoredTables(settings.control).marked,
-            history=lambda used: (
-                None if data is None else history_of(used, data, settings.hmac_key(), max_bad)
-            ),
-            key=settings.hmac_key,
-        )
+        found = replayer(settings, ledger, bundle, data, max_bad)(payment)
     if as_json:
         show(asdict(found) | {"holds": found.holds})
     else:
@@ -177,6 +160,40 @@ def replay(
                 "counted them differ."
             )
     raise typer.Exit(0 if found.holds else 1)
+
+
+def replayer(
+    settings: Settings,
+    ledger: Ledger,
+    bundle: Path | None,
+    data: Location | None = None,
+    max_bad: float = 0.01,
+) -> Callable[[str], Replayed]:
+    """Makes the function that replays the decision on a payment, see `replay`."""
+    from shroff.control import Lists, StoredRates, StoredTables
+    from shroff.control.models import Models
+    from shroff.monitor import replay_decision
+    from shroff.package import load
+    from shroff.scoring.history import history_of
+
+    models = Models(settings.models)
+
+    def decided_by(version: str) -> Bundle:
+        return models.load(version) if bundle is None else load(bundle)
+
+    return partial(
+        replay_decision,
+        ledger=ledger,
+        decided_by=decided_by,
+        policies=models.policy,
+        edits=Lists(settings.control).edits,
+        rates=StoredRates(settings.control).marked,
+        tables=StoredTables(settings.control).marked,
+        history=lambda used: (
+            None if data is None else history_of(used, data, settings.hmac_key(), max_bad)
+        ),
+        key=settings.hmac_key,
+    )
 
 
 def _cell(value: object) -> str:

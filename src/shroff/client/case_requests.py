@@ -9,7 +9,14 @@ from urllib.parse import urlencode
 import msgspec
 
 from shroff.client.requests import Moment, Request
-from shroff.decisions import CaseFile, CasePage, CaseQueueLoad, ReviewCase, ReviewStep
+from shroff.decisions import (
+    CaseFile,
+    CasePage,
+    CaseQueueLoad,
+    Narrative,
+    ReviewCase,
+    ReviewStep,
+)
 
 CaseOutcome = Literal["fraud", "genuine", "unclear", "refunded"]
 """What a case came to."""
@@ -25,6 +32,7 @@ _case: Final = msgspec.json.Decoder(ReviewCase).decode
 _file: Final = msgspec.json.Decoder(CaseFile).decode
 _steps: Final = msgspec.json.Decoder(tuple[ReviewStep, ...]).decode
 _loads: Final = msgspec.json.Decoder(tuple[CaseQueueLoad, ...]).decode
+_narrative: Final = msgspec.json.Decoder(Narrative).decode
 _claimed: Final = msgspec.json.Decoder(_Claimed).decode
 
 QUEUES: Final = Request("GET", "/v1/case-queues", None, _loads)
@@ -44,6 +52,21 @@ def show(number: int) -> Request[CaseFile]:
 def history(number: int) -> Request[tuple[ReviewStep, ...]]:
     """Ask for the steps of a case."""
     return Request("GET", f"/v1/cases/{number}/history", None, _steps)
+
+
+def narrative(number: int) -> Request[tuple[str, ...]]:
+    """Ask for a case in sentences."""
+    return Request(
+        "GET",
+        f"/v1/cases/{number}/narrative",
+        None,
+        lambda content: _narrative(content).sentences,
+    )
+
+
+def pack(number: int) -> Request[bytes]:
+    """Ask for the evidence pack of a case."""
+    return Request("GET", f"/v1/cases/{number}/pack", None, bytes)
 
 
 def next_case(queue: str | None) -> Request[CaseFile | None]:

@@ -75,6 +75,14 @@ class Cases:
         """The steps of a case."""
         return self._send(requests.history(number))
 
+    def narrative(self, number: int) -> tuple[str, ...]:
+        """A case in plain sentences."""
+        return self._send(requests.narrative(number))
+
+    def pack(self, number: int) -> bytes:
+        """The evidence of a case, a ZIP file."""
+        return self._send(requests.pack(number))
+
     def queues(self) -> tuple[CaseQueueLoad, ...]:
         """The queues, and what waits in them."""
         return self._send(requests.QUEUES)
@@ -187,6 +195,14 @@ class AsyncCases:
     async def history(self, number: int) -> tuple[ReviewStep, ...]:
         """The steps of a case."""
         return await self._send(requests.history(number))
+
+    async def narrative(self, number: int) -> tuple[str, ...]:
+        """A case in plain sentences."""
+        return await self._send(requests.narrative(number))
+
+    async def pack(self, number: int) -> bytes:
+        """The evidence of a case, a ZIP file."""
+        return await self._send(requests.pack(number))
 
     async def queues(self) -> tuple[CaseQueueLoad, ...]:
         """The queues, and what waits in them."""

@@ -47,7 +47,7 @@ def interfaces(
         *deployed(scorer),
         *([] if scorer.lists is None else list_operations(scorer, scorer.lists)),
         *([] if scorer.rates is None else rate_operations(scorer, scorer.rates)),
-        *([] if desk is None else case_operations(desk)),
+        *([] if desk is None else case_operations(desk, scorer.ledger)),
         *health(scorer),
         scraped(figures),
     ]

@@ -13,13 +13,22 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from shroff.act import Case, Desk
+from shroff.act import Case, Desk, Evidence, gather, narrate, zip_evidence
 from shroff.collect.fields import require_readable_field
-from shroff.decisions import CaseFile, CasePage, CaseQueueLoad, ReviewCase, ReviewStep
+from shroff.decisions import (
+    CaseFile,
+    CasePage,
+    CaseQueueLoad,
+    Narrative,
+    ReviewCase,
+    ReviewStep,
+)
 from shroff.errors import BadPayment, ConfigurationError
+from shroff.ledger import Ledger
 from shroff.ledger.answer import encode
 from shroff.scoring.feedback import moment
 from shroff.serve import problem
+from shroff.serve.openapi import Component
 from shroff.serve.operation import JSON, Call, Handler, Operation, Reply, Types
 from shroff.serve.operations import case_bodies as bodies
 from shroff.serve.operations.case_bodies import CaseChange
@@ -30,6 +39,8 @@ Change = Callable[..., Case]
 _READERS: Final = 2
 _READ_FAILS: Final = (problem.BAD_PAYMENT, problem.NOT_FOUND, problem.UNAVAILABLE)
 _CHANGE_FAILS: Final = (*_READ_FAILS, problem.CASE_CONFLICT)
+_ZIP: Final = "application/zip"
+_BYTES: Final = {"type": "string", "format": "binary", "description": "A ZIP file."}
 _USUAL_LIMIT: Final = "50"
 _IF_MATCH: Final = {
     "If-Match": {
@@ -57,8 +68,9 @@ class CaseOperations:
     Changes take turns in one thread: those of several would wait for each other in the database.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, ledger: Ledger) -> None:
         self._desk = desk
+        self._ledger = ledger
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="cases")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="case-changes")
 
@@ -88,6 +100,24 @@ class CaseOperations:
         """The steps of a case."""
         _, _, steps = await self._read(self._desk.case, bodies.number_of(call.names["case"]))
         return Reply.json(tuple(map(bodies.step_answer, steps)))
+
+    async def narrative(self, call: Call) -> Reply:
+        """A case in sentences."""
+        return Reply.json(Narrative(tuple(narrate(await self._evidence(call)))))
+
+    async def pack(self, call: Call) -> Reply:
+        """The evidence pack of a case; decisions are not replayed in a process that decides."""
+        found = await self._evidence(call)
+        named = b'attachment; filename="case-%d.zip"' % found.case.id
+        return Reply(
+            await self._read(zip_evidence, found),
+            media=_ZIP,
+            headers=((b"content-disposition", named), _tag(found.case)),
+        )
+
+    async def _evidence(self, call: Call) -> Evidence:
+        number = bodies.number_of(call.names["case"])
+        return await self._read(gather, self._desk, self._ledger, number)
 
     async def queues(self, _: Call) -> Reply:
         """The queues and what waits in them."""
@@ -170,13 +200,32 @@ class CaseOperations:
         return await _in(self._writer, ask, *arguments, **options)
 
 
-def case_operations(desk: Desk) -> list[Operation]:
+def case_operations(desk: Desk, ledger: Ledger) -> list[Operation]:
     """`/v1/cases…` and `/v1/case-queues`; each operation needs a key of the scope `review`."""
-    own = CaseOperations(desk)
+    own = CaseOperations(desk, ledger)
     return [
         _read_of("cases", "", "Open cases, or closed ones", own.page, (CasePage,), query=_QUERY),
         _read_of("case", "/{case}", "A case, its payments and its history", own.show, (CaseFile,)),
         _read_of("case_history", "/{case}/history", "The steps of a case", own.history, _STEPS),
+        _read_of(
+            "case_narrative",
+            "/{case}/narrative",
+            "A case in plain sentences",
+            own.narrative,
+            (Narrative,),
+        ),
+        Operation(
+            method="GET",
+            path="/v1/cases/{case}/pack",
+            name="case_pack",
+            summary="The evidence of a case in one ZIP file",
+            description="The same case gives the same bytes. `shroff cases pack` replays the "
+            "decisions too.",
+            handler=own.pack,
+            scope="review",
+            gives={_ZIP: (Component("EvidencePack", lambda: _BYTES),)},
+            fails=_READ_FAILS,
+        ),
         _change_of(
             "next_case",
             ":next",
@@ -268,7 +317,11 @@ def _change_of(
 
 def _tagged(answer: object, case: Case) -> Reply:
     """An answer with the version of its case as `ETag`."""
-    return Reply(encode(answer), headers=((b"etag", b'"%d"' % case.version),))
+    return Reply(encode(answer), headers=(_tag(case),))
+
+
+def _tag(case: Case) -> tuple[bytes, bytes]:
+    return b"etag", b'"%d"' % case.version
 
 
 async def _in(

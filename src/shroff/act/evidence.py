@@ -1,0 +1,133 @@
+"""What is known of a case, in one place: its payments and labels as the ledger has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from shroff.act.case import Case, CaseEvent, CasePayment
+from shroff.act.desk import Desk
+from shroff.collect import Payment
+from shroff.decide.reasons import Reason
+from shroff.ledger import Ledger, StoredEntry, unreadable
+from shroff.ledger.labels import LabelRecord
+
+
+class EvidenceAnswer(msgspec.Struct, frozen=True):
+    """What is read of an answer, the receipt of a decision."""
+
+    reasons: tuple[Reason, ...] = ()
+    rules: tuple[str, ...] = ()
+    degraded: bool = False
+
+
+class EvidenceRecord(msgspec.Struct, frozen=True):
+    """What is read of a payment's record."""
+
+    payment: Payment
+    answer: EvidenceAnswer
+    model: str
+    policy: str | None = None
+
+
+class PaymentEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment of a case with its records.
+
+    `entry` is None where the ledger does not have it, `record` where it was forgotten. `later` are
+    its result and its labels, by number.
+    """
+
+    payment: CasePayment
+    entry: StoredEntry | None
+    record: EvidenceRecord | None
+    later: tuple[StoredEntry, ...]
+
+
+class DecisionReplay(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay of one decision came to.
+
+    `holds` says whether all of it was equal, to the bit; None where it could not be replayed, and
+    `why` not. `differs` names what was not equal.
+    """
+
+    payment_id: str
+    holds: bool | None
+    model: str | None = None
+    policy: str | None = None
+    differs: tuple[str, ...] = ()
+    why: str | None = None
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """A case, its steps, its payments, and what their replays came to; None: not replayed."""
+
+    case: Case
+    steps: tuple[CaseEvent, ...]
+    payments: tuple[PaymentEvidence, ...]
+    replays: tuple[DecisionReplay, ...] | None = None
+
+    @property
+    def erased(self) -> CaseEvent | None:
+        """The step that erased whose case it was, if one did."""
+        return next((one for one in self.steps if one.step == "forgotten"), None)
+
+
+Replay = Callable[[str], DecisionReplay]
+"""Replays the decision on a payment."""
+_record = msgspec.json.Decoder(EvidenceRecord).decode
+_label = msgspec.json.Decoder(LabelRecord).decode
+
+
+def gather(desk: Desk, ledger: Ledger, number: int, replay: Replay | None = None) -> Evidence:
+    """All that is known of a case.
+
+    Raises:
+        NotFound: there is none.
+        LedgerUnavailable, ControlUnavailable: a database does not answer.
+        UnreadableRecord: the ledger was changed.
+    """
+    case, payments, steps = desk.case(number)
+    found = tuple(_payment(ledger, one) for one in payments)
+    replays = None if replay is None else tuple(replay(one.payment_id) for one in payments)
+    return Evidence(case=case, steps=tuple(steps), payments=found, replays=replays)
+
+
+def _payment(ledger: Ledger, payment: CasePayment) -> PaymentEvidence:
+    entry = ledger.find(payment.payment_id)
+    if entry is None or entry.forgotten is not None:
+        return PaymentEvidence(payment=payment, entry=entry, record=None, later=())
+    try:
+        record = _record(entry.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise unreadable(entry.seq, "holds no decision") from None
+    result = ledger.find(payment.payment_id, "result")
+    later = [*([] if result is None else [result]), *ledger.labels(payment.payment_id)]
+    return PaymentEvidence(
+        payment=payment,
+        entry=entry,
+        record=record,
+        later=tuple(sorted(later, key=lambda one: one.seq)),
+    )
+
+
+def said_by(entry: StoredEntry) -> LabelRecord:
+    """A label or a result as it was recorded.
+
+    Raises:
+        UnreadableRecord: the record holds none.
+    """
+    try:
+        return _label(entry.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise unreadable(entry.seq, f"holds no {entry.kind}") from None
+
+
+def records_of(evidence: Evidence) -> Sequence[StoredEntry]:
+    """All records of the ledger that the evidence has, by number."""
+    found = [
+        entry
+        for one in evidence.payments
+        for entry in (*([] if one.entry is None else [one.entry]), *one.later)
+    ]
+    return sorted(found, key=lambda one: one.seq)

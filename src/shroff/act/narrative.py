@@ -1,0 +1,176 @@
+"""A case in plain sentences: what was paid, what is unusual, and who decided what.
+
+The same evidence gives the same sentences. Values are as the ledger has them: personal ones are
+tokens.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from shroff.act.case import CaseEvent
+from shroff.act.evidence import Evidence, PaymentEvidence, said_by
+from shroff.collect.payment import Value
+from shroff.collect.times import iso_time
+from shroff.ledger import StoredEntry
+from shroff.ledger.answer import forgotten_on
+
+_TOLD_PAYMENTS: Final = 50
+"""Payments that have sentences of their own; the others are counted."""
+_TOLD_COLUMNS: Final = 12
+_STEPS: Final = {
+    "opened": "opened the case",
+    "grew": "added a payment",
+    "claimed": "claimed it",
+    "released": "gave it back",
+    "assigned": "assigned it",
+    "snoozed": "put it off",
+    "escalated": "escalated it",
+    "noted": "noted",
+    "closed": "closed it",
+    "reopened": "opened it again",
+    "forgotten": "erased whose case it was",
+}
+
+
+def narrate(evidence: Evidence) -> list[str]:
+    """The sentences of a case, in order."""
+    return [
+        *_about(evidence),
+        *_links(evidence),
+        *_payments(evidence),
+        *map(_step, evidence.steps),
+        *_replayed(evidence),
+    ]
+
+
+def _about(evidence: Evidence) -> Iterator[str]:
+    case, erased = evidence.case, evidence.erased
+    if erased is not None:
+        yield (
+            f"Case {case.id} was erased by {erased.by} on {_time(erased.at)}: whose it was, its "
+            "payments, labels and notes are gone; its steps stay."
+        )
+        return
+    count = len(evidence.payments)
+    yield (
+        f"Case {case.id} has {_counted(count, 'payment')} of {case.kind} {case.subject}; it was "
+        f"opened on {_time(case.opened)} in the queue {case.queue}."
+    )
+    if count:
+        paid = [one.payment for one in evidence.payments]
+        first, last = min(one.at for one in paid), max(one.at for one in paid)
+        total = sum(one.amount for one in paid)
+        when = _time(first) if first == last else f"{_time(first)} to {_time(last)}"
+        yield (
+            f"They come to {total:,.2f}, paid from {when}."
+            if count > 1
+            else (f"It is of {total:,.2f}, paid on {when}.")
+        )
+
+
+def _links(evidence: Evidence) -> Iterator[str]:
+    """What several payments have in common, and how many values there are otherwise."""
+    rows = [one.record.payment.values for one in evidence.payments if one.record is not None]
+    if len(rows) < 2:
+        return
+    for name in sorted({name for row in rows for name in row}):
+        values = Counter(text for row in rows if (text := _text(row.get(name))) is not None)
+        if not values:
+            continue
+        value, times = min(values.items(), key=lambda one: (-one[1], one[0]))
+        if times == len(rows):
+            yield f"All have {name} {value}."
+        elif times > 1:
+            others = _counted(len(values) - 1, "other")
+            yield f"{times} of {len(rows)} have {name} {value}; {others}."
+
+
+def _payments(evidence: Evidence) -> Iterator[str]:
+    for one in evidence.payments[:_TOLD_PAYMENTS]:
+        yield from _payment(one)
+    if (rest := len(evidence.payments) - _TOLD_PAYMENTS) > 0:
+        yield f"{_counted(rest, 'payment')} more are in payments.json."
+
+
+def _payment(one: PaymentEvidence) -> Iterator[str]:
+    paid, entry, record = one.payment, one.entry, one.record
+    name = f"Payment {paid.payment_id}"
+    if entry is None:
+        yield f"{name} is not in the ledger."
+        return
+    if record is None:
+        yield f"{name}: {forgotten_on(entry)}"
+        return
+    columns = [
+        f"{column} {text}"
+        for column, value in sorted(record.payment.values.items())
+        if (text := _text(value)) is not None
+    ][:_TOLD_COLUMNS]
+    where = f" with {', '.join(columns)}" if columns else ""
+    yield f"{name} of {paid.amount:,.2f} was made on {_time(record.payment.time)}{where}."
+    how = (
+        "without a score, because a part was missing"
+        if paid.probability is None
+        else f"at a probability of fraud of {paid.probability:.4f}"
+    )
+    model = f"model {record.model}" + (
+        f" and policy {record.policy}" if record.policy not in (None, record.model) else ""
+    )
+    yield f"It was decided to {paid.action} it, {how}, by {model} (record {entry.seq})."
+    if record.answer.rules:
+        yield f"Rules that held: {', '.join(record.answer.rules)}."
+    if record.answer.reasons:
+        unusual = "; ".join(reason.text for reason in record.answer.reasons)
+        yield f"Unusual: {unusual}."
+    yield from map(_later, one.later)
+
+
+def _later(entry: StoredEntry) -> str:
+    said = said_by(entry)
+    when = _time(entry.arrived)
+    if entry.kind == "result":
+        return f"Its result is {said.value}, recorded on {when}."
+    what = "fraud" if said.value is True else "genuine"
+    note = f" ({said.note})" if said.note else ""
+    return f"{said.source or 'Somebody'}{note} says that it is {what}, recorded on {when}."
+
+
+def _step(step: CaseEvent) -> str:
+    to = "" if step.to is None else f" to {step.to}"
+    until = "" if step.until is None else f" until {_time(step.until)}"
+    outcome = "" if step.outcome is None else f" as {step.outcome}"
+    note = f": {step.note}" if step.note else ""
+    lost = ", with a note that was erased" if step.note is None and step.note_digest else ""
+    does = _STEPS.get(step.step, step.step)
+    return f"On {_time(step.at)} {step.by} {does}{to}{until}{outcome}{note}{lost}."
+
+
+def _replayed(evidence: Evidence) -> Iterator[str]:
+    if evidence.replays is None:
+        yield "The decisions were not replayed here: `shroff replay PAYMENT` does that."
+        return
+    if not evidence.replays:
+        return
+    equal = sum(one.holds is True for one in evidence.replays)
+    yield f"{equal} of {_counted(len(evidence.replays), 'decision')} were replayed to the bit."
+    for one in evidence.replays:
+        if one.holds is False:
+            yield f"The replay of {one.payment_id} differs in {', '.join(one.differs)}."
+        elif one.holds is None:
+            yield f"{one.payment_id} could not be replayed: {one.why}"
+
+
+def _text(value: Value) -> str | None:
+    """A column that says where or by what: text, no quantity."""
+    return value if isinstance(value, str) and value else None
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _time(micros: int) -> str:
+    return iso_time(micros, "seconds").replace("T", " ").replace("+00:00", " UTC")

@@ -1,0 +1,145 @@
+"""The evidence of a case: sentences and one file, the same bytes for the same case."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from serve.fixtures import iso
+from serve.service import Service
+from shroff.act import CaseIntake, Desk, gather, narrate, zip_evidence
+from shroff.act.follow import ledger_name
+from shroff.cli import app
+from shroff.client import Client
+from shroff.ledger import Ledger
+from shroff.package import Bundle
+
+
+@pytest.fixture(scope="module")
+def served(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(bundle_folder, tmp_path_factory.mktemp("evidence")) as running:
+        yield running
+
+
+def control(served: Service) -> str:
+    return f"sqlite:///{served.home / 'control.db'}"
+
+
+@pytest.fixture(scope="module")
+def case(served: Service, bundle: Bundle) -> int:
+    """A case of two payments of one card, closed as fraud; one has a result and a label."""
+    usual = {
+        "created_at": iso(time.time()),
+        "currency": "EUR",
+        "card_id": "card-of-ada",
+        "merchant_id": "m1",
+        "mcc": "6011",
+        "request_country": "DK",
+        "account_country": "DK",
+        "items": 1,
+        "email": "ada@example.org",
+    }
+    with Client(served.url) as client:
+        for n in range(60):
+            client.decide(usual | {"payment_id": f"e{n}", "amount": 60.0 + n, "host_id": f"h{n}"})
+    desk, ledger = Desk(control(served)), Ledger(served.ledger)
+    CaseIntake(control(served), str(ledger_name(ledger)), bundle).take(ledger.entries())
+    number = desk.cases()[0].id
+    first = desk.case(number)[1][0].payment_id
+    with Client(served.url) as client:
+        client.result(first, "authorised")
+        client.label(first, True, source="chargeback desk")
+    desk.claim(number, "bob")
+    desk.note(number, "bob", note="the customer knows nothing of it")
+    desk.decide(number, "bob", outcome="fraud", note="a stolen card")
+    return number
+
+
+def told(served: Service, *words: object) -> Any:
+    environment = {"SHROFF_HOME": str(served.home)}
+    done = CliRunner().invoke(app, ["cases", *map(str, words), "--json"], env=environment)
+    assert done.exit_code == 0, (done.output, done.exception)
+    return json.loads(done.stdout)
+
+
+def test_sentences_say_what_was_paid_what_is_unusual_and_who_decided(
+    served: Service, case: int
+) -> None:
+    text = "\n".join(told(served, "narrative", case)["sentences"])
+    assert f"Case {case} has " in text
+    assert "of card_id card-of-ada" in text
+    assert "All have merchant_id m1." in text
+    assert "It was decided to review it, at a probability of fraud of 0." in text
+    assert "Unusual: " in text
+    assert "Its result is authorised" in text
+    assert "(chargeback desk) says that it is fraud" in text
+    assert "bob closed it as fraud: a stolen card." in text
+    # a personal column is a token before it is recorded
+    assert "example.org" not in text
+    over_http = served.request("GET", f"/v1/cases/{case}/narrative").json()["sentences"]
+    assert over_http == told(served, "narrative", case)["sentences"]
+
+
+def test_the_same_case_gives_the_same_bytes(
+    served: Service, case: int, bundle_folder: Path, tmp_path: Path
+) -> None:
+    one, two = tmp_path / "one.zip", tmp_path / "two.zip"
+    for file in (one, two):
+        said = told(served, "pack", case, "--out", file, "--bundle", bundle_folder)
+        assert said["sha256"] == sha256(file.read_bytes()).hexdigest()
+    assert one.read_bytes() == two.read_bytes()
+    with zipfile.ZipFile(one) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    manifest = json.loads(files.pop("manifest.json"))
+    assert manifest["files"] == {name: sha256(own).hexdigest() for name, own in files.items()}
+    replays = json.loads(files["replay.json"])
+    assert replays
+    assert all(each["holds"] for each in replays), replays
+    assert "were replayed to the bit" in files["narrative.txt"].decode()
+    # heads that both chains still have
+    seq, _, chain = manifest["ledger_head"].partition(":")
+    recorded = {entry.seq: entry.chain.hex() for entry in Ledger(served.ledger).entries()}
+    assert recorded[int(seq)] == chain
+    last = Desk(control(served)).case(case)[2][-1]
+    assert manifest["cases_head"] == f"{last.id}:{last.chain}"
+    paid = json.loads(files["payments.json"])
+    assert paid[0]["record"]["body"]["answer"]["action"] == paid[0]["in_case"]["action"]
+    assert [each["kind"] for each in json.loads(files["labels.json"])[0]["records"]] == [
+        "result",
+        "label",
+    ]
+
+
+def test_over_http_it_is_the_same_without_replays(served: Service, case: int) -> None:
+    got = served.request("GET", f"/v1/cases/{case}/pack")
+    assert got.headers["content-type"] == "application/zip"
+    found = gather(Desk(control(served)), Ledger(served.ledger), case)
+    assert got.content == zip_evidence(found)
+    with zipfile.ZipFile(io.BytesIO(got.content)) as archive:
+        assert json.loads(archive.read("replay.json")) is None
+    assert served.request("GET", "/v1/cases/4711/pack").status_code == 404
+
+
+def test_an_erased_case_says_so(served: Service, case: int, bundle: Bundle) -> None:
+    desk, ledger = Desk(control(served)), Ledger(served.ledger)
+    desk.forget("card_id", ["card-of-ada"], [], "boss")
+    found = gather(desk, ledger, case)
+    text = "\n".join(narrate(found))
+    assert f"Case {case} was erased by boss on " in text
+    assert "with a note that was erased" in text
+    content = zip_evidence(found)
+    assert content == zip_evidence(gather(desk, ledger, case))
+    for word in (b"card-of-ada", b"knows nothing", b"stolen"):
+        assert word not in content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert json.loads(archive.read("manifest.json"))["erased"] is not None
+        assert json.loads(archive.read("payments.json")) == []
