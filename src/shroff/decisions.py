@@ -83,7 +83,8 @@ class ReviewCase(msgspec.Struct, frozen=True):
 
     `version` counts its changes: who changes a case names the version that they saw. `worth` is
     expected loss per minute of work, by which cases are ranked. `holder` has claimed it until
-    `lease`; it is put off until `wake`; its queue wants it closed by `due`.
+    `lease`; it is put off until `wake`; its queue wants it closed by `due`. It was joined to the
+    case `parent`, and is worked on there.
     """
 
     id: int
@@ -107,6 +108,7 @@ class ReviewCase(msgspec.Struct, frozen=True):
     wake: str | None = None
     outcome: str | None = None
     closed: str | None = None
+    parent: int | None = None
 
 
 class ReviewPayment(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from shroff.act.tables import (
     CASE_NOTES,
     CASE_PAYMENTS,
     CASE_QUEUES,
+    CASE_SIGHTINGS,
     CASES,
 )
 from shroff.control.database import Control, in_turn
@@ -27,7 +28,7 @@ from shroff.errors import BrokenChain, NotFound
 USUAL: Final = CaseQueue(name="review")
 """Where cases wait that no other queue takes."""
 _PART_IDS: Final = 500
-_MINUTE_US: Final = 60_000_000
+MINUTE_US: Final = 60_000_000
 _decode_event: Final = msgspec.json.Decoder(CaseEvent).decode
 
 
@@ -64,17 +65,28 @@ class CaseBook:
         query = query.order_by(CASES.c.worth.desc(), CASES.c.id).limit(limit)
         return [self._as_now(row) for row in self.connection.execute(query).mappings()]
 
+    def open_case(self, kind: str, subject: str) -> Case | None:
+        """The open case of a subject."""
+        own = (CASES.c.kind == kind, CASES.c.subject == subject, CASES.c.status == "open")
+        found = self.cases(*own, limit=1)
+        return found[0] if found else None
+
     def payments(self, number: int) -> list[CasePayment]:
-        """The payments of a case, the oldest first."""
-        own = CASE_PAYMENTS.c.case == number
-        query = select(CASE_PAYMENTS).where(own).order_by(CASE_PAYMENTS.c.at)
-        return [_payment(row) for row in self.connection.execute(query).mappings()]
+        """The payments of a case and of those joined to it, the oldest first."""
+        joined = select(CASES.c.id).where(CASES.c.parent == number)
+        own = (CASE_PAYMENTS.c.case == number) | CASE_PAYMENTS.c.case.in_(joined)
+        query = (
+            select(CASE_PAYMENTS)
+            .where(own)
+            .order_by(CASE_PAYMENTS.c.at, CASE_PAYMENTS.c.payment_id)
+        )
+        return [payment_of(row) for row in self.connection.execute(query).mappings()]
 
     def payment(self, payment_id: str) -> tuple[int, CasePayment] | None:
         """The case of a payment and the payment; None where it is in none."""
         query = select(CASE_PAYMENTS).where(CASE_PAYMENTS.c.payment_id == payment_id)
         row = self.connection.execute(query).mappings().one_or_none()
-        return None if row is None else (int(row["case"]), _payment(row))
+        return None if row is None else (int(row["case"]), payment_of(row))
 
     def put(self, number: int, payment: CasePayment) -> None:
         """Add a payment to a case, or replace it there."""
@@ -93,7 +105,7 @@ class CaseBook:
             "status": "open",
             "version": 0,
             "opened": self.now,
-            "due": self.now + queue.sla_minutes * _MINUTE_US,
+            "due": self.now + queue.sla_minutes * MINUTE_US,
             "level": 0,
         }
         made = self.connection.execute(CASES.insert(), values | fields).inserted_primary_key
@@ -136,8 +148,11 @@ class CaseBook:
         return self.case(case.id)
 
     def close(self, case: Case, by: str, outcome: Outcome, note: str | None) -> Case:
-        """Close a case, whoever has it."""
+        """Close a case, whoever has it, and those that were joined to it."""
         gone: dict[str, Any] = dict.fromkeys(("holder", "lease", "wake"))
+        joined = (CASES.c.parent == case.id, CASES.c.status == "open")
+        for one in self.connection.scalars(select(CASES.c.id).where(*joined)).all():
+            self.close(self.case(one), by, outcome, f"with case {case.id}")
         return self.change(
             case,
             "closed",
@@ -190,10 +205,14 @@ class CaseBook:
 
     def drop(self, payment_ids: Sequence[str]) -> None:
         """Erase payments, and their labels that wait, from all cases."""
-        for table in (CASE_LABELS, CASE_PAYMENTS):
-            for start in range(0, len(payment_ids), _PART_IDS):
-                part = payment_ids[start : start + _PART_IDS]
+        for table in (CASE_LABELS, CASE_PAYMENTS, CASE_SIGHTINGS):
+            for part in self.parts(payment_ids):
                 self.connection.execute(table.delete().where(table.c.payment_id.in_(part)))
+
+    def parts(self, payment_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+        """Ids in parts that one statement can name."""
+        for start in range(0, len(payment_ids), _PART_IDS):
+            yield payment_ids[start : start + _PART_IDS]
 
     def _keep_note(self, case: int, event: int, note: str) -> str:
         salt = token_hex(16)
@@ -268,5 +287,6 @@ def _digest(salt: str, note: str) -> str:
     return sha256(f"{salt}{note}".encode()).hexdigest()
 
 
-def _payment(row: Any) -> CasePayment:
+def payment_of(row: Any) -> CasePayment:
+    """The payment in a row of a table that has all its fields."""
     return CasePayment(**{name: row[name] for name in CasePayment.__struct_fields__})

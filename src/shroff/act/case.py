@@ -24,6 +24,7 @@ Step = Literal[
     "closed",
     "reopened",
     "forgotten",
+    "joined",
 ]
 """What can happen to a case."""
 Status = Literal["open", "closed"]
@@ -43,6 +44,16 @@ class CaseQueue(msgspec.Struct, frozen=True, kw_only=True):
     condition: str = ""
     sla_minutes: Annotated[int, Meta(gt=0)] = 1_440
     minutes: Annotated[float, Meta(gt=0)] = 5.0
+
+
+class CaseSpike(msgspec.Struct, frozen=True, kw_only=True):
+    """Payments to review or declined within minutes that share the value of a column: so many are
+    one case of that value.
+    """
+
+    column: str
+    payments: Annotated[int, Meta(ge=2)] = 20
+    minutes: Annotated[int, Meta(gt=0)] = 10
 
 
 class CasePayment(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +81,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         expected_loss: the sum over them of probability times amount.
         worth: expected loss per minute of work, by which cases are ranked.
         probability: the highest of its payments.
+        parent: the case that it was joined to, and is worked on with.
     """
 
     id: int
@@ -93,6 +105,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     wake: int | None = None
     outcome: Outcome | None = None
     closed: int | None = None
+    parent: int | None = None
 
 
 class CaseEvent(Chained, frozen=True, omit_defaults=True, kw_only=True):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy import case as when
 
 from shroff.act.book import CaseBook, reading, writing
 from shroff.act.case import Case, CaseEvent, CasePayment, CaseQueue, Outcome
 from shroff.act.queues import check_queues
 from shroff.act.rules import (
+    apart,
     check_name,
     check_note,
     close_case,
@@ -20,7 +21,7 @@ from shroff.act.rules import (
     unchanged,
     waiting_now,
 )
-from shroff.act.tables import CASE_LABELS, CASE_NOTES, CASE_PAYMENTS, CASES
+from shroff.act.tables import CASE_LABELS, CASE_NOTES, CASE_PAYMENTS, CASE_SIGHTINGS, CASES
 from shroff.clock import Clock, system_time
 from shroff.control.database import Control
 from shroff.control.history import require_chained
@@ -95,7 +96,7 @@ class Desk:
         if not 0 < limit <= _MAX_CASES:
             raise ConfigurationError(f"expected a limit of 1 to {_MAX_CASES:,}, got {limit}.")
         now = self._clock()
-        conditions: list[ColumnElement[bool]] = [CASES.c.status == ("closed" if closed else "open")]
+        conditions = [CASES.c.status == ("closed" if closed else "open"), apart()]
         if queue is not None:
             conditions.append(CASES.c.queue == queue)
         if subject is not None:
@@ -116,7 +117,9 @@ class Desk:
         """Claim the waiting case that is most worth its time; None where none waits."""
         with writing(self._control, self._clock()) as book:
             own = [] if queue is None else [CASES.c.queue == queue]
-            best = book.cases(CASES.c.status == "open", *own, *waiting_now(book.now), limit=1)
+            best = book.cases(
+                CASES.c.status == "open", apart(), *own, *waiting_now(book.now), limit=1
+            )
             return self._claim(book, best[0], by) if best else None
 
     def claim(self, number: int, by: str, *, version: int | None = None) -> Case:
@@ -229,17 +232,14 @@ class Desk:
             case = book.case(number)
             if case.status == "open" or version not in (None, case.version):
                 raise CaseConflict(f"case {number} is {case.status}, at version {case.version}.")
-            other = book.cases(
-                CASES.c.kind == case.kind,
-                CASES.c.subject == case.subject,
-                CASES.c.status == "open",
-                limit=1,
-            )
-            if other:
+            other = book.open_case(case.kind, case.subject)
+            if other is not None:
                 raise CaseConflict(
-                    f"case {other[0].id} of the same {case.kind} is open: go on with that."
+                    f"case {other.id} of the same {case.kind} is open: go on with that."
                 )
-            return book.change(case, "reopened", by, status="open", closed=None, note=note)
+            return book.change(
+                case, "reopened", by, status="open", closed=None, parent=None, note=note
+            )
 
     def forget(
         self, kind: str, subjects: Collection[str], payment_ids: Sequence[str], by: str
@@ -259,6 +259,7 @@ class Desk:
             book.drop(payment_ids)
         if found or payment_ids:
             self._control.scrub(CASE_PAYMENTS)
+            self._control.scrub(CASE_SIGHTINGS)
             self._control.scrub(CASE_NOTES)
         return len(found)
 
@@ -279,7 +280,7 @@ class Desk:
                 func.sum(late),
                 func.sum(CASES.c.expected_loss),
             )
-            query = query.where(CASES.c.status == "open").group_by(CASES.c.queue)
+            query = query.where(CASES.c.status == "open", apart()).group_by(CASES.c.queue)
             found = {name: row for name, *row in book.connection.execute(query)}
             queues = {one.name: one for one in book.queues()}
         queues |= {name: CaseQueue(name=name) for name in sorted(found.keys() - queues.keys())}

@@ -7,17 +7,18 @@ to be reviewed has a label, or was refunded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import select
 
-from shroff.act.book import CaseBook, writing
-from shroff.act.case import Case, CasePayment, CaseQueue, Outcome
+from shroff.act.book import MINUTE_US, CaseBook, writing
+from shroff.act.case import Case, CasePayment, CaseQueue, CaseSpike, Outcome
 from shroff.act.queues import KINDS, chooser
-from shroff.act.tables import CASE_MARK, CASES
+from shroff.act.spikes import join, open_group, sight, take_sighted
+from shroff.act.tables import CASE_MARK
 from shroff.clock import Clock, system_time
 from shroff.collect.payment import Value
 from shroff.control.database import Control
@@ -28,6 +29,8 @@ from shroff.ledger.answer import later_record
 from shroff.package import Bundle
 
 REVIEWED: Final[tuple[Action, ...]] = ("review",)
+SUSPICIOUS: Final[tuple[Action, ...]] = ("review", "decline")
+"""Decisions that make a spike."""
 REFUNDED: Final = "refunded"
 """The result that ends a case: nobody needs to look any more."""
 _PART_RECORDS: Final = 1_000
@@ -72,6 +75,7 @@ class CaseIntake:
         bundle: whose schema names the amount, and by default the card.
         by: the column by which payments are grouped, such as an account or a host.
         actions: which decisions open a case.
+        spikes: which payments that share a value are one case of it; the first rule counts.
 
     Raises:
         ConfigurationError: there is no such column.
@@ -86,6 +90,7 @@ class CaseIntake:
         *,
         by: str | None = None,
         actions: Collection[Action] = REVIEWED,
+        spikes: Sequence[CaseSpike] = (),
         clock: Clock = system_time,
     ) -> None:
         found = by or bundle.card_column
@@ -93,6 +98,12 @@ class CaseIntake:
             raise ConfigurationError(
                 "expected a column that payments are grouped by: name one with `--by COLUMN`."
             )
+        for one in spikes:
+            if one.column not in bundle.schema.scales or one.column == found:
+                raise ConfigurationError(
+                    f"expected a spike of another column of the schema than `{found}`."
+                )
+        self._spikes = tuple(spikes)
         self._control = Control(url)
         self._ledger = ledger
         self._kind = found
@@ -143,32 +154,80 @@ class CaseIntake:
         if entry.forgotten is not None or book.payment(entry.payment_id) is not None:
             return
         record = _decode(entry.body)
-        opens = record.action in self._actions
-        subject = self._subject(entry, record.payment.values)
-        case = self._open_case(book, subject)
-        if case is None and not opens:
-            return
+        values, opens = record.payment.values, record.action in self._actions
+        suspicious = opens or record.action in SUSPICIOUS
+        payment = self._read(entry, record)
+        case = book.open_case(self._kind, self._subject(entry, values))
+        group = open_group(book, self._spikes, values) if suspicious else None
+        if case is not None:
+            self._add(book, case, payment, queues, news=opens)
+            if group is not None and case.parent is None:
+                self._weigh(book, join(book, case, group), queues)
+                self._weigh(book, group, queues)
+        elif group is not None:
+            self._add(book, group, payment, queues, news=False)
+        elif opens:
+            self._open(book, self._kind, self._subject(entry, values), [payment], queues)
+        if suspicious and group is None and not (case is not None and case.parent is not None):
+            self._sight(book, values, payment, queues)
+
+    def _read(self, entry: StoredEntry, record: _Decision) -> CasePayment:
         amount = record.payment.values.get(self._amount)
-        payment = CasePayment(
+        return CasePayment(
             payment_id=entry.payment_id,
             at=entry.arrived,
             amount=float(amount) if isinstance(amount, int | float) else 0.0,
             probability=record.probability,
             action=record.action,
         )
-        if case is None:
-            fields = weigh([payment])
-            queue = queues.choose(fields)
-            case = book.open(self._kind, subject, queue, _ranked(fields, queue))
-            book.put(case.id, payment)
-            return
+
+    def _open(
+        self,
+        book: CaseBook,
+        kind: str,
+        subject: str,
+        payments: list[CasePayment],
+        queues: Queues,
+    ) -> Case:
+        fields = weigh(payments)
+        queue = queues.choose(fields)
+        case = book.open(kind, subject, queue, _ranked(fields, queue))
+        for one in payments:
+            book.put(case.id, one)
+        return case
+
+    def _add(
+        self, book: CaseBook, case: Case, payment: CasePayment, queues: Queues, *, news: bool
+    ) -> None:
+        """Add a payment to an open case, and to what that comes to which it was joined to."""
         book.put(case.id, payment)
         fields = _ranked(_grown(case, payment), queues.of(case))
-        if opens:
+        if news:
             book.change(case, "grew", "shroff", note="another payment to review", **fields)
         else:
             # no news for who works on the case: its version stays
             book.update(case, fields)
+        if case.parent is not None:
+            group = book.case(case.parent)
+            book.update(group, _ranked(_grown(group, payment), queues.of(group)))
+
+    def _sight(
+        self, book: CaseBook, values: dict[str, Value], payment: CasePayment, queues: Queues
+    ) -> None:
+        """Note a payment for the rules of spikes; the one that fulfils a rule opens its case."""
+        found = sight(book, self._spikes, values, payment)
+        if found is None:
+            return
+        rule, subject = found
+        group = self._open(book, rule.column, subject, [], queues)
+        take_sighted(book, group)
+        fields = weigh(book.payments(group.id))
+        queue = queues.choose(fields)
+        due = book.now + queue.sla_minutes * MINUTE_US
+        book.update(group, _ranked(fields, queue) | {"queue": queue.name, "due": due})
+
+    def _weigh(self, book: CaseBook, case: Case, queues: Queues) -> None:
+        book.update(case, _ranked(weigh(book.payments(case.id)), queues.of(case)))
 
     def _told(self, book: CaseBook, entry: StoredEntry, queues: Queues) -> None:
         """A label or a result of a payment that may be in a case."""
@@ -183,12 +242,16 @@ class CaseIntake:
         if entry.kind == "label":
             book.put(number, msgspec.structs.replace(payment, fraud=said is True))
         case = book.case(number)
-        if case.status == "closed":
-            return
-        outcome = self._outcome(book.payments(number), refunded=refunded)
+        parent = None if case.parent is None else book.case(case.parent)
+        for one in (case, *([] if parent is None else [parent])):
+            if one.status == "open":
+                self._settle(book, one, queues, refunded=refunded)
+
+    def _settle(self, book: CaseBook, case: Case, queues: Queues, *, refunded: bool) -> None:
+        """Close a case if nobody needs to look any more, or rank it anew."""
+        outcome = self._outcome(book.payments(case.id), refunded=refunded)
         if outcome is None:
-            fields = weigh(book.payments(number))
-            book.update(case, _ranked(fields, queues.of(case)))
+            self._weigh(book, case, queues)
             return
         how = "refunded" if refunded else "labelled"
         book.close(case, "shroff", outcome, f"every payment to review is {how}")
@@ -196,18 +259,11 @@ class CaseIntake:
     def _outcome(self, payments: list[CasePayment], *, refunded: bool) -> Outcome | None:
         """What a case came to, if nobody needs to look any more."""
         asked = [one for one in payments if one.action in self._actions]
+        # of a spike of declined payments
+        asked = asked or [one for one in payments if one.action in SUSPICIOUS]
         if any(one.fraud is None for one in asked):
             return "refunded" if refunded and len(asked) == 1 else None
         return "fraud" if any(one.fraud for one in asked) else "genuine"
-
-    def _open_case(self, book: CaseBook, subject: str) -> Case | None:
-        found = book.cases(
-            CASES.c.kind == self._kind,
-            CASES.c.subject == subject,
-            CASES.c.status == "open",
-            limit=1,
-        )
-        return found[0] if found else None
 
     def _subject(self, entry: StoredEntry, values: dict[str, Value]) -> str:
         subject = values.get(self._kind)
@@ -230,8 +286,8 @@ def weigh(payments: list[CasePayment]) -> dict[str, Any]:
         "amount": sum(one.amount for one in unknown),
         "expected_loss": sum(one.amount * (one.probability or 0.0) for one in unknown),
         "probability": max(scored, default=None),
-        "action": min(actions, key=_SEVEREST_FIRST.index),
-        "newest": max(one.at for one in payments),
+        "action": min(actions, key=_SEVEREST_FIRST.index, default="approve"),
+        "newest": max((one.at for one in payments), default=0),
     }
 
 

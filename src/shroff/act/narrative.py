@@ -32,6 +32,7 @@ _STEPS: Final = {
     "closed": "closed it",
     "reopened": "opened it again",
     "forgotten": "erased whose case it was",
+    "joined": "joined it",
 }
 
 

@@ -20,6 +20,11 @@ MAX_NAME_CHARACTERS: Final = 200
 _SHOWN_CHANGES: Final = 5
 
 
+def apart() -> ColumnElement[bool]:
+    """That a case was joined to no other."""
+    return CASES.c.parent.is_(None)
+
+
 def waiting_now(now: int) -> list[ColumnElement[bool]]:
     """That nobody has claimed a case, or put it off."""
     return [
@@ -36,6 +41,8 @@ def unchanged(book: CaseBook, number: int, version: int | None) -> Case:
         CaseConflict: it was changed since, and how; or it is closed.
     """
     case = book.case(number)
+    if case.parent is not None and case.status == "open":
+        raise CaseConflict(f"case {number} was joined to case {case.parent}: go on with that.")
     if version is None or version == case.version:
         if case.status == "open":
             return case

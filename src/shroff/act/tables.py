@@ -44,6 +44,7 @@ CASES: Final = Table(
     Column("wake", BigInteger),
     Column("outcome", String(20)),
     Column("closed", BigInteger),
+    Column("parent", _NUMBER, index=True),
 )
 _OPEN: Final[Any] = CASES.c.status == "open"
 # of one subject at most one case is open, whatever two processes do at once
@@ -70,6 +71,21 @@ CASE_PAYMENTS: Final = Table(
     Column("action", String(20), nullable=False),
     Column("fraud", Boolean),
 )
+
+CASE_SIGHTINGS: Final = Table(
+    "shroff_case_sighting",
+    METADATA,
+    Column("kind", String(200), primary_key=True),
+    Column("payment_id", String(1_024), primary_key=True),
+    Column("subject", String(1_024), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("amount", Float, nullable=False),
+    Column("probability", Float),
+    Column("action", String(20), nullable=False),
+    Column("fraud", Boolean),
+    Index("shroff_case_sighting_subject", "kind", "subject"),
+)
+"""Payments of the last minutes that were declined or are to be reviewed, by what spikes share."""
 
 CASE_EVENTS: Final = Table(
     "shroff_case_event",

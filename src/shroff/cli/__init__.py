@@ -36,6 +36,7 @@ from shroff.cli import models as published
 from shroff.cli.backtest import backtest
 from shroff.cli.card import card
 from shroff.cli.case_evidence import narrative, pack
+from shroff.cli.case_follow import follow
 from shroff.cli.consume import consume
 from shroff.cli.forget import forget
 from shroff.cli.init import init
@@ -146,6 +147,7 @@ def demo(
 
 
 app.command()(forget)
+cases.app.command()(follow)
 cases.app.command()(narrative)
 cases.app.command()(pack)
 app.add_typer(cases.app, name="cases")

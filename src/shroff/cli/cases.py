@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -24,7 +22,6 @@ from shroff.settings import Settings
 
 if TYPE_CHECKING:
     from shroff.act import Case, CaseEvent, CasePayment, Desk
-    from shroff.act.follow import SendLabel
 
 app = typer.Typer(
     help="Work on payments to review, grouped into cases: claim, decide, next.",
@@ -45,75 +42,6 @@ OptionalNote = Annotated[
 InQueue = Annotated[str | None, typer.Option(help="Only of this queue.", show_default=False)]
 
 _COLUMNS: Final = ("case", "queue", "worth", "amount", "payments", "probability", "due", "holder")
-_ERRAND_SECONDS: Final = 1.0
-
-
-@app.command()
-def follow(
-    bundle: Annotated[
-        Path | None,
-        typer.Argument(help="A bundle; default: the one in production.", show_default=False),
-    ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            help="The column that payments are grouped by; default: the project's card.",
-            show_default=False,
-        ),
-    ] = None,
-    declined: Annotated[
-        bool, typer.Option("--declined", help="Open cases for declined payments too.")
-    ] = False,
-    url: Annotated[
-        str | None,
-        typer.Option(
-            help="The service that gets the labels of decided cases; SHROFF_API_KEY has its key.",
-            show_default=False,
-        ),
-    ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Stop when all is done.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Open cases for what the ledger has that is new, and send the labels of decided ones; runs
-    until it is stopped.
-    """
-    from shroff.act.follow import ledger_name, run_errand
-    from shroff.act.intake import REVIEWED, CaseIntake
-    from shroff.cli.monitor import in_production
-    from shroff.control import reading_keyring
-    from shroff.errors import Unavailable
-    from shroff.ledger import Ledger
-    from shroff.package import load
-
-    settings, desk = Settings.read(), open_desk()
-    loaded = in_production() if bundle is None else load(bundle)
-    ledger = Ledger(settings.ledger, keyring=reading_keyring(settings.control))
-    actions = (*REVIEWED, "decline") if declined else REVIEWED
-    taken = sent = refused = 0
-    with ExitStack() as stack:
-        send = None if url is None else _sender(url, settings.api_key, stack)
-        while True:
-            try:
-                name = ledger_name(ledger)
-                if name is not None:
-                    intake = CaseIntake(settings.control, name, loaded, by=by, actions=actions)
-                    done = run_errand(desk, intake, ledger, send)
-                    taken, sent = taken + done.taken, sent + done.sent
-                    refused += done.refused
-            except Unavailable as error:
-                if once:
-                    raise
-                err.print(str(error), soft_wrap=True)
-            if once:
-                break
-            time.sleep(_ERRAND_SECONDS)
-    waiting = len(desk.labels(limit=1_000))
-    if as_json:
-        show({"records": taken, "labels_sent": sent, "refused": refused, "labels_waiting": waiting})
-    else:
-        out.print(
-            f"{taken:,} records read, {sent:,} labels sent, {refused:,} refused, {waiting:,} wait."
-        )
 
 
 @app.command("list")
@@ -291,17 +219,6 @@ def open_desk() -> Desk:
     from shroff.act import Desk
 
     return Desk(Settings.read().control)
-
-
-def _sender(url: str, key: str, stack: ExitStack) -> SendLabel:
-    from shroff.client import Client
-
-    client = stack.enter_context(Client(url, key=key or None))
-
-    def send(payment_id: str, fraud: bool, by: str, event: str) -> None:
-        client.label(payment_id, fraud, source=by, event_id=event)
-
-    return send
 
 
 def _changed(case: Case, as_json: bool) -> None:
