@@ -169,3 +169,4 @@ class CaseQueueLoad(msgspec.Struct, frozen=True):
     waiting: int
     overdue: int
     expected_loss: float
+    second_review: float = 0.0

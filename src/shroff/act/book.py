@@ -18,6 +18,7 @@ from shroff.act.tables import (
     CASE_NOTES,
     CASE_PAYMENTS,
     CASE_QUEUES,
+    CASE_SECOND,
     CASE_SIGHTINGS,
     CASES,
 )
@@ -119,13 +120,14 @@ class CaseBook:
     def change(self, case: Case, step: Step, by: str, **fields: Any) -> Case:
         """Take a step of a case: change its fields, and write the step down.
 
-        Fields of the event are `note`, `outcome`, `to` and `until`; others are the case's own.
+        Fields of the event are `note`, `outcome`, `to` and `until`, and `second`, an outcome that
+        is not the case's; others are the case's own.
         """
         told: dict[str, Any] = {
             name: fields.pop(name) for name in ("note", "to", "until") if name in fields
         }
-        if "outcome" in fields:
-            told["outcome"] = fields["outcome"]
+        if outcome := fields.pop("second", fields.get("outcome")):
+            told["outcome"] = outcome
         version = case.version + 1
         self.update(case, fields | {"version": version})
         before = self.events(limit=1)
@@ -200,8 +202,14 @@ class CaseBook:
         """Erase whose a case is: subject, payments, labels and notes; its steps stay."""
         self.drop([one.payment_id for one in self.payments(case.id)])
         self.connection.execute(CASE_NOTES.delete().where(CASE_NOTES.c.case == case.id))
+        self.undraw(case.id)
         gone = {"status": "closed", "closed": case.closed or self.now, "holder": None}
         self.change(case, "forgotten", by, subject=f"forgotten {case.id}", **gone)
+
+    def undraw(self, number: int) -> None:
+        """Let nobody judge a case a second time who has not done so."""
+        waits = (CASE_SECOND.c.case == number, CASE_SECOND.c.outcome.is_(None))
+        self.connection.execute(CASE_SECOND.delete().where(*waits))
 
     def drop(self, payment_ids: Sequence[str]) -> None:
         """Erase payments, and their labels that wait, from all cases."""
@@ -229,6 +237,7 @@ class CaseBook:
                 condition=row["condition"],
                 sla_minutes=row["sla_minutes"],
                 minutes=row["minutes"],
+                second_review=row["second_review"] or 0.0,
             )
             for row in self.connection.execute(query).mappings()
         ]

@@ -25,6 +25,7 @@ Step = Literal[
     "reopened",
     "forgotten",
     "joined",
+    "reviewed",
 ]
 """What can happen to a case."""
 Status = Literal["open", "closed"]
@@ -38,12 +39,15 @@ class CaseQueue(msgspec.Struct, frozen=True, kw_only=True):
             case; empty: every case.
         sla_minutes: within which a case should be closed.
         minutes: that a person takes for a case.
+        second_review: the share of its cases that a second person judges too, without seeing the
+            first outcome.
     """
 
     name: str
     condition: str = ""
     sla_minutes: Annotated[int, Meta(gt=0)] = 1_440
     minutes: Annotated[float, Meta(gt=0)] = 5.0
+    second_review: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
 class CaseSpike(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import and_, func, select
 from sqlalchemy import case as when
 
+from shroff.act.analysts import Agreement, agreement
 from shroff.act.book import CaseBook, reading, writing
 from shroff.act.case import Case, CaseEvent, CasePayment, CaseQueue, Outcome
 from shroff.act.queues import check_queues
@@ -21,7 +22,15 @@ from shroff.act.rules import (
     unchanged,
     waiting_now,
 )
-from shroff.act.tables import CASE_LABELS, CASE_NOTES, CASE_PAYMENTS, CASE_SIGHTINGS, CASES
+from shroff.act.second import blind_file, done, draw, give_back, held, judge, keep, next_second
+from shroff.act.tables import (
+    CASE_LABELS,
+    CASE_NOTES,
+    CASE_PAYMENTS,
+    CASE_SECOND,
+    CASE_SIGHTINGS,
+    CASES,
+)
 from shroff.clock import Clock, system_time
 from shroff.control.database import Control
 from shroff.control.history import require_chained
@@ -59,7 +68,7 @@ class Desk:
 
     Every change names the version of the case that the caller saw (None: whichever it is now), and
     who makes it. A case that somebody else has claimed is changed by them only, until the claim
-    lapses.
+    lapses. `key` draws the cases that are judged twice.
 
     Raises:
         ControlUnavailable: by every verb, when the database does not answer.
@@ -69,9 +78,15 @@ class Desk:
     """
 
     def __init__(
-        self, url: str, *, clock: Clock = system_time, lease_minutes: int = LEASE_MINUTES
+        self,
+        url: str,
+        *,
+        key: bytes = b"",
+        clock: Clock = system_time,
+        lease_minutes: int = LEASE_MINUTES,
     ) -> None:
         self._control = Control(url)
+        self._key = key
         self._clock = clock
         self._lease = lease_minutes * _MINUTE_US
 
@@ -83,6 +98,7 @@ class Desk:
         subject: str | None = None,
         waiting: bool = False,
         closed: bool = False,
+        viewer: str | None = None,
         limit: int = 50,
         after: tuple[float, int] | None = None,
     ) -> list[Case]:
@@ -91,6 +107,7 @@ class Desk:
         Args:
             holder: only those that they have claimed; `subject`: only of this card, host ….
             waiting: only those that nobody has claimed or put off.
+            viewer: who sees them: not the closed ones that they judge a second time.
             after: worth and number of the last case of the page before.
         """
         if not 0 < limit <= _MAX_CASES:
@@ -101,6 +118,9 @@ class Desk:
             conditions.append(CASES.c.queue == queue)
         if subject is not None:
             conditions.append(CASES.c.subject == subject)
+        if viewer is not None and closed:
+            blind = (CASE_SECOND.c.holder == viewer, CASE_SECOND.c.outcome.is_(None))
+            conditions.append(CASES.c.id.not_in(select(CASE_SECOND.c.case).where(*blind)))
         if holder is not None:
             conditions += [CASES.c.holder == holder, CASES.c.lease > now]
         if waiting:
@@ -108,14 +128,22 @@ class Desk:
         with reading(self._control, now) as book:
             return book.cases(*conditions, limit=limit, after=after)
 
-    def case(self, number: int) -> tuple[Case, list[CasePayment], list[CaseEvent]]:
-        """A case, its payments, and its history."""
+    def case(
+        self, number: int, viewer: str | None = None
+    ) -> tuple[Case, list[CasePayment], list[CaseEvent]]:
+        """A case, its payments, and its history; its second reviewer sees no outcome."""
         with reading(self._control, self._clock()) as book:
+            if viewer is not None and held(book, number, viewer) is not None:
+                return blind_file(book, book.case(number), viewer)
             return book.case(number), book.payments(number), book.told(number)
 
     def next(self, by: str, *, queue: str | None = None) -> Case | None:
-        """Claim the waiting case that is most worth its time; None where none waits."""
+        """Claim a case that was drawn to be judged again, or else the waiting case that is most
+        worth its time; None where none waits.
+        """
         with writing(self._control, self._clock()) as book:
+            if (again := next_second(book, by, queue, self._lease)) is not None:
+                return again
             own = [] if queue is None else [CASES.c.queue == queue]
             best = book.cases(
                 CASES.c.status == "open", apart(), *own, *waiting_now(book.now), limit=1
@@ -125,11 +153,15 @@ class Desk:
     def claim(self, number: int, by: str, *, version: int | None = None) -> Case:
         """Claim a case for an hour; again, to have it for another hour."""
         with writing(self._control, self._clock()) as book:
+            if held(book, number, by) is not None:
+                return keep(book, number, by, self._lease)
             return self._claim(book, mine(book, number, by, version), by)
 
     def release(self, number: int, by: str, *, version: int | None = None) -> Case:
         """Give a claimed case back."""
         with writing(self._control, self._clock()) as book:
+            if held(book, number, by) is not None:
+                return give_back(book, number, by)
             case = mine(book, number, by, version)
             return book.change(case, "released", by, holder=None, lease=None)
 
@@ -202,7 +234,11 @@ class Desk:
         check_note(note)
         require_outcome(outcome)
         with writing(self._control, self._clock()) as book:
-            return close_case(book, mine(book, number, by, version), by, outcome, note, labels)
+            if held(book, number, by) is not None:
+                return judge(
+                    book, number, by, outcome=outcome, note=note, labels=labels, version=version
+                )
+            return self._close(book, mine(book, number, by, version), by, outcome, note, labels)
 
     def decide_all(
         self,
@@ -221,7 +257,7 @@ class Desk:
             raise ConfigurationError(f"expected 1 to {_MAX_CASES:,} cases to close.")
         with writing(self._control, self._clock()) as book:
             return [
-                close_case(book, mine(book, number, by, seen.get(number)), by, outcome, note, None)
+                self._close(book, mine(book, number, by, seen.get(number)), by, outcome, note, None)
                 for number in sorted(set(numbers))
             ]
 
@@ -237,6 +273,7 @@ class Desk:
                 raise CaseConflict(
                     f"case {other.id} of the same {case.kind} is open: go on with that."
                 )
+            book.undraw(number)
             return book.change(
                 case, "reopened", by, status="open", closed=None, parent=None, note=note
             )
@@ -330,6 +367,25 @@ class Desk:
             connection.execute(
                 CASE_LABELS.update().where(CASE_LABELS.c.id == label.id), {"sent": True}
             )
+
+    def agreement(self) -> Agreement:
+        """How well people agree on the cases that were judged twice, and what they miss."""
+        with reading(self._control, self._clock()) as book:
+            reviews = done(book)
+            return agreement(reviews, {one.case: book.payments(one.case) for one in reviews})
+
+    def _close(
+        self,
+        book: CaseBook,
+        case: Case,
+        by: str,
+        outcome: Outcome,
+        note: str | None,
+        labels: Mapping[str, bool] | None,
+    ) -> Case:
+        closed = close_case(book, case, by, outcome, note, labels)
+        draw(book, self._key, closed, by)
+        return closed
 
     def _claim(self, book: CaseBook, case: Case, by: str) -> Case:
         return book.change(case, "claimed", by, holder=by, lease=book.now + self._lease, wake=None)

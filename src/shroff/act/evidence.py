@@ -10,6 +10,7 @@ from shroff.act.case import Case, CaseEvent, CasePayment
 from shroff.act.desk import Desk
 from shroff.collect import Payment
 from shroff.decide.reasons import Reason
+from shroff.errors import CaseConflict
 from shroff.ledger import Ledger, StoredEntry, unreadable
 from shroff.ledger.labels import LabelRecord
 
@@ -79,15 +80,25 @@ _record = msgspec.json.Decoder(EvidenceRecord).decode
 _label = msgspec.json.Decoder(LabelRecord).decode
 
 
-def gather(desk: Desk, ledger: Ledger, number: int, replay: Replay | None = None) -> Evidence:
+def gather(
+    desk: Desk,
+    ledger: Ledger,
+    number: int,
+    replay: Replay | None = None,
+    *,
+    viewer: str | None = None,
+) -> Evidence:
     """All that is known of a case.
 
     Raises:
+        CaseConflict: its viewer judges it a second time, and may not know it yet.
         NotFound: there is none.
         LedgerUnavailable, ControlUnavailable: a database does not answer.
         UnreadableRecord: the ledger was changed.
     """
     case, payments, steps = desk.case(number)
+    if viewer is not None and desk.case(number, viewer)[0].status != case.status:
+        raise CaseConflict(f"you judge case {number} a second time: decide it first.")
     found = tuple(_payment(ledger, one) for one in payments)
     replays = None if replay is None else tuple(replay(one.payment_id) for one in payments)
     return Evidence(case=case, steps=tuple(steps), payments=found, replays=replays)

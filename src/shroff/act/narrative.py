@@ -33,6 +33,7 @@ _STEPS: Final = {
     "reopened": "opened it again",
     "forgotten": "erased whose case it was",
     "joined": "joined it",
+    "reviewed": "judged it a second time",
 }
 
 

@@ -60,6 +60,10 @@ def check_queues(queues: Sequence[CaseQueue]) -> None:
     for one in queues:
         if not 0 < len(one.name) <= 200 or one.sla_minutes < 1 or not one.minutes > 0:
             raise ConfigurationError("expected a queue with a name, and times above 0.")
+        if not 0 <= one.second_review <= 1:
+            raise ConfigurationError(
+                f"queue `{one.name}`: expected a share of 0 to 1 for second reviews."
+            )
         require_readable(one.name, "a queue's name")
         if one.condition and parse(one.condition, KINDS).kind != "boolean":
             raise ConfigurationError(

@@ -114,7 +114,24 @@ CASE_QUEUES: Final = Table(
     Column("condition", String, nullable=False),
     Column("sla_minutes", Integer, nullable=False),
     Column("minutes", Float, nullable=False),
+    Column("second_review", Float),
 )
+
+CASE_SECOND: Final = Table(
+    "shroff_case_second",
+    METADATA,
+    Column("case", _NUMBER, primary_key=True),
+    Column("queue", String(200), nullable=False),
+    Column("first_by", String(200), nullable=False),
+    Column("first", String(20), nullable=False),
+    Column("drawn", BigInteger, nullable=False),
+    Column("holder", String(200)),
+    Column("lease", BigInteger),
+    Column("by", String(200)),
+    Column("outcome", String(20), index=True),
+    Column("at", BigInteger),
+)
+"""Closed cases that were drawn to be judged again, and what they came to then."""
 
 CASE_LABELS: Final = Table(
     "shroff_case_label",

@@ -9,7 +9,7 @@ import typer
 
 from shroff.cli.cases import Number, open_desk
 from shroff.cli.ledger import replayer
-from shroff.cli.terminal import AsJson, out, show, steps, visible
+from shroff.cli.terminal import AsJson, operator, out, show, steps, visible
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _replaying(settings: Settings, ledger: Ledger, bundle: Path | None) -> Repla
 def _gather(number: int, ledger: Ledger, replay: Replay | None) -> Evidence:
     from shroff.act import gather
 
-    return gather(open_desk(), ledger, number, replay)
+    return gather(open_desk(), ledger, number, replay, viewer=operator())
 
 
 def _ledger(settings: Settings) -> Ledger:

@@ -54,7 +54,9 @@ def list_cases(
 ) -> None:
     """List open cases, those with most expected loss per minute of work first."""
     holder = operator() if mine else None
-    found = open_desk().cases(queue=queue, holder=holder, closed=closed, limit=limit)
+    found = open_desk().cases(
+        queue=queue, holder=holder, closed=closed, viewer=operator(), limit=limit
+    )
     if as_json:
         show({"cases": [_plain(one) for one in found]})
     elif found:
@@ -66,7 +68,7 @@ def list_cases(
 @app.command("show")
 def show_case(number: Number, as_json: AsJson = False) -> None:
     """Show a case, its payments and its history."""
-    case, payments, events = open_desk().case(number)
+    case, payments, events = open_desk().case(number, operator())
     _print(case, payments, events, as_json)
 
 
@@ -76,7 +78,7 @@ def next_case(queue: InQueue = None, as_json: AsJson = False) -> None:
     desk = open_desk()
     case = desk.next(operator(), queue=queue)
     if case is not None:
-        _print(*desk.case(case.id), as_json)
+        _print(*desk.case(case.id, operator()), as_json)
     elif as_json:
         show({"case": None})
     else:
@@ -192,7 +194,49 @@ def queues(
     if as_json:
         show({"queues": rows})
     else:
-        print_rows(rows, "queue", "condition", "close within minutes", "minutes of work")
+        print_rows(
+            rows, "queue", "condition", "close within minutes", "minutes of work", "judged twice"
+        )
+
+
+@app.command()
+def analysts(as_json: AsJson = False) -> None:
+    """Show how well people agree on the cases that were judged twice, and how many frauds they
+    miss.
+    """
+    from msgspec import to_builtins
+
+    found = open_desk().agreement()
+    if as_json:
+        show(to_builtins(found))
+        return
+    if found.interval is None:
+        out.print("No case was judged twice: give a queue a share `second_review`.")
+        return
+    rows = [
+        {
+            "analyst": one.name,
+            "cases": one.cases,
+            "agreed": one.agreed,
+            "frauds": one.frauds,
+            "missed": one.missed,
+            "miss rate": _between(one.miss_rate, one.interval),
+        }
+        for one in found.analysts
+    ]
+    print_rows(rows, "analyst", "cases", "agreed", "frauds", "missed", "miss rate")
+    kappa = "" if found.kappa is None else f" (Cohen's kappa {found.kappa:.2f})"
+    agreed = _between(found.share, found.interval)
+    out.print(f"Of {found.cases:,} cases both said the same of {agreed}{kappa}.")
+    if found.miss_rate is not None:
+        missed = _between(found.miss_rate, found.miss_interval)
+        out.print(f"First reviewers missed {missed}: Cost(miss_rate={found.miss_rate:.3f}).")
+
+
+def _between(share: float | None, interval: tuple[float, float] | None) -> str:
+    if share is None or interval is None:
+        return ""
+    return f"{share:.1%} ({interval[0]:.1%} to {interval[1]:.1%})"
 
 
 @app.command()
@@ -218,7 +262,8 @@ def verify(as_json: AsJson = False) -> None:
 def open_desk() -> Desk:
     from shroff.act import Desk
 
-    return Desk(Settings.read().control)
+    settings = Settings.read()
+    return Desk(settings.control, key=settings.hmac_key())
 
 
 def _changed(case: Case, as_json: bool) -> None:

@@ -126,7 +126,7 @@ class Service:
             deployments=deployments,
             gate=self.gate(seat),
             naming=Naming.read(self.settings),
-            desk=Desk(self.settings.control),
+            desk=Desk(self.settings.control, key=self.settings.hmac_key()),
             tracer=tracer(opentelemetry()),
             fleet=None if seat is None else Fleet(seat.folder, seat.number),
             accept_lock=None if seat is None else AcceptLock(seat.folder),

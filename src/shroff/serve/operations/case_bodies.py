@@ -241,6 +241,7 @@ def load_answer(load: QueueLoad) -> CaseQueueLoad:
         waiting=load.waiting,
         overdue=load.overdue,
         expected_loss=load.expected_loss,
+        second_review=queue.second_review,
     )
 
 

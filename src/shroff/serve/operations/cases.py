@@ -7,7 +7,7 @@ loop nor what else the service does in threads waits for it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import MappingProxyType
@@ -32,6 +32,7 @@ from shroff.serve.openapi import Component
 from shroff.serve.operation import JSON, Call, Handler, Operation, Reply, Types
 from shroff.serve.operations import case_bodies as bodies
 from shroff.serve.operations.case_bodies import CaseChange
+from shroff.serve.problem import Kind
 
 T = TypeVar("T")
 Change = Callable[..., Case]
@@ -86,6 +87,7 @@ class CaseOperations:
             holder=query.get("assignee"),
             subject=query.get("subject"),
             closed=bodies.status_of(query.get("status", "open")) == "closed",
+            viewer=call.caller,
             limit=limit + 1,
             after=bodies.place_of(query.get("after")),
         )
@@ -93,12 +95,14 @@ class CaseOperations:
 
     async def show(self, call: Call) -> Reply:
         """A case with its payments and history."""
-        found = await self._read(self._desk.case, bodies.number_of(call.names["case"]))
+        found = await self._read(self._desk.case, bodies.number_of(call.names["case"]), call.caller)
         return _tagged(bodies.file_answer(*found), found[0])
 
     async def history(self, call: Call) -> Reply:
         """The steps of a case."""
-        _, _, steps = await self._read(self._desk.case, bodies.number_of(call.names["case"]))
+        _, _, steps = await self._read(
+            self._desk.case, bodies.number_of(call.names["case"]), call.caller
+        )
         return Reply.json(tuple(map(bodies.step_answer, steps)))
 
     async def narrative(self, call: Call) -> Reply:
@@ -117,7 +121,7 @@ class CaseOperations:
 
     async def _evidence(self, call: Call) -> Evidence:
         number = bodies.number_of(call.names["case"])
-        return await self._read(gather, self._desk, self._ledger, number)
+        return await self._read(gather, self._desk, self._ledger, number, viewer=call.caller)
 
     async def queues(self, _: Call) -> Reply:
         """The queues and what waits in them."""
@@ -130,7 +134,7 @@ class CaseOperations:
         case = await self._write(self._desk.next, call.caller, queue=asked.queue)
         if case is None:
             return Reply.json(bodies.ClaimedCase(None))
-        found = await self._read(self._desk.case, case.id)
+        found = await self._read(self._desk.case, case.id, call.caller)
         return _tagged(bodies.ClaimedCase(bodies.file_answer(*found)), found[0])
 
     async def claim(self, call: Call) -> Reply:
@@ -213,6 +217,7 @@ def case_operations(desk: Desk, ledger: Ledger) -> list[Operation]:
             "A case in plain sentences",
             own.narrative,
             (Narrative,),
+            fails=_CHANGE_FAILS,
         ),
         Operation(
             method="GET",
@@ -224,7 +229,7 @@ def case_operations(desk: Desk, ledger: Ledger) -> list[Operation]:
             handler=own.pack,
             scope="review",
             gives={_ZIP: (Component("EvidencePack", lambda: _BYTES),)},
-            fails=_READ_FAILS,
+            fails=_CHANGE_FAILS,
         ),
         _change_of(
             "next_case",
@@ -277,7 +282,13 @@ def _changes(own: CaseOperations) -> list[Operation]:
 
 
 def _read_of(
-    name: str, end: str, summary: str, handler: Handler, gives: Types, **more: Any
+    name: str,
+    end: str,
+    summary: str,
+    handler: Handler,
+    gives: Types,
+    fails: Sequence[Kind] = _READ_FAILS,
+    **more: Any,
 ) -> Operation:
     return Operation(
         method="GET",
@@ -287,7 +298,7 @@ def _read_of(
         handler=handler,
         scope="review",
         gives={JSON: gives},
-        fails=_READ_FAILS,
+        fails=fails,
         **more,
     )
 
