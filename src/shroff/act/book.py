@@ -287,7 +287,7 @@ def writing(control: Control, now: int) -> Iterator[CaseBook]:
     Raises:
         ControlUnavailable: the database does not answer.
     """
-    with control.transaction("change a case") as connection:
+    with control.turn, control.transaction("change a case") as connection:
         in_turn(connection)
         yield CaseBook(connection, now)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 from sqlalchemy import Connection, Engine, MetaData, NullPool, Table, create_engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
@@ -29,6 +30,8 @@ class Control:
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
         self._made = False
+        self.turn = Lock()
+        """Taken by threads of this process that change much: in the database they would starve."""
 
     @contextmanager
     def transaction(self, doing: str) -> Iterator[Connection]:
