@@ -27,7 +27,7 @@ def follow(
     by: Annotated[
         str | None,
         typer.Option(
-            help="The column that payments are grouped by; default: the key of the entity `card`.",
+            help="The column that payments are grouped by; default: the project's card.",
             show_default=False,
         ),
     ] = None,
