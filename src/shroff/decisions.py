@@ -170,3 +170,19 @@ class CaseQueueLoad(msgspec.Struct, frozen=True):
     overdue: int
     expected_loss: float
     second_review: float = 0.0
+
+
+class Forgetting(msgspec.Struct, frozen=True, kw_only=True):
+    """What was forgotten, or would be: it does not say who.
+
+    Attributes:
+        records: how many records of the ledger can no longer be read, by kind.
+        periods: the numbers of whole periods that were forgotten by age.
+        columns: those that say whose a payment is.
+        forgotten: False if it was only counted.
+    """
+
+    records: dict[str, int]
+    periods: list[int] = []
+    columns: list[str]
+    forgotten: bool

@@ -165,11 +165,11 @@ def test_a_clock_that_was_ahead_for_a_while_refuses_nobody_afterwards(
         # what was forgotten is not guessed: the policy decides until the state is there again
         answer = await decide(scorer, pay(created_at=iso(time.time() - 80_000)))
         assert (answer["degraded"], scorer.degraded is not None) == (True, True)
-        await scorer.keep_time()
+        await scorer.keep_state()
         assert scorer.degraded is None
         answer = await decide(scorer, pay())
         assert not answer["degraded"]
-        await scorer.keep_time()
+        await scorer.keep_state()
 
     with started(bundle, ledger_url, history=history, clock=clock) as scorer:
         run(work(scorer))
@@ -192,10 +192,10 @@ def test_a_clock_that_was_set_back_to_what_is_right_is_noticed_while_no_payment_
 
     async def work(scorer: Scorer) -> None:
         await decide(scorer, pay(created_at=clock.now()))
-        await scorer.keep_time()
+        await scorer.keep_state()
         assert "set back" not in caplog.text
         clock.off = 0
-        await scorer.keep_time()
+        await scorer.keep_state()
         assert (
             "the clock was set back: the state was filled anew from history and ledger."
             in caplog.text
@@ -222,11 +222,11 @@ def test_a_state_that_cannot_be_filled_anew_is_said_once_and_tried_again(
         await decide(scorer, pay(created_at=clock.now(), card_id="c2"))
         clock.off, gone[0] = 0, True
         for _ in range(2):
-            await scorer.keep_time()
+            await scorer.keep_state()
         assert (await decide(scorer, pay()))["degraded"]
         assert caplog.text.count("the state cannot be filled anew: cannot read it.") == 1
         gone[0] = False
-        await scorer.keep_time()
+        await scorer.keep_state()
         assert not (await decide(scorer, pay()))["degraded"]
 
     with started(bundle, ledger_url, clock=clock, history=history) as scorer:

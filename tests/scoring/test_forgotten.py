@@ -16,10 +16,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from serve.fixtures import SCHEMA, VELOCITY, fitted_model, make_bundle
 from serve.service import KEY
 from servers import postgres_schema
-from shroff import Entity
+from shroff.act import Desk
 from shroff.clock import system_time
 from shroff.collect import PaymentReader
 from shroff.collect.personal import tokenizer
@@ -28,10 +27,11 @@ from shroff.control.subject_keys import ended
 from shroff.errors import ConfigurationError, NotFound, PaymentConflict
 from shroff.features.engines.online import OnlineEngine
 from shroff.ledger import Keyring, Ledger, Noted
-from shroff.ledger.erasure import expire, forget, records_of
-from shroff.ledger.keyring import parts_of
+from shroff.ledger.erasure import expire, records_of
+from shroff.ledger.keyring import parts_of, seal_of
 from shroff.monitor import ledger_parity, replay_decision
-from shroff.package import Bundle, save
+from shroff.package import Bundle, load
+from shroff.scoring.forgetting import Eraser
 from shroff.scoring.scorer import Scorer
 from shroff.scoring.start import Start
 from shroff.state.rebuild import replay
@@ -44,19 +44,8 @@ NUMBERS = range(24)
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Features of merchants and hosts read what cards of other people did."""
-    merchant, host = Entity("merchant", "merchant_id"), Entity("host", "host_id")
-    across = [
-        merchant.distinct("card_id", "30d"),
-        merchant.count("30d", where="result = 'failed'"),
-        merchant.total("amount", "30d"),
-        host.distinct("card_id", "1d"),
-    ]
-    group = msgspec.structs.replace(VELOCITY, features=(*VELOCITY.features, *across))
-    schema = msgspec.structs.replace(SCHEMA.with_keys(group.key_columns), subject="card_id")
-    made = make_bundle(fitted_model(), schema=schema, groups=(group,))
-    return save(made, tmp_path_factory.mktemp("bundle") / "bundle")
+def bundle(sealed_folder: Path) -> Bundle:
+    return load(sealed_folder)
 
 
 class World:
@@ -90,21 +79,20 @@ class World:
         scorer.close()
 
     def forget(self, subject: str = ADA, *, traces: bool = True) -> dict[str, int]:
+        """As the command does, without waiting for services that there are not."""
         keyring = Keyring(KEY, self.keys.periods())
         with Ledger(self.url, keyring=keyring) as ledger:
-            if records_of(ledger, [subject]).sealed:
-                self.keys.begin("card_id", self.bundle.schema.identifying, anew=True)
-                keyring.take(self.keys.periods())
-            now = system_time()
-            return forget(
+            eraser = Eraser(
                 ledger,
-                [subject],
-                destroy=self.keys.destroy,
-                traces=traces,
-                by="dpo",
-                at="2026-11-29T12:00:00Z",
-                arrived=now,
-            ).counts
+                self.keys,
+                Desk(self.control),
+                secret=KEY,
+                follow=lambda: keyring.take(self.keys.periods()),
+                patience=0.0,
+            )
+            erasure = eraser.begin([subject], by="dpo", traces=traces)
+            eraser.finish(erasure, by="dpo")
+            return eraser.done(erasure).records
 
     def replayed(self, number: int) -> Any:
         return replay_decision(f"p{number}", self.ledger(), lambda version: self.bundle)
@@ -250,7 +238,8 @@ def test_no_file_has_anything_of_them(tmp_path: Path, bundle: Bundle, pay: Pay) 
     world = World(bundle, f"{place}/ledger.db", f"{place}/control.db")
     asyncio.run(world.record(pay))
     before = world.keys.periods()
-    seals = records_of(Ledger(world.url, keyring=Keyring(KEY, before)), [ADA]).seals
+    records = records_of(Ledger(world.url, keyring=Keyring(KEY, before)), [ADA]).sealed
+    seals = {seal_of(record) for record in records}
     (leaf,) = (before[0].keys.key(parts_of(seal)[1]) for seal in seals)
     (root,) = before[0].keys.nodes.values()
     assert leaf is not None
@@ -276,34 +265,38 @@ def _require_gone(folder: Path, needles: list[bytes]) -> None:
 
 KILLED = """
 import os, signal, sys
+from itertools import islice
+from shroff.act import Desk
 from shroff.control import SubjectKeys
 from shroff.ledger import Keyring, Ledger, erasure
+from shroff.scoring.forgetting import Eraser
 url, control, step, card = sys.argv[1:]
-def die(*_):
+def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 keys = SubjectKeys(control)
 keyring = Keyring(b"k" * 32, keys.periods())
-last = list(keyring.periods)[-1]
-keys.begin(last.subject, last.identifying, anew=True)
-keyring.take(keys.periods())
-destroy = keys.destroy
 if step == "traces":
-    write, erasure._GROUP_ENTRIES = erasure._write, 5
+    write = erasure._write
     def some(ledger, entries):
-        write(ledger, [entry for entry, _ in zip(entries, range(5))])
+        write(ledger, islice(entries, 5))
         die()
     erasure._write = some
+elif step == "begin":
+    keys.begin = die
 elif step == "keys":
-    destroy = die
+    keys.destroy = die
 else:
-    keys._control.scrub = die
+    keys.scrub = die
 with Ledger(url, keyring=keyring) as ledger:
-    erasure.forget(ledger, [card], destroy=destroy, traces=True, by="dpo",
-                   at="2026-11-29T12:00:00Z", arrived=1)
+    eraser = Eraser(ledger, keys, Desk(control), secret=b"k" * 32,
+                    follow=lambda: keyring.take(keys.periods()))
+    begun = eraser.begin([card], by="dpo")
+    eraser.finish(begun, by="dpo")
+    eraser.done(begun)
 """
 
 
-@pytest.mark.parametrize("step", ["traces", "keys", "scrub"])
+@pytest.mark.parametrize("step", ["traces", "begin", "keys", "scrub"])
 def test_a_killed_forgetting_is_run_again_and_ends(
     tmp_path: Path, bundle: Bundle, pay: Pay, step: str
 ) -> None:
@@ -335,7 +328,8 @@ def test_old_periods_expire_with_all_their_records(world: World, pay: Pay) -> No
     assert ended(world.keys.periods(), now - 3_600_000_000) == []
     with Ledger(world.url, keyring=Keyring(KEY, world.keys.periods())) as ledger:
         # records of both periods but for the last, traces too
-        assert expire(ledger, numbers, by="dpo", at="2026-11-29", arrived=now) == 24 + 24 + 8 + 24
+        expected = {"payment": 24, "result": 24, "label": 8, "trace": 24}
+        assert expire(ledger, numbers, by="dpo", at="2026-11-29", arrived=now) == expected
     world.keys.expire(numbers)
     shown = {entry.payment_id: entry for entry in world.ledger().entries()}
     assert [name for name, entry in shown.items() if entry.kind == "payment" and entry.body] == [

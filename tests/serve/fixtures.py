@@ -147,6 +147,25 @@ def bundle(bundle_folder: Path) -> Bundle:
 
 
 @pytest.fixture(scope="session")
+def sealed_folder(model: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose payments have a subject, with features of merchants and hosts that read what
+    cards of other people did.
+    """
+    host = Entity("host", "host_id")
+    across = [
+        merchant.distinct("card_id", "30d"),
+        merchant.count("30d", where="result = 'failed'"),
+        merchant.total("amount", "30d"),
+        host.distinct("card_id", "1d"),
+    ]
+    group = msgspec.structs.replace(VELOCITY, features=(*VELOCITY.features, *across))
+    schema = msgspec.structs.replace(SCHEMA.with_keys(group.key_columns), subject="card_id")
+    folder = tmp_path_factory.mktemp("sealed") / "bundle"
+    save(make_bundle(model, schema=schema, groups=(group,)), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def service(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A running service that tests share."""
     with Service(bundle_folder, tmp_path_factory.mktemp("home")) as running:

@@ -126,6 +126,7 @@ def test_the_description_is_whole(document: Json) -> None:
                 "snooze",
             )
         ),
+        ("post", "/v1/forgettings"),
         ("get", "/health/live"),
         ("get", "/metrics"),
         ("get", "/health/ready"),

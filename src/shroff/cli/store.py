@@ -254,22 +254,20 @@ def forget(
     """
     import msgspec
 
+    from shroff.collect.personal import forms
     from shroff.store import open_store
 
-    found = open_store().forget(column, both_forms(subject), dry_run=dry_run)
+    values = forms(named(subject), Settings.read().hmac_key())
+    found = open_store().forget(column, values, dry_run=dry_run)
     if as_json:
         show(msgspec.to_builtins(found) | {"bundles_of_logs": bundles_of_logs()})
     else:
         print_erasure(found, dry_run=dry_run)
 
 
-def both_forms(subject: str) -> list[str]:
-    """A value as it is sent (`-`: on standard input), and its token where a column is personal."""
-    from shroff.canonical import canonical
-    from shroff.collect.personal import tokenizer
-
-    value = canonical(sys.stdin.readline().strip() if subject == "-" else subject)
-    return [value, tokenizer(Settings.read().hmac_key())(value)]
+def named(subject: str) -> str:
+    """The value that an argument gives; `-` is the first line of standard input."""
+    return sys.stdin.readline().rstrip("\r\n") if subject == "-" else subject
 
 
 def bundles_of_logs() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -24,10 +24,11 @@ from shroff.client.requests import (
     batches,
     decide,
     decide_batch,
+    forget,
     report,
     stored_decision,
 )
-from shroff.decisions import Decision, ModelVersion
+from shroff.decisions import Decision, Forgetting, ModelVersion
 from shroff.errors import ShroffError
 
 T = TypeVar("T")
@@ -95,6 +96,26 @@ class Client:
         self._send(
             report(payment_id, "label", fraud=fraud, source=source, at=at, event_id=event_id)
         )
+
+    def forget(
+        self,
+        subjects: Sequence[str] = (),
+        *,
+        older_than: str | None = None,
+        trace: bool = True,
+        dry_run: bool = False,
+    ) -> Forgetting:
+        """Forget people in the service's ledger, cases and state, or all payments of an age.
+
+        It takes as long as reading the whole ledger twice: give the client a timeout of minutes.
+
+        Args:
+            subjects: values of the schema's subject as payments have them, at most 100.
+            older_than: instead, all payments of months that ended so long ago, such as `730d`.
+            trace: keep what features of others need, nameless.
+            dry_run: only count.
+        """
+        return self._send(forget(subjects, older_than=older_than, trace=trace, dry_run=dry_run))
 
     def models(self) -> list[ModelVersion]:
         """The models that decide."""
@@ -196,6 +217,28 @@ class AsyncClient:
         """
         await self._send(
             report(payment_id, "label", fraud=fraud, source=source, at=at, event_id=event_id)
+        )
+
+    async def forget(
+        self,
+        subjects: Sequence[str] = (),
+        *,
+        older_than: str | None = None,
+        trace: bool = True,
+        dry_run: bool = False,
+    ) -> Forgetting:
+        """Forget people in the service's ledger, cases and state, or all payments of an age.
+
+        It takes as long as reading the whole ledger twice: give the client a timeout of minutes.
+
+        Args:
+            subjects: values of the schema's subject as payments have them, at most 100.
+            older_than: instead, all payments of months that ended so long ago, such as `730d`.
+            trace: keep what features of others need, nameless.
+            dry_run: only count.
+        """
+        return await self._send(
+            forget(subjects, older_than=older_than, trace=trace, dry_run=dry_run)
         )
 
     async def models(self) -> list[ModelVersion]:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from shroff.decisions import Decision, ModelVersion
+from shroff.decisions import Decision, Forgetting, ModelVersion
 from shroff.errors import (
     AccessDenied,
     BadPayment,
@@ -75,6 +75,7 @@ _MAX_PAUSE_SECONDS: Final = 10.0
 
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 _decision: Final = msgspec.json.Decoder(Decision).decode
+_forgetting: Final = msgspec.json.Decoder(Forgetting).decode
 _models: Final = msgspec.json.Decoder(list[ModelVersion]).decode
 _problem: Final = msgspec.json.Decoder(ProblemDetails).decode
 
@@ -141,6 +142,15 @@ def report(payment_id: str, kind: str, **fields: object) -> Request[None]:
     return Request(
         "POST", f"/v1/payments/{quote(payment_id, safe='')}/{kind}", _encode(given), _nothing
     )
+
+
+def forget(
+    subjects: Sequence[str], *, older_than: str | None, trace: bool, dry_run: bool
+) -> Request[Forgetting]:
+    """Ask to forget people, or all payments of an age."""
+    whom = {"subjects": list(subjects)} if older_than is None else {"older_than": older_than}
+    body = _encode({**whom, "trace": trace, "dry_run": dry_run})
+    return Request("POST", "/v1/forgettings", body, _forgetting)
 
 
 MODELS: Final = Request("GET", "/v1/models", None, _models)

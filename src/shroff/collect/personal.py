@@ -7,11 +7,16 @@ counts and compares, while nobody without the key can try out a dictionary of e-
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from typing import Final
 
 import polars as pl
 
+from shroff.canonical import text_of
+from shroff.errors import ConfigurationError
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _BLOCK: Final = 64
 _INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
@@ -35,6 +40,25 @@ def tokenizer(key: bytes) -> Callable[[str], str]:
         return second.hexdigest()
 
     return token
+
+
+def forms(value: str, key: bytes) -> list[str]:
+    """A person's value as it is stored: as it is sent, and its token where its column is personal.
+
+    >>> [form[:16] for form in forms("555.0", b"k" * 32)]
+    ['555', 'd5df4ee1d5c2209c']
+
+    Raises:
+        ConfigurationError: no payment can have it.
+    """
+    text = text_of(value)
+    # of an argument that is no text of the shell's encoding, surrogates are left
+    if text is None or (not text.isprintable() and _SURROGATE.search(text)):
+        raise ConfigurationError(
+            "expected the value of a person's column, got none that a payment can have: it is "
+            "blank, or no text."
+        )
+    return [text, tokenizer(key)(text)]
 
 
 def tokens(column: pl.Series, key: bytes) -> pl.Series:

@@ -20,9 +20,10 @@ from shroff.collect.values import require_readable
 from shroff.control.database import METADATA, Control
 from shroff.errors import ConfigurationError, NotFound
 
-Scope = Literal["decide", "label", "read", "review", "admin"]
-"""What a key allows: to send payments, to send results and labels, to read, to work on
-cases, to administer."""
+Scope = Literal["decide", "label", "read", "review", "forget", "admin"]
+"""What a key allows: to send payments, to send results and labels, to read, to work on cases, to
+forget people, to administer.
+"""
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 _PREFIX: Final = "shroff_"

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
+from threading import Lock
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -89,7 +90,7 @@ class SubjectKeys:
             in_turn(connection)
             newest = _PERIODS.c.number.desc()
             row = connection.execute(select(_PERIODS).order_by(newest).limit(1)).one_or_none()
-            last = None if row is None else _period(row, {}, {})
+            last = None if row is None else _period(row, {}, _gone(connection, row.number))
             if not anew and self.current(last, subject, identifying):
                 return
             number = 1 if last is None else last.number + 1
@@ -99,9 +100,10 @@ class SubjectKeys:
             _keep(connection, number, PuncturableKeys.random().nodes)
 
     def current(self, last: Period | None, subject: str, identifying: Sequence[str]) -> bool:
-        """Whether the last period is of this month and of these columns."""
+        """Whether the last period is of this month and of these columns, with all of its keys."""
         return (
             last is not None
+            and not last.forgotten
             and (last.subject, last.identifying) == (subject, tuple(identifying))
             and _month(last.began) >= _month(self._clock())
         )
@@ -131,7 +133,7 @@ class SubjectKeys:
         return [_period(row, nodes[row.number], forgotten[row.number]) for row in rows]
 
     def destroy(self, seals: Iterable[bytes]) -> int:
-        """Destroy the keys of these seals, all or none; returns when."""
+        """Destroy the keys of these seals, all or none; returns when. `scrub` the database then."""
         tags: dict[int, list[bytes]] = defaultdict(list)
         for seal in seals:
             number, tag = parts_of(seal)
@@ -139,7 +141,9 @@ class SubjectKeys:
         at = self._clock()
         with self._control.transaction("destroy keys") as connection:
             in_turn(connection)
-            for number, theirs in tags.items():
+            for number, named in tags.items():
+                # another process may have forgotten the same subject meanwhile
+                theirs = set(named) - _gone(connection, number).keys()
                 own = _NODES.c.period == number
                 before = {
                     place: node for _, place, node in connection.execute(select(_NODES).where(own))
@@ -152,8 +156,8 @@ class SubjectKeys:
                 new = {place: keys.nodes[place] for place in keys.nodes.keys() - before.keys()}
                 _keep(connection, number, new)
                 rows = [{"period": number, "tag": tag, "at": at} for tag in theirs]
-                connection.execute(_FORGOTTEN.insert(), rows)
-        self._control.scrub(_NODES)
+                if rows:
+                    connection.execute(_FORGOTTEN.insert(), rows)
         return at
 
     def expire(self, periods: Iterable[int]) -> None:
@@ -167,7 +171,7 @@ class SubjectKeys:
         self._control.scrub(_NODES)
 
     def scrub(self) -> None:
-        """Remove what a database still has of destroyed keys, if a process was killed before."""
+        """Remove what the database's files still have of destroyed keys."""
         self._control.scrub(_NODES)
 
 
@@ -184,6 +188,16 @@ class LiveKeyring:
         self._keyring = keyring
         self._schema = schema
         self._mark: _Mark | None = None
+        self._one_at_a_time = Lock()
+
+    @property
+    def destroyed(self) -> str:
+        """A name for what keys are gone, which changes when others go; empty while all are there.
+
+        A state that was filled before counts people who were forgotten since.
+        """
+        _, forgotten, expired = self._mark or (0, 0, 0)
+        return f"{forgotten}-{expired}" if forgotten or expired else ""
 
     def refresh(self) -> None:
         """Begin the keys of a new month, and drop keys that were destroyed; from any thread.
@@ -191,13 +205,14 @@ class LiveKeyring:
         Raises:
             ControlUnavailable: the keys of the last refresh stay.
         """
-        self._follow()
-        subject, names = self._schema.subject, self._schema.identifying
-        last = next(reversed([*self._keyring.periods]), None)
-        # asked first without the lock that `begin` takes: this runs each second
-        if subject is not None and not self._store.current(last, subject, names):
-            self._store.begin(subject, names)
+        with self._one_at_a_time:
             self._follow()
+            subject, names = self._schema.subject, self._schema.identifying
+            last = next(reversed([*self._keyring.periods]), None)
+            # asked first without the lock that `begin` takes: this runs each second
+            if subject is not None and not self._store.current(last, subject, names):
+                self._store.begin(subject, names)
+                self._follow()
 
     def _follow(self) -> None:
         mark = self._store.mark()
@@ -234,6 +249,12 @@ def _period(row: Row[Any], nodes: Mapping[str, bytes], forgotten: Mapping[bytes,
         forgotten=forgotten,
         expired=row.expired,
     )
+
+
+def _gone(connection: Connection, number: int) -> dict[bytes, int]:
+    """When keys of a period were destroyed, by tag."""
+    query = select(_FORGOTTEN.c.tag, _FORGOTTEN.c.at).where(_FORGOTTEN.c.period == number)
+    return {row.tag: row.at for row in connection.execute(query)}
 
 
 def _keep(connection: Connection, number: int, nodes: Mapping[str, bytes]) -> None:

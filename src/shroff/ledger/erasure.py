@@ -1,8 +1,8 @@
 """Forgetting: the keys of a subject are destroyed, and what others need of them is kept nameless.
 
-In this order, so that a forgetting that is killed can be run again and ends: new keys begin, so
-that nothing is sealed under the old ones any more; a *trace* of each record is written; the
-forgetting is recorded; the keys are destroyed, all at once.
+In this order, so that a forgetting that is killed can be run again and ends: a *trace* of each
+record is written; new keys begin, so that nothing is sealed under the old ones any more; traces of
+what came meanwhile are written; the forgetting is recorded; the keys are destroyed, all at once.
 
 A trace has what features of other people read: times, amounts, names such as a merchant category,
 results and labels. Values of keys and personal columns that nobody else has are replaced by
@@ -52,7 +52,7 @@ class Forgotten(msgspec.Struct, frozen=True):
 
 
 class SubjectRecords(msgspec.Struct):
-    """What the ledger has of a subject.
+    """What the ledger has of subjects.
 
     Attributes:
         sealed: records that can be read, as they are in the database.
@@ -65,27 +65,26 @@ class SubjectRecords(msgspec.Struct):
     last: int
 
     @property
-    def seals(self) -> frozenset[bytes]:
-        """The seals of these records."""
-        return frozenset(map(seal_of, self.sealed))
-
-    @property
     def counts(self) -> dict[str, int]:
         """How many records by kind."""
         return dict(Counter(entry.kind for entry in self.sealed))
 
 
-def records_of(ledger: Ledger, subjects: Iterable[str], *, after: int = 0) -> SubjectRecords:
-    """Look through a ledger for the records of a subject.
+def records_of(ledger: Ledger, subjects: Iterable[str]) -> SubjectRecords:
+    """Look through a ledger for the records of subjects.
 
     Args:
         ledger: with its keyring.
-        subjects: the value of the subject's column, and its token where the column is personal.
-        after: the number of the last record that is not looked at.
+        subjects: the values of the subject's column, and their tokens where it is personal.
     """
     keyring, wanted = _keyring(ledger), list(subjects)
-    seals = {seal for seal in keyring.seals(wanted) if keyring.key(seal) is not None}
-    columns = {period.subject for period in keyring.periods}
+    return _look(ledger, wanted, _readable(keyring, wanted), after=0)
+
+
+def _look(
+    ledger: Ledger, subjects: Collection[str], seals: Collection[bytes], *, after: int
+) -> SubjectRecords:
+    columns = {period.subject for period in _keyring(ledger).periods}
     found = SubjectRecords([], 0, after)
     for entry in ledger.raw(after=after):
         found.last = entry.seq
@@ -94,7 +93,7 @@ def records_of(ledger: Ledger, subjects: Iterable[str], *, after: int = 0) -> Su
             found.sealed.append(entry)
         elif not seal and entry.kind == "payment":
             values = _values(entry)
-            found.plain += any(values.get(column) in wanted for column in columns)
+            found.plain += any(values.get(column) in subjects for column in columns)
     return found
 
 
@@ -108,51 +107,99 @@ def require_sealed(found: SubjectRecords) -> None:
         )
 
 
-def forget(
-    ledger: Ledger,
-    subjects: Sequence[str],
-    *,
-    destroy: Destroy,
-    traces: bool,
-    by: str,
-    at: str,
-    arrived: int,
-) -> SubjectRecords:
-    """Destroy the keys of a subject; returns the records that can no longer be read.
+class SubjectErasure:
+    """Subjects on their way to be forgotten: what was sealed with the keys that there are now.
+
+    `trace` takes long and changes nothing for anybody. Then new keys must begin, and `finish` ends
+    it, quickly if nothing is written meanwhile. What is sealed with the new keys stays.
 
     Args:
-        ledger: open for writing, with its keyring, whose last period has just begun.
+        ledger: open for writing, with its keyring.
         subjects: as for `records_of`.
         traces: keep what others need, nameless.
-        by: who asked for it; `at` is now in ISO 8601, `arrived` in microseconds since the epoch.
+        arrived: now, in microseconds since the epoch.
 
     Raises:
-        ConfigurationError: some of the subject's payments are not sealed.
-        LedgerUnavailable, ControlUnavailable: a database does not answer.
+        ConfigurationError: by every verb, if some of the subjects' payments are not sealed.
+        LedgerUnavailable, ControlUnavailable: by every verb, if a database does not answer.
     """
-    found = records_of(ledger, subjects)
-    require_sealed(found)
-    if not found.sealed:
-        return found
-    # the same for the same records, so that a forgetting that is run again is recorded once
-    key = _key(_keyring(ledger), max(found.seals))
-    new = list(found.sealed)
-    while traces and new:
-        theirs = {entry.seq for entry in found.sealed}
-        _write(ledger, _traces(ledger, new, theirs, key, arrived))
-        # a result or a label of theirs may have come meanwhile
-        late = records_of(ledger, subjects, after=found.last)
-        new, found.last = late.sealed, late.last
-        found.sealed += new
-    body = _encode(Forgotten(at, by, found.counts, traces))
-    name = key.pseudonym(b"forgetting", _PSEUDONYM_BYTES).hex()
-    _write(ledger, [Entry("forgotten", name, arrived, arrived, _NO_DIGEST, body)])
-    destroy(found.seals)
-    return found
+
+    def __init__(
+        self, ledger: Ledger, subjects: Collection[str], *, traces: bool, arrived: int
+    ) -> None:
+        self._ledger = ledger
+        self.subjects = subjects
+        self._traces = traces
+        self._arrived = arrived
+        # another process may destroy the same keys meanwhile
+        self._keyring = _keyring(ledger).copy()
+        self._seals = _readable(self._keyring, subjects)
+        self._key: SubjectKey | None = None
+        self._theirs: set[int] = set()
+        self.found = SubjectRecords([], 0, 0)
+        """Their records up to now."""
+
+    @property
+    def payments(self) -> list[str]:
+        """The ids of their payments up to now, in the order of the ledger."""
+        return [entry.payment_id for entry in self.found.sealed if entry.kind == "payment"]
+
+    @property
+    def view(self) -> Ledger:
+        """The ledger without their keys, as it will be, up to the last record looked at."""
+        without = self._keyring.without(self._seals, self._arrived)
+        return self._ledger.read_with(without, until=self.found.last)
+
+    def trace(self) -> None:
+        """Keep what others need of all records up to now; results and labels may come meanwhile."""
+        while True:
+            # also what is sealed with new keys: a value in it is not somebody else's
+            seals = self._seals | _keyring(self._ledger).seals(self.subjects).keys()
+            looked = _look(self._ledger, self.subjects, seals, after=self.found.last)
+            require_sealed(looked)
+            self._theirs.update(entry.seq for entry in looked.sealed)
+            new = [entry for entry in looked.sealed if seal_of(entry) in self._seals]
+            self.found.last = looked.last
+            self.found.sealed += new
+            if not new:
+                return
+            if self._traces:
+                # the oldest, so that one that was killed and is run again makes equal pseudonyms
+                self._key = self._key or _key(self._keyring, min(map(seal_of, new)))
+                kept = _traces(
+                    self._ledger, self._keyring, new, self._theirs, self._key, self._arrived
+                )
+                _write(self._ledger, kept)
+
+    def finish(self, destroy: Destroy, *, by: str, at: str) -> None:
+        """Record the forgetting and destroy the keys, after new ones have begun.
+
+        Args:
+            by: who asked for it; `at` is now in ISO 8601.
+        """
+        self.trace()
+        seals = frozenset(map(seal_of, self.found.sealed))
+        if not seals:
+            return
+        body = _encode(Forgotten(at, by, self.found.counts, self._traces))
+        key = _key(self._keyring, min(seals))
+        name = key.pseudonym(b"forgetting", _PSEUDONYM_BYTES).hex()
+        entry = Entry("forgotten", name, self._arrived, self._arrived, _NO_DIGEST, body)
+        _write(self._ledger, [entry])
+        destroy(seals)
 
 
-def expire(ledger: Ledger, periods: Collection[int], *, by: str, at: str, arrived: int) -> int:
-    """Record that the keys of whole periods are destroyed; returns how many records they sealed."""
+def _readable(keyring: Keyring, subjects: Iterable[str]) -> set[bytes]:
+    """The seals of subjects whose keys are there."""
+    return {seal for seal in keyring.seals(subjects) if keyring.key(seal) is not None}
+
+
+def expire(
+    ledger: Ledger, periods: Collection[int], *, by: str, at: str, arrived: int
+) -> dict[str, int]:
+    """Record that the keys of whole periods are destroyed; returns how many records of each kind
+    they sealed.
+    """
     keyring = _keyring(ledger)
     counts = Counter[str](
         entry.kind
@@ -162,7 +209,7 @@ def expire(ledger: Ledger, periods: Collection[int], *, by: str, at: str, arrive
     body = _encode(Forgotten(at, by, dict(counts), traces=False))
     name = f"periods {' '.join(map(str, sorted(periods)))}"
     _write(ledger, [Entry("forgotten", name, arrived, arrived, _NO_DIGEST, body)])
-    return counts.total()
+    return dict(counts)
 
 
 def _write(ledger: Ledger, entries: Iterable[Entry]) -> None:
@@ -180,6 +227,7 @@ def _write(ledger: Ledger, entries: Iterable[Entry]) -> None:
 
 def _traces(
     ledger: Ledger,
+    keyring: Keyring,
     sealed: Sequence[StoredEntry],
     theirs: Collection[int],
     key: SubjectKey,
@@ -188,14 +236,14 @@ def _traces(
     """What is kept of records.
 
     Args:
+        keyring: still has their keys.
         theirs: the numbers of all records of the subject.
         key: of all pseudonyms, so that a value has the same one in every period.
     """
-    keyring = _keyring(ledger)
     periods = [keyring.period(seal_of(entry)) for entry in sealed]
     columns = {column for period in periods for column in period.identifying}
     subjects = {period.subject for period in periods}
-    opened = [ledger.opened(entry) for entry in sealed]
+    opened = [keyring.open(entry) for entry in sealed]
     payments = [_values(entry) for entry in opened if entry.kind == "payment"]
     own = {named for values in payments for named in _named(values, columns - subjects)}
     shared = _shared(ledger, own, theirs)

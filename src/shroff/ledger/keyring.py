@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec.structs import replace
 
 from shroff.errors import ConfigurationError, LedgerUnavailable, UnreadableRecord
 from shroff.ledger.puncturable import TAG_BYTES, PuncturableKeys
@@ -30,7 +31,9 @@ _NONCE_BYTES: Final = 12
 _DRAWN_NONCES: Final = 256
 _DIGEST_BYTES: Final = 32
 _NO_DIGEST: Final = bytes(_DIGEST_BYTES)
-_TRACES: Final = "\0traces"  # no value of a column: these hold no such character
+_OURS: Final = "\0"
+"""What the names of our own subjects begin with, who are nobody; see `subject_of`."""
+_TRACES: Final = f"{_OURS}traces"
 _REMEMBERED_KEYS: Final = 65_536
 """Keys that are not derived again, about 400 bytes each."""
 
@@ -115,6 +118,24 @@ class Keyring:
         """Use these periods from now on, and drop all keys that were derived from others."""
         self._ring = _Ring(self._secret, {one.number: one for one in periods})
 
+    def copy(self) -> Keyring:
+        """A keyring of the same periods, which keeps keys that are destroyed meanwhile."""
+        made = Keyring()
+        made._secret, made._ring = self._secret, self._ring
+        return made
+
+    def without(self, seals: Iterable[bytes], at: int) -> Keyring:
+        """A keyring as this one will be once the keys of these seals are destroyed, at a time."""
+        gone: dict[int, dict[bytes, int]] = {one.number: {} for one in self.periods}
+        for seal in seals:
+            number, tag = parts_of(seal)
+            gone[number][tag] = at
+        made = self.copy()
+        made.take(
+            replace(one, forgotten={**one.forgotten, **gone[one.number]}) for one in self.periods
+        )
+        return made
+
     @property
     def ready(self) -> bool:
         """Whether there are keys to seal with."""
@@ -135,7 +156,7 @@ class Keyring:
 
     def seals(self, subjects: Iterable[str]) -> dict[bytes, Period]:
         """The seals that these subjects can have, each with its period."""
-        values = list(subjects)
+        values = [subject_of(value, "") for value in subjects]
         return {one.seal(self._secret, value): one for one in self.periods for value in values}
 
     def key(self, seal: bytes) -> SubjectKey | None:
@@ -183,7 +204,7 @@ class Keyring:
             return entry
         key = self._ring.opening(seal)
         if key is None:
-            return msgspec.structs.replace(entry, body=b"", forgotten=self._when(entry, seal))
+            return replace(entry, body=b"", forgotten=self._when(entry, seal))
         sealed = memoryview(entry.body)[len(seal) :]
         try:
             opened = key.cipher.decrypt(
@@ -250,8 +271,23 @@ def _sealing(secret: bytes, period: Period | None, subject: str) -> SubjectKey:
 
 def _opening(periods: Mapping[int, Period], seal: bytes) -> SubjectKey | None:
     number, tag = parts_of(seal)
-    key = periods[number].keys.key(tag) if number in periods else None
+    period = periods.get(number)
+    if period is None or tag in period.forgotten:
+        return None
+    key = period.keys.key(tag)
     return None if key is None else SubjectKey(seal, key)
+
+
+def subject_of(value: object, payment_id: str) -> str:
+    """Whose a payment is, by the value of the subject's column.
+
+    One of nobody has a key of its own, so that retention reaches it. No value names a subject of
+    ours, whatever characters it has.
+    """
+    if value is None:
+        return f"{_OURS}{payment_id}"
+    text = str(value)
+    return f"{_OURS}{text}" if text.startswith(_OURS) else text
 
 
 def seal_of(entry: StoredEntry) -> bytes:

@@ -6,12 +6,13 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from itertools import starmap
+from copy import copy
+from itertools import starmap, takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from shroff.errors import ConfigurationError, LedgerAway
+from shroff.errors import ConfigurationError, LedgerAway, NotFound
 from shroff.ledger.archive import GENESIS_HEAD, Archive
 from shroff.ledger.commits import Commits
 from shroff.ledger.database import Head, backend, identity, renew_identity
@@ -82,6 +83,7 @@ class Ledger(Archive):
         self._spool_limit = spool_limit
         self._spool: Spool | None = None
         self._failover: Failover | None = None
+        self._until: int | None = None
         self.identity = ""
         """A random name that all writers of this ledger share; empty before it is opened."""
 
@@ -160,6 +162,7 @@ class Ledger(Archive):
                 undone.
             BadPayment: no database could keep the entry: its id, its digest or a number is out of
                 bounds.
+            NotFound: it belongs to a payment that was forgotten.
         """
         self._put([Queued(entry, on_durable)])
 
@@ -212,10 +215,17 @@ class Ledger(Archive):
             check_entry(queued.entry)
             if queued.entry.subject is not None and not sealing:
                 raise ConfigurationError("expected a ledger with keys to seal records with.")
+            if self._forgotten(queued.entry):
+                raise NotFound("the payment of this id was forgotten: nothing of it can be added.")
             if self._seen is not None:
                 # before it is written: an id that is refused after all only costs a look-up
                 self._seen.add(filter_key(queued.entry.payment_id, queued.entry.kind))
         self._queue.put(entries)
+
+    def _forgotten(self, entry: Entry) -> bool:
+        """Whether an entry belongs to a payment that was forgotten since it was looked up."""
+        keyring = self.keyring
+        return keyring is not None and entry.seal != b"" and keyring.key(entry.seal) is None
 
     def find(
         self, payment_id: str, kind: Kind = "payment", *, presume_new: bool = False
@@ -292,7 +302,14 @@ class Ledger(Archive):
         """
         if self._failover is not None and self._failover.active:
             raise LedgerAway("the ledger cannot be read: some of it waits in the spool.")
-        return self.shown(self.raw(since=since, after=after))
+        raw, until = self.raw(since=since, after=after), self._until
+        return self.shown(raw if until is None else takewhile(lambda one: one.seq <= until, raw))
+
+    def read_with(self, keyring: Keyring, *, until: int) -> Self:
+        """The same ledger for reading alone, as who has these keys reads it, up to a record."""
+        view = copy(self)
+        view.keyring, view._until = keyring, until
+        return view
 
     @property
     def durable(self) -> Head:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from shroff.decide.decider import Decider
 from shroff.decide.standing import Standing
 from shroff.errors import ControlUnavailable, LedgerUnavailable, ShroffError, Unavailable
 from shroff.ledger import Commits, Ledger
+from shroff.ledger.erasure import SubjectErasure
 from shroff.package import Bundle
 from shroff.scoring.active import Active, reader_of
 from shroff.scoring.check import Check
@@ -34,6 +36,7 @@ from shroff.telemetry.meter import Meter
 
 _MAX_UNSCORED_PAYMENTS: Final = 20
 """Payments in a row without a score after which the model counts as failed."""
+_FORGETTING: Final = "people were forgotten whom the state still counts: it is filled anew"
 _log = logging.getLogger(__name__)
 
 
@@ -90,6 +93,7 @@ class Scorer(Intake):
             history=history,
             clock=clock,
             tick=self._require_open,
+            destroyed=lambda: "" if keys is None else keys.destroyed,
         )
         empty = self._states.new(bundle)
         reader = reader_of(bundle, empty, key)
@@ -118,7 +122,7 @@ class Scorer(Intake):
         self.lists = lists
         self.rates = rates
         self._tables = tables
-        self._keys = keys
+        self.keys = keys
         self.closed = False
         self.started: Start | None = None
         """What the state was built from."""
@@ -198,7 +202,7 @@ class Scorer(Intake):
         """What an operator should know while payments are decided: a lost ledger, a wrong past."""
         spooled = self.ledger.spooled
         if spooled is None:
-            return self._wrong_past
+            return _FORGETTING if self._states.outdated(self.state) else self._wrong_past
         return (
             f"the ledger's database is away; {spooled.entries:,} entries ({spooled.bytes:,} "
             "bytes) wait in the spool"
@@ -242,10 +246,10 @@ class Scorer(Intake):
 
     def _read_keys(self) -> None:
         """Read the keys of subjects; without a subject the service starts without them too."""
-        if self._keys is None:
+        if self.keys is None:
             return
         try:
-            self._keys.refresh()
+            self.keys.refresh()
         except ControlUnavailable as error:
             if self.bundle.schema.subject is not None:
                 raise
@@ -313,17 +317,30 @@ class Scorer(Intake):
         """Look payments up in the reference tables as they are now."""
         await self._switchover.keep_tables()
 
-    async def keep_time(self) -> None:
-        """Rebuild a state in memory once the clock was set back behind it."""
+    async def keep_state(self) -> None:
+        """Rebuild the state once people were forgotten whom it counts, or, in memory, once the
+        clock was set back behind it.
+        """
         if self.deciding:
             await self._switchover.refill()
+
+    async def forget(self, erasure: SubjectErasure, finish: Callable[[], object]) -> None:
+        """Destroy keys of subjects by `finish`, which a thread calls; the state forgets with it.
+
+        Where only this process decides, no payment meets a state that differs from the ledger.
+        """
+        if self.ledger.sole_writer and self._states.alone:
+            await self._switchover.forget(erasure, finish)
+        else:
+            await asyncio.to_thread(finish)
+            await self.keep_state()
 
     def tend(self) -> None:
         """Reload lists, rates, tables and keys, and refill a lost state; from any thread, each
         second.
         """
         try:
-            for live in (self.lists, self.rates, self._tables, self._keys):
+            for live in (self.lists, self.rates, self._tables, self.keys):
                 if live is not None:
                     live.refresh()
         except ControlUnavailable as error:

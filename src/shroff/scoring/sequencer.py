@@ -21,7 +21,6 @@ from typing import Final
 
 from msgspec import UNSET, Raw
 
-from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.collect.times import format_time
 from shroff.decide import LaneDecision
@@ -30,6 +29,7 @@ from shroff.errors import LedgerUnavailable, PaymentConflict, ShroffError
 from shroff.ledger import Entry, Ledger, Outcome
 from shroff.ledger.answer import Answer, DecisionRecord, encode, require_same, stored_answer
 from shroff.ledger.decision_ids import decision_id
+from shroff.ledger.keyring import subject_of
 from shroff.scoring.active import Active
 from shroff.scoring.control_group import ControlGroup, carried_out
 from shroff.scoring.in_flight import PendingEvent, PendingPayment
@@ -323,6 +323,7 @@ def entry_of(
 ) -> Entry:
     """The record of a decision, which holds the answer as it will be sent."""
     payment, verdict, decider = pending.payment, assessment.verdict, active.decider
+    column = active.reader.schema.subject
     degraded = assessment.probability is None
     pending.journey.decided = Decided(active.model.version, verdict.action, degraded)
     pending.journey.probability = assessment.probability
@@ -359,13 +360,5 @@ def entry_of(
         payment.time,
         pending.digest,
         encode(record),
-        subject=_subject(payment, active.reader.schema.subject),
+        subject=None if column is None else subject_of(payment.values.get(column), payment.id),
     )
-
-
-def _subject(payment: Payment, column: str | None) -> str | None:
-    """Whose payment it is; one of nobody has a key of its own, so that retention reaches it."""
-    if column is None:
-        return None
-    subject = payment.values.get(column)
-    return f"\0{payment.id}" if subject is None else str(subject)

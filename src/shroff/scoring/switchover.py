@@ -15,6 +15,7 @@ from shroff.control import LiveLists, LiveRates, LiveTables
 from shroff.decide.decider import Decider
 from shroff.decide.standing import Standing, own
 from shroff.errors import BundleError, ShroffError
+from shroff.ledger.erasure import SubjectErasure
 from shroff.package import Bundle
 from shroff.scoring.active import Active, reader_of
 from shroff.scoring.sequencer import Sequencer
@@ -61,6 +62,7 @@ class Switchover:
         self._clock = clock
         self._require_open = require_open
         self._one_at_a_time = asyncio.Lock()
+        self._one_state_at_a_time = asyncio.Lock()
         self._failed_refill: str | None = None
         self._drops = 0
 
@@ -80,6 +82,10 @@ class Switchover:
 
     async def adopt(self, bundle: Bundle, standing: Standing | None) -> None:
         """See `Scorer.adopt`."""
+        async with self._one_state_at_a_time:
+            await self._adopt(bundle, standing)
+
+    async def _adopt(self, bundle: Bundle, standing: Standing | None) -> None:
         active = self._active
         if bundle is active.bundle:
             policy = standing or own(bundle)
@@ -113,22 +119,53 @@ class Switchover:
         self._sequencer.use(replace(self._active, shadow=shadow))
 
     async def refill(self) -> None:
-        """Fill a state in memory anew if the clock was set back; Redis finds that out itself."""
-        active, failed = self._active, self._failed_refill
-        if not active.state.overtaken:
-            return
-        self._failed_refill = None
-        try:
-            state = self._states.new(active.bundle)
-            await self._change_state(active.bundle, active.decider, state, active.reader)
-            said = "the state was filled anew from history and ledger."
-        except ShroffError as error:
-            # the next call tries again, and logs nothing twice
-            self._failed_refill = said = f"the state cannot be filled anew: {error}"
-        else:
-            self._sequencer.use(replace(self._active, shadow=active.shadow))
+        """Fill the state anew if it counts people who were forgotten, or, one in memory, if the
+        clock was set back; Redis finds the latter out itself.
+        """
+        async with self._one_state_at_a_time:
+            active, failed = self._active, self._failed_refill
+            forgotten = self._states.outdated(active.state)
+            if not (forgotten or active.state.overtaken):
+                return
+            self._failed_refill, said = None, "the state was filled anew from history and ledger."
+            try:
+                await self._refill(active)
+            except ShroffError as error:
+                # the next call tries again, and logs nothing twice
+                self._failed_refill = said = f"the state cannot be filled anew: {error}"
         if said != failed:
-            _log.warning("the clock was set back: %s", said, extra={"event": "clock_back"})
+            why = "people were forgotten" if forgotten else "the clock was set back"
+            event = "state_forgets" if forgotten else "clock_back"
+            _log.warning("%s: %s", why, said, extra={"event": event})
+
+    async def _refill(self, active: Active) -> None:
+        state, before = self._states.new(active.bundle), active.state
+        await self._change_state(active.bundle, active.decider, state, active.reader)
+        self._sequencer.use(replace(self._active, shadow=active.shadow))
+        if before.destroyed != state.destroyed:
+            await asyncio.to_thread(before.discard)
+
+    async def forget(self, erasure: SubjectErasure, finish: Callable[[], object]) -> None:
+        """Let all payments before a moment be forgotten, and those after it be decided by a state
+        that never had them.
+
+        Only for a state and a ledger that no other process uses.
+
+        Args:
+            finish: destroys the keys; a thread calls it while payments wait.
+        """
+        async with self._one_state_at_a_time:
+            states, bundle = self._states, self._active.bundle
+            state = states.new(bundle)
+            mark = await asyncio.to_thread(states.prepare, bundle, state, ledger=erasure.view)
+            # of payments that came meanwhile
+            await asyncio.to_thread(erasure.trace)
+            last = await asyncio.to_thread(states.catch_up, state, mark.seq, erasure.view)
+            async with self._sequencer.paused():
+                await asyncio.to_thread(finish)
+                await asyncio.to_thread(states.catch_up, state, last)
+                states.date(state)
+                self._sequencer.use(replace(self._active, state=state))
 
     def follow_lists(self) -> None:
         """Apply the edits of lists that began or ended."""

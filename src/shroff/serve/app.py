@@ -11,6 +11,7 @@ from shroff.act import Desk
 from shroff.control import Gate
 from shroff.errors import BrokenChain, Unavailable
 from shroff.scoring.deployments import Deployments
+from shroff.scoring.forgetting import Eraser
 from shroff.scoring.scorer import Scorer
 from shroff.serve import asgi, metrics
 from shroff.serve.accept_lock import AcceptLock
@@ -45,6 +46,7 @@ class App:
         accept_lock: where a worker, one of several, waits until it should accept connections.
         figures: what `/metrics` shows besides those of the service itself.
         mounts: see `Router`.
+        eraser: forgets people in the scorer's ledger.
 
     While the scorer starts, health is answered and payments are refused with 503.
     """
@@ -62,6 +64,7 @@ class App:
         accept_lock: AcceptLock | None = None,
         figures: Sequence[Source] = (),
         mounts: Mapping[str, Asgi] | None = None,
+        eraser: Eraser | None = None,
     ) -> None:
         self._scorer = scorer
         self._accept_lock = accept_lock
@@ -71,8 +74,8 @@ class App:
             scorer, *figures, gate=gate, deployments=deployments, fleet=fleet
         )
         self._background = Background(scorer, self._metrics, gate=gate, deployments=deployments)
-        described = interfaces(scorer, self._metrics, naming=naming, desk=desk)
-        self._router = Router(described, gate, mounts=mounts)
+        offered = interfaces(scorer, self._metrics, naming=naming, desk=desk, eraser=eraser)
+        self._router = Router(offered, gate, mounts=mounts)
         operations = self._router.operations
         self.hot_routes = {route.path.encode(): route for route in _hot_routes(operations, gate)}
         """Hot operations by their path, see `Connection`."""

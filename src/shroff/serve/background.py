@@ -46,7 +46,7 @@ class Background:
         while not self._scorer.closed:
             await asyncio.sleep(REFRESH_SECONDS)
             await self.refresh()
-            await self._scorer.keep_time()
+            await self._scorer.keep_state()
             await self._metrics.keep()
             if self._deployments is not None:
                 await self._deployments.look()

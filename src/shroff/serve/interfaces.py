@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from shroff.act import Desk
+from shroff.scoring.forgetting import Eraser
 from shroff.scoring.scorer import Scorer
 from shroff.serve.example import example_payment
 from shroff.serve.help import help_operations
@@ -14,6 +15,7 @@ from shroff.serve.operation import Interface, native
 from shroff.serve.operations.batch import batch
 from shroff.serve.operations.cases import case_operations
 from shroff.serve.operations.deployed import deployed
+from shroff.serve.operations.forgettings import forgettings
 from shroff.serve.operations.health import health
 from shroff.serve.operations.lists import list_operations
 from shroff.serve.operations.payments import hot, payments
@@ -30,11 +32,13 @@ def interfaces(
     *,
     naming: Naming | None = None,
     desk: Desk | None = None,
+    eraser: Eraser | None = None,
 ) -> list[Interface]:
     """All interfaces over a scorer.
 
     Args:
         figures: what `/metrics` shows.
+        eraser: forgets people in the scorer's ledger.
         naming: the form of Azure ML answers where the request leaves it open.
         desk: the cases that people work on.
     """
@@ -48,6 +52,7 @@ def interfaces(
         *([] if scorer.lists is None else list_operations(scorer, scorer.lists)),
         *([] if scorer.rates is None else rate_operations(scorer, scorer.rates)),
         *([] if desk is None else case_operations(desk, scorer.ledger)),
+        *([] if eraser is None else forgettings(scorer, eraser)),
         *health(scorer),
         scraped(figures),
     ]

@@ -36,6 +36,7 @@ from shroff.package import load
 from shroff.package.trial import passed, trust
 from shroff.scoring.check import Check
 from shroff.scoring.deployments import Deployments
+from shroff.scoring.forgetting import Eraser
 from shroff.scoring.history import History, history_of
 from shroff.scoring.scorer import Scorer
 from shroff.serve.accept_lock import AcceptLock
@@ -131,6 +132,13 @@ class Service:
             fleet=None if seat is None else Fleet(seat.folder, seat.number),
             accept_lock=None if seat is None else AcceptLock(seat.folder),
             figures=self.figures,
+            eraser=None if scorer.keys is None else self._eraser(scorer.ledger, scorer.keys),
+        )
+
+    def _eraser(self, ledger: Ledger, keys: LiveKeyring) -> Eraser:
+        control, secret = self.settings.control, self.settings.hmac_key()
+        return Eraser(
+            ledger, SubjectKeys(control), Desk(control), secret=secret, follow=keys.refresh
         )
 
     def gate(self, seat: Seat | None = None) -> Gate | None:

@@ -39,6 +39,9 @@ class News(NamedTuple):
 class State(Protocol):
     """A state, as the sequencer uses it."""
 
+    destroyed: str
+    """The keys of subjects that were gone when it was made, by a name."""
+
     @property
     def engine(self) -> StateEngine:
         """The engine that computes features."""
@@ -112,6 +115,9 @@ class State(Protocol):
     def leave(self) -> None:
         """This process stops observing."""
 
+    def discard(self) -> None:
+        """Remove it, after `leave`: it counts people who were forgotten."""
+
 
 class LocalState:
     """State in the memory of this process, unusable once the clock was set back too far.
@@ -120,8 +126,9 @@ class LocalState:
     until a state that was filled anew replaces it.
     """
 
-    def __init__(self, engine: OnlineEngine, arrivals: Arrivals) -> None:
+    def __init__(self, engine: OnlineEngine, arrivals: Arrivals, *, destroyed: str = "") -> None:
         self.engine = engine
+        self.destroyed = destroyed
         self.failure: str | None = None
         self.drops = 0
         self.away = False
@@ -211,3 +218,6 @@ class LocalState:
 
     def leave(self) -> None:
         """Nothing to do: no process waits for this one."""
+
+    def discard(self) -> None:
+        """Nothing to do: it goes with this process's memory."""

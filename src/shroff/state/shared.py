@@ -42,6 +42,7 @@ class SharedState:
         numbers: of payments' records in the ledger.
         durable: the last record that this process has seen in the ledger.
         member: the name of this process among those that share states.
+        destroyed: the keys of subjects that are gone by now, by a name.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class SharedState:
         durable: Callable[[], Head],
         *,
         member: str,
+        destroyed: str = "",
     ) -> None:
         self.engine = engine
+        self.destroyed = destroyed
         self.failure: str | None = None
         self.overtaken = False
         self._arrivals = arrivals
@@ -235,6 +238,18 @@ class SharedState:
         with suppress(Unavailable):
             self._keep_ledger_head()
             self._members.leave()
+
+    def discard(self) -> None:
+        """Remove it, after `leave`: it counts people who were forgotten."""
+        try:
+            self.engine.discard()
+        except Unavailable as error:
+            _log.warning(
+                "the state before a forgetting stays until it expires: %s",
+                error,
+                extra={"event": "state_not_removed"},
+            )
+        self.engine.close()
 
     def _keep_ledger_head(self) -> None:
         """Keep the ledger's last known record with the state: a ledger without it is another."""

@@ -31,6 +31,7 @@ class States:
         member: the name of this process among those that share states; by default a random one.
         history: makes a clean table to start from; payments that are also in the ledger count once.
         tick: called while something is read; may raise to abort.
+        destroyed: a name for what keys of subjects are gone, see `LiveKeyring`.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class States:
         history: Callable[[], pl.DataFrame] | None,
         clock: Clock,
         tick: Callable[[], None],
+        destroyed: Callable[[], str] = lambda: "",
     ) -> None:
         self._where = where
         self._ledger = ledger
@@ -53,6 +55,20 @@ class States:
         self._history = history
         self._clock = clock
         self._tick = tick
+        self._destroyed = destroyed
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process shares its states."""
+        return not is_shared(self._where)
+
+    def outdated(self, state: State) -> bool:
+        """Whether it was made before people were forgotten, and may still count them."""
+        return state.destroyed != self._destroyed()
+
+    def date(self, state: State) -> None:
+        """Say that a state was made of what can be read now."""
+        state.destroyed = self._destroyed()
 
     def new(self, bundle: Bundle) -> State:
         """A state for a bundle: an empty one, or the existing one in Redis.
@@ -61,16 +77,27 @@ class States:
             ConfigurationError: there is no such place.
             MissingExtra: the client for it is not installed.
         """
+        destroyed = self._destroyed()
         if not is_shared(self._where):
-            return LocalState(self._backfill(bundle).engine(), self._arrivals)
+            engine = self._backfill(bundle).engine()
+            return LocalState(engine, self._arrivals, destroyed=destroyed)
         ledger = self._ledger
-        # states of other ledgers have other names
-        space = f"shroff:{ledger.identity}"
-        engine = RedisEngine(
-            bundle.groups, bundle.schema, url=self._where, lateness=self._lateness, space=space
+        # states of other ledgers have other names, and those that count people forgotten since
+        shared = RedisEngine(
+            bundle.groups,
+            bundle.schema,
+            url=self._where,
+            lateness=self._lateness,
+            space=f"shroff:{ledger.identity}",
+            edition=destroyed,
         )
         return SharedState(
-            engine, self._arrivals, ledger.numbers, lambda: ledger.durable, member=self._member
+            shared,
+            self._arrivals,
+            ledger.numbers,
+            lambda: ledger.durable,
+            member=self._member,
+            destroyed=destroyed,
         )
 
     def detach_restored(self, bundle: Bundle) -> None:
@@ -98,31 +125,38 @@ class States:
         )
 
     def prepare(
-        self, bundle: Bundle, state: State, *, only_empty: bool = False, proof: Proof | None = None
+        self,
+        bundle: Bundle,
+        state: State,
+        *,
+        only_empty: bool = False,
+        proof: Proof | None = None,
+        ledger: Ledger | None = None,
     ) -> Mark:
         """Fill a state from history and ledger; with `only_empty` only if it is missing in Redis.
 
         Args:
             proof: verifies the ledger's records while they are read.
+            ledger: another view of the ledger.
 
         Raises:
             StateUnavailable, LedgerUnavailable: the server or the database does not answer.
             BrokenChain: the ledger was changed.
         """
-        return state.prepare(self._backfill(bundle, proof), only_empty=only_empty)
+        return state.prepare(self._backfill(bundle, proof, ledger), only_empty=only_empty)
 
-    def catch_up(self, state: State, last: int) -> int:
+    def catch_up(self, state: State, last: int, ledger: Ledger | None = None) -> int:
         """Add what came after a record; returns the number of the last one."""
-        return max(
-            last,
-            rebuild.replay(state.engine, ticking(self._ledger.entries(after=last), self._tick)).seq,
-        )
+        entries = (ledger or self._ledger).entries(after=last)
+        return max(last, rebuild.replay(state.engine, ticking(entries, self._tick)).seq)
 
-    def _backfill(self, bundle: Bundle, proof: Proof | None = None) -> Backfill:
+    def _backfill(
+        self, bundle: Bundle, proof: Proof | None = None, ledger: Ledger | None = None
+    ) -> Backfill:
         return Backfill(
             bundle.groups,
             bundle.schema,
-            self._ledger,
+            ledger or self._ledger,
             currency=bundle.currency,
             lateness=self._lateness,
             history=self._history,

@@ -28,6 +28,7 @@ _SCOPES: Final[dict[Scope, str]] = {
     "label": "say results and labels",
     "read": "read stored decisions, models and features",
     "review": "work on cases: payments that a person should look at",
+    "forget": "forget people",
     "admin": "everything",
 }
 

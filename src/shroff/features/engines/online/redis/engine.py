@@ -40,6 +40,9 @@ under other keys.
 _LOGS_READ: Final = 500
 """Logs that one script reads, while all others wait."""
 
+_KEYS_SCANNED: Final = 1_000
+"""Keys that the server looks at in one step while a state is removed."""
+
 _NOT_THERE: Final = "the state is not there: it is being rebuilt, or waits to be."
 _LATE, _AGAIN = 0, 2
 _NO_LIFE: Final = -1
@@ -53,9 +56,10 @@ class RedisEngine:
         lateness: how much older than the newest payment one may be; an older one is refused.
         space: what the names of all keys begin with, so that installations can share a server;
             `shroff serve` names its ledger in it.
+        edition: sets states of the same space, definitions and lateness apart.
         replica: the most keys whose timelines this process keeps.
 
-    Processes share a state if their definitions, lateness and space are the same. A new state is
+    Processes share a state if definitions, lateness, space and edition are the same. A new state is
     unavailable until it is filled: see `filling`. Not thread-safe, and not fork-safe.
 
     Raises:
@@ -71,6 +75,7 @@ class RedisEngine:
         url: str,
         lateness: str = "1d",
         space: str = "shroff",
+        edition: str = "",
         replica: int = 200_000,
     ) -> None:
         self.plan = Plan(groups, schema)
@@ -79,7 +84,8 @@ class RedisEngine:
         # one slot of a cluster: one server must order all events
         shared = f"{{{space}}}:".encode()
         self.ledger_head = LedgerHead(self.link, shared)
-        self.name = shared + f"{self.plan.digest}-{lateness}-{_FORMAT_VERSION}:".encode()
+        parts = (self.plan.digest, lateness, str(_FORMAT_VERSION), edition)
+        self.name = shared + f"{'-'.join(filter(None, parts))}:".encode()
         self.calls = Calls(self.plan, self.name, self.lateness)
         self.too_late = (
             f"expected a time at most {lateness} before the newest payment's - at `$.{schema.time}`"
@@ -137,6 +143,22 @@ class RedisEngine:
             StateUnavailable: the server cannot be reached.
         """
         return self._meet()
+
+    def discard(self) -> None:
+        """Remove the state, at first what says that it is there; processes that use it lose it.
+
+        Raises:
+            StateUnavailable: the server cannot be reached.
+        """
+        self.link.call([("DEL", self.name + b"head")])
+        cursor: object = b"0"
+        while True:
+            scanned = ("SCAN", cursor, "MATCH", self.name + b"*", "COUNT", _KEYS_SCANNED)
+            cursor, keys = self.link.call([scanned])[0]
+            if keys:
+                self.link.call([("UNLINK", *keys)])
+            if cursor == b"0":
+                return
 
     def observe(self, payment: Payment) -> dict[str, Value]:
         """The payment's features by name; from now on later payments see it.
