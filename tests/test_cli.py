@@ -114,7 +114,7 @@ def test_keys_are_made_listed_and_revoked(home: Path) -> None:
     assert "revoked" in shroff(home, "keys", "list").stdout
     wrong = shroff(home, "keys", "create", "shop", "--scope", "everything")
     assert wrong.returncode == 2
-    assert "decide, label, read, review, admin" in wrong.stderr
+    assert "decide, label, read, review, forget, admin" in wrong.stderr
 
 
 def test_a_ledger_that_is_not_there_is_one_sentence(home: Path) -> None:
