@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from commands import answer, run
 from shroff.errors import BadFile, ConfigurationError, NotFound
@@ -84,6 +86,37 @@ def test_a_batch_is_appended_once(home: Path, log: Path) -> None:
     ]
     assert written[0] == written[1]
     assert [one["batch"] for one in answer("store", "history", "payments")["versions"]] == ["may"]
+
+
+def test_appended_payments_see_those_of_the_store(home: Path, log: Path) -> None:
+    whole = pl.read_parquet(log).sort("created_at")
+    halves = [home / "first.parquet", home / "second.parquet"]
+    for path, rows in zip(halves, (whole[:500], whole[500:]), strict=True):
+        rows.write_parquet(path)
+    said = [
+        answer("features", PROJECT, "--data", path, "--append", path.stem)
+        for path in (*halves, halves[0], halves[1])
+    ]
+    appended = open_store().table("payment_velocity").read()
+    answer("features", PROJECT, "--data", log)
+
+    assert [one["earlier_payments"] for one in said] == [0, 500, 0, 500]
+    assert [one["written"] for one in said[2:]] == [one["written"] for one in (said[0], said[1])]
+    assert_frame_equal(open_store().table("payment_velocity").read(), appended, check_exact=True)
+
+
+def test_a_table_of_labels_also_tells_of_earlier_payments(home: Path, log: Path) -> None:
+    raw = pl.read_parquet(log).sort("created_at")
+    early, late, labels = (home / f"{name}.parquet" for name in ("early", "late", "labels"))
+    first = raw["transaction_id"][0]
+    raw[:500].with_columns(is_fraud=None, labelled_at=None).write_parquet(early)
+    raw[500:].write_parquet(late)
+    raw.select("transaction_id", "labelled_at", is_fraud=pl.lit(1)).filter(
+        pl.col("transaction_id") == first
+    ).with_columns(pl.col("labelled_at").fill_null(raw["created_at"][1])).write_parquet(labels)
+    answer("features", PROJECT, "--data", early, "--append", "early")
+    found = answer("features", PROJECT, "--data", late, "--append", "late", "--labels", labels)
+    assert found["dropped"] == {}
 
 
 def test_a_training_dataset_is_made_verified_compared_and_deleted(home: Path, log: Path) -> None:

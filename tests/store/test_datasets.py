@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -14,7 +15,7 @@ from polars.testing import assert_frame_equal
 
 from shroff.errors import ConfigurationError, DataError, NotFound
 from shroff.store import Column, FeatureStore, Joined, Labels, Split, TrainingSet
-from store.world import LIMITS, PAYMENTS, day, filled, limits, payments
+from store.world import BEGIN, LIMITS, PAYMENTS, day, filled, limits, payments
 
 CARDS = TrainingSet(name="cards", of="payments", joined=["velocity", "limits"])
 LABELLED = replace(
@@ -55,6 +56,10 @@ def test_every_value_has_a_status(shared: FeatureStore) -> None:
     found = [status[name] for name in ("p0_0", "p19_1", "p20_1", "p5_2", "p5_3")]
     assert found == ["present", "not_yet_known", "present", "null", "never"]
     assert set(data.status("count")["status"]) == {"present"}
+    assert data.manifest.statuses == {
+        "velocity_status": {"present": 160},
+        "limits_status": dict(data.read()["limits_status"].value_counts().iter_rows()),
+    }
     with pytest.raises(NotFound, match=r"did you mean `limit`\?"):
         data.status("limits")
 
@@ -96,6 +101,14 @@ def test_labels_may_be_a_column_of_the_payments(store: FeatureStore) -> None:
     )
     assert data.read()["fraud"].to_list() == [True, False, False, True]
     assert data.manifest.left_out == {"no label": 2, "genuine, but younger than the maturity": 2}
+    with pytest.raises(ConfigurationError, match="expected `card_id` to be a time"):
+        store.create(
+            TrainingSet(
+                name="own",
+                of="log",
+                labels=Labels(column="fraud", arrival="card_id", known_by=day(2)),
+            )
+        )
 
 
 def test_parts_by_time_keep_a_gap(shared: FeatureStore) -> None:
@@ -236,6 +249,32 @@ def test_what_others_hold_is_not_deleted(store: FeatureStore) -> None:
 def test_what_does_not_fit_is_refused(shared: FeatureStore, wanted: TrainingSet, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         shared.create(wanted)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        (TrainingSet, {"columns": "amount"}, r"TrainingSet\(columns=…\)"),
+        (TrainingSet, {"joined": "limits"}, r"TrainingSet\(joined=…\): expected `array`"),
+        (TrainingSet, {"times": (BEGIN.replace(tzinfo=None), None)}, "with a time zone"),
+        (Split, {"by": "tyme"}, r"Split\(by=…\)"),
+        (Split, {"parts": {"a": "x"}}, r"Split\(parts=…\): expected `float`"),
+        (Split, {"parts": {"a": float("inf")}}, "expected a positive share"),
+        (Split, {"by": "random", "seed": -1}, "expected 0 or more, got -1"),
+        (Labels, {"known_by": "today"}, r"Labels\(known_by=…\)"),
+        (Labels, {"maturity": "900000d"}, "less than the time"),
+    ],
+)
+def test_a_definition_of_wrong_types_is_refused_before_it_is_kept(
+    kind: Any, given: dict[str, object], said: str
+) -> None:
+    needed: dict[Any, dict[str, object]] = {
+        TrainingSet: {"name": "cards", "of": "payments"},
+        Split: {"parts": {"a": 1}},
+        Labels: {"column": "fraud", "known_by": BEGIN},
+    }
+    with pytest.raises(ConfigurationError, match=said):
+        kind(**needed[kind] | given)
 
 
 def test_a_group_can_be_joined_twice_under_prefixes(shared: FeatureStore) -> None:

@@ -121,7 +121,9 @@ def test_a_column_may_be_added(store: FeatureStore, limits: GroupTable) -> None:
     table.write(rows("b").with_columns(frozen=True), batch="two")
 
     assert table.read(["frozen"])["frozen"].to_list() == [None, True]
-    assert "frozen" not in table.read(as_of=old.number).columns
+    assert table.read(as_of=old.number)["frozen"].to_list() == [None]
+    found = store.diff("limits", 1, 2)
+    assert (found.added, found.changed, found.new_columns) == (1, {}, ["frozen"])
     with pytest.raises(ConfigurationError, match="column `frozen` is gone"):
         store.group(LIMITS)
     with pytest.raises(ConfigurationError, match="column `frozen` is gone"):
@@ -187,6 +189,12 @@ def test_the_definition_is_in_the_metadata_of_the_table(limits: GroupTable) -> N
             "`card_id`: expected a value in each row",
         ),
         (rows("a", "a"), "expected one row per card_id, at, known_at, got 1 more"),
+        (rows("a").to_pandas(), "expected a Polars table, got DataFrame; pl.from_pandas"),
+        (rows("a").lazy(), "expected a Polars table, got LazyFrame"),
+        (
+            rows("a").with_columns(at=pl.lit(2**61).cast(pl.Datetime("us", "UTC"))),
+            "`at`: expected times in the years 1 to 9999",
+        ),
     ],
 )
 def test_rows_must_fit(limits: GroupTable, table: pl.DataFrame, said: str) -> None:
@@ -202,6 +210,64 @@ def test_what_the_store_has_not_is_not_found(store: FeatureStore, limits: GroupT
         store.table("limits", 3)
     with pytest.raises(NotFound, match="no such version was written"):
         limits.read()
+
+
+def test_a_column_is_null_before_the_first_write_that_has_it(
+    store: FeatureStore, limits: GroupTable
+) -> None:
+    limits.write(rows("a"), batch="one")
+    table = store.group(replace(LIMITS, columns={**LIMITS.columns, "frozen": Column("boolean")}))
+
+    assert table.read(["frozen"])["frozen"].to_list() == [None]
+    assert store.forget("card_id", "a").groups == {"limits@1": 1}
+    assert store.table("limits").read().is_empty()
+
+
+def test_a_batch_that_was_replaced_is_not_taken_for_written(limits: GroupTable) -> None:
+    limits.write(rows("a"), batch="one")
+    limits.replace(rows("b"))
+    with pytest.raises(BatchConflict, match="in version 1, and version 2 replaced all rows"):
+        limits.write(rows("a"), batch="one")
+    assert limits.read()["card_id"].to_list() == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"version": 1.5}, r"Group\(version=…\): expected `int`, got `float`"),
+        ({"version": True}, "got `bool`"),
+        ({"version": 2**70}, "expected a version from 1 on"),
+        ({"columns": {"limit": "number"}}, r"Group\(columns=…\)"),
+        ({"tags": "daily"}, r"Group\(tags=…\): expected `array`"),
+        ({"key": [1]}, r"Group\(key=…\)"),
+        ({"time": None}, r"Group\(time=…\)"),
+        ({"columns": {"": Column("text")}}, "expected a name for each column"),
+        ({"columns": {"Limit": Column("text"), "limit": Column("text")}}, "tell apart"),
+    ],
+)
+def test_a_definition_that_could_not_be_read_back_is_refused(
+    given: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        Group(**{"name": "limits", "key": "card_id", "time": "at", "columns": {}, **given})  # type: ignore[arg-type]  # wrong types
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"columns": "limit"}, "expected a list of columns, got one text"),
+        ({"times": (datetime(2024, 5, 4), None)}, "moment with a time zone"),
+        ({"times": ("2024-05-04", None)}, "expected a moment, such as .*, got str"),
+        ({"as_of": datetime(2024, 5, 4)}, "moment with a time zone"),
+        ({"as_of": True}, "got bool"),
+    ],
+)
+def test_what_cannot_be_asked_is_a_sentence(
+    limits: GroupTable, asked: dict[str, object], said: str
+) -> None:
+    limits.write(rows("a"), batch="one")
+    with pytest.raises(ConfigurationError, match=said):
+        limits.read(**asked)  # type: ignore[arg-type]  # wrong types
 
 
 @pytest.mark.parametrize("name", ["", "../limits", "a b", "é", "x" * 101, "1st"])

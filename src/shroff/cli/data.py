@@ -131,8 +131,8 @@ def features(
         str | None,
         typer.Option(
             metavar="BATCH",
-            help="Add to what the feature store has, under this name, once; by default what it has "
-            "is replaced.",
+            help="Add to what the feature store has, under this name, once; features see that "
+            "too. By default what it has is replaced.",
             show_default=False,
         ),
     ] = None,
@@ -150,9 +150,17 @@ def features(
     from shroff.collect.remote import Findings
     from shroff.errors import ConfigurationError
     from shroff.features.engines.batch import compute_plan
-    from shroff.pipeline import collect_table, features_by_disk, is_large, store_features
+    from shroff.pipeline import (
+        after_stored,
+        collect_table,
+        features_by_disk,
+        is_large,
+        label_table,
+        store_features,
+    )
     from shroff.project import load_project
 
+    earlier: int | None = None
     dropped: dict[str, int] = {}
     first: dict[str, int] = {}
     notices: list[str] = []
@@ -203,24 +211,34 @@ def features(
         else:
             step(f"read and clean {data}")
             key = settings.hmac_key()
+            before = labels if append is None else None
             cleaned = collect_table(
-                loaded, data, key=key, join=join, labels=labels, max_bad=max_bad, count=step.count
+                loaded, data, key=key, join=join, labels=before, max_bad=max_bad, count=step.count
             )
             cleaned = cleaned.with_findings(findings)
+            if append is not None:
+                step(f"read earlier payments of {address(settings.store)}")
+                whole, earlier = after_stored(loaded, cleaned.frame, settings.store, batch=append)
+                cleaned = replace(cleaned, frame=whole)
+                if labels is not None:
+                    cleaned = label_table(cleaned, labels, plan.schema, key=key, count=step.count)
             dropped, first, notices = cleaned.dropped, cleaned.first, cleaned.notices(loaded.schema)
             step("compute features")
             started = perf_counter()
-            table = compute_plan(plan, cleaned.frame)
+            table = compute_plan(plan, cleaned.frame)[earlier or 0 :]
             payments, seconds = len(table), perf_counter() - started
             step(f"write {output or address(settings.store)}")
             if output is not None:
                 write_parquet(table, output)
                 places = [str(output)]
             else:
-                places = store_features(loaded, cleaned.frame, table, settings.store, batch=append)
+                places = store_features(
+                    loaded, cleaned.frame[earlier or 0 :], table, settings.store, batch=append
+                )
     document = {
         "written": places,
         "payments": payments,
+        "earlier_payments": earlier,
         "features": plan.names,
         "seconds": seconds,
         "dropped": dropped,
@@ -231,6 +249,8 @@ def features(
         show(document)
     else:
         out.print(f"{len(plan.names)} features of {payments:,} payments in {seconds:.1f} s.")
+        if earlier is not None:
+            out.print(f"They saw {earlier:,} earlier payments of the store, within the windows.")
         for place in places:
             out.print(f"written: {place}")
         print_dropped(dropped, first)

@@ -121,6 +121,9 @@ def print_dataset(document: Mapping[str, Any]) -> None:
             f"{one['delta']})",
             highlight=False,
         )
+    for status, counts in document["statuses"].items():
+        told = ", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in counts.items())
+        out.print(f"{visible(status)}: {told}", markup=False, highlight=False)
     for part, counts in document["parts"].items():
         frauds = f", {counts['frauds']:,} of them fraud" if "frauds" in counts else ""
         out.print(

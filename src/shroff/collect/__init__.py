@@ -17,6 +17,7 @@ from shroff.collect.mappings import Iso8583, Iso20022
 from shroff.collect.nulls import NULLS
 from shroff.collect.payment import Payment
 from shroff.collect.payment_reader import PaymentReader
+from shroff.collect.personal import tokenizer
 from shroff.collect.schema import Schema
 from shroff.collect.sources import parquet_rows, read, read_joined, write_parquet
 
@@ -36,5 +37,6 @@ __all__ = [
     "read",
     "read_joined",
     "require_clean",
+    "tokenizer",
     "write_parquet",
 ]

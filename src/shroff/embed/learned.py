@@ -114,11 +114,7 @@ class TokenVectors:
             NotFound: the token was not learned.
             ConfigurationError: the column has no tokens.
         """
-        columns = self.lesson.definition.tokens
-        if column not in columns:
-            raise ConfigurationError(
-                f"no tokens of column `{column}`{did_you_mean(column, columns) or '.'}"
-            )
+        self.require_column(column)
         place = self._places.get((column, token))
         if place is None:
             raise NotFound(
@@ -131,6 +127,18 @@ class TokenVectors:
             if other == column and at != place
         ]
         return sorted(found, key=lambda one: (-one.cosine, one.token))[:many]
+
+    def require_column(self, column: str) -> None:
+        """Check that tokens of a column were learned.
+
+        Raises:
+            ConfigurationError: none were.
+        """
+        columns = list(dict.fromkeys(name for name, _ in self.tokens))
+        if column not in columns:
+            there = f"; there are tokens of {', '.join(f'`{one}`' for one in columns)}."
+            hint = did_you_mean(column, columns) or there
+            raise ConfigurationError(f"no tokens of column `{column}` were learned{hint}")
 
     def cosine(self, one: int, other: int) -> float:
         """The cosine of two vectors, by their rows; 0 if one is zero."""

@@ -9,7 +9,6 @@ import numpy as np
 
 from shroff.embed.factorise import MAX_COMPONENT, factorise
 from shroff.embed.learned import TokenVectors
-from shroff.errors import ConfigurationError, did_you_mean
 
 SIZE_PX: Final = 900
 """Width and height of a map, in pixels."""
@@ -40,12 +39,8 @@ def dots(learned: TokenVectors, column: str) -> list[Dot]:
     Raises:
         ConfigurationError: the column has no tokens that were learned.
     """
+    learned.require_column(column)
     places = [at for at, (name, _) in enumerate(learned.tokens) if name == column]
-    if not places:
-        columns = learned.lesson.definition.tokens
-        raise ConfigurationError(
-            f"no tokens of column `{column}` were learned{did_you_mean(column, columns) or '.'}"
-        )
     most = max(learned.occurrences[at] for at in places)
     return [
         Dot(learned.tokens[at][1], many, int(x), int(y), 2 + round(10 * (many / most) ** 0.5))

@@ -7,8 +7,14 @@ through `progress`.
 Promises to add no rule of its own: each stage defines what it does and refuses.
 """
 
-from shroff.pipeline.features import features_by_disk, is_large, store_features
-from shroff.pipeline.payments import Payments, collect_table, logged_payments, stored_payments
+from shroff.pipeline.features import after_stored, features_by_disk, is_large, store_features
+from shroff.pipeline.payments import (
+    Payments,
+    collect_table,
+    label_table,
+    logged_payments,
+    stored_payments,
+)
 from shroff.pipeline.progress import Progress, silent
 from shroff.pipeline.schemes import SchemeFigures, declared_figures, scheme_figures
 from shroff.pipeline.scores import ScoredLog, score_log
@@ -20,10 +26,12 @@ __all__ = [
     "Progress",
     "SchemeFigures",
     "ScoredLog",
+    "after_stored",
     "collect_table",
     "declared_figures",
     "features_by_disk",
     "is_large",
+    "label_table",
     "logged_payments",
     "package",
     "scheme_figures",

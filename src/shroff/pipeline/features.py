@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from shroff.collect import CleanFiles, clean_large, parquet_rows
-from shroff.errors import ConfigurationError
+from shroff.errors import ConfigurationError, NotFound
 from shroff.features.engines.batch.disk import compute_slices, fits, slice_rows
 from shroff.features.engines.batch.time_chunks import Slice
 from shroff.pipeline.progress import Progress, silent
@@ -56,6 +56,33 @@ def store_features(
         version = target.replace(rows) if batch is None else target.write(rows, batch=batch)
         written.append(f"{target.place.uri}, table version {version.number}")
     return written
+
+
+def after_stored(
+    project: Project, frame: pl.DataFrame, root: str | Path, *, batch: str
+) -> tuple[pl.DataFrame, int]:
+    """Clean payments behind those of the store that their features can see, and how many these are.
+
+    They are those that the store had before this batch, within the longest window, so that the same
+    batch again has the same features.
+    """
+    schema, store = project.plan.schema, FeatureStore(root)
+    wanted = store.fitting(payment_table(frame, schema))
+    try:
+        table = store.table(wanted.name, wanted.version)
+    except NotFound:
+        return frame, 0
+    versions = table.versions()
+    mine = [one.number - 1 for one in versions if one.batch == batch]
+    number = next(iter([*mine, *(one.number for one in versions)]), 0)
+    if not number or frame.is_empty():
+        return frame, 0
+    first = frame.select(pl.col(schema.time).min() - pl.duration(microseconds=project.plan.horizon))
+    earlier = table.read(times=(first.item(), None), as_of=number)
+    # payments that arrived together have no other order in the store
+    earlier = earlier.sort(schema.arrived_at or schema.time, schema.id)
+    columns = [name for name in frame.columns if name in earlier.columns]
+    return pl.concat([earlier.select(columns), frame], how="diagonal"), len(earlier)
 
 
 def is_large(project: Project, data: str | os.PathLike[str], *, memory: int) -> bool:

@@ -66,6 +66,14 @@ def collect_table(
         return cleaned if labels is None else _labelled(cleaned, local(labels), schema)
 
 
+def label_table(
+    cleaned: Cleaned, labels: str | os.PathLike[str], schema: Schema, *, key: bytes, count: Count
+) -> Cleaned:
+    """Clean payments with the histories of a table of labels, as `collect_table` takes it."""
+    with local_copies(schema, key=key, count=count) as local:
+        return _labelled(cleaned, local(labels), schema)
+
+
 def _labelled(cleaned: Cleaned, labels: Location, schema: Schema) -> Cleaned:
     said = read_labels(read(labels, dialect=schema.csv_dialect), schema, source=str(labels))
     strange = int((~said[schema.id].is_in(cleaned.frame[schema.id].implode())).sum())

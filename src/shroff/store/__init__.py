@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from shroff.lazy import loading
 
 if TYPE_CHECKING:
+    from shroff.store.commits import Version
     from shroff.store.feature_store import FeatureStore, open_store
     from shroff.store.features import feature_table, payment_table
     from shroff.store.group import Column, Group
     from shroff.store.names import split_name
     from shroff.store.statistics import ColumnStatistics
-    from shroff.store.tables import GroupTable, Version
+    from shroff.store.tables import GroupTable
     from shroff.store.training_data import TrainingData
     from shroff.store.training_set import Joined, Labels, Split, TrainingSet
 
@@ -28,7 +29,7 @@ _HOME = {
     "FeatureStore": "feature_store",
     "Group": "group",
     "GroupTable": "tables",
-    "Version": "tables",
+    "Version": "commits",
     "feature_table": "features",
     "Joined": "training_set",
     "Labels": "training_set",

@@ -11,9 +11,10 @@ import polars as pl
 
 from shroff.errors import ConfigurationError, DataError, did_you_mean
 from shroff.features.window import micros
+from shroff.store.commits import Version
 from shroff.store.group import Column, Group
-from shroff.store.point_in_time import match
-from shroff.store.tables import GroupTable, Version
+from shroff.store.point_in_time import NEVER, NOT_YET, PRESENT, match
+from shroff.store.tables import GroupTable
 from shroff.store.training_set import PART, STATUS, Joined, Labels, Split, TrainingSet
 
 CORRECTION: Final = "a correction of a payment that is there"
@@ -47,12 +48,14 @@ class Built:
         group: the definition of its columns; descriptions name the group that each comes from.
         origin: of each column that was joined, the group's name.
         left_out: how many payments, by reason.
+        statuses: by status column, how many payments have each status.
     """
 
     rows: pl.DataFrame
     group: Group
     origin: Mapping[str, str]
     left_out: Mapping[str, int]
+    statuses: Mapping[str, Mapping[str, int]]
 
 
 def build(wanted: TrainingSet, sources: Mapping[str, Source]) -> Built:
@@ -119,8 +122,22 @@ def build(wanted: TrainingSet, sources: Mapping[str, Source]) -> Built:
         tags=wanted.tags,
     )
     return Built(
-        whole.select(*found.columns), found, origin, {name: n for name, n in left_out.items() if n}
+        rows=whole.select(*found.columns),
+        group=found,
+        origin=origin,
+        left_out={name: n for name, n in left_out.items() if n},
+        statuses={name: _counted(whole[name]) for name in origin if _is_status(name, origin)},
     )
+
+
+def _is_status(name: str, origin: Mapping[str, str]) -> bool:
+    return name.endswith(origin[name] + STATUS)
+
+
+def _counted(status: pl.Series) -> dict[str, int]:
+    counts = status.value_counts()
+    found = dict(zip(counts[status.name], counts["count"], strict=True))
+    return {word: found[word] for word in (PRESENT, NOT_YET, NEVER) if word in found}
 
 
 def _payments(wanted: TrainingSet, base: Source) -> tuple[pl.DataFrame, dict[str, int]]:
@@ -161,6 +178,10 @@ def _labelled(
     if column.dtype != pl.Boolean:
         raise ConfigurationError(
             f"Labels(column=…): expected `{labels.column}` to be true or false, got another kind."
+        )
+    if not isinstance(arrival.dtype, pl.Datetime):
+        raise ConfigurationError(
+            f"Labels(arrival=…): expected `{labels.arrival}` to be a time, got another kind."
         )
     reason = payments.with_columns(column.alias(_LABEL), arrival.alias(_LABELLED)).select(
         pl.when(pl.col(group.known_at) > known_by)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
 
@@ -20,6 +21,8 @@ TYPES: Final[dict[Kind, pl.DataType]] = {
     "time": pl.Datetime("us", "UTC"),
 }
 
+_FIRST, _LAST = (at.replace(tzinfo=UTC) for at in (datetime.min, datetime.max))
+
 
 def conform(frame: pl.DataFrame, group: Group) -> pl.DataFrame:
     """The table as the group stores it: typed columns in order, rows by key, time and arrival.
@@ -29,6 +32,11 @@ def conform(frame: pl.DataFrame, group: Group) -> pl.DataFrame:
             missing, or two rows are equal in key, time and arrival.
     """
     where = f"group {group.label}"
+    if not isinstance(frame, pl.DataFrame):
+        raise BadFile(
+            f"{where}: expected a Polars table, got {type(frame).__name__}; pl.from_pandas and "
+            "pl.from_arrow make one, and so does collect() of a lazy one."
+        )
     missing, unknown = (
         set(group.columns) - set(frame.columns),
         set(frame.columns) - set(group.columns),
@@ -67,7 +75,12 @@ def _column(values: pl.Series, kind: Kind, where: str) -> pl.Series:
         raise BadFile(
             f"{where}: column `{values.name}`: expected {_WANTED[kind]}, got {values.dtype}."
         )
-    return values.cast(TYPES[kind])
+    whole = values.cast(TYPES[kind])
+    if kind == "time" and not whole.drop_nulls().is_between(_FIRST, _LAST).all():
+        raise BadFile(
+            f"{where}: column `{values.name}`: expected times in the years 1 to 9999, got others."
+        )
+    return whole
 
 
 _WANTED: Final[dict[Kind, str]] = {

@@ -90,6 +90,7 @@ class Datasets:
             left_out=dict(built.left_out),
             parts=_parts(built, wanted),
             folder=folder,
+            statuses={name: dict(counts) for name, counts in built.statuses.items()},
         )
 
     def get(self, name: str, version: int | None = None) -> TrainingData:

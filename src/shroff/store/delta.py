@@ -106,9 +106,15 @@ class Place:
                     storage_options=self.options or None,
                     raise_if_key_not_exists=False,
                 )
-            except deltalake.exceptions.DeltaError:
-                # another writer was first; any other cause is raised when the table is opened
-                return self.open()
+            except deltalake.exceptions.DeltaError as error:
+                # another writer may have been first
+                try:
+                    return self.open()
+                except NotFound:
+                    raise StoreUnavailable(
+                        f"{self.uri}: expected a place to make a table in, got "
+                        f"{type(error).__name__}: may it be written, and is there room?"
+                    ) from error
         return table
 
     def append(
@@ -184,6 +190,11 @@ class Place:
                 raise NotFound(
                     f"{self.uri}: this version was vacuumed: its files are gone; read a later one, "
                     "or a pinned one."
+                ) from None
+            except pl.exceptions.PanicException:
+                raise StoreUnavailable(
+                    f"{self.uri}: expected whole Parquet files, got a damaged one: restore it, or "
+                    "read another version."
                 ) from None
 
     def added(self, number: int) -> pl.DataFrame | None:

@@ -32,7 +32,7 @@ class FeatureStore:
             those of the environment, such as `AWS_ACCESS_KEY_ID`.
 
     Raises:
-        ConfigurationError: the URL has a login.
+        ConfigurationError: the root is empty, or the URL has a login.
 
     >>> from tempfile import mkdtemp
     >>> import polars as pl
@@ -59,6 +59,10 @@ class FeatureStore:
 
     def __init__(self, root: str | Path, *, options: Mapping[str, str] | None = None) -> None:
         self.root = str(root).rstrip("/")
+        if not self.root:
+            raise ConfigurationError(
+                "expected the folder or URL of a store, got an empty text, or the whole disk."
+            )
         if address(self.root) != self.root:
             raise ConfigurationError(
                 "expected a store as a folder or as a URL without login and options, such as "
@@ -140,7 +144,8 @@ class FeatureStore:
             made = [self.dataset(name, number) for number in (before, after)]
             return difference(made[0].read(), made[1].read(), list(made[1].manifest.group.key))
         table = self.table(name, version)
-        return difference(table.read(as_of=before), table.read(as_of=after), table.group.order)
+        then = [table.at(number)[0].read(as_of=number) for number in (before, after)]
+        return difference(then[0], then[1], table.group.order)
 
     def vacuum(
         self,

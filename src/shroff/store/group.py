@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final, Literal, get_args
 
 import msgspec
 from msgspec.structs import force_setattr
 
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
+from shroff.features.typed import require_types
 
 Kind = Literal["integer", "number", "text", "boolean", "time"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
+_MAX_VERSION: Final = 2**31 - 1
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
 
 
@@ -36,6 +39,7 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigurationError(f"Column(kind=…): expected one of {', '.join(KINDS)}.")
+        require_types(self)
 
 
 class Group(
@@ -87,13 +91,15 @@ class Group(
             raise ConfigurationError(
                 f"{where}: expected a name of letters, digits, `_` and `-`, such as `limits`."
             )
-        if self.version < 1:
+        require_types(self)
+        if not 1 <= self.version <= _MAX_VERSION:
             raise ConfigurationError(f"{where}: expected a version from 1 on, got {self.version}.")
         force_setattr(self, "key", (self.key,) if isinstance(self.key, str) else tuple(self.key))
         if not self.key:
             raise ConfigurationError(f"{where}: expected at least one key column, got none.")
         force_setattr(self, "tags", tuple(self.tags))
         force_setattr(self, "columns", self._completed(where))
+        _require_apart(self.columns, where)
 
     def _completed(self, where: str) -> dict[str, Column]:
         roles = [*self.key, self.time, *([self.arrival] if self.arrival is not None else [])]
@@ -163,6 +169,39 @@ class Group(
                 f"column may be added; for anything else raise its version to {self.version + 1}."
             )
         return [name for name in self.columns if name not in stored.columns]
+
+
+def require_moment(moment: object, where: str) -> None:
+    """Check that this is None or a moment with a time zone.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if moment is None:
+        return
+    if not isinstance(moment, datetime):
+        raise ConfigurationError(
+            f"{where}: expected a moment, such as datetime(2024, 5, 4, tzinfo=UTC), got "
+            f"{type(moment).__name__}."
+        )
+    if moment.tzinfo is None:
+        raise ConfigurationError(f"{where}: expected a moment with a time zone, got one without.")
+
+
+def _require_apart(names: Iterable[str], where: str) -> None:
+    """Check that Delta can hold columns of these names: it does not tell upper from lower case."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if not name or "\0" in name:
+            raise ConfigurationError(
+                f"{where}: expected a name for each column, got an empty one, or one with a null "
+                "character."
+            )
+        if (other := seen.setdefault(name.lower(), name)) != name:
+            raise ConfigurationError(
+                f"{where}: columns `{other}` and `{name}` differ in upper and lower case only, "
+                "which Delta does not tell apart; rename one."
+            )
 
 
 def _changes(stored: Group, now: Group) -> Iterator[str]:

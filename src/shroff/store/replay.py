@@ -11,23 +11,23 @@ from typing import Final
 
 import polars as pl
 
-from shroff.store.content import conform
-from shroff.store.delta import Place
-from shroff.store.group import Group
-from shroff.store.tables import (
+from shroff.store.commits import (
     BATCH,
     CONTENT,
     GONE,
     ROWS,
     STATISTICS,
     WRITTEN,
-    GroupTable,
     Version,
     definition_of,
     facts_of,
     indexed,
     metadata,
 )
+from shroff.store.content import conform
+from shroff.store.delta import Place
+from shroff.store.group import Group
+from shroff.store.tables import GroupTable
 
 Keep = Callable[[pl.DataFrame], pl.DataFrame]
 

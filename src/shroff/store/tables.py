@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,11 +10,21 @@ import msgspec
 import polars as pl
 
 from shroff.errors import BadFile, BatchConflict, ConfigurationError, NotFound, StoreUnavailable
-from shroff.store.content import conform, digest
-from shroff.store.delta import DELTA, NUMBER, Place, in_turn, written_at
-from shroff.store.group import Group
+from shroff.store.commits import (
+    BATCH,
+    CONTENT,
+    DEFINITION,
+    Version,
+    definition_of,
+    facts_of,
+    indexed,
+    metadata,
+    version_of,
+)
+from shroff.store.content import TYPES, conform
+from shroff.store.delta import Place, in_turn
+from shroff.store.group import Group, require_moment
 from shroff.store.readers import to_spark
-from shroff.store.statistics import ColumnStatistics, decode, encode, statistics
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -25,53 +34,9 @@ if TYPE_CHECKING:
 AsOf = int | datetime | None
 """A version by its number, or the one that was valid at a moment; None is the newest."""
 
-BATCH: Final = "shroff.batch"
-ROWS: Final = "shroff.rows"
-CONTENT: Final = "shroff.content"
-STATISTICS: Final = "shroff.statistics"
-GONE: Final = "shroff.gone"
-WRITTEN: Final = "shroff.written"
 CLOSED: Final = "shroff.closed"
-_DEFINITION: Final = "shroff.definition"
-_FINGERPRINT: Final = "shroff.fingerprint"
 
 _MAX_NAME_CHARACTERS: Final = 200
-
-
-@dataclass(frozen=True)
-class Version:
-    """One write of a group.
-
-    Attributes:
-        number: from 1 on; `delta` is the Delta version that it made.
-        batch: the name that its writer gave; a replacement of all rows has none.
-        rows: how many rows it added; `content` is their SHA-256.
-        replaces: whether its rows replaced all earlier ones.
-        gone: whether its files had been vacuumed before an erasure.
-        statistics: those of the rows it added, by column.
-    """
-
-    number: int
-    delta: int
-    written: datetime
-    batch: str
-    rows: int
-    content: str
-    replaces: bool
-    gone: bool
-    statistics: Mapping[str, ColumnStatistics] = field(repr=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON, without the statistics."""
-        return {
-            "version": self.number,
-            "delta": self.delta,
-            "written": self.written.isoformat(timespec="milliseconds"),
-            "batch": self.batch,
-            "rows": self.rows,
-            "replaces": self.replaces,
-            "content": self.content,
-        }
 
 
 class GroupTable:
@@ -92,10 +57,15 @@ class GroupTable:
         Raises:
             BadFile: rows that do not fit the group, or that it already has by key, event time and
                 arrival.
-            BatchConflict: a batch of this name was written with other rows.
+            BatchConflict: a batch of this name was written with other rows, or all rows were
+                replaced since.
             StoreUnavailable: the storage does not answer, or others wrote first every time.
         """
-        if not batch or len(batch) > _MAX_NAME_CHARACTERS or not batch.isprintable():
+        if (
+            not isinstance(batch, str)
+            or not 0 < len(batch) <= _MAX_NAME_CHARACTERS
+            or not batch.isprintable()
+        ):
             raise ConfigurationError(
                 f"group {self.group.label}: expected the name of a batch, of 1 to "
                 f"{_MAX_NAME_CHARACTERS} printable characters."
@@ -115,7 +85,7 @@ class GroupTable:
             if written is None:
                 self._require_new(table, whole)
                 self.place.append(table, whole, facts=facts, mark=mark)
-            return self._found(table, batch)
+            return self._standing(table, batch)
 
         return in_turn(attempt, f"group {self.group.label}")
 
@@ -173,7 +143,13 @@ class GroupTable:
         as_of: AsOf = None,
     ) -> pl.LazyFrame:
         """The rows of `read`, lazily, in no particular order."""
+        if isinstance(columns, str):
+            raise ConfigurationError(
+                f"group {self.group.label}: expected a list of columns, got one text."
+            )
         self.group.require(columns or ())
+        for moment in times:
+            require_moment(moment, f"group {self.group.label}, times=…")
         table = self.place.open(self._readable(as_of).delta)
         there = {one.name for one in table.schema().fields}
         chosen = [*self.group.order, *(self.group.values if columns is None else columns)]
@@ -183,8 +159,12 @@ class GroupTable:
             rows = rows.filter(pl.col(self.group.time) >= begin)
         if end is not None:
             rows = rows.filter(pl.col(self.group.time) < end)
-        # a column that was added later
-        return rows.select(name for name in dict.fromkeys(chosen) if name in there)
+        # a column that was added later is null in what was written before
+        kinds = {name: TYPES[self.group.columns[name].kind] for name in chosen}
+        return rows.select(
+            name if name in there else pl.lit(None, kind).alias(name)
+            for name, kind in kinds.items()
+        )
 
     def spark(self, session: SparkSession, *, as_of: AsOf = None) -> SparkFrame:
         """A version as a Spark table, read without a further jar.
@@ -193,8 +173,8 @@ class GroupTable:
             ConfigurationError: another program gave the table deletion vectors or column mapping.
             NotFound: no such version, or it was vacuumed.
         """
-        then, version = self.at(as_of)
-        return to_spark(session, self.place, version.delta, then.group.columns)
+        version = self._readable(as_of)
+        return to_spark(session, self.place, version.delta, self.group.columns)
 
     def versions(self) -> list[Version]:
         """All writes, newest first; empty when there are none."""
@@ -209,6 +189,8 @@ class GroupTable:
         Raises:
             NotFound: there was none.
         """
+        if not isinstance(as_of, int) or isinstance(as_of, bool):
+            require_moment(as_of, f"group {self.group.label}, as_of=…")
         known = self.versions()
         fits = [one for one in known if as_of is None or _was_there(one, as_of)]
         exact = isinstance(as_of, int)
@@ -273,11 +255,23 @@ class GroupTable:
                 "forgotten: open it again "
                 "later; if that was stopped, `shroff store forget` goes on."
             )
-        if table.metadata().configuration.get(_DEFINITION) != facts[_DEFINITION]:
+        if table.metadata().configuration.get(DEFINITION) != facts[DEFINITION]:
             self.group.added_to(definition_of(table))
             self.place.extend(table, self.group.columns, facts)
             table = self.place.open()
         return table
+
+    def _standing(self, table: DeltaTable, batch: str) -> Version:
+        """The version of a batch, whose rows must not have been replaced since."""
+        found = self._found(table, batch)
+        for version in self._versions(table):
+            if version.replaces and version.number > found.number:
+                raise BatchConflict(
+                    f"group {self.group.label}: a batch of this name was written in version "
+                    f"{found.number}, and version {version.number} replaced all rows; give it "
+                    "another name to write it again."
+                )
+        return found
 
     def _found(self, table: DeltaTable, batch: str) -> Version:
         """The newest version of the batch just written."""
@@ -305,57 +299,8 @@ class GroupTable:
             )
 
     def _versions(self, table: DeltaTable) -> list[Version]:
-        return [_version(entry) for entry in self.place.history(table) if BATCH in entry]
+        return [version_of(entry) for entry in self.place.history(table) if BATCH in entry]
 
 
 def _was_there(version: Version, as_of: int | datetime) -> bool:
     return version.number <= as_of if isinstance(as_of, int) else version.written <= as_of
-
-
-def _version(entry: Mapping[str, Any]) -> Version:
-    return Version(
-        number=int(entry[NUMBER]),
-        delta=int(entry[DELTA]),
-        written=datetime.fromisoformat(entry[WRITTEN]) if WRITTEN in entry else written_at(entry),
-        batch=entry[BATCH],
-        rows=int(entry[ROWS]),
-        content=entry[CONTENT],
-        replaces=not entry[BATCH],
-        gone=GONE in entry,
-        statistics=decode(entry[STATISTICS]),
-    )
-
-
-def metadata(group: Group) -> dict[str, str]:
-    """The metadata of a table for its group."""
-    return {_DEFINITION: msgspec.json.encode(group).decode(), _FINGERPRINT: group.fingerprint()}
-
-
-def indexed(group: Group) -> list[str]:
-    """The columns whose extremes the log may keep: times, which identify nobody."""
-    return group.order[len(group.key) :]
-
-
-def facts_of(rows: pl.DataFrame, group: Group, batch: str) -> dict[str, str]:
-    """A commit's description of rows that conform to a group."""
-    return {
-        BATCH: batch,
-        ROWS: str(len(rows)),
-        CONTENT: digest(rows),
-        STATISTICS: encode(statistics(rows, group)),
-    }
-
-
-def definition_of(table: DeltaTable) -> Group:
-    """The group that the metadata of a table define.
-
-    Raises:
-        BadFile: the store did not write it.
-    """
-    text = table.metadata().configuration.get(_DEFINITION)
-    if text is None:
-        raise BadFile(
-            f"{table.table_uri}: expected a table that the store wrote, found one without its "
-            "definition."
-        )
-    return msgspec.json.decode(text, type=Group)

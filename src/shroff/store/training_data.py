@@ -48,6 +48,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         left_out: how many payments of the group are not in it, by reason.
         parts: payments by part, and frauds among them where there are labels.
         folder: where its rows are, under the root.
+        statuses: by the status column of each joined group, payments by status.
     """
 
     definition: TrainingSet
@@ -59,6 +60,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     left_out: dict[str, int]
     parts: dict[str, dict[str, int]]
     folder: str
+    statuses: dict[str, dict[str, int]] = {}
 
 
 @dataclass(frozen=True)

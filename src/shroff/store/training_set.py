@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -10,8 +11,9 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from shroff.errors import ConfigurationError
+from shroff.features.typed import require_types
 from shroff.features.window import micros
-from shroff.store.group import NAME
+from shroff.store.group import NAME, require_moment
 
 PART: Final = "part"
 """The column of a payment's part, where there is a split."""
@@ -40,6 +42,7 @@ class Joined(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
             raise ConfigurationError(
                 f"Joined({self.group!r}, columns=…): expected a list of names, got one text."
             )
+        require_types(self)
         if isinstance(self.on, str):
             force_setattr(self, "on", (self.on,))
 
@@ -68,11 +71,16 @@ class Labels(
     group: str | None = None
 
     def __post_init__(self) -> None:
+        require_types(self)
         micros(self.maturity)
-        if self.known_by.tzinfo is None:
+        require_moment(self.known_by, "Labels(known_by=…)")
+        try:
+            self.mature_until  # noqa: B018  # raises
+        except OverflowError:
             raise ConfigurationError(
-                "Labels(known_by=…): expected a moment with a time zone, got one without."
-            )
+                f"Labels(maturity=…): expected less than the time before `known_by`, got "
+                f"{self.maturity}."
+            ) from None
         if self.group is not None and self.arrival is not None:
             raise ConfigurationError(
                 "Labels(arrival=…): the group of the labels has an arrival of its own; leave it "
@@ -104,10 +112,15 @@ class Split(
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.parts or not all(name and share > 0 for name, share in self.parts.items()):
+        require_types(self)
+        if not self.parts or not all(
+            name and 0 < share < math.inf for name, share in self.parts.items()
+        ):
             raise ConfigurationError(
                 "Split(parts=…): expected a positive share for each part, such as {'train': 70, …}."
             )
+        if self.seed < 0:
+            raise ConfigurationError(f"Split(seed=…): expected 0 or more, got {self.seed}.")
         if self.gap:
             micros(self.gap)
         if self.gap and self.by == "random":
@@ -152,12 +165,16 @@ class TrainingSet(
     tags: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        require_types(self)
         if not NAME.fullmatch(self.name):
             raise ConfigurationError(
                 "TrainingSet(name=…): expected a name of letters, digits, `_` and `-`."
             )
+        for moment in self.times:
+            require_moment(moment, f"TrainingSet(name={self.name!r}, times=…)")
         whole = tuple(Joined(one) if isinstance(one, str) else one for one in self.joined)
         force_setattr(self, "joined", whole)
+        force_setattr(self, "tags", tuple(self.tags))
 
     @property
     def joins(self) -> tuple[Joined, ...]:
