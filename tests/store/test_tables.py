@@ -130,6 +130,15 @@ def test_a_column_may_be_added(store: FeatureStore, limits: GroupTable) -> None:
         limits.write(rows("c"), batch="three")  # by whoever opened the group before
 
 
+def test_opening_reads_no_long_log(store: FeatureStore, limits: GroupTable) -> None:
+    for number in range(21):
+        limits.write(rows("a", day=number), batch=f"day {number}")
+    log = Path(limits.place.uri) / "_delta_log"
+    assert list(log.glob("*.checkpoint.parquet"))
+    assert [len(limits.read(as_of=number)) for number in (1, 20, 21)] == [1, 20, 21]
+    assert [one.number for one in limits.versions()] == list(range(21, 0, -1))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -45,6 +45,8 @@ _TYPES: Final[dict[Kind, str]] = {
 _KEPT: Final = {
     # a version is readable as long as its log exists: only `vacuum` removes files
     "delta.enableExpiredLogCleanup": "false",
+    # each commit carries statistics, which opening a table reads again up to its last checkpoint
+    "delta.checkpointInterval": "20",
 }
 
 
@@ -264,8 +266,9 @@ class Place:
             ) from None
         except (OSError, deltalake.exceptions.DeltaError, pl.exceptions.ComputeError) as error:
             raise StoreUnavailable(
-                f"{self.uri}: expected a storage that answers, got {type(error).__name__}; whether "
-                "a write is in is known when the same batch is written again."
+                f"{self.uri}: expected a storage that answers and has room, and whole files, got "
+                f"{type(error).__name__}; whether a write is in is known when the same batch is "
+                "written again."
             ) from error
 
 

@@ -104,7 +104,7 @@ class GroupTable:
             if last is not None and last.replaces and last.content == facts[CONTENT]:
                 return last
             self.place.append(table, whole, facts=facts, mode="overwrite")
-            return self._found(table, "")
+            return self._standing(table, "")
 
         return in_turn(attempt, f"group {self.group.label}")
 
@@ -150,7 +150,7 @@ class GroupTable:
         self.group.require(columns or ())
         for moment in times:
             require_moment(moment, f"group {self.group.label}, times=…")
-        table = self.place.open(self._readable(as_of).delta)
+        table, _ = self._opened(as_of)
         there = {one.name for one in table.schema().fields}
         chosen = [*self.group.order, *(self.group.values if columns is None else columns)]
         rows = self.place.scan(table)
@@ -173,7 +173,7 @@ class GroupTable:
             ConfigurationError: another program gave the table deletion vectors or column mapping.
             NotFound: no such version, or it was vacuumed.
         """
-        version = self._readable(as_of)
+        _, version = self._opened(as_of)
         return to_spark(session, self.place, version.delta, self.group.columns)
 
     def versions(self) -> list[Version]:
@@ -189,9 +189,11 @@ class GroupTable:
         Raises:
             NotFound: there was none.
         """
+        return self._chosen(self.versions(), as_of)
+
+    def _chosen(self, known: Sequence[Version], as_of: AsOf) -> Version:
         if not isinstance(as_of, int) or isinstance(as_of, bool):
             require_moment(as_of, f"group {self.group.label}, as_of=…")
-        known = self.versions()
         fits = [one for one in known if as_of is None or _was_there(one, as_of)]
         exact = isinstance(as_of, int)
         if not fits or (exact and fits[0].number != as_of):
@@ -207,17 +209,21 @@ class GroupTable:
         Raises:
             NotFound: no such version, or it was vacuumed.
         """
-        version = self._readable(as_of)
-        return GroupTable(definition_of(self.place.open(version.delta)), self.place), version
+        table, version = self._opened(as_of)
+        return GroupTable(definition_of(table), self.place), version
 
-    def _readable(self, as_of: AsOf) -> Version:
-        version = self.version(as_of)
+    def _opened(self, as_of: AsOf) -> tuple[DeltaTable, Version]:
+        """The table at a version whose files are there, and the version."""
+        newest = self.place.open()
+        version = self._chosen(self._versions(newest), as_of)
         if version.gone:
             raise NotFound(
                 f"group {self.group.label}: version {version.number} was vacuumed: its files are "
                 "gone."
             )
-        return version
+        # the log is read once where the newest version is asked for
+        again = newest.version() != version.delta
+        return self.place.open(version.delta) if again else newest, version
 
     def create(self) -> None:
         """Make the table, or add columns and descriptions that the group has got since."""
@@ -262,25 +268,22 @@ class GroupTable:
         return table
 
     def _standing(self, table: DeltaTable, batch: str) -> Version:
-        """The version of a batch, whose rows must not have been replaced since."""
-        found = self._found(table, batch)
-        for version in self._versions(table):
-            if version.replaces and version.number > found.number:
+        """The newest version of a batch, whose rows must not have been replaced since."""
+        versions = self._versions(table)
+        place = next((at for at, one in enumerate(versions) if one.batch == batch), None)
+        if place is None:
+            raise StoreUnavailable(
+                f"group {self.group.label} is elsewhere since: open it again and write the same "
+                "again."
+            )
+        for later in versions[:place]:
+            if later.replaces:
                 raise BatchConflict(
                     f"group {self.group.label}: a batch of this name was written in version "
-                    f"{found.number}, and version {version.number} replaced all rows; give it "
-                    "another name to write it again."
+                    f"{versions[place].number}, and version {later.number} replaced all rows; give "
+                    "it another name to write it again."
                 )
-        return found
-
-    def _found(self, table: DeltaTable, batch: str) -> Version:
-        """The newest version of the batch just written."""
-        for version in self._versions(table):
-            if version.batch == batch:
-                return version
-        raise StoreUnavailable(
-            f"group {self.group.label} is elsewhere since: open it again and write the same again."
-        )
+        return versions[place]
 
     def _require_new(self, table: DeltaTable, rows: pl.DataFrame) -> None:
         """Check that the table has none of the rows; reads only rows within their times."""
