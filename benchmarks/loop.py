@@ -281,7 +281,14 @@ def _learn(
     )
     if arm.name == "ours":
         log = Location.of(str(arm.home.parent / "history.parquet"))
-        order = Order(project=project, path=path, recipe=recipe, now=now, history=(log, history))
+        order = Order(
+            project=project,
+            path=path,
+            recipe=recipe,
+            now=now,
+            missing=lambda bundle: (),
+            history=(log, history),
+        )
         done = retrain(order, entries, models, Runs(arm.home / "runs"))
         if done.run.bundle is not None:
             models.publish(done.run.bundle["folder"])

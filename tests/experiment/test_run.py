@@ -262,14 +262,14 @@ def test_the_input_that_makes_frauds_is_the_most_important(run: Run) -> None:
 def test_rows_stand_for_payments_and_are_repeated_in_learning_alone(dataset: Dataset) -> None:
     """Judged and calibrated rows count for as many as they stand for; repeated ones once."""
     split = TemporalSplit(START.date(), 12, 1, 7)
-    plain = train(dataset, [LogisticRegression()], split, cost=Cost(), reviews_per_day=5, k=3)
+    plain = train(dataset, [LogisticRegression()], split, cost=Cost(), capacity=5, k=3)
     ones = np.ones(N, dtype=np.int64)
     same = train(
         replace(dataset, stands=ones, repeats=ones),
         [LogisticRegression()],
         split,
         cost=Cost(),
-        reviews_per_day=5,
+        capacity=5,
         k=3,
     )
     assert same.best.test == plain.best.test

@@ -77,6 +77,7 @@ class Lived:
             path=DEFINITIONS,
             recipe=recipe,
             now=now,
+            missing=lambda bundle: (),
             history=history,
             budget=Budget(p99_ms=10_000.0),
         )

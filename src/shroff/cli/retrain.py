@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shroff.cli.arguments import TABLE_FORMS, CardColumn, MaxBad, ProjectPath, table
+from shroff.cli.card import card_gaps
 from shroff.cli.models import print_gates, published
 from shroff.cli.runs import recorded
 from shroff.cli.terminal import AsJson, err, operator, out, show, steps
@@ -124,6 +125,7 @@ def retrain(
                 accept=tuple(sorted(accept or ())),
             ),
             now=_moment(as_of),
+            missing=lambda bundle: card_gaps(models, bundle.version, project),
             history=_history(loaded, data, settings, max_bad),
             to="production" if promote_if_better else "candidate",
             by=operator(),

@@ -30,7 +30,7 @@ from shroff.experiment.runs import FITS_FOLDER, RunRecorder
 from shroff.ledger import StoredEntry
 from shroff.lineage import inputs, parameters
 from shroff.location import Location
-from shroff.package import read
+from shroff.package import Bundle, read
 from shroff.pipeline import package, summary, train_models
 from shroff.pipeline.progress import Progress, silent
 from shroff.private import private_file, private_folder
@@ -57,12 +57,14 @@ class Order:
         history: the log from before the ledger, and its clean table.
         to: the stage that a new model is moved to if the gates let it pass.
         by: who asks for it; `budget` and `card` are those of the gates.
+        missing: what the model card of a bundle lacks, a sentence each, for the gate.
     """
 
     project: Project
     path: Path
     recipe: Recipe
     now: int
+    missing: Callable[[Bundle], Sequence[str]]
     history: tuple[Location, pl.DataFrame] | None = None
     to: Literal["candidate", "production"] = "candidate"
     by: str | None = None
@@ -284,6 +286,7 @@ def _registered(
         by=order.by,
         why=f"retrained on what the ledger knew at {iso_time(order.now, 'seconds')}, run "
         f"{record.run}",
+        missing=order.missing,
         budget=order.budget,
     )
     return Retrained(record, bundle["version"], new=True, stage=done.stage, gates=done.gates)
