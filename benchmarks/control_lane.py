@@ -1,6 +1,6 @@
 """Estimates from a control lane, and before labels mature, against a truth that is known.
 
-    python -m benchmarks.control_lane [--runs 100]
+    python -m benchmarks.control_lane [--runs 100] [--ends 20]
 
 Simulates payments of cards whose frauds come in bursts, a model whose probabilities are wrong, a
 policy by cost, and labels that arrive late. The control lane is planned on earlier days, drawn by
@@ -252,10 +252,13 @@ def early_run(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=100)
-    runs = parser.parse_args().runs
-    coverage(runs)
-    before_labels(runs)
+    parser.add_argument("--runs", type=int, default=100, help="months judged by the lane")
+    parser.add_argument("--ends", type=int, default=20, help="ends of months, before labels")
+    asked = parser.parse_args()
+    if asked.runs:
+        coverage(asked.runs)
+    if asked.ends:
+        before_labels(asked.ends)
 
 
 if __name__ == "__main__":

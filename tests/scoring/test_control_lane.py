@@ -4,6 +4,7 @@ its budget over restarts, and a replay takes the same payments.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +13,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from monitor.test_verdict import with_reference
 from serve.asking import decide, run
 from serve.fixtures import POLICY, make_bundle
 from serve.service import KEY
 from shroff import ControlLane, Rule
+from shroff.backtest.recorded_past import past_of_ledger
+from shroff.clock import system_time
+from shroff.collect.times import DAY_US
 from shroff.ledger import Ledger, StoredEntry
-from shroff.monitor import replay_decision
+from shroff.monitor import from_ledger, replay_decision
 from shroff.package import Bundle, save
 from shroff.scoring.control_group import ControlGroup
 from shroff.scoring.scorer import Scorer
@@ -86,6 +91,7 @@ def test_declines_are_let_through_within_the_budget_and_replayed(
     assert {one.get("kept") for one in lanes.values()} == {None, "rule", "large", "budget"}
     assert {one["propensity"] for one in lanes.values() if "kept" in one} == {0.0}
     assert scorer.control_group.at_stake == pytest.approx(spent)
+    check_readers(laned, ledger_url, lanes)
     for name in ["p0", "p1", taken[0], taken[-1], "p58", "p59"]:
         for key, said in ((lambda: KEY, ""), (None, " (the draw as recorded)")):
             found = replay_decision(name, Ledger(ledger_url), lambda version: laned, key=key)
@@ -96,6 +102,24 @@ def test_declines_are_let_through_within_the_budget_and_replayed(
         database.execute("UPDATE shroff_ledger SET body = ? WHERE payment_id = ?", (body, taken[0]))
     again = replay_decision(taken[0], Ledger(ledger_url), lambda _: laned, key=lambda: KEY)
     assert {one.name for one in again.lines if not one.equal} == {"control lane"}
+
+
+def check_readers(bundle: Bundle, url: str, lanes: dict[str, dict[str, Any]]) -> None:
+    """Backtests and monitoring read chances and draws as they were recorded."""
+    past = past_of_ledger(
+        bundle, Ledger(url).entries(), lambda version: bundle, lists=EVERYTHING.lists
+    )
+    weights = dict(zip(past.frame["\0id"], past.weight.tolist(), strict=True))
+    for name, one in lanes.items():
+        if one.get("kept"):
+            assert math.isnan(weights[name])
+        else:
+            assert weights[name] == (1 / one["propensity"] if one.get("drawn") else 0.0)
+    assert set(past.frame["\0decided"]) == {"decline"}
+    decisions = from_ledger(with_reference(bundle), Ledger(url).entries()).decisions
+    assert decisions["propensity"].to_list() == [one["propensity"] for one in lanes.values()]
+    assert decisions["taken"].to_list() == [one.get("drawn", False) for one in lanes.values()]
+    assert set(decisions["action"]) == {"approve", "decline"}
 
 
 def forged(record: dict[str, Any]) -> dict[str, Any]:
@@ -132,6 +156,28 @@ def test_workers_together_keep_to_one_budget(
     group = ControlGroup(KEY, workers=3)
     group.take_over([whole] * 6, entry.arrived)
     assert group.spent == pytest.approx(6 * 90.0 / 3)
+
+
+def test_a_worker_keeps_to_its_part_and_a_day_renews_it(
+    laned: Bundle, pay: Pay, ledger_url: str
+) -> None:
+    ahead = [0]
+    scorer = Scorer(
+        laned, Ledger(ledger_url), key=KEY, workers=3, clock=lambda: system_time() + ahead[0]
+    )
+    scorer.start()
+    group = scorer.control_group
+
+    async def work(begin: int) -> float:
+        for number in range(begin, begin + 30):
+            await decide(scorer, pay(payment_id=f"p{number}", amount=50.0, card_id=f"c{number}"))
+        return group.spent
+
+    assert run(work(0)) == 300.0, "six times 50 of a third of 1,000"
+    ahead[0] = DAY_US
+    assert run(work(30)) == 300.0
+    assert group.at_stake == 600.0
+    scorer.close()
 
 
 def test_a_payment_without_a_probability_is_not_taken(

@@ -105,7 +105,9 @@ def early_by_month(
     end = (
         pl.from_epoch("arrived", time_unit="us").dt.month_end().dt.truncate("1d").dt.offset_by("1d")
     )
-    table = as_decided(decisions).with_columns(month, end.dt.epoch("us").alias("end"))
+    # numbers are ranked faster than texts, month by month
+    card = pl.col("card").rank("dense")
+    table = as_decided(decisions).with_columns(card, month, end.dt.epoch("us").alias("end"))
     found = []
     for part in table.partition_by("month", maintain_order=True):
         mature = int(part["end"][0]) <= until
