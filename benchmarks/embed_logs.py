@@ -24,6 +24,9 @@ from shroff.project import load_project
 from shroff.simulate import simulate
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+FRAUD_RATE = 0.01
+RINGS = 0.2
+"""Of the simulated logs, the share of payments that are frauds, and of frauds that are of rings."""
 LAST_WEEK = date(2018, 7, 25)
 """When the example's training week begins; a seed's begins so many weeks before."""
 THIRDS = 3
@@ -90,7 +93,7 @@ def simulated(payments: int, seed: int) -> Case:
         .alias(name)
         for axis, name in enumerate(("latitude", "longitude"))
     ]
-    raw = simulate(payments, fraud_rate=0.01, rings=0.2, seed=seed).with_columns(places)
+    raw = simulate(payments, fraud_rate=FRAUD_RATE, rings=RINGS, seed=seed).with_columns(places)
     schema = replace(project.plan.schema, numeric=["latitude", "longitude"])
     card = Entity("card", "card_id")
     before = [
