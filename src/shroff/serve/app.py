@@ -74,8 +74,8 @@ class App:
             scorer, *figures, gate=gate, deployments=deployments, fleet=fleet
         )
         self._background = Background(scorer, self._metrics, gate=gate, deployments=deployments)
-        offered = interfaces(scorer, self._metrics, naming=naming, desk=desk, eraser=eraser)
-        self._router = Router(offered, gate, mounts=mounts)
+        described = interfaces(scorer, self._metrics, naming=naming, desk=desk, eraser=eraser)
+        self._router = Router(described, gate, mounts=mounts)
         operations = self._router.operations
         self.hot_routes = {route.path.encode(): route for route in _hot_routes(operations, gate)}
         """Hot operations by their path, see `Connection`."""
