@@ -1,4 +1,6 @@
-"""The program `shroff`, run as its user runs it: a process, real files, exit codes and output."""
+"""The program `shroff`, run as its user runs it: real files, exit codes and output, in a process of
+its own where that is the point.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,14 @@ import json
 import os
 import subprocess
 import sys
+import warnings
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
+
+from shroff.cli import main
 
 ROOT: Final = Path(__file__).parents[1]
 PAYMENTS: Final = ROOT / "examples" / "payments"
@@ -38,10 +46,12 @@ def environment(home: Path, kept: Path | None = None) -> dict[str, str]:
     }
 
 
-def shroff(
+def started(
     home: Path, *words: str | Path, kept: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in the folder `home`; its SHROFF_HOME is `kept`, by default a folder there."""
+    """Run a command in a process of its own, in the folder `home`; its SHROFF_HOME is `kept`, by
+    default a folder there.
+    """
     return subprocess.run(
         command(*words),
         capture_output=True,
@@ -50,6 +60,28 @@ def shroff(
         check=False,
         env=environment(home, kept),
     )
+
+
+def shroff(
+    home: Path, *words: str | Path, kept: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The same in this process, which has imported everything: from arguments to exit code."""
+    said, told, code = StringIO(), StringIO(), 0
+    with (
+        chdir(home),
+        patch.dict(os.environ, environment(home, kept), clear=True),
+        patch.object(sys, "argv", ["shroff", *map(str, words)]),
+        redirect_stdout(said),
+        redirect_stderr(told),
+        warnings.catch_warnings(),
+    ):
+        # as in a process of its own
+        warnings.simplefilter("default")
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    return subprocess.CompletedProcess(words, code, said.getvalue(), told.getvalue())
 
 
 def answer(home: Path, *words: str | Path, kept: Path | None = None) -> dict[str, Any]:
