@@ -150,26 +150,25 @@ class SubjectErasure:
         without = self._keyring.without(self._seals, self._arrived)
         return self._ledger.read_with(without, until=self.found.last)
 
-    def trace(self) -> None:
-        """Keep what others need of all records up to now; results and labels may come meanwhile."""
-        while True:
-            # also what is sealed with new keys: a value in it is not somebody else's
-            seals = self._seals | _keyring(self._ledger).seals(self.subjects).keys()
-            looked = _look(self._ledger, self.subjects, seals, after=self.found.last)
-            require_sealed(looked)
-            self._theirs.update(entry.seq for entry in looked.sealed)
-            new = [entry for entry in looked.sealed if seal_of(entry) in self._seals]
-            self.found.last = looked.last
-            self.found.sealed += new
-            if not new:
-                return
-            if self._traces:
-                # the oldest, so that one that was killed and is run again makes equal pseudonyms
-                self._key = self._key or _key(self._keyring, min(map(seal_of, new)))
-                kept = _traces(
-                    self._ledger, self._keyring, new, self._theirs, self._key, self._arrived
-                )
-                _write(self._ledger, kept)
+    def trace(self) -> bool:
+        """Keep what others need of the records that came since the last time; whether any did.
+
+        Who goes on paying is never done with: look again once new keys have begun.
+        """
+        # also what is sealed with new keys: a value in it is not somebody else's
+        seals = self._seals | _keyring(self._ledger).seals(self.subjects).keys()
+        looked = _look(self._ledger, self.subjects, seals, after=self.found.last)
+        require_sealed(looked)
+        self._theirs.update(entry.seq for entry in looked.sealed)
+        new = [entry for entry in looked.sealed if seal_of(entry) in self._seals]
+        self.found.last = looked.last
+        self.found.sealed += new
+        if new and self._traces:
+            # the oldest, so that one that was killed and is run again makes equal pseudonyms
+            self._key = self._key or _key(self._keyring, min(map(seal_of, new)))
+            kept = _traces(self._ledger, self._keyring, new, self._theirs, self._key, self._arrived)
+            _write(self._ledger, kept)
+        return bool(new)
 
     def finish(self, destroy: Destroy, *, by: str, at: str) -> None:
         """Record the forgetting and destroy the keys, after new ones have begun.
@@ -177,7 +176,8 @@ class SubjectErasure:
         Args:
             by: who asked for it; `at` is now in ISO 8601.
         """
-        self.trace()
+        while self.trace():
+            continue  # of payments that are known, results and labels may come meanwhile
         seals = frozenset(map(seal_of, self.found.sealed))
         if not seals:
             return
