@@ -3,9 +3,10 @@
     python -m benchmarks.monitor [--seeds 200]
 
 Each half-year is drawn anew: cards of different habits and activity pay on 60 days, of which the
-reference is made, and on 182 days, which are compared with it as `shroff monitor` does. Half of the
-columns are numbers and half are names. A planted drift begins on day 90: a share of the payments
-turns to values that were rare. Also printed is how many bytes the counts of a month take, which do
+reference is made, and on 182 days, which are compared with it as `shroff monitor` does: eight
+columns, of which half are numbers and half are names, the score, the mix of decisions, the arrival
+of labels and calibration. Frauds come in bursts of one card, and their labels some days later. What
+is planted begins on day 90. Also printed is how many bytes the counts of a month take, which do
 not grow with the payments in it.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from datetime import date
 from typing import Final, NamedTuple
 
 import msgspec
@@ -22,31 +24,66 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from shroff.arrays import Ints
+from shroff.arrays import Bools, Floats, Ints, Texts
 from shroff.collect.times import DAY_US
-from shroff.evaluate.reference import BinCounts, TrainingReference
-from shroff.monitor.drift import FALSE_ALARMS, TOLERANCE, find_drift
-from shroff.monitor.verdict import count_windows
+from shroff.evaluate.cost import ACTIONS
+from shroff.evaluate.reference import PROBABILITY, BinCounts, TrainingReference
+from shroff.monitor.budget import FALSE_ALARMS
+from shroff.monitor.drift import TOLERANCE
+from shroff.monitor.observed import DECIDED, DecidedPayments
+from shroff.monitor.verdict import examine_all
 
 COLUMNS: Final = 8
 CATEGORIES: Final = 8
 TRAINED_DAYS: Final = 60
 DAYS: Final = 182
 DRIFT_DAY: Final = 90
+DELAY_DAYS: Final = 28
+LABEL_DAYS: Final = 5.0
+"""The mean delay of a label."""
+NOW: Final = (TRAINED_DAYS + DAYS) * DAY_US
+DRIFT_AT: Final = (TRAINED_DAYS + DRIFT_DAY) * DAY_US
 HABIT: Final = 2.0
 """How alike the payments of one card are: the lower, the more of them have the same value."""
 
 
+class Planted(NamedTuple):
+    """What changes on the drift's day.
+
+    Attributes:
+        turned: the share of payments that turn to a rare value in the first column.
+        declined: the share of approved payments that are declined.
+        silent: whether labels stop.
+        frauds: how many times as many frauds come.
+    """
+
+    turned: float = 0.0
+    declined: float = 0.0
+    silent: bool = False
+    frauds: float = 1.0
+
+
+NOTHING: Final = Planted()
+PLANTED: Final = {
+    "5 % of payments turn": Planted(turned=0.05),
+    "10 % of payments turn": Planted(turned=0.1),
+    "20 % of payments turn": Planted(turned=0.2),
+    "40 % of payments turn": Planted(turned=0.4),
+    "3 % more are declined": Planted(declined=0.03),
+    "labels stop": Planted(silent=True),
+    "3 times as many frauds": Planted(frauds=3.0),
+}
+
+
 class HalfYear(NamedTuple):
-    """Payments of training and of the half-year after it."""
+    """Payments of training, and what a model decided in the half-year after it."""
 
-    time: Ints
-    card: pl.Series
-    table: pl.DataFrame
+    reference: TrainingReference
+    observed: DecidedPayments
 
 
-def half_year(seed: int, *, cards: int, turned: float = 0.0) -> HalfYear:
-    """Payments in order; from the drift's day on, a share `turned` of those in the first column."""
+def half_year(seed: int, *, cards: int, planted: Planted = NOTHING) -> HalfYear:
+    """Draw payments of training, decisions and labels, with what is planted from its day on."""
     chance = np.random.default_rng(seed)
     rate = chance.lognormal(-1.2, 0.7, cards)
     made = chance.poisson(rate[:, None], (cards, TRAINED_DAYS + DAYS))
@@ -54,51 +91,111 @@ def half_year(seed: int, *, cards: int, turned: float = 0.0) -> HalfYear:
     time = day * DAY_US + chance.integers(0, DAY_US, len(day))
     order = np.argsort(time, kind="stable")
     card, day, time = card[order], day[order], time[order]
+    later = day >= TRAINED_DAYS + DRIFT_DAY
+    names = pl.Series("card", card).cast(pl.String)
+    table = _inputs(chance, card, later, cards, planted)
+    probability, fraud = _frauds(chance, card, day, cards, planted)
+    action = _actions(probability)
+    action[later & (chance.random(len(card)) < planted.declined)] = "decline"
+    learned = day < TRAINED_DAYS
+    rows, rest = np.flatnonzero(learned), np.flatnonzero(~learned)
+    known = table.with_columns(pl.Series(PROBABILITY, probability))
+    reference = TrainingReference.of(known[rows], time[rows], names[rows]).deciding(
+        pl.Series(action[rows]), time[rows], names[rows], ACTIONS
+    )
+    came = time + (chance.exponential(LABEL_DAYS, len(card)).clip(0, DELAY_DAYS) * DAY_US)
+    seen = fraud & (came < NOW) & ~(planted.silent & (came >= DRIFT_AT))
+    decisions = pl.DataFrame(
+        {
+            "arrived": time,
+            "card": names,
+            "amount": 10.0,
+            "action": action,
+            PROBABILITY: probability,
+            "fraud": seen,
+            "labelled": came.astype(np.int64),
+            "policy": None,
+        },
+        schema=DECIDED,
+    )
+    unknown = pl.when("fraud").then(pl.col("fraud", "labelled"))
+    decisions = decisions.with_columns(unknown)[rest]
+    labels = decisions.with_row_index("row").drop_nulls("labelled")
+    return HalfYear(
+        reference,
+        DecidedPayments(
+            decisions,
+            table[rest],
+            0,
+            labels.select(
+                pl.col("row").cast(pl.Int64), pl.lit("bank").alias("source"), at="labelled"
+            ),
+        ),
+    )
+
+
+def _inputs(
+    chance: np.random.Generator, card: Ints, later: Bools, cards: int, planted: Planted
+) -> pl.DataFrame:
+    """Eight columns, in which each card has habits of its own."""
     usual = np.sort(chance.dirichlet(np.full(CATEGORIES, 1.5), COLUMNS))
     columns: list[pl.Series] = []
     for number in range(COLUMNS):
         habits = chance.dirichlet(HABIT * usual[number], cards).cumsum(axis=1)
         place = (chance.random(len(card))[:, None] > habits[card]).sum(axis=1)
-        if number == 0 and turned:
-            new = (day >= TRAINED_DAYS + DRIFT_DAY) & (chance.random(len(card)) < turned)
-            place = np.where(new, 0, place)
-        name = f"column_{number}"
-        values = pl.Series(name, place.clip(0, CATEGORIES - 1))
+        if number == 0 and planted.turned:
+            place = np.where(later & (chance.random(len(card)) < planted.turned), 0, place)
+        values = pl.Series(f"column_{number}", place.clip(0, CATEGORIES - 1))
         columns.append(values.cast(pl.Float64 if number % 2 else pl.String))
-    return HalfYear(time, pl.Series("card", card).cast(pl.String), pl.DataFrame(columns))
+    return pl.DataFrame(columns)
+
+
+def _frauds(
+    chance: np.random.Generator, card: Ints, day: Ints, cards: int, planted: Planted
+) -> tuple[Floats, Bools]:
+    """Probabilities that are right, and frauds that come in bursts: a card is stolen for a week,
+    in which every other payment is a fraud.
+    """
+    weeks = (TRAINED_DAYS + DAYS) // 7 + 1
+    risk = chance.lognormal(-5, 1, (cards, weeks)).clip(0, 0.4)
+    more = np.where(np.arange(weeks) * 7 >= TRAINED_DAYS + DRIFT_DAY, planted.frauds, 1.0)
+    stolen = chance.random((cards, weeks)) < risk * more
+    week = day // 7
+    return risk[card, week] / 2, stolen[card, week] & (chance.random(len(card)) < 0.5)
+
+
+def _actions(probability: Floats) -> Texts:
+    return np.select([probability > 0.05, probability > 0.02], ["decline", "review"], "approve")
 
 
 def first_alarm(drawn: HalfYear, *, tolerance: float) -> int | None:
     """The day of the half-year after which the first alarm sounds; None without one."""
-    learned = drawn.time < TRAINED_DAYS * DAY_US
-    rows, rest = np.flatnonzero(learned), np.flatnonzero(~learned)
-    reference = TrainingReference.of(drawn.table[rows], drawn.time[rows], drawn.card[rows])
-    counted = count_windows(
-        drawn.table[rest],
-        [one.bins for one in reference.columns],
-        drawn.time[rest],
-        drawn.card[rest],
-        (TRAINED_DAYS + DAYS) * DAY_US,
+    found = examine_all(
+        drawn.reference, drawn.observed, now=NOW, delay_days=DELAY_DAYS, tolerance=tolerance
     )
-    found = [
-        find_drift(column, windows, columns=COLUMNS, tolerance=tolerance).sounded
-        for column, windows in zip(reference.columns, counted, strict=True)
-    ]
-    days = [day - TRAINED_DAYS for day in found if day is not None]
-    return min(days, default=None)
+    days = [one.sounded for one in found.drift.all if one.sounded is not None]
+    for source in found.sources:
+        days += [one.sounded + d for d, one in source.moved if one.sounded is not None]
+    for month in found.calibrated:
+        if month.off:
+            days.append((month.month - date(1970, 1, 1)).days + 31 + DELAY_DAYS)
+    return min((day - TRAINED_DAYS for day in days), default=None)
 
 
-def false_alarms(seeds: Sequence[int], *, cards: int, tolerance: float) -> int:
-    """In how many of the half-years without a drift an alarm sounds."""
-    return sum(
-        first_alarm(half_year(seed, cards=cards), tolerance=tolerance) is not None for seed in seeds
-    )
+def false_alarms(seeds: Sequence[int], *, cards: int) -> dict[float, int]:
+    """In how many of the half-years without a drift an alarm sounds, by what is tolerated."""
+    found = dict.fromkeys((0.0, TOLERANCE), 0)
+    for seed in seeds:
+        drawn = half_year(seed, cards=cards)
+        for tolerance in found:
+            found[tolerance] += first_alarm(drawn, tolerance=tolerance) is not None
+    return found
 
 
-def delays(seeds: Sequence[int], *, cards: int, turned: float) -> list[int | None]:
+def delays(seeds: Sequence[int], *, cards: int, planted: Planted) -> list[int | None]:
     """After how many days each planted drift is found; None where it never is."""
     found = [
-        first_alarm(half_year(seed, cards=cards, turned=turned), tolerance=TOLERANCE)
+        first_alarm(half_year(seed, cards=cards, planted=planted), tolerance=TOLERANCE)
         for seed in seeds
     ]
     return [None if day is None else day - DRIFT_DAY for day in found]
@@ -118,25 +215,19 @@ def main() -> None:
     console = Console(width=110)
     table = Table("cards", "tolerance (Cohen's h)", "half-years", "with an alarm", box=box.SIMPLE)
     for cards in (200, 1_000):
-        for tolerance in (0.0, TOLERANCE):
-            alarms = false_alarms(seeds, cards=cards, tolerance=tolerance)
+        for tolerance, alarms in false_alarms(seeds, cards=cards).items():
             table.add_row(f"{cards:,}", f"{tolerance:g}", f"{len(seeds)}", f"{alarms}")
     table.title = f"Alarms without a drift; at most {FALSE_ALARMS:.0%} are promised"
     console.print(table)
-    table = Table("cards", "payments turned", "found", "median days", "90 % by", box=box.SIMPLE)
-    table.title = "Days until a planted drift is found"
+    table = Table("cards", "planted", "found", "median days", "90 % by", box=box.SIMPLE)
+    table.title = "Days until what was planted is found"
     for cards in (1_000, 4_000):
-        for turned in (0.05, 0.1, 0.2, 0.4):
-            some = delays(seeds[:20], cards=cards, turned=turned)
+        for name, planted in PLANTED.items():
+            some = delays(seeds[:10], cards=cards, planted=planted)
             known = [day for day in some if day is not None]
             middle, most = np.quantile(known, (0.5, 0.9), method="higher") if known else ("-", "-")
-            table.add_row(
-                f"{cards:,}",
-                f"{turned:.0%}",
-                f"{len(known)} of {len(some)}",
-                f"{middle}",
-                f"{most}",
-            )
+            found = f"{len(known)} of {len(some)}"
+            table.add_row(f"{cards:,}", name, found, f"{middle}", f"{most}")
     console.print(table)
     size = month_bytes(30)
     console.print(

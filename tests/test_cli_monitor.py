@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
+from monitor.receivers import WebhookReceiver, serving
 from serve.fixtures import fitted_model, make_bundle
 from shroff.cli import app
 from shroff.collect.times import DAY_US
@@ -79,9 +80,42 @@ def test_payments_as_in_training_hold(folder: Path) -> None:
 def test_a_drift_is_exit_code_1_and_a_sentence(folder: Path) -> None:
     done = run(folder / "bundle", "--data", folder / "tripled.csv")
     assert done.exit_code == 1, done.output
-    assert "Alarm: 1 of 1 columns has moved" in done.output
+    assert "Drift: 1 of 1 columns has moved" in done.output
     assert "`amount` was at most" in done.output
     assert "2024-02" in done.output
+
+
+def test_an_alarm_is_written_and_told_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, prom = tmp_path / "page.html", tmp_path / "shroff.prom"
+    words = (folder / "bundle", "--data", folder / "tripled.csv", "--by", "amount", "--alerts")
+    with serving(WebhookReceiver()) as server:
+        monkeypatch.setenv("SHROFF_ALERT_WEBHOOK", server.url)
+        monkeypatch.setenv("SHROFF_ALERT_SECRET", "sixteen characters")
+        done = run(*words, "--html", page, "--prometheus", prom)
+        assert done.exit_code == 1, done.output
+        assert run(*words).exit_code == 1
+        told = [json.loads(one.body) for one in server.posted]
+    assert [(one["type"], one["subject"]) for one in told] == [
+        ("shroff.alarm.began", "drift/amount")
+    ]
+    assert "<code>amount</code> was at most" in page.read_text()
+    assert 'shroff_monitor_findings{kind="drift",severity="alarm"} 1.0' in prom.read_text()
+    listed = CliRunner().invoke(app, ["alerts", "list"])
+    assert "`amount` was at most" in " ".join(listed.output.split())
+
+
+def test_what_cannot_be_examined_together_is_a_sentence(folder: Path) -> None:
+    asked = (folder / "bundle", "--data", folder / "usual.csv")
+    for words, why in (
+        (("--parity", "3"), "expected --parity without --data"),
+        (("--schemes", "merchant"), "expected --schemes without --data"),
+        (("--p99", "30"), "expected --service URL"),
+        (("--by", "amonut"), "did you mean `amount`?"),
+    ):
+        assert why in str(run(*asked, *words).exception)
+    assert "expected a duration such as" in run(*asked, "--every", "often").output
 
 
 def test_what_cannot_be_monitored_is_a_sentence(folder: Path) -> None:

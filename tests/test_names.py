@@ -17,6 +17,7 @@ SHARED = {
     "Events": "the events of a table that the kernel sweeps, and what records those of a payment",
     "ExpectedCosts": "what each action was expected to cost, as it is decided and as a client "
     "gets it",
+    "Finding": "what a check of the doctor found of a detector, and monitoring of a model in use",
     "Partition": "some of a topic's messages in Kafka, some of a table's keys in the batch engine: "
     "the word of both",
     "Place": "where a table is, and where a key's log is; neither leaves its room",

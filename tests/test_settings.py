@@ -45,7 +45,7 @@ def test_the_environment_is_read_when_none_is_given(monkeypatch: pytest.MonkeyPa
 def test_a_misspelt_variable_is_refused_and_the_valid_ones_listed() -> None:
     with pytest.raises(
         UnknownSetting,
-        match=r"`SHROFF_HOMES`: did you mean `SHROFF_HOME`\? Valid settings: SHROFF_API_KEY",
+        match=r"`SHROFF_HOMES`: did you mean `SHROFF_HOME`\? Valid settings: SHROFF_ALERT_MAIL",
     ):
         Settings.read({"SHROFF_HOMES": "secret"})
     with pytest.raises(UnknownSetting, match=r"unknown setting `SHROFF_QQQQQ`\. Valid settings"):

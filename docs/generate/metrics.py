@@ -16,7 +16,8 @@ def pages() -> dict[str, str]:
     """One page, with a table for each room."""
     parts = [
         "# Metrics",
-        "Every metric of `/metrics`, by the room that counts it. What labels mean, how the figures "
+        "Every metric of `/metrics`, by the room that counts it; those of `monitor/` are in the "
+        "file that `shroff monitor --prometheus` writes. What labels mean, how the figures "
         "of several workers "
         "become one, alerts and a dashboard: see [telemetry.md](../telemetry.md).",
         code('curl -s localhost:8080/metrics -H "authorization: Bearer $KEY"', "sh"),

@@ -34,7 +34,8 @@ class Settings:
     Traceback (most recent call last):
     ...
     shroff.errors.UnknownSetting: unknown setting `SHROFF_LEDGR`: did you mean `SHROFF_LEDGER`? \
-Valid settings: SHROFF_API_KEY, SHROFF_AZUREML_ECHO, SHROFF_AZUREML_PROBABILITY_OF, \
+Valid settings: SHROFF_ALERT_MAIL, SHROFF_ALERT_SECRET, SHROFF_ALERT_WEBHOOK, SHROFF_API_KEY, \
+SHROFF_AZUREML_ECHO, SHROFF_AZUREML_PROBABILITY_OF, \
 SHROFF_AZUREML_RESULT, SHROFF_CONTROL, SHROFF_HOME, SHROFF_KAFKA, SHROFF_LEDGER, SHROFF_MEMORY, \
 SHROFF_MODELS, SHROFF_PERSONAL_KEY, SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, \
 SHROFF_STORE, SHROFF_TRACKING, SHROFF_TRACKING_NAME.
@@ -48,6 +49,12 @@ SHROFF_STORE, SHROFF_TRACKING, SHROFF_TRACKING_NAME.
     """Kafka's servers, `host:port,host:port`, or a file of librdkafka's `option=value` lines."""
     control: str = field(default="", repr=False)
     """URL of the database of keys and lists; default: in `home`, or the ledger's PostgreSQL."""
+    alert_webhook: str = field(default="", repr=False)
+    """URL that alarms are posted to as CloudEvents, `https://…`; default: none."""
+    alert_secret: str = field(default="", repr=False)
+    """The secret that the webhook's events are signed with; at least 16 characters."""
+    alert_mail: str = field(default="", repr=False)
+    """Mail server of alarms: `smtp://user:password@host:587/?from=…&to=…`; default: none."""
     api_key: str = field(default="", repr=False)
     """The API key with which commands ask a service."""
     memory: str = ""

@@ -29,7 +29,7 @@ Row = tuple[str | None, str, float | None, bool | None, str | None, bool | None]
 def table(rows: list[Row]) -> pl.DataFrame:
     """Decisions of 100 each, by what was decided and done, and the truth that is known."""
     made = [
-        (MARCH, f"c{number}", 100.0, done, 0.5, fraud, None, decided, chance, taken, kept)
+        (MARCH, f"c{number}", 100.0, done, 0.5, fraud, None, None, decided, chance, taken, kept)
         for number, (decided, done, chance, taken, kept, fraud) in enumerate(rows)
     ]
     return pl.DataFrame(made, schema=DECIDED | LANED, orient="row")

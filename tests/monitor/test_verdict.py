@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,13 @@ from serve.service import KEY
 from shroff.clock import system_time
 from shroff.collect.times import DAY_US
 from shroff.errors import ConfigurationError
+from shroff.evaluate.cost import ACTIONS
 from shroff.evaluate.reference import PROBABILITY, TrainingReference
-from shroff.ledger import Ledger
+from shroff.ledger import Ledger, StoredEntry
+from shroff.monitor import Finding
 from shroff.monitor.observed import DECIDED, DecidedPayments, from_ledger
 from shroff.monitor.performance import by_month
+from shroff.monitor.sampled import finding, sampled_parity
 from shroff.monitor.verdict import judge
 from shroff.package import Bundle
 from shroff.scoring.scorer import Scorer
@@ -70,6 +75,23 @@ def test_the_ledger_shows_what_was_decided_and_which_label_stands(
     early = judge(with_reference(bundle), found, now=system_time(), delay_days=7)
     assert "No whole day has passed" in early.sentences[1]
     assert early.holds
+    sample = partial(sampled_parity, bundle, size=4, key=KEY, day=date(2026, 1, 1))
+    equal = sample(entries)
+    assert equal.payments == 4
+    assert finding(equal).severity == "info"
+    # whichever payments are in the sample, one feature was recorded wrongly
+    wrong = finding(sample([altered(one) for one in entries]))
+    assert wrong.severity == "alarm"
+    assert "1 features of 4 sampled payments differ" in wrong.sentence
+
+
+def altered(entry: StoredEntry) -> StoredEntry:
+    """A payment's record with another count in one feature."""
+    if entry.kind != "payment":
+        return entry
+    record = msgspec.json.decode(entry.body)
+    record["features"]["card_count_1h"] += 1
+    return msgspec.structs.replace(entry, body=msgspec.json.encode(record))
 
 
 def decided(days: int, *, amount: float, cards: int = 300) -> DecidedPayments:
@@ -82,9 +104,10 @@ def decided(days: int, *, amount: float, cards: int = 300) -> DecidedPayments:
             "card": [f"c{number}" for number in np.tile(np.arange(cards), days)],
             "amount": [amount] * rows,
             "action": ["approve"] * rows,
-            PROBABILITY: [0.1] * rows,
+            PROBABILITY: [0.0001] * rows,
             "fraud": [None] * rows,
             "labelled": [None] * rows,
+            "policy": [None] * rows,
         },
         schema=DECIDED,
     )
@@ -96,12 +119,65 @@ def test_payments_like_those_of_training_sound_no_alarm_and_others_do(bundle: Bu
     model, now = with_reference(bundle), MARCH + 40 * DAY_US
     usual = judge(model, decided(30, amount=40.0), now=now, delay_days=7)
     assert usual.holds, usual.sentences
-    assert usual.sentences[1] == "No alarm: none of 3 columns has moved past all doubt."
+    assert usual.sentences[1] == "No drift: none of 3 columns has moved past all doubt."
     moved = judge(model, decided(30, amount=90.0), now=now, delay_days=7)
     assert [one.column for one in moved.drift.alarms] == ["amount"]
     assert "`amount` was at most 40 for 0.0 % of cards" in moved.sentences[2]
     plain = msgspec.json.decode(msgspec.json.encode(moved.to_dict()))
     assert plain["drift"][0]["last_alarm"]["what"] == "at most 40"
+
+
+def test_values_that_are_missing_and_names_that_are_new_are_called_so(bundle: Bundle) -> None:
+    model, now = with_reference(bundle), MARCH + 40 * DAY_US
+    seen = decided(30, amount=40.0)
+    odd = seen.inputs.with_columns(
+        amount=pl.when(pl.int_range(pl.len()) % 2 == 0).then("amount"),
+        mcc=pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit("79\n95")).otherwise("mcc"),
+    )
+    found = judge(model, seen._replace(inputs=odd), now=now, delay_days=7)
+    told = {(one.kind, one.subject): one for one in found.findings if one.severity == "alarm"}
+    assert told.keys() == {("missing", "amount"), ("new names", "mcc")}
+    assert "`amount` was missing for 50.0 % of cards" in told["missing", "amount"].sentence
+    new = told["new names", "mcc"].sentence
+    assert "`mcc` had a name that training never saw for 33.3 % of cards" in new
+    assert "(mostly `79\\n95`)" in new
+
+
+def test_the_mix_of_decisions_is_compared_as_far_as_the_own_policy_made_them(
+    bundle: Bundle,
+) -> None:
+    time = np.arange(28_000, dtype=np.int64) * DAY_US // 1_000
+    actions = pl.Series(["approve"] * 27_720 + ["decline"] * 280).shuffle(seed=0)
+    plain = with_reference(bundle)
+    assert plain.reference is not None
+    usual = plain.reference.deciding(actions, time, None, ACTIONS)
+    model, now = replace(plain, reference=usual), MARCH + 40 * DAY_US
+    seen = decided(30, amount=40.0)
+    fine = judge(model, seen, now=now, delay_days=7)
+    assert fine.holds, fine.sentences
+    fifth = pl.int_range(pl.len()) % 5 == 0
+    more = pl.when(fifth).then(pl.lit("decline")).otherwise("action").alias("action")
+    moved = judge(
+        model, seen._replace(decisions=seen.decisions.with_columns(more)), now=now, delay_days=7
+    )
+    assert [(one.kind, one.severity) for one in moved.findings] == [("decisions", "alarm")]
+    assert "`decision` was" in moved.findings[0].sentence
+    by_other = pl.when(fifth).then(pl.lit("p2")).alias("policy")
+    others = seen.decisions.with_columns(more, by_other)
+    found = judge(model, seen._replace(decisions=others), now=now, delay_days=7)
+    assert found.holds, found.sentences
+    assert "1,800 payments were decided by another policy" in found.findings[0].sentence
+
+
+def test_whoever_finds_more_adds_it_and_alarms_come_first(bundle: Bundle) -> None:
+    model, now = with_reference(bundle), MARCH + 40 * DAY_US
+    found = judge(model, decided(30, amount=40.0), now=now, delay_days=7)
+    warned = found.adding(Finding("lane", "recall", "warning", "Recall is lower than declared."))
+    assert warned.holds
+    failed = warned.adding(Finding("lane", "budget", "alarm", "The lane spends too much."))
+    assert not failed.holds
+    assert failed.findings[0].subject == "budget"
+    assert "Alarm: The lane spends too much." in failed.sentences
 
 
 def test_only_whole_days_and_weeks_are_compared(bundle: Bundle) -> None:
@@ -141,6 +217,7 @@ def test_a_month_in_figures() -> None:
             PROBABILITY: [0.25] * 11,
             "fraud": [fraud for _, fraud, _ in rows] + [None],
             "labelled": [None] * 11,
+            "policy": [None] * 11,
         },
         schema=DECIDED,
     )

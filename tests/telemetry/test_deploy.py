@@ -20,6 +20,8 @@ from patience import PATIENCE
 from serve.service import Service
 from servers import free_port
 from shroff.control import Keys
+from shroff.monitor import figures as monitored
+from shroff.telemetry import Family
 from telemetry.scraped import Scrape
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +37,10 @@ ROWS = [
     "Shadow",
     "Errors and control",
     "Kafka",
+    "Monitoring",
 ]
+MONITORED = {one for one in vars(monitored).values() if isinstance(one, Family)}
+"""What `shroff monitor` writes into a file, and no service tells."""
 
 
 def promtool() -> str:
@@ -62,11 +67,12 @@ def panels() -> list[dict[str, Any]]:
 def test_every_metric_that_is_named_is_told_by_the_service(found: Scrape, file: Path) -> None:
     named = set(NAME.findall(file.read_text()))
     assert len(named) >= 8
-    assert named <= found.names
+    assert named <= found.names | {family.exposed for family in MONITORED}
 
 
 def test_the_dashboard_shows_every_metric_there_is(found: Scrape) -> None:
     shown = set(NAME.findall(DASHBOARD.read_text()))
+    assert {family.exposed for family in MONITORED} <= shown
     for family in found.families:
         assert not family.startswith("shroff") or any(name.startswith(family) for name in shown), (
             family
@@ -179,6 +185,7 @@ def test_the_documentation_lists_every_metric_as_it_is(found: Scrape) -> None:
         for family in found.families.values()
         if family.name.startswith("shroff")
     }
+    told |= {(family.exposed, family.kind, family.about) for family in MONITORED}
     assert {(name, kind, about) for name, kind, _, about in rows} == told
     labels = {name: set(re.findall(r"`(\w+)`", words)) for name, _, words, _ in rows}
     for family in found.families.values():

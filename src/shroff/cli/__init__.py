@@ -17,6 +17,7 @@ import typer
 
 from shroff import __version__
 from shroff.cli import (
+    alerts,
     cases,
     data,
     embed,
@@ -150,6 +151,7 @@ app.command()(forget)
 cases.app.command()(follow)
 cases.app.command()(narrative)
 cases.app.command()(pack)
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(cases.app, name="cases")
 app.add_typer(keys.app, name="keys")
 app.add_typer(lists.app, name="lists")

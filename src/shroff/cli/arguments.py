@@ -21,6 +21,17 @@ def table(flag: str, meaning: str) -> Any:
     return typer.Option(flag, help=meaning, parser=Location.of, metavar="TABLE", show_default=False)
 
 
+def duration(text: str) -> float:
+    """The seconds of a duration such as `30s`, `5m`, `1h`."""
+    from shroff.errors import ConfigurationError
+    from shroff.features.window import micros  # not before it is asked for
+
+    try:
+        return micros(text) / 1_000_000
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 Data = Annotated[Location, table("--data", f"Payments: {TABLE_FORMS}.")]
 Join = Annotated[
     Location | None, table("--join", "A second table of statistics, joined on the payment id.")
@@ -60,6 +71,16 @@ LabelDelay = Annotated[
     typer.Option(
         help="Days in which labels come in; default: the delay of the model's split.",
         min=0,
+        show_default=False,
+    ),
+]
+Every = Annotated[
+    float | None,
+    typer.Option(
+        parser=duration,
+        metavar="DURATION",
+        help="Run until it is stopped, again after this time, such as 1h; a failure is reported "
+        "and tried again.",
         show_default=False,
     ),
 ]

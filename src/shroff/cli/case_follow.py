@@ -58,7 +58,7 @@ def follow(
     from shroff.act.follow import ledger_name, run_errand
     from shroff.act.intake import REVIEWED, CaseIntake
     from shroff.act.spikes import read_spike
-    from shroff.cli.monitor import in_production
+    from shroff.cli.watching import in_production
     from shroff.control import reading_keyring
     from shroff.errors import Unavailable
     from shroff.ledger import Ledger

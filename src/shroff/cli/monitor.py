@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from shroff.cli.arguments import TABLE_FORMS, LabelDelay, MaxBad, table
+from shroff.cli.alerts import deliver_due
+from shroff.cli.arguments import TABLE_FORMS, Every, LabelDelay, MaxBad, Warm, table
 from shroff.cli.lane import print_lane
-from shroff.cli.terminal import AsJson, out, print_rows, show, steps
+from shroff.cli.terminal import AsJson, err, out, print_rows, show, steps, visible
+from shroff.cli.watching import Look, Looked, look
+from shroff.errors import Unavailable
 from shroff.location import Location
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
     from shroff.monitor.drift import ColumnDrift
     from shroff.monitor.performance import Month
-    from shroff.monitor.verdict import ModelVerdict
-    from shroff.package import Bundle
 
 _SHOWN_COLUMNS: Final = 12
 _MONTH_COLUMNS: Final = (
@@ -31,6 +33,7 @@ _MONTH_COLUMNS: Final = (
     "stopped",
     "expected",
     "came",
+    "saved",
 )
 
 
@@ -53,81 +56,164 @@ def monitor(
         ),
     ] = 0.1,
     label_delay: LabelDelay = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="An input of the model: also print what decisions came to for each of its values.",
+            show_default=False,
+        ),
+    ] = None,
+    least_precision: Annotated[
+        float | None,
+        typer.Option(help="Gate: the least precision of a month.", min=0, max=1),
+    ] = None,
+    least_recall: Annotated[
+        float | None, typer.Option(help="Gate: the least recall of a month.", min=0, max=1)
+    ] = None,
+    parity: Annotated[
+        int, typer.Option(help="Gate: payments whose features are computed again.", min=0)
+    ] = 0,
+    warm: Warm = None,
+    service: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="The service whose latency is looked at; SHROFF_API_KEY has its key.",
+            show_default=False,
+        ),
+    ] = None,
+    p50: Annotated[
+        float | None, typer.Option(help="Gate: milliseconds for one payment in two.", min=0)
+    ] = None,
+    p99: Annotated[
+        float | None, typer.Option(help="Gate: milliseconds for 99 payments in 100.", min=0)
+    ] = None,
+    schemes: Annotated[
+        Literal["merchant", "acquirer"] | None,
+        typer.Option(
+            help="Also look at the PSD2 fraud rate and the VAMP ratio, by the limits of this side.",
+            show_default=False,
+        ),
+    ] = None,
+    disputed_by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="A source whose labels of fraud are disputes; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the verdict as a page.", show_default=False),
+    ] = None,
+    prometheus: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write the figures for Prometheus' textfile collector, `….prom`.",
+            show_default=False,
+        ),
+    ] = None,
+    alerts: Annotated[
+        bool,
+        typer.Option(
+            "--alerts",
+            help="Keep what is found as alarms, and send their events by the channels of the "
+            "settings.",
+        ),
+    ] = False,
+    every: Every = None,
     all_columns: Annotated[
         bool, typer.Option("--all", help="Print every column, not only those that moved most.")
     ] = False,
     max_bad: MaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
-    """Compare what a model decided with its training, and with the labels that came; exit code 1 if
-    its payments have drifted.
+    """Compare what a model decided with its training, and with the labels that came; exit code 1 on
+    an alarm.
 
     Reads the ledger. However often it runs, at most 5 of 100 models ever get an alarm without a
-    drift.
+    drift; gates are what you ask for.
     """
-    from shroff.clock import system_time
-    from shroff.control import reading_keyring
-    from shroff.ledger import Ledger
-    from shroff.monitor import from_ledger, from_log, judge
-    from shroff.monitor.observed import reference_of
-    from shroff.package import load
-    from shroff.promotion.evidence import judged_from, usual_delay
-    from shroff.scoring.history import history_of
+    asked = Look(
+        bundle=bundle,
+        data=data,
+        tolerance=tolerance,
+        label_delay=label_delay,
+        max_bad=max_bad,
+        by=by,
+        least_precision=least_precision,
+        least_recall=least_recall,
+        parity=parity,
+        warm=warm,
+        service=service,
+        latency_ms={share: most for share, most in ((0.5, p50), (0.99, p99)) if most is not None},
+        schemes=schemes,
+        disputed_by=tuple(disputed_by or ()),
+    )
+    while True:
+        try:
+            with steps(quiet=as_json) as step:
+                found = look(asked, Settings.read(), step)
+            if as_json:
+                segments = [one._asdict() for one in found.segments]
+                show(found.verdict.to_dict() | {"segments": segments})
+            else:
+                _print(found, by, all_columns=all_columns)
+            _write(found, by, html, prometheus)
+            if alerts:
+                _alert(found)
+            holds = found.verdict.holds
+        except Unavailable as error:
+            if every is None:
+                raise
+            err.print(str(error), soft_wrap=True, markup=False)
+        if every is None:
+            raise typer.Exit(0 if holds else 1)
+        time.sleep(every)
+
+
+def _write(found: Looked, by: str | None, html: Path | None, prometheus: Path | None) -> None:
+    """Write the page and the figures, each whole or not at all."""
+    from shroff.collect.sources import written_whole
+    from shroff.monitor.figures import figures
+    from shroff.monitor.page import page
+    from shroff.telemetry.registry import as_text
+
+    if html is not None:
+        made = page(found.verdict, by=by, segments=found.segments)
+        with written_whole(html, private=True) as file:
+            file.write(made.encode())
+    if prometheus is not None:
+        with written_whole(prometheus) as file:
+            file.write(as_text(figures(found.verdict, found.gauges)))
+
+
+def _alert(found: Looked) -> None:
+    """Keep the alarms, and send what is due."""
+    from shroff.monitor.alerts import Alarms, channels_of
 
     settings = Settings.read()
-    with steps(quiet=as_json) as step:
-        step("read the bundle")
-        loaded = in_production() if bundle is None else load(bundle)
-        reference_of(loaded)  # before the ledger is read
-        if data is None:
-            step("read the ledger")
-            kept = Ledger(settings.ledger, keyring=reading_keyring(settings.control))
-            observed, now = from_ledger(loaded, kept.entries()), system_time()
-        else:
-            step(f"decide the payments of {data}")
-            frame = history_of(loaded, data, settings.hmac_key(), max_bad)
-            observed = from_log(loaded, frame, since=judged_from(loaded))
-            now = max(observed.decisions["arrived"], default=0)
-        found = judge(
-            loaded,
-            observed,
-            now=now,
-            tolerance=tolerance,
-            delay_days=usual_delay(loaded) if label_delay is None else label_delay,
-        )
-    if as_json:
-        show(found.to_dict())
-    else:
-        _print(found, all_columns=all_columns)
-    raise typer.Exit(0 if found.holds else 1)
+    alarms, names = Alarms(settings.control), [one.name for one in channels_of(settings)]
+    alarms.record(found.model.version, found.verdict.findings, names)
+    done = deliver_due(alarms, settings)
+    if done.failure is not None:
+        err.print(f"An alert waits: {done.failure}", soft_wrap=True, markup=False)
 
 
-def in_production() -> Bundle:
-    """The model in production.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
-    from shroff.cli.models import published
-    from shroff.errors import ConfigurationError
-
-    models = published()
-    version = models.pointers.production
-    if version is None:
-        raise ConfigurationError(
-            "expected a bundle, or a model in production: none is published (`shroff publish`)."
-        )
-    return models.load(version)
-
-
-def _print(found: ModelVerdict, *, all_columns: bool) -> None:
+def _print(looked: Looked, by: str | None, *, all_columns: bool) -> None:
+    found = looked.verdict
     for sentence in found.sentences:
-        out.print(sentence, soft_wrap=True, highlight=False, markup=False)
-    columns = found.drift.columns if all_columns else found.drift.columns[:_SHOWN_COLUMNS]
+        out.print(visible(sentence), soft_wrap=True, highlight=False, markup=False)
+    columns = found.drift.all if all_columns else found.drift.columns[:_SHOWN_COLUMNS]
     if any(one.windows for one in columns):
         print_rows([_drift_row(one) for one in columns], "column", "windows", "PSI", "alarm")
     if any(one.mature for one in found.months):
         print_rows([_month_row(one) for one in found.months], *_MONTH_COLUMNS)
+    if looked.segments:
+        print_rows([_month_row(one) for one in looked.segments], str(by), *_MONTH_COLUMNS[1:])
     print_lane(found)
 
 
@@ -156,4 +242,5 @@ def _month_row(one: Month) -> dict[str, object]:
         "stopped": f"{one.stopped:,.0f}",
         "expected": f"{one.expected:,.0f}",
         "came": f"{one.frauds_interval[0]:.0f}–{one.frauds_interval[1]:.0f}",
+        "saved": "" if one.saved is None else f"{one.saved:,.0f}",
     }

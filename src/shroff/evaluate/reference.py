@@ -20,6 +20,8 @@ from shroff.collect.times import DAY_US
 
 PROBABILITY: Final = "probability"
 """The column of calibrated probabilities in a reference."""
+DECISION: Final = "decision"
+"""What the column of decisions is called."""
 WEEK: Final = "week"
 PERIODS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", WEEK)
 """The days of the week, in UTC, and the week from Monday on."""
@@ -135,23 +137,42 @@ class Distribution(msgspec.Struct, frozen=True):
 
 
 class TrainingReference(msgspec.Struct, frozen=True):
-    """What the columns of payments looked like, in the order of the model's inputs."""
+    """What the columns of payments looked like, in the order of the model's inputs.
+
+    `decisions` are those of the model's own policy on the payments that judged it; None in bundles
+    of earlier releases.
+    """
 
     columns: tuple[Distribution, ...]
+    decisions: Distribution | None = None
 
     @classmethod
     def of(cls, table: pl.DataFrame, time: Ints, card: pl.Series | None) -> TrainingReference:
         """Count the columns of `table` [n]; `time` is in microseconds since the epoch."""
         bins = [Bins.learn(column) for column in table.get_columns()]
-        usual: list[dict[str, BinCounts]] = [{} for _ in bins]
-        for period, found in count_periods(table, bins, time, card).items():
-            for histograms, histogram in zip(usual, found, strict=True):
-                histograms[period] = histogram
-        return cls(tuple(map(Distribution, bins, usual)))
+        return cls(_distributions(table, bins, time, card))
+
+    def deciding(
+        self, actions: pl.Series, time: Ints, card: pl.Series | None, names: Sequence[str]
+    ) -> TrainingReference:
+        """The same with the decisions [n] on payments; `names` are all that there are."""
+        bins = Bins(name=DECISION, names=tuple(names))
+        (decisions,) = _distributions(actions.alias(DECISION).to_frame(), [bins], time, card)
+        return msgspec.structs.replace(self, decisions=decisions)
 
     def joined(self, other: TrainingReference) -> TrainingReference:
         """The columns of both."""
         return TrainingReference((*self.columns, *other.columns))
+
+
+def _distributions(
+    table: pl.DataFrame, bins: Sequence[Bins], time: Ints, card: pl.Series | None
+) -> tuple[Distribution, ...]:
+    usual: list[dict[str, BinCounts]] = [{} for _ in bins]
+    for period, found in count_periods(table, bins, time, card).items():
+        for histograms, histogram in zip(usual, found, strict=True):
+            histograms[period] = histogram
+    return tuple(map(Distribution, bins, usual))
 
 
 def count_periods(

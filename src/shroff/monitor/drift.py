@@ -7,31 +7,28 @@ shares in the two differ by more than is tolerated. The difference is Cohen's h,
 0.5 % to 1.5 % as much as from 50 % to 55 % (*Statistical Power Analysis for the Behavioral
 Sciences*, 1988, calls 0.2 small).
 
-All intervals share one budget of false alarms: it is divided among the columns, and within a column
-among its bins and among the windows, of which the t-th gets a part in proportion to 1 / t². So in
-at most 5 % of all cases does any alarm ever sound without a drift, however often one looks and
-however the columns and days depend on each other (Boole's inequality).
+All intervals share one budget of false alarms (`budget`): a column has its part of it, which is
+divided among its bins and among the windows.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date, timedelta
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
 from shroff.arrays import Floats
 from shroff.evaluate.reference import WEEK, BinCounts, Bins, Distribution
+from shroff.monitor.budget import part_of_look
 
-FALSE_ALARMS: Final = 0.05
-"""The share of monitored models that ever sound an alarm though nothing drifts, at most."""
 TOLERANCE: Final = 0.1
 """The difference of shares, in Cohen's h, up to which there is no alarm."""
-_PART_OF_FIRST_LOOK: Final = 6 / math.pi**2
-"""So that the parts of all windows, this over t², add up to 1."""
+MISSING: Final = "missing"
+_OTHER_NAMES: Final = "none of the {} usual names"
+_NEW_NAMES: Final = "a name that training never saw"
 _EPOCH: Final = date(1970, 1, 1)
 
 
@@ -52,6 +49,10 @@ class ShareInterval(NamedTuple):
     high: float
 
 
+Aspect = Literal["values", "new names", "missing"]
+"""What of a column has moved: its values, names that training did not count, missing values."""
+
+
 class Shift(NamedTuple):
     """The bin of a column that was furthest from training in one window, past all doubt.
 
@@ -65,6 +66,7 @@ class Shift(NamedTuple):
     training: ShareInterval
     now: ShareInterval
     drift: float
+    aspect: Aspect = "values"
 
     @property
     def sentence(self) -> str:
@@ -76,8 +78,9 @@ class Shift(NamedTuple):
 training'
         """
         when = "in the week from" if self.period == WEEK else "on"
+        verb = "had" if self.aspect == "new names" else "was"
         return (
-            f"`{self.column}` was {self.what} for {100 * self.now.share:.1f} % of cards {when} "
+            f"`{self.column}` {verb} {self.what} for {100 * self.now.share:.1f} % of cards {when} "
             f"{self.since}, and for {100 * self.training.share:.1f} % in training"
         )
 
@@ -103,17 +106,19 @@ def find_drift(
     column: Distribution,
     counted: Iterable[Counted],
     *,
-    columns: int,
+    budget: float,
     tolerance: float = TOLERANCE,
-    budget: float = FALSE_ALARMS,
 ) -> ColumnDrift:
-    """The drift of one of `columns` columns over all windows since monitoring began, in order.
+    """The drift of a column over all windows since monitoring began, in order.
 
     A window of a kind that training never saw, such as a Sunday, is not compared.
+
+    Args:
+        budget: the column's part of the budget of false alarms.
     """
     # half for the intervals of training, half for those of the windows, and of these half each
     # for days and for weeks
-    share = budget / columns / len(_compared(column.bins))
+    share = budget / len(_compared(column))
     usual = {
         period: intervals(histogram, column.bins, share / 2 / len(column.usual))
         for period, histogram in column.usual.items()
@@ -127,8 +132,8 @@ def find_drift(
             continue
         kind = WEEK if one.period == WEEK else "day"
         looks[kind] += 1
-        spent = share / 4 * _PART_OF_FIRST_LOOK / looks[kind] ** 2
-        shift = _largest(column.bins, one, usual[one.period], spent)
+        spent = share / 4 * part_of_look(looks[kind])
+        shift = _largest(column, one, usual[one.period], spent)
         if shift.drift > tolerance:
             alarms.append(shift)
             ends.append(one.day + (7 if kind == WEEK else 1))
@@ -159,16 +164,19 @@ def stability_index(before: BinCounts, after: BinCounts) -> float:
     return float(((p - q) * np.log(p / q)).sum())
 
 
-def _compared(bins: Bins) -> list[str]:
+def _compared(column: Distribution) -> list[str]:
     """What the compared shares are of: a property of a payment each, in words.
 
-    >>> _compared(Bins(name="amount", edges=(1.0, 20.0)))
+    >>> _compared(Distribution(Bins(name="amount", edges=(1.0, 20.0)), {}))
     ['at most 1', 'at most 20', 'missing']
-    >>> _compared(Bins(name="mcc", names=("5411", "6011")))
-    ['5411', '6011', 'none of the 2 usual names', 'missing']
+    >>> _compared(Distribution(Bins(name="mcc", names=("5411", "6011")), {}))
+    ['5411', '6011', 'a name that training never saw', 'missing']
     """
-    others = [f"none of the {len(bins.names)} usual names"] if bins.names else []
-    return [*(f"at most {edge:g}" for edge in bins.edges), *bins.names, *others, "missing"]
+    bins = column.bins
+    known = any(one.counts[-1] for one in column.usual.values())
+    other = _OTHER_NAMES.format(len(bins.names)) if known else _NEW_NAMES
+    others = [other] if bins.names else []
+    return [*(f"at most {edge:g}" for edge in bins.edges), *bins.names, *others, MISSING]
 
 
 def intervals(histogram: BinCounts, bins: Bins, error: float) -> Floats:
@@ -193,22 +201,32 @@ def intervals(histogram: BinCounts, bins: Bins, error: float) -> Floats:
     return np.stack((low, share, high))
 
 
-def _largest(bins: Bins, one: Counted, usual: Floats, error: float) -> Shift:
+def _largest(column: Distribution, one: Counted, usual: Floats, error: float) -> Shift:
     """The share of a window that is furthest from training, by the nearest ends of intervals."""
-    now = intervals(one.histogram, bins, error)
+    now = intervals(one.histogram, column.bins, error)
     above, below = _h(now[0], usual[2]), _h(usual[0], now[2])
-    # to nine digits, so that of a name and all others, which move as much, the first is told
+    # to nine digits, because a name and all others move as much; the first is told, unless new
+    # names took its place
     drift = np.nan_to_num(np.maximum(above, below)).round(9)
-    at = int(drift.argmax())
+    at, *ties = np.flatnonzero(drift == drift.max()).tolist()
+    compared = _compared(column)
+    at = next((tie for tie in ties if compared[tie] == _NEW_NAMES), at)
     return Shift(
-        bins.name,
-        _compared(bins)[at],
+        column.bins.name,
+        compared[at],
         one.period,
         _EPOCH + timedelta(days=one.day),
         ShareInterval(*usual[:, at].tolist()),
         ShareInterval(*now[:, at].tolist()),
         float(drift[at]),
+        _aspect(column.bins, at),
     )
+
+
+def _aspect(bins: Bins, at: int) -> Aspect:
+    """What a compared share is about, by its place in `_compared`."""
+    shares = len(bins.edges) or len(bins.names)
+    return "values" if at < shares else "new names" if bins.names and at == shares else "missing"
 
 
 def _h(p: Floats, q: Floats) -> Floats:

@@ -17,7 +17,7 @@ from shroff.evaluate.reference import PROBABILITY, TrainingReference
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
 from shroff.ledger import StoredEntry
-from shroff.ledger.labels import Labelled, history, standing
+from shroff.ledger.labels import UNKEYED, Labelled, history, standing
 from shroff.package import Bundle
 
 DECIDED: Final = {
@@ -28,9 +28,10 @@ DECIDED: Final = {
     PROBABILITY: pl.Float64,
     "fraud": pl.Boolean,
     "labelled": pl.Int64,
+    "policy": pl.String,
 }
 """The columns of decisions; `arrived` and `labelled` are microseconds since the epoch, `action` is
-what was done.
+what was done, `policy` the version of a published policy, null where the model's own decided.
 """
 LANED: Final = {
     "decided": pl.String,
@@ -41,7 +42,11 @@ LANED: Final = {
 """What a control lane did, null where there was none: what the policy had `decided`, with which
 `propensity` the lane took it, whether it was `taken`, and why it had no chance (`kept`).
 """
+LABELS: Final = {"row": pl.Int64, "source": pl.String, "at": pl.Int64}
+"""The columns of labels: the row of their payment, whose label, its arrival."""
 _PART_PAYMENTS: Final = 50_000
+_LOG: Final = "log"
+"""The source of the labels of a log."""
 
 Row = Mapping[str, Value]
 
@@ -54,11 +59,13 @@ class DecidedPayments(NamedTuple):
             stands, or null.
         inputs: what the model read of each, a column for each of the reference.
         others: how many payments another model decided; they are left out.
+        labels: the first label of each payment by each source, by `LABELS`.
     """
 
     decisions: pl.DataFrame
     inputs: pl.DataFrame
     others: int
+    labels: pl.DataFrame = pl.DataFrame(schema=LABELS)
 
 
 class _Decision(msgspec.Struct):
@@ -69,6 +76,7 @@ class _Decision(msgspec.Struct):
     probability: float | None
     action: str
     model: str
+    policy: str | None = None
     lane: LaneDecision | None = None
 
 
@@ -105,18 +113,35 @@ def from_ledger(bundle: Bundle, entries: Iterable[StoredEntry]) -> DecidedPaymen
     while part := list(islice(rest, _PART_PAYMENTS)):
         ids += [entry.payment_id for entry, _ in part]
         columns.add(
-            [
-                (entry.arrived, record.action, record.probability, record.lane)
-                for entry, record in part
-            ],
+            [_Made(entry.arrived, *_how(record)) for entry, record in part],
             [record.payment.values | record.features for _, record in part],
         )
-    stands = [_standing(labels.get(name, ()), bundle) for name in ids]
+    said = [history(labels.get(name, ())) for name in ids]
+    stands = [standing(one, bundle.schema.label_rank) for one in said]
     return columns.observed(
         [None if one is None else one.record.value is True for one in stands],
         [None if one is None else one.arrived for one in stands],
         others,
+        _first_labels(said),
     )
+
+
+def _how(
+    record: _Decision,
+) -> tuple[str, float | None, str | None, LaneDecision | None]:
+    policy = None if record.policy in (None, record.model) else record.policy
+    return record.action, record.probability, policy, record.lane
+
+
+def _first_labels(said: Sequence[Sequence[Labelled]]) -> pl.DataFrame:
+    """The first label of each payment by each source."""
+    rows = [
+        (row, one.record.source or UNKEYED, one.arrived)
+        for row, labels in enumerate(said)
+        for one in labels
+    ]
+    table = pl.DataFrame(rows, schema=LABELS, orient="row")
+    return table.unique(["row", "source"], keep="first", maintain_order=True)
 
 
 def from_log(bundle: Bundle, frame: pl.DataFrame, *, since: int) -> DecidedPayments:
@@ -138,17 +163,32 @@ def from_log(bundle: Bundle, frame: pl.DataFrame, *, since: int) -> DecidedPayme
         assessed = decider.assess_all(rows, explain=False)
         columns.add(
             [
-                (payment.arrived, one.verdict.action, one.probability, None)
+                _Made(payment.arrived, one.verdict.action, one.probability)
                 for (payment, _), one in zip(part, assessed, strict=True)
             ],
             rows,
         )
     label = schema.label
-    at = None if schema.labelled_at is None else frame[schema.labelled_at].dt.epoch("us")
+    known = None if schema.labelled_at is None else frame[schema.labelled_at].dt.epoch("us")
+    at: list[int | None] = [None] * len(frame) if known is None else known.to_list()
+    labels = pl.DataFrame({"at": at}, schema={"at": pl.Int64}).with_row_index("row")
     return columns.observed(
         frame[label].to_list() if label else [None] * len(frame),
-        at.to_list() if at is not None else [None] * len(frame),
+        at,
+        labels=labels.drop_nulls("at").select(
+            pl.col("row").cast(pl.Int64), pl.lit(_LOG).alias("source"), "at"
+        ),
     )
+
+
+class _Made(NamedTuple):
+    """A decision: when, what, how probable a fraud, by which published policy, and its lane."""
+
+    arrived: int
+    action: str
+    probability: float | None
+    policy: str | None = None
+    lane: LaneDecision | None = None
 
 
 class _Columns:
@@ -164,24 +204,21 @@ class _Columns:
         self._decided = [pl.DataFrame(schema=DECIDED | LANED)]
         self._inputs = [pl.DataFrame(schema=self._types)]
 
-    def add(
-        self,
-        decided: Sequence[tuple[int, str, float | None, LaneDecision | None]],
-        rows: Sequence[Row],
-    ) -> None:
-        """Add payments: arrival, action, probability and lane of each, its values and features."""
+    def add(self, decided: Sequence[_Made], rows: Sequence[Row]) -> None:
+        """Add payments: how each was decided, and its values and features."""
         told = [
             (
-                arrived,
+                one.arrived,
                 _text(row.get(self._card)) if self._card else None,
                 row.get(self._amount),
-                action,
-                probability,
+                one.action,
+                one.probability,
                 None,
                 None,
-                *_of_lane(lane),
+                one.policy,
+                *_of_lane(one.lane),
             )
-            for (arrived, action, probability, lane), row in zip(decided, rows, strict=True)
+            for one, row in zip(decided, rows, strict=True)
         ]
         self._decided.append(pl.DataFrame(told, schema=DECIDED | LANED, orient="row"))
         self._inputs.append(
@@ -197,14 +234,19 @@ class _Columns:
         )
 
     def observed(
-        self, fraud: list[bool | None], labelled: list[int | None], others: int = 0
+        self,
+        fraud: list[bool | None],
+        labelled: list[int | None],
+        others: int = 0,
+        labels: pl.DataFrame | None = None,
     ) -> DecidedPayments:
         """All that was added, with the labels that stand and their arrivals."""
         decisions = pl.concat(self._decided).with_columns(
             pl.Series("fraud", fraud, dtype=pl.Boolean),
             pl.Series("labelled", labelled, dtype=pl.Int64),
         )
-        return DecidedPayments(decisions, pl.concat(self._inputs), others)
+        known = pl.DataFrame(schema=LABELS) if labels is None else labels
+        return DecidedPayments(decisions, pl.concat(self._inputs), others, known)
 
 
 def reference_of(bundle: Bundle) -> TrainingReference:
@@ -219,10 +261,6 @@ def reference_of(bundle: Bundle) -> TrainingReference:
             f"({bundle.version}): train it again with this one."
         )
     return bundle.reference
-
-
-def _standing(entries: Iterable[StoredEntry], bundle: Bundle) -> Labelled | None:
-    return standing(history(entries), bundle.schema.label_rank)
 
 
 def _of_lane(lane: LaneDecision | None) -> tuple[Value, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +32,7 @@ def ledger_parity(
     *,
     history: pl.DataFrame | None = None,
     own: bool = False,
+    only: Collection[str] | None = None,
 ) -> Parity:
     """Recompute in batch the features that every recorded decision was made on, and compare.
 
@@ -39,6 +40,7 @@ def ledger_parity(
         history: the clean table that the service was started from, if it was: windows see it before
             the ledger.
         own: compare only what this very bundle decided.
+        only: the ids of the payments that are compared; by default all.
     """
     kept = list(entries)
     plan = recorded_plan(bundle)
@@ -48,7 +50,9 @@ def ledger_parity(
     decisions = (
         (entry.payment_id, msgspec.json.decode(entry.body))
         for entry in kept
-        if entry.kind == "payment" and entry.forgotten is None
+        if entry.kind == "payment"
+        and entry.forgotten is None
+        and (only is None or entry.payment_id in only)
     )
     features = {
         name: record["features"]

@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
-import numpy as np
 import polars as pl
 
 from shroff.arrays import Ints
@@ -32,13 +31,13 @@ from shroff.decide.weighing import amounts_read
 from shroff.errors import CheckFailed
 from shroff.evaluate import Metrics, parse_split
 from shroff.evaluate.guarantee import first_declines
-from shroff.evaluate.reference import PROBABILITY, TrainingReference
 from shroff.experiment import Dataset, Run, Trained, train
 from shroff.experiment.doctor import accepted, examine_data
 from shroff.experiment.fits import Fits
 from shroff.experiment.prequential import told
 from shroff.package import Bundle, check_model, require_free, save, try_model
 from shroff.pipeline.progress import Progress, silent
+from shroff.pipeline.references import training_reference
 from shroff.project import Project
 from shroff.store import TrainingData
 
@@ -219,31 +218,11 @@ def package(
         if given.max_genuine_declines is not None
         else msgspec.structs.replace(best.kept, declines=None),
         daily=best.daily,
-        reference=_reference(run, best, project.plan.horizon),
         chosen=chosen_fields(given, policy),
         vectors=tuple(project.token_vectors[name] for name in project.plan.vectors),
     )
-    return Packaged(save(bundle, folder), Path(folder))
-
-
-def _reference(run: Run, best: Trained, horizon: int) -> TrainingReference:
-    """The inputs of the payments learned from, and the probabilities of those that judged.
-
-    Where the log begins, windows of `horizon` microseconds are not full, which is no sight that a
-    service with a history ever has: such payments are left out where others remain.
-    """
-    dataset, rows = run.dataset, run.rows
-    time = dataset.time.astype("datetime64[us]").astype(np.int64)
-    full = time[rows.train] >= time.min() + horizon
-    learned = rows.train[full] if full.any() else rows.train
-    inputs = dataset.table[learned].select(*dataset.numeric, *dataset.nominal)
-    probabilities = pl.DataFrame({PROBABILITY: best.judged})
-    card = None if dataset.card is None else dataset.table[dataset.card]
-    one, other = (
-        TrainingReference.of(table, time[part], None if card is None else card[part])
-        for table, part in ((inputs, learned), (probabilities, rows.test))
-    )
-    return one.joined(other)
+    usual = training_reference(bundle, run, best.judged, project.plan.horizon)
+    return Packaged(save(replace(bundle, reference=usual), folder), Path(folder))
 
 
 def stored_dataset(stored: TrainingData) -> dict[str, Any]:

@@ -27,8 +27,10 @@ from shroff.evaluate.sequential import ENOUGH_EVIDENCE, weigh_evidence
 from shroff.features.group import card_key
 from shroff.ledger import StoredEntry
 from shroff.monitor import from_ledger, ledger_parity
+from shroff.monitor.budget import FALSE_ALARMS
+from shroff.monitor.columns import examine_drift
+from shroff.monitor.observed import reference_of
 from shroff.monitor.recorded import recorded_payments, recorded_plan
-from shroff.monitor.verdict import examine_drift
 from shroff.package import Bundle
 from shroff.promotion import Budget, Contender, Evidence
 from shroff.promotion.gates import fast, sample
@@ -216,7 +218,9 @@ def _latency(
 
 
 def _drift(bundle: Bundle, entries: Sequence[StoredEntry], now: int) -> GateResult:
-    drift = examine_drift(bundle, from_ledger(bundle, entries), now=now)
+    reference = reference_of(bundle)
+    budget = FALSE_ALARMS / len(reference.columns)
+    drift = examine_drift(reference, from_ledger(bundle, entries), now=now, budget=budget)
     alarm = next((one for one in drift.alarms if one.column == PROBABILITY), None)
     if alarm is None or alarm.last is None:
         return GateResult("drift", True, "its probabilities have not moved past all doubt.")

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Metric
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import choose_encoder, generate_latest
 
 from shroff.telemetry.family import Figure, Source
 from shroff.telemetry.fleet import Fleet
@@ -74,6 +74,11 @@ class Registry:
                 if known is not figure:
                     known.metric.samples += figure.metric.samples
         return [*found.values()]
+
+
+def as_text(figures: Iterable[Figure]) -> bytes:
+    """Figures in Prometheus' text format, for a file that its textfile collector reads."""
+    return generate_latest(_Collected([figure.metric for figure in figures]))
 
 
 class _Collected(CollectorRegistry):

@@ -1,0 +1,207 @@
+"""The ways that alerts take: a webhook over HTTP, and mail over SMTP with TLS.
+
+A webhook is signed as *Standard Webhooks* asks (standardwebhooks.com): `webhook-id`,
+`webhook-timestamp` and `webhook-signature`, an HMAC-SHA256 over id, time and body, so that a
+receiver knows the sender, and refuses what is old. No message of an error holds a URL, an address
+or a secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import smtplib
+import ssl
+import time
+from collections.abc import Sequence
+from email.message import EmailMessage
+from email.utils import formatdate
+from typing import Any, Final, Protocol
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+import httpx
+import msgspec
+
+from shroff.errors import ConfigurationError, SourceUnavailable, one_line
+from shroff.settings import Settings
+
+_TIMEOUT_SECONDS: Final = 10.0
+_SUBMISSION_PORT: Final = 587
+_TLS_PORT: Final = 465
+_SECRET_PREFIX: Final = "whsec_"
+
+
+class Channel(Protocol):
+    """A way to tell somebody."""
+
+    @property
+    def name(self) -> str:
+        """By which the outbox knows it."""
+        ...
+
+    def send(self, event: str, content: str) -> None:
+        """Deliver the JSON of an event.
+
+        Raises:
+            SourceUnavailable: it was not taken.
+        """
+        ...
+
+
+def channels_of(settings: Settings) -> list[Channel]:
+    """The channels that the settings name.
+
+    Raises:
+        ConfigurationError: one is not of its form, or a webhook has no secret.
+    """
+    found: list[Channel] = []
+    if settings.alert_webhook:
+        found.append(Webhook(settings.alert_webhook, settings.alert_secret))
+    if settings.alert_mail:
+        found.append(Mail(settings.alert_mail))
+    return found
+
+
+class Webhook:
+    """Posts events to an HTTP(S) address, signed.
+
+    Args:
+        secret: `whsec_` and base64, or any text of at least 16 characters.
+    """
+
+    name = "webhook"
+
+    def __init__(self, url: str, secret: str) -> None:
+        parts = _split(url)
+        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError(
+                "expected SHROFF_ALERT_WEBHOOK as the URL of a receiver, `https://host/path`."
+            )
+        self._url = url
+        self._key = _key(secret)
+
+    def send(self, event: str, content: str) -> None:
+        """Post an event; anything but a status of 200 to 299 is a failure."""
+        moment, body = str(int(time.time())), content.encode()
+        headers = {
+            "content-type": "application/cloudevents+json; charset=utf-8",
+            "webhook-id": event,
+            "webhook-timestamp": moment,
+            "webhook-signature": signature(self._key, event, moment, body),
+        }
+        try:
+            answer = httpx.post(self._url, content=body, headers=headers, timeout=_TIMEOUT_SECONDS)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise SourceUnavailable(
+                f"the webhook does not answer ({type(error).__name__})."
+            ) from None
+        if not answer.is_success:
+            raise SourceUnavailable(f"the webhook answered with status {answer.status_code}.")
+
+
+def signature(key: bytes, event: str, moment: str, body: bytes) -> str:
+    """The header `webhook-signature`.
+
+    >>> signature(b"0123456789abcdef", "e1", "1700000000", b"{}")
+    'v1,oB0iIiTQ5pjckZONTMbAgoDjYOKKDQ7tUZJ7dzeTcqs='
+    """
+    signed = hmac.digest(key, b"%b.%b.%b" % (event.encode(), moment.encode(), body), "sha256")
+    return f"v1,{base64.b64encode(signed).decode()}"
+
+
+class Mail:
+    """Mails events over SMTP, never without TLS.
+
+    Args:
+        url: `smtp://user:password@host:587/?from=…&to=…` begins TLS with STARTTLS, `smtps://` at
+            once; user and password are percent-encoded, and `to` may be given several times.
+    """
+
+    name = "mail"
+
+    def __init__(self, url: str) -> None:
+        parts = _split(url)
+        given = {} if parts is None else parse_qs(parts.query)
+        if (
+            parts is None
+            or parts.scheme not in ("smtp", "smtps")
+            or not parts.hostname
+            or not given.get("to")
+            or len(given.get("from", ())) != 1
+            or any(not _is_address(one) for one in (*given["to"], *given["from"]))
+        ):
+            raise ConfigurationError(
+                "expected SHROFF_ALERT_MAIL as `smtp://user:password@host:587/?from=a@b&to=c@d`, "
+                "or `smtps://…`, with addresses in ASCII."
+            )
+        self._parts = parts
+        self._from, self._to = given["from"][0], given["to"]
+
+    def send(self, event: str, content: str) -> None:
+        """Mail an event; `Message-ID` is the same at every attempt."""
+        try:
+            with self._connected() as server:
+                if self._parts.username:
+                    server.login(unquote(self._parts.username), unquote(self._parts.password or ""))
+                server.send_message(message(event, content, self._from, self._to))
+        except (OSError, smtplib.SMTPException) as error:
+            code = getattr(error, "smtp_code", None)
+            told = type(error).__name__ if code is None else f"{type(error).__name__} {code}"
+            raise SourceUnavailable(f"the mail server did not take it ({told}).") from None
+
+    def _connected(self) -> smtplib.SMTP:
+        host, context = self._parts.hostname or "", ssl.create_default_context()
+        if self._parts.scheme == "smtps":
+            port = self._parts.port or _TLS_PORT
+            return smtplib.SMTP_SSL(host, port, timeout=_TIMEOUT_SECONDS, context=context)
+        server = smtplib.SMTP(host, self._parts.port or _SUBMISSION_PORT, timeout=_TIMEOUT_SECONDS)
+        try:
+            server.starttls(context=context)
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+
+def message(event: str, content: str, sender: str, to: Sequence[str]) -> EmailMessage:
+    """The mail about an event: what happened in words, then the event itself."""
+    document: dict[str, Any] = msgspec.json.decode(content)
+    data = document["data"]
+    what = document["type"].rsplit(".", 1)[-1]
+    made = EmailMessage()
+    made["From"], made["To"] = sender, ", ".join(to)
+    made["Subject"] = one_line(f"Shroff: {data['severity']} {what}: {document['subject']}")[:200]
+    made["Date"], made["Message-ID"] = formatdate(), f"<{event}@shroff>"
+    made.set_content(f"{data['sentence']}\n\n{data['model']}\nsince {data['began']}\n")
+    made.add_attachment(content.encode(), "application", "cloudevents+json", filename="event.json")
+    return made
+
+
+def _key(secret: str) -> bytes:
+    if secret.startswith(_SECRET_PREFIX):
+        try:
+            key = base64.b64decode(secret.removeprefix(_SECRET_PREFIX), validate=True)
+        except ValueError:
+            key = b""
+    else:
+        key = secret.encode()
+    if len(key) < 16:
+        raise ConfigurationError(
+            "expected SHROFF_ALERT_SECRET, at least 16 characters, or `whsec_` with as many bytes "
+            "in base64: events to a webhook are signed with it."
+        )
+    return key
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of a URL; None where it has none, such as a port that is no number."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def _is_address(text: str) -> bool:
+    return text.isascii() and text.isprintable() and text.count("@") == 1 and " " not in text

@@ -1,0 +1,81 @@
+"""Parity by sample: the features of some recorded payments, computed again in batch.
+
+Which payments are compared follows from a keyed hash of the day and their ids: nobody who has no
+key can know it, and every day takes others.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from datetime import date
+from heapq import nsmallest
+from typing import Final
+
+import msgspec
+import polars as pl
+
+from shroff.ledger import StoredEntry
+from shroff.monitor.finding import Finding
+from shroff.monitor.parity import Parity
+from shroff.monitor.recorded import ledger_parity
+from shroff.package import Bundle
+
+
+class _Decided(msgspec.Struct):
+    model: str
+
+
+_decode: Final = msgspec.json.Decoder(_Decided).decode
+
+
+def sampled_parity(
+    bundle: Bundle,
+    entries: Iterable[StoredEntry],
+    *,
+    size: int,
+    key: bytes,
+    day: date,
+    history: pl.DataFrame | None = None,
+) -> Parity:
+    """Compare the recorded features of `size` payments that a model decided with batch.
+
+    Args:
+        history: the clean table that the service was started from, if it was.
+    """
+    kept = list(entries)
+    own = (
+        one.payment_id
+        for one in kept
+        if one.kind == "payment" and one.forgotten is None and _model(one.body) == bundle.version
+    )
+    chosen = nsmallest(size, own, key=lambda name: _place(key, day, name))
+    return ledger_parity(bundle, kept, history=history, only=frozenset(chosen))
+
+
+def finding(parity: Parity) -> Finding:
+    """What the sample showed; a difference is an alarm."""
+    if parity.first is None:
+        return Finding(
+            "parity",
+            "features",
+            "info",
+            f"The features of {parity.payments:,} sampled payments are equal to the bit when they "
+            "are computed again.",
+        )
+    differ = sum(count > 0 for count in parity.different.values())
+    return Finding(
+        "parity",
+        "features",
+        "alarm",
+        f"{differ:,} features of {parity.payments:,} sampled payments differ from those computed "
+        f"again, first `{parity.first.feature}`: `shroff parity --ledger` shows where.",
+    )
+
+
+def _place(key: bytes, day: date, name: str) -> bytes:
+    return hmac.digest(key, f"{day} {name}".encode(), "sha256")
+
+
+def _model(body: bytes) -> str:
+    return _decode(body).model
