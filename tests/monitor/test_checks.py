@@ -113,6 +113,11 @@ def test_a_burst_of_one_card_is_not_many_frauds() -> None:
     assert not month.off
 
 
+def test_a_month_of_few_frauds_is_not_tested() -> None:
+    table = decisions(40, **{PROBABILITY: [0.0003] * 40 * CARDS})
+    assert calibration(table, until=MONDAY + 60 * DAY_US, budget=0.001) == []
+
+
 def test_money_saved_counts_what_was_stopped_and_what_it_cost() -> None:
     size = CARDS
     table = decisions(

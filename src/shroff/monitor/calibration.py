@@ -4,7 +4,9 @@ Of payments that were not declined, the sum of the probabilities is compared wit
 came, by the exact interval of a Poisson number (Garwood, *Fiducial Limits for the Poisson
 Distribution*, Biometrika 28, 1936). Frauds come in bursts of one card: a number of them tells as
 much as that number over the design effect, which is the variance of the sums by card over that of
-single payments. There is an alarm only where the interval leaves no ratio within the tolerance.
+single payments. Of few frauds nobody sees bursts: so the effect is 2 at least, and a month is
+tested only where 20 frauds or more are expected. There is an alarm only where the interval leaves
+no ratio within the tolerance.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from shroff.monitor.finding import Finding
 
 TOLERATED_RATIO: Final = 1.25
 """Up to so many times as many frauds as expected, or as few, there is no alarm."""
+_LEAST_EXPECTED: Final = 20.0
+_LEAST_EFFECT: Final = 2.0
 
 
 class MonthlyCalibration(NamedTuple):
@@ -45,7 +49,7 @@ class MonthlyCalibration(NamedTuple):
 
 def calibration(decisions: pl.DataFrame, *, until: int, budget: float) -> list[MonthlyCalibration]:
     """The calibration of each calendar month (UTC) that is over by `until` (µs since the epoch), up
-    to which labels have come.
+    to which labels have come, and in which enough frauds are expected.
 
     Args:
         decisions: see `observed.DECIDED`.
@@ -57,7 +61,11 @@ def calibration(decisions: pl.DataFrame, *, until: int, budget: float) -> list[M
         pl.col("action") != "decline",
         pl.col(PROBABILITY).is_not_null(),
     ).with_columns(at.dt.truncate("1mo").dt.date().alias("month"))
-    months = mature.partition_by("month", maintain_order=True)
+    months = [
+        part
+        for part in mature.partition_by("month", maintain_order=True)
+        if part[PROBABILITY].sum() >= _LEAST_EXPECTED
+    ]
     return [_month(part, budget * part_of_look(number)) for number, part in enumerate(months, 1)]
 
 
@@ -86,13 +94,13 @@ def _month(part: pl.DataFrame, error: float) -> MonthlyCalibration:
 
 
 def _design_effect(residual: Floats, p: Floats, card: pl.Series) -> float:
-    """How many times larger cards make the variance of the number of frauds; 1 at least."""
+    """How many times larger cards make the variance of the number of frauds; 2 at least."""
     alone = float((p * (1 - p)).sum())
     table = pl.DataFrame({"card": card, "residual": residual})
     known = table.drop_nulls("card").group_by("card").agg(pl.col("residual").sum())
     single = table.filter(pl.col("card").is_null())
     sums = np.append(known["residual"].to_numpy(), single["residual"].to_numpy())
-    return max(float((sums**2).sum()) / alone, 1.0) if alone else 1.0
+    return max(float((sums**2).sum()) / alone, _LEAST_EFFECT) if alone else _LEAST_EFFECT
 
 
 def _interval(came: int, effect: float, error: float) -> tuple[float, float]:
