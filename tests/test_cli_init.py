@@ -201,6 +201,14 @@ def test_a_log_of_hours_without_ids_is_told_all_that_it_lacks_at_once(tmp_path: 
     assert made["kept"] == 90
     written = load_project(tmp_path / "p.py")
     assert (written.policy.reviews_per_day, written.card) == (200, "nameOrig")
+    assert written.policy.cost.declined == 15.0
+
+
+def test_a_decline_costs_what_fits_the_amounts_of_the_log(tmp_path: Path) -> None:
+    rows = "".join(f"{n},2024-01-01T10:{n:02}:00Z,{8_000 + n},{n % 9 == 0:d}\n" for n in range(50))
+    (tmp_path / "log.csv").write_text(f"id,at,amount,fraud\n{rows}")
+    run("init", "--data", tmp_path / "log.csv", "--out", tmp_path / "p.py", home=tmp_path)
+    assert load_project(tmp_path / "p.py").policy.cost.declined == 400.0
 
 
 def test_a_log_that_cannot_be_read_leaves_no_project(tmp_path: Path) -> None:

@@ -81,6 +81,8 @@ class Roles:
     number_format: NumberFormat = PLAIN
     mixed: bool = False
     """Whether amounts are in several currencies."""
+    median: float | None = None
+    """Of the amounts."""
 
     def of(self, role: Role) -> list[str]:
         """The columns that have a role."""
@@ -133,6 +135,7 @@ class _Profile:
     card_numbers: bool = False
     currencies: bool = False
     local_dates: bool = False
+    median: float | None = None
 
     @property
     def unique(self) -> bool:
@@ -174,6 +177,7 @@ def _profile(column: pl.Series) -> _Profile:
             found,
             kind="number",
             number_format=style,
+            median=numbers.quantile(0.5),
             whole=whole,
             rising=len(seen) > 2 and numbers.is_sorted(),
             epoch=_epoch(texts) if whole else None,
@@ -244,6 +248,7 @@ class _Guesser:
             timezone=None if time.zoned or time.kind != "time" else "UTC",
             epoch=time.epoch if time.kind == "number" else None,
             number_format=amount.number_format,
+            median=amount.median,
             mixed=any(by_name[name].distinct > 1 for name in self._named("currency")),
         )
 

@@ -29,6 +29,8 @@ _MAX_ROWS: Final = 200_000
 """The first rows of a log, from which its columns are guessed."""
 _SINGLE: Final[tuple[Role, ...]] = ROLES[: ROLES.index("personal")]
 _MAX_ENTITIES: Final = 4
+_ANGER: Final = 15.0
+"""The least cost of a wrong decline that a first project has."""
 _RESERVED: Final = frozenset({"calendar", "sql", "payments", "velocity", "project", "fields"})
 """Names that the text uses itself, in lower case as entities are."""
 _BARE: Final = frozenset({"id", "num", "no", "number", "key", "hash", "token", "tx", "trans"})
@@ -160,7 +162,7 @@ def project_text(
         "    detectors=[LogisticRegression(), BoostedTrees()],",
         "    policy=Policy(",
         "        # TODO: what a review, a missed fraud and a declined genuine payment cost you",
-        '        cost=Cost(review=4.0, missed="amount", declined=15.0),',
+        f'        cost=Cost(review=4.0, missed="amount", declined={_declined(roles):.1f}),',
         "        reviews_per_day=200,  # TODO: how many payments people can review",
         "    ),",
         '    split="time:70/30",',
@@ -232,6 +234,12 @@ def _fields(mapping: Mapped, roles: Roles) -> Iterator[str]:
         yield f"    prefix={_quoted(mapping.prefix)},"
     yield ")"
     yield ""
+
+
+def _declined(roles: Roles) -> float:
+    """What a wrong decline may cost: a twentieth of the usual amount, and the customer's anger."""
+    usual = 0.0 if roles.mixed or roles.median is None else roles.median / 20.0
+    return max(_ANGER, float(f"{usual:.2g}"))
 
 
 def _quoted(text: str) -> str:
