@@ -79,12 +79,12 @@ class Browser:
             if event["method"] == "Network.requestWillBeSent"
         ]
 
-    def emulate(self, width: int, height: int, *, scheme: str = "light") -> None:
-        """Another size of the window, and light or dark."""
+    def emulate(self, width: int, height: int, *, scheme: str = "light", media: str = "") -> None:
+        """Another size of the window, light or dark, and a medium such as `print`."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._devtools("Emulation.setDeviceMetricsOverride", **metrics)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self._devtools("Emulation.setEmulatedMedia", features=features)
+        self._devtools("Emulation.setEmulatedMedia", features=features, media=media)
 
     def screenshot(self) -> bytes:
         """The window as PNG."""

@@ -89,6 +89,17 @@ def test_no_table_is_cut_in_a_window_of_a_laptop(browser: Browser, page: str) ->
     assert browser.run(names)
 
 
+def test_no_table_is_cut_on_paper(browser: Browser, page: str) -> None:
+    """A4 between the usual margins is 717 pixels wide."""
+    browser.emulate(717, 1000, media="print")
+    browser.open(page)
+    # what scrolls is cut on paper, and what is wider than the page too
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert browser.run("return getComputedStyle(document.querySelector('.wide')).overflowX") == (
+        "visible"
+    )
+
+
 def test_nothing_is_shortened_or_without_its_reason(record: RunRecord) -> None:
     text = render(record)
     drawn = re.sub(r"</text><text[^>]*>", "", text)
