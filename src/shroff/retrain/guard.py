@@ -24,7 +24,6 @@ from shroff.decide.standing import Standing
 from shroff.errors import ConfigurationError
 from shroff.evaluate.reference import PROBABILITY
 from shroff.evaluate.sequential import ENOUGH_EVIDENCE, weigh_evidence
-from shroff.features.group import card_key
 from shroff.ledger import StoredEntry
 from shroff.monitor import from_ledger, ledger_parity
 from shroff.monitor.budget import FALSE_ALARMS
@@ -166,7 +165,7 @@ def _measured(
 
 def _first_of_day(bundle: Bundle, entries: Sequence[StoredEntry]) -> Texts:
     """What a model decided on each card's first payment of a day, in order."""
-    card, seen, actions = card_key(bundle.groups), set[tuple[object, int]](), list[str]()
+    card, seen, actions = bundle.card_column, set[tuple[object, int]](), list[str]()
     for entry in entries:
         if entry.kind != "payment" or entry.forgotten is not None:
             continue
