@@ -177,7 +177,9 @@ def test_an_incomplete_card_keeps_a_model_from_production(models: Models, folder
     lacks = ["`owner` is not declared.", "`limits` is not declared."]
     done = promoted(models, folder, "seeing", missing=lambda bundle: lacks)
     assert (done.stage, done.refused, found(done)["card"]) == ("candidate", True, False)
-    assert done.gates[4].sentence == f"its model card is not complete. {' '.join(lacks)}"
+    assert done.gates[4].sentence == (
+        f"its model card is not complete. {lacks[0]} `shroff card` lists all 2 gaps."
+    )
     assert models.pointers.production == before
     forced = promoted(models, folder, "seeing", missing=lambda bundle: lacks, force=True)
     assert (forced.stage, forced.forced) == ("production", True)

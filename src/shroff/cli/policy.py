@@ -192,7 +192,9 @@ def _review(cost: float | str | Review) -> str:
     said = f"{_cost(cost.minutes)} minutes at {cost.per_hour:g} an hour"
     if cost.within_days is None:
         return said
-    return f"{said}; {cost.expired} where not done within {cost.within_days} days"
+    days = f"{cost.within_days} day{'s' if cost.within_days > 1 else ''}"
+    when = f"within {days}" if cost.within_days else "on the same day"
+    return f"{said}; {cost.expired} where not done {when}"
 
 
 def _lane(lane: ControlLane, standing: Standing) -> str:

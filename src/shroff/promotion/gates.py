@@ -186,7 +186,8 @@ def described(missing: Sequence[str]) -> GateResult:
     """Whether a model card is complete, of which these sentences say what it lacks."""
     figures: Figures = {"missing": len(missing)}
     if missing:
-        return _refused("card", f"its model card is not complete. {' '.join(missing)}", figures)
+        others = f" `shroff card` lists all {len(missing)} gaps." if len(missing) > 1 else ""
+        return _refused("card", f"its model card is not complete. {missing[0]}{others}", figures)
     return GateResult("card", True, "its model card is complete.", figures)
 
 

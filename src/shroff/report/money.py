@@ -61,7 +61,8 @@ def _waiting(review: Mapping[str, Any]) -> str:
     if days is None:
         return ""
     done = {"approve": "approved", "decline": "declined"}[review["expired"]]
-    return f" ({done} where nobody does it within {days} days)"
+    when = f"within {days} day{'s' if days > 1 else ''}" if days else "on the same day"
+    return f" ({done} where nobody does it {when})"
 
 
 def _price(record: RunRecord) -> str:
