@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from browser import Browser
 from commands import answer, run
 from serve.fixtures import POLICY, make_bundle
 from shroff.backtest.cache import clear
+from shroff.detect import Calibration
 from shroff.errors import ConfigurationError, ShroffError
 from shroff.package import save
 
@@ -140,6 +142,44 @@ def test_a_column_of_propensities_makes_an_estimate(home: Path, tmp_path: Path) 
     assert answer(*words, home=home)["saved"]["estimate"] is None
     with pytest.raises(ConfigurationError, match="expected propensities above 0 and up to 1"):
         run(*words, "--propensity", "amount_twice", home=_twice(log, tmp_path, home))
+
+
+def test_two_tables_are_joined_and_a_bundle_is_compared_with_another(
+    home: Path, model: bytes, tmp_path: Path
+) -> None:
+    log = pl.read_csv(home / "log.csv", infer_schema=False)
+    later = ["mcc", "items"]
+    log.drop(later).write_csv(tmp_path / "facts.csv")
+    log.select("payment_id", *later).reverse().write_csv(tmp_path / "statistics.csv")
+    other = make_bundle(
+        model,
+        currency="EUR",
+        created="20240105T000000Z",
+        calibration=Calibration(1.0, 50.0),
+        metrics={"split": "time:2024-01-01/5/1/60", "detectors": {}, "join": "payment_id"},
+        policy=msgspec.to_builtins(POLICY),
+    )
+    save(other, tmp_path / "other")
+    words: tuple[Path | str, ...] = ("backtest", "--label-delay", "0")
+    mine = Path(shutil.copytree(home, tmp_path / "home"))
+    whole = answer(*words, tmp_path / "other", "--data", home / "log.csv", home=mine)
+    assert whole["moved"] == {"approve/decline": 200}, "the other declines everything"
+    run("publish", tmp_path / "other", home=mine)
+    joined = ("--data", tmp_path / "facts.csv", "--join", tmp_path / "statistics.csv")
+    again = answer(*words, *joined, home=mine)
+    alone = answer(*words, "--data", home / "log.csv", home=mine)
+    assert {**again, "source": ""} == {**alone, "source": ""}
+    kept = {one.name for one in (mine / "backtests").glob("*.arrow")}
+    log.select("payment_id", *later).with_columns(mcc=pl.lit("5999")).write_csv(
+        tmp_path / "statistics.csv"
+    )
+    answer(*words, *joined, home=mine)
+    made = {one.name for one in (mine / "backtests").glob("*.arrow")} - kept
+    assert len(made) == 1, "another second table"
+    with pytest.raises(ConfigurationError, match="names no column to join"):
+        run(*words, home / "bundle", *joined, home=home)
+    with pytest.raises(ConfigurationError, match="the ledger has no table"):
+        run(*words, "--ledger", "--join", tmp_path / "statistics.csv", home=home)
 
 
 def _twice(log: pl.DataFrame, folder: Path, home: Path) -> Path:

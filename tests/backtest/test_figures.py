@@ -12,9 +12,10 @@ from shroff.backtest.money import Weighed, sum_money
 from shroff.backtest.outcomes import FRAUD, GENUINE, IMMATURE, UNKNOWN, tally
 from shroff.backtest.rule_figures import rule_figures
 from shroff.backtest.swap import swap_sets
-from shroff.backtest.table_judge import Judged, places
+from shroff.backtest.table_judge import Judged
 from shroff.errors import ConfigurationError
 from shroff.evaluate.bootstrap import sum_intervals
+from shroff.evaluate.cost import places
 
 OUTCOME = np.array([FRAUD, FRAUD, GENUINE, GENUINE, UNKNOWN, IMMATURE])
 AMOUNT = np.array([100.0, 50.0, 20.0, 30.0, 70.0, 10.0])

@@ -177,9 +177,12 @@ def _propensities(frame: pl.DataFrame, name: str) -> pl.Series:
 
 
 def clean_log(
-    path: str | os.PathLike[str], key: bytes, max_bad: float
+    path: str | os.PathLike[str],
+    key: bytes,
+    max_bad: float,
+    join: str | os.PathLike[str] | None = None,
 ) -> Callable[[Bundle], Cleaned]:
-    """What reads a log by the schema of a bundle."""
+    """What reads a log by the schema of a bundle; `join` is a second table, as in `history_of`."""
     from shroff.scoring.history import clean_history
 
-    return lambda bundle: clean_history(bundle, path, key, max_bad)
+    return lambda bundle: clean_history(bundle, path, key, max_bad, join)

@@ -18,7 +18,7 @@ from shroff.arrays import Bools, Floats, Ints
 from shroff.backtest.outcomes import FRAUD, GENUINE, IMMATURE, UNKNOWN
 from shroff.backtest.table_judge import Costs
 from shroff.evaluate import Cost
-from shroff.evaluate.cost import ACTIONS, realised_costs
+from shroff.evaluate.cost import realised_by_place
 
 _NORMAL_95: Final = 1.959964
 
@@ -68,10 +68,9 @@ class Weighed(NamedTuple):
 
 def weighed(action: Ints, costs: Costs, cost: Cost) -> Weighed:
     """What actions (places in `ACTIONS`) on payments [n] cost; 0 where it is not known."""
-    names = np.array(ACTIONS)[action]
     missed, declined, review = (np.where(costs.known, one, 0.0) for one in costs.stakes[:3])
     genuine, fraud = (
-        np.where(costs.known, realised_costs(label, names, missed, declined, cost, review), 0.0)
+        np.where(costs.known, realised_by_place(label, action, missed, declined, cost, review), 0.0)
         for label in (np.zeros(len(action), np.bool_), np.ones(len(action), np.bool_))
     )
     return Weighed(genuine, fraud)

@@ -8,19 +8,19 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from shroff.arrays import Bools, Ints
+from shroff.arrays import Bools, Floats, Ints
 from shroff.backtest.money import Money, Weighed, sum_money, weighed
 from shroff.backtest.outcomes import IMMATURE, UNKNOWN, PaymentTally, outcomes_of, tally
 from shroff.backtest.past import Past, require_one_currency
 from shroff.backtest.rule_figures import RuleFigures, rule_figures
 from shroff.backtest.swap import SwapSet, swap_sets
-from shroff.backtest.table_judge import APPROVE, Costs, Judged, TableJudge, places
+from shroff.backtest.table_judge import APPROVE, Costs, Judged, TableJudge
 from shroff.collect.times import DAY_US, iso_time
 from shroff.decide.lists import Edit
 from shroff.decide.standing import kinds_of
 from shroff.errors import ConfigurationError
 from shroff.evaluate import Cost
-from shroff.evaluate.cost import ACTIONS
+from shroff.evaluate.cost import ACTIONS, places
 from shroff.promotion import Contender
 from shroff.promotion.evidence import card_column, judged_from
 
@@ -36,7 +36,7 @@ class DailyLoad(msgspec.Struct, frozen=True, kw_only=True):
     """Payments a day (UTC), on the mean and on the busiest day.
 
     `stopped` are those that are not approved. `over_capacity` counts the days with more reviews
-    than the policy's `reviews_per_day`; None without one.
+    than the policy's capacity, or more minutes of them; None without one.
     """
 
     reviews: float
@@ -148,7 +148,11 @@ def backtest(
     saved, time = before.less(spent), common.time
     lost = len(past) - len(common)
 
-    def figures(contender: Contender, judged: Judged, each: Weighed) -> PolicyFigures:
+    work = old_work = costs.stakes.load
+    if old_judge.policy.cost != cost:
+        old_work = old_judge.costs(theirs.frame).stakes.load
+
+    def figures(contender: Contender, judged: Judged, each: Weighed, load: Floats) -> PolicyFigures:
         return PolicyFigures(
             model=f"{contender.bundle.name}, version {contender.bundle.version}",
             policy=contender.standing.version or "not published",
@@ -157,7 +161,7 @@ def backtest(
                 for place, name in enumerate(ACTIONS)
             },
             cost=sum_money(each, outcome, weight),
-            daily=_daily(judged.action, time, contender.standing.policy.reviews_per_day),
+            daily=_daily(judged.action, time, load, contender.standing.policy.capacity),
         )
 
     policy = current.contender.standing
@@ -171,8 +175,8 @@ def backtest(
         currency=bundle.currency,
         payments=tally(np.ones(len(common), np.bool_), outcome, amount),
         unpriced=int((~costs.known & (outcome != IMMATURE)).sum()),
-        replayed=figures(replayed.contender, new, spent),
-        current=figures(current.contender, old, before),
+        replayed=figures(replayed.contender, new, spent, work),
+        current=figures(current.contender, old, before, old_work),
         saved=sum_money(saved, outcome, weight),
         swap=swap_sets(
             old.action,
@@ -211,18 +215,20 @@ def _days(time: Ints) -> int:
     return int(time.max() // DAY_US - time.min() // DAY_US) + 1
 
 
-def _daily(action: Ints, time: Ints, capacity: int | None) -> DailyLoad:
+def _daily(action: Ints, time: Ints, load: Floats, capacity: float | None) -> DailyLoad:
     day, days = time // DAY_US - time.min() // DAY_US, _days(time)
+    asked = action == ACTIONS.index("review")
+    # minutes that are not known count as none
+    work = np.bincount(day[asked], np.nan_to_num(load[asked]), days)
     reviews, stopped = (
-        np.bincount(day[rows], minlength=days)
-        for rows in (action == ACTIONS.index("review"), action != APPROVE)
+        np.bincount(day[rows], minlength=days) for rows in (asked, action != APPROVE)
     )
     return DailyLoad(
         reviews=round(float(reviews.mean()), 2),
         most_reviews=int(reviews.max()),
         stopped=round(float(stopped.mean()), 2),
         most_stopped=int(stopped.max()),
-        over_capacity=None if capacity is None else int((reviews > capacity).sum()),
+        over_capacity=None if capacity is None else int((work > capacity * (1 + 1e-9)).sum()),
     )
 
 
@@ -238,6 +244,8 @@ def _moved(before: Ints, after: Ints) -> dict[str, int]:
 def _as_decided(past: Past, action: Ints, version: str) -> Bools:
     """Whether each payment that a policy of this version decided is decided the same again."""
     own = (past.frame["\0policy"] == version).fill_null(value=False).to_numpy()
+    if not own.any():  # a log
+        return np.zeros(0, dtype=np.bool_)
     decided = past.frame["\0decided"].fill_null("approve").to_numpy()
     same: Bools = (action == places(decided))[own]
     return same

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 import polars as pl
 
-from shroff.arrays import Bools, Floats, Ints, Texts
+from shroff.arrays import Bools, Floats, Ints
 from shroff.backtest.listed import ListedThen, truths
 from shroff.collect.schema import Kind
 from shroff.decide.choice import cuts_of
@@ -19,7 +19,7 @@ from shroff.decide.policy import Policy
 from shroff.decide.weighing import cost_expressions
 from shroff.evaluate import Cost
 from shroff.evaluate.cost import ACTIONS, AMOUNT, Stakes
-from shroff.evaluate.expected import cheapest_actions, known_costs
+from shroff.evaluate.expected import cheapest_places, known_costs
 
 APPROVE: Final = ACTIONS.index("approve")
 
@@ -115,7 +115,7 @@ class TableJudge:
         if policy.decide_by == "cost":
             stakes, known = self.costs(table)
             with np.errstate(invalid="ignore"):
-                cheapest = cheapest_actions(
+                cheapest = cheapest_places(
                     probability,
                     stakes.missed,
                     stakes.declined,
@@ -124,7 +124,7 @@ class TableJudge:
                     policy.declines_from or 0.0,
                     stakes.review,
                 )
-            action = np.where(scored & known, places(cheapest), action)
+            action = np.where(scored & known, cheapest, action)
         return np.where(scored, action, ACTIONS.index(policy.degraded))
 
 
@@ -135,19 +135,6 @@ def costs_of(cost: Cost, table: pl.DataFrame, kinds: Mapping[str, Kind], amount:
     given = {name: _numbers(values[f"\0{name}"]) for name in read}
     stakes = cost.of_payments(_numbers(table[amount]), given)
     return Costs(stakes, known_costs(*stakes))
-
-
-def places(actions: Texts | Sequence[str]) -> Ints:
-    """The places of actions in `ACTIONS` [n].
-
-    >>> places(np.array(["decline", "approve"])).tolist()
-    [3, 0]
-    """
-    named = np.asarray(actions)
-    found = np.zeros(len(named), dtype=np.int64)
-    for place, name in enumerate(ACTIONS[1:], start=1):
-        found[named == name] = place
-    return found
 
 
 def _numbers(column: pl.Series) -> Floats:

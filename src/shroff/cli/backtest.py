@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shroff.cli.arguments import TABLE_FORMS, CardColumn, LabelDelay, Labels, MaxBad, table
+from shroff.cli.arguments import TABLE_FORMS, CardColumn, Join, LabelDelay, Labels, MaxBad, table
 from shroff.cli.models import published
 from shroff.cli.terminal import AsJson, Steps, out, print_rows, show, steps
 from shroff.location import Location
@@ -29,6 +29,7 @@ def backtest(
     data: Annotated[
         Location | None, table("--data", f"Payments with labels: {TABLE_FORMS}.")
     ] = None,
+    join: Join = None,
     ledger: Annotated[
         bool, typer.Option("--ledger", help="The payments that the service decided.")
     ] = False,
@@ -101,6 +102,10 @@ def backtest(
 
     if (data is None) != ledger:
         raise ConfigurationError("expected payments: either `--data TABLE` or `--ledger`.")
+    if join is not None and data is None:
+        raise ConfigurationError(
+            "expected `--data TABLE` beside `--join`: the ledger has no table."
+        )
     if output is not None:
         require_page(output)
     settings = Settings.read()
@@ -118,7 +123,8 @@ def backtest(
                 past = _recorded(one, settings, edits, propensity, step)
                 until = system_time()
             else:
-                past = _logged(one, data, labels, settings, edits, propensity, max_bad, step)
+                tables = (data, join, labels)
+                past = _logged(one, tables, settings, edits, propensity, max_bad, step)
                 until = past.until
             return Side(one, past.matured(until - int(delay * DAY_US)))
 
@@ -162,8 +168,7 @@ def _contenders(
 
 def _logged(
     one: Contender,
-    data: Location,
-    labels: Location | None,
+    tables: tuple[Location, Location | None, Location | None],
     settings: Settings,
     edits: Sequence[Edit],
     propensity: str | None,
@@ -176,6 +181,7 @@ def _logged(
     from shroff.collect.labels import read_labels
     from shroff.control import StoredRates, StoredTables
 
+    data, join, labels = tables
     key, bundle, lists = settings.hmac_key(), one.bundle, one.standing.policy.lists
     replaced = [
         each
@@ -187,7 +193,7 @@ def _logged(
         step(f"compute features and probabilities of {data}")
         return past_of_log(
             bundle,
-            clean_log(data, key, max_bad),
+            clean_log(data, key, max_bad, join),
             source=str(data),
             lists=lists,
             edits=edits,
@@ -200,13 +206,13 @@ def _logged(
             propensity=propensity,
         )
 
-    files = [Path(str(each)) for each in (data, labels) if each is not None]
+    files = [Path(str(each)) for each in tables if each is not None]
     if not all(file.is_file() for file in files):
         return make()  # a database or service has no digest
     step("look for what was computed before")
     name = digest_of(
         bundle.digest,
-        list(map(file_of, files)),
+        [None if each is None else file_of(Path(str(each))) for each in tables],
         key.hex(),
         max_bad,
         propensity,

@@ -9,14 +9,14 @@ loses genuine payments that are given up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from shroff.arrays import Array, Bools, Floats, Texts
+from shroff.arrays import Array, Bools, Floats, Ints, Texts
 from shroff.errors import ConfigurationError, DataError
 from shroff.evaluate.challenge import Challenge, require_cost, require_share
 from shroff.evaluate.checking import (
@@ -230,13 +230,41 @@ def realised_costs(
             payment that was declined.
         review: of its review [n]; by default the same for all payments.
     """
+    return realised_by_place(y, places(action), missed, declined, cost, review)
+
+
+def realised_by_place(
+    y: Bools,
+    action: Ints,
+    missed: Floats,
+    declined: Floats,
+    cost: Cost,
+    review: Floats | None = None,
+) -> Floats:
+    """`realised_costs` for actions by their places in `ACTIONS` [n], which compare faster."""
     approve, decline = y * missed, ~y * declined
     challenge = cost.of_challenge(approve, decline)
-    by_action = {"review": cost.of_review(approve, decline, 0.0, review), "decline": decline}
+    by_action: dict[Action, Floats] = {
+        "review": cost.of_review(approve, decline, 0.0, review),
+        "decline": decline,
+    }
     if challenge is not None:
         by_action["challenge"] = challenge
-    chosen = [action == name for name in by_action]
+    chosen = [action == ACTIONS.index(name) for name in by_action]
     return np.select(chosen, list(by_action.values()), approve)
+
+
+def places(actions: Texts | Sequence[str]) -> Ints:
+    """The places of actions in `ACTIONS` [n].
+
+    >>> places(np.array(["decline", "approve"])).tolist()
+    [3, 0]
+    """
+    named = np.asarray(actions)
+    found = np.zeros(len(named), dtype=np.int64)
+    for place, name in enumerate(ACTIONS[1:], start=1):
+        found[named == name] = place
+    return found
 
 
 def total_cost(y: Array, action: Texts, amount: Array, cost: Cost) -> float:

@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from shroff.arrays import Bools, Floats, Texts
-from shroff.evaluate.cost import Action, Cost
+from shroff.arrays import Bools, Floats, Ints, Texts
+from shroff.evaluate.cost import ACTIONS, Action, Cost
 
 MAX_COST: Final = 1e15
 """The largest cost of one payment, above the largest amount: what is larger counts as unknown."""
@@ -94,16 +94,32 @@ def cheapest_actions(
     >>> cheapest_actions(p, missed, np.full(3, 15.0), Cost(review=4.0), 0.0).tolist()
     ['approve', 'review', 'decline']
     """
+    return np.array(ACTIONS)[
+        cheapest_places(probability, missed, declined, cost, price, declines_from, review_cost)
+    ]
+
+
+def cheapest_places(
+    probability: Floats,
+    missed: Floats,
+    declined: Floats,
+    cost: Cost,
+    price: float | Floats,
+    declines_from: float = 0.0,
+    review_cost: Floats | None = None,
+) -> Ints:
+    """`cheapest_actions` by their places in `ACTIONS` [n], which take less time than texts."""
     approve, decline = probability * missed, (1.0 - probability) * declined
     challenge = cost.of_challenge(approve, decline)
     review = cost.of_review(approve, decline, price, review_cost)
-    action, least = np.full(len(approve), "approve", dtype="<U9"), approve
-    for name, costs in (("challenge", challenge), ("review", review), ("decline", decline)):
+    action, least = np.zeros(len(approve), dtype=np.int64), approve
+    for place, costs in enumerate((challenge, review, decline), start=1):
         if costs is not None:
             better = costs < least
-            if name == "decline":
+            if costs is decline:
                 better &= probability >= declines_from
-            action, least = np.where(better, name, action), np.where(better, costs, least)
+            action[better] = place
+            least = np.where(better, costs, least)
     return action
 
 
