@@ -62,6 +62,22 @@ def test_the_intervals_of_totals_hold_the_truth() -> None:
     assert held >= 93
 
 
+def test_quick_reports_hold_the_truth_too() -> None:
+    """Of reviews all but the last days are known, and the few reports of these decide."""
+    held, runs = 0, 100
+    for seed in range(runs):
+        random = np.random.default_rng(seed)
+        delay, age = random.gamma(2.0, 0.7, 1_500), random.uniform(0.0, 90.0, 1_500)
+        known = delay <= age
+        card = np.arange(known.sum())
+        found = ReportingDelay.of(delay[known], age[known], card, longest=LONGEST)
+        assert found is not None
+        young = (age >= found.youngest()) & (age < 31.0)
+        whole = found.whole(np.ones((young & known).sum()), age[young & known], card[young[known]])
+        held += whole.low <= young.sum() <= whole.high
+    assert held >= 90
+
+
 def test_too_few_old_frauds_estimate_nothing() -> None:
     few = np.full(19, 3.0)
     assert ReportingDelay.of(few, few + 60.0, np.arange(19), longest=LONGEST) is None

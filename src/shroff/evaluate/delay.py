@@ -19,8 +19,10 @@ from shroff.evaluate.weighted import Estimate, by_card
 
 MIN_FRAUDS: Final = 20
 """Known frauds that are as old as the longest delay: with fewer nothing is estimated."""
-LEAST_REPORTED: Final = 0.1
-"""Payments so young that less than this share of their frauds is known are left out."""
+LEAST_REPORTED: Final = 0.25
+"""Payments so young that less than this share of their frauds is known are left out: the few
+reports of them would stand for too many others.
+"""
 _NORMAL_95: Final = 1.959964
 
 
