@@ -24,6 +24,7 @@ LONGEST: Final = (
     "contract/test_currencies.py",
     "detect/deep/test_stream.py",
     "retrain/test_retrain.py",
+    "benchmarks/test_loop.py",
     "test_cli.py",
     "test_cli_demo.py",
     "store/test_datasets.py",
