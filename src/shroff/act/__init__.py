@@ -8,7 +8,7 @@ gave reaches the ledger once.
 
 from shroff.act.case import Case, CaseEvent, CasePayment, CaseQueue, Outcome
 from shroff.act.desk import Desk
-from shroff.act.evidence import DecisionReplay, Evidence, gather
+from shroff.act.evidence import CaseEvidence, DecisionReplay, gather
 from shroff.act.intake import CaseIntake
 from shroff.act.narrative import narrate
 from shroff.act.pack import zip_evidence
@@ -16,12 +16,12 @@ from shroff.act.pack import zip_evidence
 __all__ = [
     "Case",
     "CaseEvent",
+    "CaseEvidence",
     "CaseIntake",
     "CasePayment",
     "CaseQueue",
     "DecisionReplay",
     "Desk",
-    "Evidence",
     "Outcome",
     "gather",
     "narrate",

@@ -60,7 +60,7 @@ class DecisionReplay(msgspec.Struct, frozen=True, kw_only=True):
     why: str | None = None
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+class CaseEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """A case, its steps, its payments, and what their replays came to; None: not replayed."""
 
     case: Case
@@ -87,7 +87,7 @@ def gather(
     replay: Replay | None = None,
     *,
     viewer: str | None = None,
-) -> Evidence:
+) -> CaseEvidence:
     """All that is known of a case.
 
     Raises:
@@ -101,7 +101,7 @@ def gather(
         raise CaseConflict(f"you judge case {number} a second time: decide it first.")
     found = tuple(_payment(ledger, one) for one in payments)
     replays = None if replay is None else tuple(replay(one.payment_id) for one in payments)
-    return Evidence(case=case, steps=tuple(steps), payments=found, replays=replays)
+    return CaseEvidence(case=case, steps=tuple(steps), payments=found, replays=replays)
 
 
 def _payment(ledger: Ledger, payment: CasePayment) -> PaymentEvidence:
@@ -134,7 +134,7 @@ def said_by(entry: StoredEntry) -> LabelRecord:
         raise unreadable(entry.seq, f"holds no {entry.kind}") from None
 
 
-def records_of(evidence: Evidence) -> Sequence[StoredEntry]:
+def records_of(evidence: CaseEvidence) -> Sequence[StoredEntry]:
     """All records of the ledger that the evidence has, by number."""
     found = [
         entry

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from shroff.act.case import CaseEvent
-from shroff.act.evidence import Evidence, PaymentEvidence, said_by
+from shroff.act.evidence import CaseEvidence, PaymentEvidence, said_by
 from shroff.collect.payment import Value
 from shroff.collect.times import iso_time
 from shroff.ledger import StoredEntry
@@ -37,7 +37,7 @@ _STEPS: Final = {
 }
 
 
-def narrate(evidence: Evidence) -> list[str]:
+def narrate(evidence: CaseEvidence) -> list[str]:
     """The sentences of a case, in order."""
     return [
         *_about(evidence),
@@ -48,7 +48,7 @@ def narrate(evidence: Evidence) -> list[str]:
     ]
 
 
-def _about(evidence: Evidence) -> Iterator[str]:
+def _about(evidence: CaseEvidence) -> Iterator[str]:
     case, erased = evidence.case, evidence.erased
     if erased is not None:
         yield (
@@ -73,7 +73,7 @@ def _about(evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _links(evidence: Evidence) -> Iterator[str]:
+def _links(evidence: CaseEvidence) -> Iterator[str]:
     """What several payments have in common, and how many values there are otherwise."""
     rows = [one.record.payment.values for one in evidence.payments if one.record is not None]
     if len(rows) < 2:
@@ -90,7 +90,7 @@ def _links(evidence: Evidence) -> Iterator[str]:
             yield f"{times} of {len(rows)} have {name} {value}; {others}."
 
 
-def _payments(evidence: Evidence) -> Iterator[str]:
+def _payments(evidence: CaseEvidence) -> Iterator[str]:
     for one in evidence.payments[:_TOLD_PAYMENTS]:
         yield from _payment(one)
     if (rest := len(evidence.payments) - _TOLD_PAYMENTS) > 0:
@@ -150,7 +150,7 @@ def _step(step: CaseEvent) -> str:
     return f"On {_time(step.at)} {step.by} {does}{to}{until}{outcome}{note}{lost}."
 
 
-def _replayed(evidence: Evidence) -> Iterator[str]:
+def _replayed(evidence: CaseEvidence) -> Iterator[str]:
     if evidence.replays is None:
         yield "The decisions were not replayed here: `shroff replay PAYMENT` does that."
         return

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from shroff.act.case import CaseEvent
-from shroff.act.evidence import Evidence, PaymentEvidence, records_of
+from shroff.act.evidence import CaseEvidence, PaymentEvidence, records_of
 from shroff.act.narrative import narrate
 from shroff.ledger import StoredEntry
 
@@ -27,7 +27,7 @@ _READABLE: Final = 0o644 << 16
 _FORMAT: Final = 1
 
 
-def zip_evidence(evidence: Evidence) -> bytes:
+def zip_evidence(evidence: CaseEvidence) -> bytes:
     """The ZIP file of a case."""
     files = {
         "case.json": _json(evidence.case),
@@ -48,7 +48,7 @@ def zip_evidence(evidence: Evidence) -> bytes:
     return made.getvalue()
 
 
-def _manifest(evidence: Evidence, files: dict[str, bytes]) -> dict[str, Any]:
+def _manifest(evidence: CaseEvidence, files: dict[str, bytes]) -> dict[str, Any]:
     erased = evidence.erased
     records = records_of(evidence)
     last: CaseEvent | None = evidence.steps[-1] if evidence.steps else None

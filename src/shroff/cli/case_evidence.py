@@ -13,7 +13,7 @@ from shroff.cli.terminal import AsJson, operator, out, show, steps, visible
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
-    from shroff.act import Evidence
+    from shroff.act import CaseEvidence
     from shroff.act.evidence import Replay
     from shroff.ledger import Ledger
 
@@ -89,7 +89,7 @@ def _replaying(settings: Settings, ledger: Ledger, bundle: Path | None) -> Repla
     return replay
 
 
-def _gather(number: int, ledger: Ledger, replay: Replay | None) -> Evidence:
+def _gather(number: int, ledger: Ledger, replay: Replay | None) -> CaseEvidence:
     from shroff.act import gather
 
     return gather(open_desk(), ledger, number, replay, viewer=operator())

@@ -13,7 +13,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from shroff.act import Case, Desk, Evidence, gather, narrate, zip_evidence
+from shroff.act import Case, CaseEvidence, Desk, gather, narrate, zip_evidence
 from shroff.collect.fields import require_readable_field
 from shroff.decisions import (
     CaseFile,
@@ -119,7 +119,7 @@ class CaseOperations:
             headers=((b"content-disposition", named), _tag(found.case)),
         )
 
-    async def _evidence(self, call: Call) -> Evidence:
+    async def _evidence(self, call: Call) -> CaseEvidence:
         number = bodies.number_of(call.names["case"])
         return await self._read(gather, self._desk, self._ledger, number, viewer=call.caller)
 
