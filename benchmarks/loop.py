@@ -52,7 +52,7 @@ from shroff.pipeline import package, train_models
 from shroff.promotion import Budget
 from shroff.report.charts import lines
 from shroff.report.page import document
-from shroff.retrain import Order, Recipe, retrain
+from shroff.retrain import Order, RetrainingTerms, retrain
 from shroff.retrain.dataset import ledger_dataset
 from shroff.scoring.scorer import Scorer
 from shroff.simulate import RATES, simulate
@@ -278,7 +278,7 @@ def _learn(
     entries = list(Ledger(url).entries())
     arm.trainings += 1
     path = Path(__file__).with_name("loop_project.py")
-    recipe = Recipe(
+    terms = RetrainingTerms(
         delay_days=world.delay_days,
         test_days=world.test_days,
         train_days=world.train_days,
@@ -290,7 +290,7 @@ def _learn(
         order = Order(
             project=with_lane,
             path=path,
-            recipe=recipe,
+            terms=terms,
             now=now,
             missing=lambda bundle: (),
             history=(log, history),

@@ -22,7 +22,7 @@ from shroff.ledger import Ledger, StoredEntry
 from shroff.location import Location
 from shroff.pipeline import package
 from shroff.promotion import Budget
-from shroff.retrain import Order, Recipe
+from shroff.retrain import Order, RetrainingTerms
 
 WORLD: Final = World(
     per_day=60,
@@ -65,7 +65,7 @@ class Lived:
         return clean(pl.read_parquet(path), project.plan.schema, key=KEY).frame
 
     def order(self, now: int = END) -> Order:
-        recipe = Recipe(
+        terms = RetrainingTerms(
             delay_days=WORLD.delay_days,
             test_days=WORLD.test_days,
             accept=("calibration", "few_frauds"),
@@ -75,7 +75,7 @@ class Lived:
         return Order(
             project=project,
             path=DEFINITIONS,
-            recipe=recipe,
+            terms=terms,
             now=now,
             missing=lambda bundle: (),
             history=history,

@@ -19,7 +19,7 @@ from shroff.cli import app
 from shroff.collect.times import DAY_US, iso_time
 from shroff.errors import ConfigurationError, UnsuitableSplit
 from shroff.package import load
-from shroff.retrain import Recipe, retrain
+from shroff.retrain import RetrainingTerms, retrain
 from shroff.retrain.dataset import ledger_dataset
 from shroff.retrain.outcomes import HIDDEN, IMMATURE
 from shroff.retrain.run import _alone
@@ -47,7 +47,7 @@ def test_a_ledger_gives_each_payment_its_outcome_or_a_reason(lived: Lived) -> No
     data = ledger_dataset(
         order.project,
         entries,
-        mature=order.recipe.mature(END),
+        mature=order.terms.mature(END),
         feedback=["analyst"],
         repeats=3,
         history=lived.history(),
@@ -82,7 +82,7 @@ def test_a_candidate_comes_of_it_and_the_same_again_is_nothing_new(lived: Lived)
     # at another moment other payments are mature, so that it is another retraining
     with pytest.raises(UnsuitableSplit, match="expected payments of 7 days or more"):
         retrain(lived.order(END - 45 * DAY_US), entries, models, lived.runs)
-    elsewhere = replace(order, recipe=Recipe(delay_days=4, test_days=5))
+    elsewhere = replace(order, terms=RetrainingTerms(delay_days=4, test_days=5))
     with _alone(lived.home), pytest.raises(ConfigurationError, match="another retraining is"):
         retrain(elsewhere, entries, models, lived.runs)
 

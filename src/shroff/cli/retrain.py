@@ -106,7 +106,7 @@ def retrain(
     from shroff.project import load_project
     from shroff.promotion import Budget
     from shroff.promotion.evidence import usual_delay
-    from shroff.retrain import Order, Recipe
+    from shroff.retrain import Order, RetrainingTerms
 
     settings, models = Settings.read(), published()
 
@@ -116,7 +116,7 @@ def retrain(
         return Order(
             project=loaded,
             path=project,
-            recipe=Recipe(
+            terms=RetrainingTerms(
                 delay_days=delay,
                 test_days=test_days,
                 train_days=train_days,

@@ -12,6 +12,6 @@ rollback is in the chained history with what was measured.
 
 from shroff.retrain.guard import Guarded, Guardrails, guard
 from shroff.retrain.run import Order, Retrained, retrain
-from shroff.retrain.schedule import Recipe
+from shroff.retrain.schedule import RetrainingTerms
 
-__all__ = ["Guarded", "Guardrails", "Order", "Recipe", "Retrained", "guard", "retrain"]
+__all__ = ["Guarded", "Guardrails", "Order", "Retrained", "RetrainingTerms", "guard", "retrain"]

@@ -38,7 +38,7 @@ from shroff.project import Project
 from shroff.promotion import Budget, Contender, Evidence, from_ledger, promote
 from shroff.promotion.gates import USUAL_BUDGET
 from shroff.retrain.dataset import LedgerDataset, ledger_dataset
-from shroff.retrain.schedule import Recipe
+from shroff.retrain.schedule import RetrainingTerms
 
 _LOCK: Final = "retrain.lock"
 _BUNDLE: Final = "bundle"
@@ -52,7 +52,7 @@ class Order:
 
     Attributes:
         project, path: the definitions, and the file or folder that they are in.
-        recipe: the days, and how labels count.
+        terms: the days, and how labels count.
         now: microseconds since the epoch; later records are not read.
         history: the log from before the ledger, and its clean table.
         to: the stage that a new model is moved to if the gates let it pass.
@@ -62,7 +62,7 @@ class Order:
 
     project: Project
     path: Path
-    recipe: Recipe
+    terms: RetrainingTerms
     now: int
     missing: Callable[[Bundle], Sequence[str]]
     history: tuple[Location, pl.DataFrame] | None = None
@@ -136,7 +136,7 @@ def state_of(order: Order, entries: Sequence[StoredEntry]) -> str:
     last = next((one for one in reversed(entries) if one.kind in _DATA), None)
     asked = {
         "record": None if last is None else [last.seq, last.chain.hex()],
-        "mature": order.recipe.mature(order.now),
+        "mature": order.terms.mature(order.now),
         "definitions": _definitions(order),
     }
     return sha256(msgspec.json.encode(asked, enc_hook=str, order="sorted")).hexdigest()
@@ -144,10 +144,10 @@ def state_of(order: Order, entries: Sequence[StoredEntry]) -> str:
 
 def _definitions(order: Order) -> dict[str, Any]:
     tables = {"data": None if order.history is None else order.history[0]}
-    recipe = msgspec.to_builtins(order.recipe)
+    terms = msgspec.to_builtins(order.terms)
     found = inputs(order.project, order.path, tables)
     found["project"].pop("folder")
-    return {"recipe": recipe, "parameters": parameters(order.project, {}), "inputs": found}
+    return {"terms": terms, "parameters": parameters(order.project, {}), "inputs": found}
 
 
 def _made(
@@ -160,8 +160,8 @@ def _made(
     say: Progress,
 ) -> RunRecord:
     """The record of the run that trained and packaged the model; `left` is one to go on with."""
-    recipe, project = order.recipe, order.project
-    asked = {"retrain": {"state": state, **msgspec.to_builtins(recipe)}}
+    terms, project = order.terms, order.project
+    asked = {"retrain": {"state": state, **msgspec.to_builtins(terms)}}
     begun = runs.begin({**asked, "project": str(order.path)}, {})
     with begun if left is None else runs.resume(left.run) as recording:
         step = recording.timing(progress)
@@ -169,7 +169,7 @@ def _made(
         if order.history is not None:
             earliest = order.history[1][project.plan.schema.time].min()
             first = min(first, int(pl.Series([earliest]).dt.epoch("us").item() or first))
-        split = recipe.split(first, order.now, early=project.plan.schema.labelled_at is not None)
+        split = terms.split(first, order.now, early=project.plan.schema.labelled_at is not None)
         tables = {"data": None if order.history is None else order.history[0]}
         recording.describe(
             parameters(project, {**asked, "split": str(split)}),
@@ -178,9 +178,9 @@ def _made(
         data = ledger_dataset(
             project,
             entries,
-            mature=recipe.mature(order.now),
-            feedback=recipe.feedback,
-            repeats=recipe.repeats,
+            mature=terms.mature(order.now),
+            feedback=terms.feedback,
+            repeats=terms.repeats,
             history=None if order.history is None else order.history[1],
             progress=step,
         )
@@ -220,7 +220,7 @@ def _train(
             order.project,
             run,
             recording.folder / _BUNDLE,
-            accept=order.recipe.accept,
+            accept=order.terms.accept,
             overwrite=True,
         )
     except CheckFailed as error:
@@ -275,7 +275,7 @@ def _registered(
             entries,
             now=order.now,
             card=order.card,
-            delay_days=order.recipe.delay_days,
+            delay_days=order.terms.delay_days,
         )
 
     done = promote(

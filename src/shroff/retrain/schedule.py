@@ -14,7 +14,7 @@ from shroff.evaluate import TemporalSplit
 _MIN_TRAINING_DAYS: Final = 7
 
 
-class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+class RetrainingTerms(msgspec.Struct, frozen=True, kw_only=True):
     """What a retraining is made by, apart from the project's definitions.
 
     Attributes:
