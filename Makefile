@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/shroff demo
 
 # both at once take less time than one after the other; what lint says is shown whole, after the tests
-test: .venv/installed-dev programs .venv/azurite
+test: .venv/installed-dev programs .venv/azurite .venv/axe
 	@$(MAKE) --no-print-directory lint > .venv/lint.log 2>&1 & lint=$$!; \
 	trap 'kill $$lint 2> /dev/null' INT TERM; \
 	$(MAKE) --no-print-directory pytest; tests=$$?; \
@@ -48,13 +48,13 @@ programs:
 		RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends $$missing; \
 	} || echo "not installed:$$missing: the tests that start them are skipped"
 
-# the emulator of Azure Table storage; without npm the tests that start it are skipped
-AZURITE := 3.37.0
+# the emulator of Azure Table storage, and what finds barriers in a page; without npm the tests that need them are skipped
+NPM_PACKAGES := azurite@3.37.0 axe-core@4.14.1
 
-.venv/azurite: .venv/python Makefile
+.venv/azurite .venv/axe: .venv/%: .venv/python Makefile
 	@if command -v npm > /dev/null; then \
-		npm install --silent --no-audit --no-fund --no-package-lock --prefix $@ azurite@$(AZURITE) && touch $@; \
-	else echo "no npm: the tests that start Azurite are skipped"; fi
+		npm install --silent --no-audit --no-fund --no-package-lock --prefix $@ $(filter $*%,$(NPM_PACKAGES)) && touch $@; \
+	else echo "no npm: the tests that need $* are skipped"; fi
 
 .venv/python:
 	$(PYTHON) -m venv .venv

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,6 +87,21 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self._devtools("Emulation.setEmulatedMedia", features=features, media=media)
 
+    def barriers(self, axe: str) -> list[str]:
+        """What keeps people from using the open page, by axe-core's rules: those of serious and of
+        critical impact, each with the places it was found at.
+
+        Args:
+            axe: the text of axe-core.
+        """
+        found = self.run(f"{axe}; return axe.run()")["violations"]
+        return [
+            f"{one['id']}: {node['target']} {node['failureSummary']}"
+            for one in found
+            if one["impact"] in ("serious", "critical")
+            for node in one["nodes"]
+        ]
+
     def screenshot(self) -> bytes:
         """The window as PNG."""
         return base64.b64decode(self.call("GET", "/screenshot"))
@@ -96,6 +112,18 @@ class Browser:
     def _find(self, selector: str) -> str:
         found = self.call("POST", "/element", using="css selector", value=selector)
         return str(found[_ELEMENT])
+
+
+def axe_core() -> str:
+    """The text of axe-core.
+
+    Raises:
+        LookupError: it is not installed.
+    """
+    script = Path(sys.prefix, "axe", "node_modules", "axe-core", "axe.min.js")
+    if not script.is_file():
+        raise LookupError("axe-core is not installed: make .venv/axe, which needs npm")
+    return script.read_text(encoding="utf-8")
 
 
 @contextmanager

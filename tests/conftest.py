@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from browser import Browser, chromium
+from browser import Browser, axe_core, chromium
 from longest import FilesToWorkers, sort_longest_first
 from servers import azurite, kafka, or_skip, postgres, redis
 
@@ -91,6 +91,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A browser with a window of its own, shared by the tests that ask for it."""
     with or_skip(chromium(tmp_path_factory.mktemp("browser")), "browser") as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The text of axe-core, for `Browser.barriers`."""
+    try:
+        return axe_core()
+    except LookupError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -87,7 +87,9 @@ def test_it_says_in_words_and_on_a_page_what_it_found(home: Path) -> None:
     assert limited.startswith("20 payments of")
 
 
-def test_the_page_is_read_in_any_window_and_runs_nothing(home: Path, browser: Browser) -> None:
+def test_the_page_is_read_in_any_window_and_runs_nothing(
+    home: Path, browser: Browser, axe: str
+) -> None:
     page, name = home / "hostile.html", "<img src=x onerror=document.title='run'>"
     rule = f"{name}: amount > 90 AND merchant_id <> '<script>document.title=1</script>' -> review"
     words = ("backtest", "--data", home / "log.csv", "--label-delay", "0", "--out", page)
@@ -100,6 +102,7 @@ def test_the_page_is_read_in_any_window_and_runs_nothing(home: Path, browser: Br
         browser.open(page.as_uri())
         assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
         assert browser.run("return document.title") == "Shroff backtest"
+        assert browser.barriers(axe) == []
     assert browser.console() == []
     assert {url.split(":")[0] for url in browser.requested()} <= {"file", "data"}
     text = browser.text("main")

@@ -40,7 +40,7 @@ def verdict(bundle: Bundle) -> ModelVerdict:
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
 def test_the_page_reads_in_a_browser_without_a_script(
-    browser: Browser, verdict: ModelVerdict, tmp_path: Path, width: int, scheme: str
+    browser: Browser, axe: str, verdict: ModelVerdict, tmp_path: Path, width: int, scheme: str
 ) -> None:
     file = tmp_path / "monitor.html"
     file.write_text(page(verdict, by="mcc", segments=verdict.months))
@@ -57,6 +57,7 @@ def test_the_page_reads_in_a_browser_without_a_script(
     assert "A name such as <b> is text." in text
     assert "would be reached, at the present trend, on 2026-08-04" in text
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert browser.barriers(axe) == []
     assert browser.console() == []
     assert [url for url in browser.requested() if not url.startswith(("file:", "data:"))] == []
 

@@ -76,6 +76,19 @@ def test_nothing_is_wider_than_the_window(
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_barrier_is_on_the_page(browser: Browser, axe: str, page: str, scheme: str) -> None:
+    browser.emulate(1280, 800, scheme=scheme)
+    browser.open(page)
+    assert browser.barriers(axe) == []
+
+
+def test_barriers_are_found(browser: Browser, axe: str) -> None:
+    page = "<html lang=en><title>t</title><main><h1>t</h1><img src=x><input></main>"
+    browser.open(f"data:text/html,{page}")
+    assert [one.split(":")[0] for one in browser.barriers(axe)] == ["image-alt", "label"]
+
+
 def test_no_table_is_cut_in_a_window_of_a_laptop(browser: Browser, page: str) -> None:
     browser.emulate(1200, 800)
     browser.open(page)

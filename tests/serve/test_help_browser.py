@@ -128,6 +128,12 @@ def test_every_text_can_be_read(window: Browser, scheme: str) -> None:
     assert window.run(UNREADABLE) == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_barrier_is_on_the_page(window: Browser, axe: str, scheme: str) -> None:
+    window.emulate(1440, 900, scheme=scheme)
+    assert window.barriers(axe) == []
+
+
 def test_nothing_is_wider_than_the_window(window: Browser) -> None:
     for width in (320, 390, 768, 1100, 1920):
         window.emulate(width, 900)
