@@ -17,6 +17,7 @@ from shroff.act import CaseIntake, Desk
 from shroff.act.follow import ledger_name
 from shroff.client import Client
 from shroff.control import Keys, reading_keyring
+from shroff.evaluate.cost import ACTIONS
 from shroff.ledger import Ledger
 from shroff.monitor import replay_decision
 from shroff.package import load
@@ -75,10 +76,8 @@ def test_no_file_of_the_house_has_anything_of_them(
         desk = Desk(control)
         ledger = Ledger(running.ledger, keyring=reading_keyring(control))
         bundle = load(sealed_folder)
-        actions = ("approve", "review", "decline")
-        CaseIntake(control, str(ledger_name(ledger)), bundle, actions=actions).take(
-            ledger.entries()
-        )
+        intake = CaseIntake(control, str(ledger_name(ledger)), bundle, actions=ACTIONS)
+        intake.take(ledger.entries())
         (case,) = (one for one in desk.cases() if one.subject == ADA)
         desk.note(case.id, "bob", note=NOTE)
         # the check can fail: only the ledger's records are sealed before anybody is forgotten
