@@ -23,6 +23,8 @@ from shroff.client import Client
 from shroff.ledger import Ledger
 from shroff.package import Bundle
 
+FORGED = ".\u2028On 2026-01-01 00:00:00 UTC ada closed it as genuine"
+
 
 @pytest.fixture(scope="module")
 def served(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
@@ -50,7 +52,9 @@ def case(served: Service, bundle: Bundle) -> int:
     }
     with Client(served.url) as client:
         for n in range(60):
-            client.decide(usual | {"payment_id": f"e{n}", "amount": 60.0 + n, "host_id": f"h{n}"})
+            client.decide(
+                usual | {"payment_id": f"e{n}", "amount": 60.0 + n, "host_id": f"h{n}{FORGED}"}
+            )
     desk, ledger = Desk(control(served)), Ledger(served.ledger)
     CaseIntake(control(served), str(ledger_name(ledger)), bundle).take(ledger.entries())
     number = desk.cases()[0].id
@@ -85,6 +89,10 @@ def test_sentences_say_what_was_paid_what_is_unusual_and_who_decided(
     assert "bob closed it as fraud: a stolen card." in text
     # a personal column is a token before it is recorded
     assert "example.org" not in text
+    # a value ends where its quotation marks do, and no line begins in it
+    assert 'host_id "h' in text
+    assert FORGED.replace("\u2028", "\\u2028") + '"' in text
+    assert len(text.splitlines()) == len(told(served, "narrative", case)["sentences"])
     over_http = served.request("GET", f"/v1/cases/{case}/narrative").json()["sentences"]
     assert over_http == told(served, "narrative", case)["sentences"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,31 @@ def test_a_lapsed_review_goes_to_another_and_reopening_ends_it(desk: Desk, clock
     other = desk.next("cleo")
     assert other is not None
     assert other.id == 2
+
+
+def test_no_step_shows_the_second_reviewer_what_the_first_one_did(
+    desk: Desk, clock: Moment
+) -> None:
+    desk.decide(4, "ada", outcome="fraud", note="stolen")
+    assert desk.next("bob") is not None
+    steps: list[Callable[[], object]] = [
+        lambda: desk.note(4, "bob", note="what now?"),
+        lambda: desk.note(4, "bob", note="what now?", version=1),
+        lambda: desk.escalate(4, "bob", note="what now?"),
+        lambda: desk.assign(4, "bob", to="bob", note="mine"),
+        lambda: desk.snooze(4, "bob", until=clock.now + HOUR),
+        lambda: desk.reopen(4, "bob", note="let me see"),
+        lambda: desk.decide_all([4], "bob", outcome="genuine"),
+    ]
+    for step in steps:
+        with pytest.raises(CaseConflict, match="you judge case 4 a second time: decide it first"):
+            step()
+    # nor does waiting show it, until somebody else takes the case
+    clock.now += 2 * HOUR
+    assert desk.case(4, "bob")[0].outcome is None
+    assert desk.claim(4, "bob").outcome is None
+    desk.decide(4, "bob", outcome="genuine")
+    assert desk.case(4, "bob")[0].outcome == "fraud"
 
 
 def test_what_the_ledger_closes_is_not_judged_again(desk: Desk, url: str, bundle: Bundle) -> None:

@@ -24,6 +24,12 @@ from shroff.evaluate.expected import MAX_COST
     [
         ({"money_per_day": 0.0}, "money_per_day=…"),
         ({"money_per_day": float("nan")}, "money_per_day=…"),
+        ({"money_per_day": float("inf")}, "money_per_day=…"),
+        ({"money_per_day": 10**400}, "money_per_day=…"),
+        ({"money_per_day": "5"}, "above 0, got '5'"),
+        ({"money_per_day": None}, "above 0, got None"),
+        ({"share": "0.1"}, "up to 0.5, got '0.1'"),
+        ({"share": float("nan")}, "above 0 and up to 0.5"),
         ({"max_loss": -1.0}, "max_loss=…"),
         ({"share": 0.0}, "above 0 and up to 0.5"),
         ({"share": 0.6}, "above 0 and up to 0.5"),

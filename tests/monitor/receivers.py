@@ -6,6 +6,7 @@ import base64
 import socketserver
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,6 +49,35 @@ class _Posts(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
         """Nothing on standard error."""
+
+
+class EndlessReceiver(socketserver.ThreadingTCPServer):
+    """Answers each request with `first`, and then with single bytes for as long as it is heard."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self) -> None:
+        self.first = b"HTTP/1.1 200 OK\r\n\r\n"
+        self.asked = 0
+        super().__init__(("127.0.0.1", 0), _Drip)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/alerts"
+
+
+class _Drip(socketserver.BaseRequestHandler):
+    server: EndlessReceiver
+
+    def handle(self) -> None:
+        self.server.asked += 1
+        self.request.recv(65_536)
+        with suppress(OSError):
+            self.request.sendall(self.server.first)
+            while True:
+                self.request.sendall(b"x")
+                time.sleep(0.02)
 
 
 class MailServer(socketserver.ThreadingTCPServer):

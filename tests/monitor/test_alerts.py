@@ -20,12 +20,12 @@ import msgspec
 import pytest
 import trustme
 
-from monitor.receivers import MailServer, WebhookReceiver, serving
+from monitor.receivers import EndlessReceiver, MailServer, WebhookReceiver, serving
 from patience import PATIENCE, until
 from program import command, environment
 from shroff.errors import ConfigurationError
 from shroff.monitor import Finding
-from shroff.monitor.alerts import Alarms, channels_of, deliver
+from shroff.monitor.alerts import Alarms, channels, channels_of, deliver
 from shroff.monitor.alerts.channels import Channel
 from shroff.settings import Settings
 
@@ -137,6 +137,50 @@ def test_what_is_not_taken_is_tried_again_later_and_later(
     assert len({one["id"] for one in events(hook)}) == 1
 
 
+def test_an_answer_that_never_ends_is_not_awaited(alarms: Alarms, clock: Clock) -> None:
+    """Neither a body without an end, nor a header that comes byte by byte, nor a redirect."""
+    alarms.record("m1", [MOVED], ["webhook"])
+    with serving(EndlessReceiver()) as server:
+        hook = channels_of(Settings(alert_webhook=server.url, alert_secret=SECRET))
+        assert deliver(alarms, hook, clock=clock).sent == 1
+        alarms.test(["webhook"])
+        server.first = b"HTTP/1.1 302 Found\r\nlocation: /other\r\n\r\n"
+        moved = deliver(alarms, hook, clock=clock)
+        assert moved.failure == "the webhook answered with status 302."
+        clock.now += 60 * SECOND
+        server.first = b"HTTP/1.1 200 OK\r\nx: "
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(channels, "_TIMEOUT_SECONDS", 0.3)
+            dripped = deliver(alarms, hook, clock=clock)
+        assert dripped.failure == "the webhook does not answer (TimeoutError)."
+    assert server.asked == 3
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 70}.b", "xn--", "[::1]:1", "127.0.0.1:1"])
+def test_a_host_that_no_name_server_knows_is_a_failure(
+    alarms: Alarms, clock: Clock, host: str
+) -> None:
+    alarms.record("m1", [MOVED], ["webhook", "mail"])
+    settings = Settings(
+        alert_webhook=f"http://user:secret@{host}/",
+        alert_secret=SECRET,
+        alert_mail=f"smtp://user:secret@{host}/?from=a@b&to=c@d",
+    )
+    done = deliver(alarms, channels_of(settings), clock=clock)
+    assert (done.sent, done.failed, "secret" in str(done)) == (0, 2, False)
+
+
+def test_a_clock_that_is_set_back_holds_no_alert_up(
+    alarms: Alarms, hook: WebhookReceiver, clock: Clock
+) -> None:
+    clock.now += 10 * 365 * 86_400 * SECOND
+    alarms.record("m1", [MOVED, SLOW], ["webhook"])
+    hook.status = 500
+    assert deliver(alarms, webhook(hook), clock=clock).failed == 1
+    hook.status, clock.now = 204, 1_700_000_000 * SECOND
+    assert deliver(alarms, webhook(hook), clock=clock).sent == 2
+
+
 WRITE = """
 import os, signal, sys
 from shroff.monitor import Finding
@@ -226,6 +270,7 @@ def test_mail_goes_over_tls_with_a_password_that_nobody_prints(
         Settings(alert_mail="smtp://user:secret@host"),
         Settings(alert_mail="http://user:secret@host/?from=a@b&to=c@d"),
         Settings(alert_mail="smtp://user:secret@host/?from=a@b&to=c@d%0d%0aBcc: x@y"),
+        Settings(alert_mail="smtp://user:secret%C3%BC@host/?from=a@b&to=c@d"),
     ],
 )
 def test_a_channel_that_is_none_is_refused_without_its_secret(settings: Settings) -> None:

@@ -60,6 +60,9 @@ def test_a_guardrail_is_declared() -> None:
         Guardrails()
     with pytest.raises(ConfigurationError, match="expected a share of alerts between 0 and 1"):
         Guardrails(alerts=1.5)
+    for never in (-1.0, 0.0, float("nan"), float("inf")):
+        with pytest.raises(ConfigurationError, match="expected milliseconds above 0"):
+            Guardrails(p99_ms=never)
 
 
 def guard(home: Path, *words: str) -> subprocess.CompletedProcess[str]:

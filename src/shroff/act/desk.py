@@ -22,7 +22,17 @@ from shroff.act.rules import (
     unchanged,
     waiting_now,
 )
-from shroff.act.second import blind_file, done, draw, give_back, held, judge, keep, next_second
+from shroff.act.second import (
+    blind_file,
+    done,
+    draw,
+    give_back,
+    held,
+    judge,
+    keep,
+    next_second,
+    require_seen,
+)
 from shroff.act.tables import (
     CASE_LABELS,
     CASE_NOTES,
@@ -172,7 +182,7 @@ class Desk:
         check_name(to)
         check_note(note, required=True)
         with writing(self._control, self._clock()) as book:
-            case = unchanged(book, number, version)
+            case = unchanged(book, number, by, version)
             lease = book.now + self._lease
             return book.change(case, "assigned", by, holder=to, lease=lease, to=to, note=note)
 
@@ -213,7 +223,7 @@ class Desk:
         """Write something down about a case, whoever has it."""
         check_note(note, required=True)
         with writing(self._control, self._clock()) as book:
-            return book.change(unchanged(book, number, version), "noted", by, note=note)
+            return book.change(unchanged(book, number, by, version), "noted", by, note=note)
 
     def decide(
         self,
@@ -265,6 +275,7 @@ class Desk:
         """Open a closed case again, and say why; labels that it gave stay as they are."""
         check_note(note, required=True)
         with writing(self._control, self._clock()) as book:
+            require_seen(book, number, by)
             case = book.case(number)
             if case.status == "open" or version not in (None, case.version):
                 raise CaseConflict(f"case {number} is {case.status}, at version {case.version}.")
@@ -290,15 +301,18 @@ class Desk:
         """
         with writing(self._control, self._clock()) as book:
             own = (CASES.c.kind == kind, CASES.c.subject.in_(subjects))
-            found = book.cases(*own, limit=_MAX_CASES)
-            for case in found:
-                book.forget(case, by)
+            many = 0
+            # a case that was forgotten is of nobody any more, so the next part has others
+            while found := book.cases(*own, limit=_MAX_CASES):
+                for case in found:
+                    book.forget(case, by)
+                many += len(found)
             book.drop(payment_ids)
-        if found or payment_ids:
+        if many or payment_ids:
             self._control.scrub(CASE_PAYMENTS)
             self._control.scrub(CASE_SIGHTINGS)
             self._control.scrub(CASE_NOTES)
-        return len(found)
+        return many
 
     def queues(self) -> list[CaseQueue]:
         """The queues, in the order in which they are asked whether they take a case."""

@@ -1,11 +1,13 @@
 """A case in plain sentences: what was paid, what is unusual, and who decided what.
 
 The same evidence gives the same sentences. Values are as the ledger has them: personal ones are
-tokens.
+tokens. Each sentence is one line, and values of more than one word are in quotation marks: none
+forges another sentence, whatever a payment or a label says.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
@@ -14,12 +16,15 @@ from shroff.act.case import CaseEvent
 from shroff.act.evidence import CaseEvidence, PaymentEvidence, said_by
 from shroff.collect.payment import Value
 from shroff.collect.times import iso_time
+from shroff.errors import one_line
 from shroff.ledger import StoredEntry
 from shroff.ledger.answer import forgotten_on
 
 _TOLD_PAYMENTS: Final = 50
 """Payments that have sentences of their own; the others are counted."""
 _TOLD_COLUMNS: Final = 12
+_WORD: Final = re.compile(r"[\w@+/:.#*-]+")
+"""What needs no quotation marks."""
 _STEPS: Final = {
     "opened": "opened the case",
     "grew": "added a payment",
@@ -39,13 +44,14 @@ _STEPS: Final = {
 
 def narrate(evidence: CaseEvidence) -> list[str]:
     """The sentences of a case, in order."""
-    return [
+    sentences = (
         *_about(evidence),
         *_links(evidence),
         *_payments(evidence),
         *map(_step, evidence.steps),
         *_replayed(evidence),
-    ]
+    )
+    return [*map(one_line, sentences)]
 
 
 def _about(evidence: CaseEvidence) -> Iterator[str]:
@@ -58,8 +64,8 @@ def _about(evidence: CaseEvidence) -> Iterator[str]:
         return
     count = len(evidence.payments)
     yield (
-        f"Case {case.id} has {_counted(count, 'payment')} of {case.kind} {case.subject}; it was "
-        f"opened on {_time(case.opened)} in the queue {case.queue}."
+        f"Case {case.id} has {_counted(count, 'payment')} of {case.kind} "
+        f"{_quoted(case.subject)}; it was opened on {_time(case.opened)} in the queue {case.queue}."
     )
     if count:
         paid = [one.payment for one in evidence.payments]
@@ -99,7 +105,7 @@ def _payments(evidence: CaseEvidence) -> Iterator[str]:
 
 def _payment(one: PaymentEvidence) -> Iterator[str]:
     paid, entry, record = one.payment, one.entry, one.record
-    name = f"Payment {paid.payment_id}"
+    name = f"Payment {_quoted(paid.payment_id)}"
     if entry is None:
         yield f"{name} is not in the ledger."
         return
@@ -137,7 +143,7 @@ def _later(entry: StoredEntry) -> str:
         return f"Its result is {said.value}, recorded on {when}."
     what = "fraud" if said.value is True else "genuine"
     note = f" ({said.note})" if said.note else ""
-    return f"{said.source or 'Somebody'}{note} says that it is {what}, recorded on {when}."
+    return f"{_quoted(said.source or 'Somebody')}{note} says that it is {what}, recorded on {when}."
 
 
 def _step(step: CaseEvent) -> str:
@@ -160,14 +166,26 @@ def _replayed(evidence: CaseEvidence) -> Iterator[str]:
     yield f"{equal} of {_counted(len(evidence.replays), 'decision')} were replayed to the bit."
     for one in evidence.replays:
         if one.holds is False:
-            yield f"The replay of {one.payment_id} differs in {', '.join(one.differs)}."
+            yield f"The replay of {_quoted(one.payment_id)} differs in {', '.join(one.differs)}."
         elif one.holds is None:
-            yield f"{one.payment_id} could not be replayed: {one.why}"
+            yield f"{_quoted(one.payment_id)} could not be replayed: {one.why}"
 
 
 def _text(value: Value) -> str | None:
     """A column that says where or by what: text, no quantity."""
-    return value if isinstance(value, str) and value else None
+    return _quoted(value) if isinstance(value, str) and value else None
+
+
+def _quoted(value: str) -> str:
+    """A value that somebody else chose, so that everybody sees where it ends.
+
+    >>> _quoted("card-7"), _quoted('A "shop". Ada closed it.')
+    ('card-7', '"A \\\\"shop\\\\". Ada closed it."')
+    """
+    if _WORD.fullmatch(value):
+        return value
+    marked = value.replace('"', '\\"')
+    return f'"{marked}"'
 
 
 def _counted(number: int, what: str) -> str:

@@ -26,6 +26,9 @@ KINDS: Final[Mapping[str, Kind]] = {
 """What conditions of queues may read."""
 Chooser = Callable[[Mapping[str, Value]], CaseQueue]
 """From what a case comes to, to the queue that takes it."""
+MAX_SLA_MINUTES: Final = 5_256_000
+"""Ten years."""
+MAX_MINUTES: Final = 10_000
 _MAX_QUEUES: Final = 100
 _MAX_FILE_BYTES: Final = 1_000_000
 
@@ -58,8 +61,13 @@ def check_queues(queues: Sequence[CaseQueue]) -> None:
     if len(queues) > _MAX_QUEUES or len(set(names)) < len(names):
         raise ConfigurationError(f"expected at most {_MAX_QUEUES} queues, each name once.")
     for one in queues:
-        if not 0 < len(one.name) <= 200 or one.sla_minutes < 1 or not one.minutes > 0:
-            raise ConfigurationError("expected a queue with a name, and times above 0.")
+        if not 0 < len(one.name) <= 200:
+            raise ConfigurationError("expected a queue with a name of 1 to 200 characters.")
+        if not (1 <= one.sla_minutes <= MAX_SLA_MINUTES and 0.01 <= one.minutes <= MAX_MINUTES):
+            raise ConfigurationError(
+                f"queue `{one.name}`: expected `sla_minutes` of 1 to {MAX_SLA_MINUTES:,} and "
+                f"`minutes` of 0.01 to {MAX_MINUTES:,}."
+            )
         if not 0 <= one.second_review <= 1:
             raise ConfigurationError(
                 f"queue `{one.name}`: expected a share of 0 to 1 for second reviews."

@@ -9,7 +9,9 @@ from sqlalchemy import ColumnElement, or_
 
 from shroff.act.book import CaseBook
 from shroff.act.case import OUTCOMES, Case, CaseEvent, Outcome
+from shroff.act.second import require_seen
 from shroff.act.tables import CASES
+from shroff.collect.cards import require_no_card_number
 from shroff.collect.fields import require_note
 from shroff.collect.times import iso_time
 from shroff.collect.values import require_readable
@@ -33,13 +35,15 @@ def waiting_now(now: int) -> list[ColumnElement[bool]]:
     ]
 
 
-def unchanged(book: CaseBook, number: int, version: int | None) -> Case:
+def unchanged(book: CaseBook, number: int, by: str, version: int | None) -> Case:
     """An open case, as the caller saw it.
 
     Raises:
         NotFound: there is none.
-        CaseConflict: it was changed since, and how; or it is closed.
+        CaseConflict: it was changed since, and how; or it is closed; or they judge it a second
+            time.
     """
+    require_seen(book, number, by)
     case = book.case(number)
     if case.parent is not None and case.status == "open":
         raise CaseConflict(f"case {number} was joined to case {case.parent}: go on with that.")
@@ -62,7 +66,7 @@ def mine(book: CaseBook, number: int, by: str, version: int | None) -> Case:
     Raises:
         NotFound, CaseConflict: as `unchanged`, and where somebody else has claimed it.
     """
-    case = unchanged(book, number, version)
+    case = unchanged(book, number, by, version)
     if case.holder not in (None, by) and case.lease is not None:
         raise CaseConflict(
             f"{case.holder} has claimed case {number} until {iso_time(case.lease, 'seconds')}: ask "
@@ -110,6 +114,7 @@ def check_name(name: str) -> None:
     """Raise `ConfigurationError` for a name that nobody can have."""
     if not 0 < len(name) <= MAX_NAME_CHARACTERS:
         raise ConfigurationError(f"expected a name of 1 to {MAX_NAME_CHARACTERS} characters.")
+    require_no_card_number(name, "a name")
     require_readable(name, "a name")
 
 

@@ -67,11 +67,19 @@ def next_second(book: CaseBook, by: str, queue: str | None, lease: int) -> Case 
 
 
 def held(book: CaseBook, number: int, by: str | None) -> Row[Any] | None:
-    """The second review of a case that somebody is at."""
+    """The second review of a case that somebody is at: also past the hour, until somebody else
+    takes it, or waiting would show what it came to.
+    """
     second = CASE_SECOND.c
     mine = (second.case == number, second.holder == by, second.outcome.is_(None))
-    query = select(CASE_SECOND).where(*mine, second.lease > book.now)
+    query = select(CASE_SECOND).where(*mine)
     return None if by is None else book.connection.execute(query).one_or_none()
+
+
+def require_seen(book: CaseBook, number: int, by: str) -> None:
+    """Raise `CaseConflict` for who judges a case a second time, and may not know it yet."""
+    if held(book, number, by) is not None:
+        raise CaseConflict(f"you judge case {number} a second time: decide it first.")
 
 
 def blind(book: CaseBook, case: Case, by: str) -> Case:

@@ -75,7 +75,7 @@ def send(every: Every = None, as_json: AsJson = False) -> None:
         except Unavailable as error:
             if every is None:
                 raise
-            err.print(str(error), soft_wrap=True)
+            err.print(str(error), soft_wrap=True, markup=False)
         else:
             _print(alarms, done, as_json=as_json)
             if every is None:

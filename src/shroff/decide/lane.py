@@ -7,7 +7,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from hashlib import sha256
-from math import isfinite
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
@@ -64,14 +63,16 @@ class ControlLane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             force_setattr(self, name, tuple(getattr(self, name)))
         for name in ("money_per_day", "max_loss"):
             money: Any = getattr(self, name)
-            if money is not None and not (isfinite(money) and 0 < money <= MAX_COST):
+            if money is None and name == "max_loss":
+                continue
+            if not _is_number(money) or not 0 < money <= MAX_COST:
                 raise ConfigurationError(
-                    f"ControlLane({name}=…): expected an amount of money above 0, got {money}."
+                    f"ControlLane({name}=…): expected an amount of money above 0, got {money!r}."
                 )
-        if not 0 < self.share <= MAX_SHARE:
+        if not _is_number(self.share) or not 0 < self.share <= MAX_SHARE:
             raise ConfigurationError(
                 f"ControlLane(share=…): expected a share above 0 and up to {MAX_SHARE}, got "
-                f"{self.share}."
+                f"{self.share!r}."
             )
         if self.action not in get_args(LaneAction):
             raise ConfigurationError(
@@ -202,6 +203,10 @@ class Draws:
         """The number of a payment."""
         drawn = hmac.digest(self._key, payment_id.encode(errors="surrogatepass"), "sha256")
         return float(int.from_bytes(drawn[:8]) >> (64 - _BITS)) / float(1 << _BITS)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def require_rules(lane: ControlLane | None, names: Sequence[str]) -> None:

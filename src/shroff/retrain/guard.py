@@ -9,6 +9,7 @@ of false alarms (`monitor`); latency and parity are measured.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import Final, NamedTuple
 
 import msgspec
@@ -48,7 +49,7 @@ class Guardrails(msgspec.Struct, frozen=True, kw_only=True):
         parity: whether the features that it decided by must be those of batch, to the bit.
 
     Raises:
-        ConfigurationError: none is declared, or a share is not between 0 and 1.
+        ConfigurationError: none is declared, a share is not between 0 and 1, or a time not above 0.
     """
 
     declines: float | None = None
@@ -64,6 +65,8 @@ class Guardrails(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigurationError(
                     f"expected a share of {name} between 0 and 1, got {share:g}."
                 )
+        if self.p99_ms is not None and not (isfinite(self.p99_ms) and self.p99_ms > 0):
+            raise ConfigurationError(f"expected milliseconds above 0, got {self.p99_ms:g}.")
         if not any((self.declines, self.alerts, self.p99_ms, self.drift, self.parity)):
             raise ConfigurationError(
                 "expected at least one guardrail: --declines, --alerts, --latency, --drift or "

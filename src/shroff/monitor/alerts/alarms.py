@@ -104,13 +104,14 @@ class Alarms:
 
     def waiting(self, *, due: int | None = None) -> list[Alert]:
         """The alerts that are not sent yet, or only those that are due by a moment; in their order.
+        What is due later than any retry was written by a clock that was set back: it is due too.
 
         Raises:
             ControlUnavailable: the database does not answer.
         """
         query = select(*(ALERTS.c[name] for name in Alert._fields)).where(ALERTS.c.sent.is_(None))
         if due is not None:
-            query = query.where(ALERTS.c.due <= due)
+            query = query.where((ALERTS.c.due <= due) | (ALERTS.c.due > due + _LAST_RETRY_US))
         with self._control.transaction("read alerts") as connection:
             rows = connection.execute(query.order_by(ALERTS.c.id)).all()
         return [Alert(*row) for row in rows]

@@ -8,6 +8,7 @@ or a secret.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import smtplib
@@ -90,13 +91,24 @@ class Webhook:
             "webhook-signature": signature(self._key, event, moment, body),
         }
         try:
-            answer = httpx.post(self._url, content=body, headers=headers, timeout=_TIMEOUT_SECONDS)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            status = asyncio.run(self._post(body, headers))
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError) as error:
             raise SourceUnavailable(
                 f"the webhook does not answer ({type(error).__name__})."
             ) from None
-        if not answer.is_success:
-            raise SourceUnavailable(f"the webhook answered with status {answer.status_code}.")
+        if not 200 <= status < 300:
+            raise SourceUnavailable(f"the webhook answered with status {status}.")
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> int:
+        """The status of the answer, whose body is not read: it may never end. The time is that of
+        all, or a receiver that sends a byte now and then would hold up other alerts.
+        """
+        async with (
+            asyncio.timeout(_TIMEOUT_SECONDS),
+            httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as client,
+            client.stream("POST", self._url, content=body, headers=headers) as answer,
+        ):
+            return answer.status_code
 
 
 def signature(key: bytes, event: str, moment: str, body: bytes) -> str:
@@ -129,10 +141,11 @@ class Mail:
             or not given.get("to")
             or len(given.get("from", ())) != 1
             or any(not _is_address(one) for one in (*given["to"], *given["from"]))
+            or not unquote(f"{parts.username or ''}{parts.password or ''}").isascii()
         ):
             raise ConfigurationError(
                 "expected SHROFF_ALERT_MAIL as `smtp://user:password@host:587/?from=a@b&to=c@d`, "
-                "or `smtps://…`, with addresses in ASCII."
+                "or `smtps://…`, with user, password and addresses in ASCII."
             )
         self._parts = parts
         self._from, self._to = given["from"][0], given["to"]
@@ -144,7 +157,7 @@ class Mail:
                 if self._parts.username:
                     server.login(unquote(self._parts.username), unquote(self._parts.password or ""))
                 server.send_message(message(event, content, self._from, self._to))
-        except (OSError, smtplib.SMTPException) as error:
+        except (OSError, UnicodeError, smtplib.SMTPException) as error:
             code = getattr(error, "smtp_code", None)
             told = type(error).__name__ if code is None else f"{type(error).__name__} {code}"
             raise SourceUnavailable(f"the mail server did not take it ({told}).") from None
