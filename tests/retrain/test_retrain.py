@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 from dataclasses import replace
@@ -63,8 +64,34 @@ def test_a_ledger_gives_each_payment_its_outcome_or_a_reason(lived: Lived) -> No
     assert data.frame.columns == list(order.project.plan.schema.scales)
 
 
+def replace_between_packaging_and_the_gates(lived: Lived, other: Path) -> None:
+    """Stop behind packaging, put another sound bundle there, see it refused, and put it back."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("shroff.retrain.run.promote", stop)
+        with pytest.raises(KeyboardInterrupt):
+            retrain(lived.order(), lived.entries, lived.models, lived.runs)
+    (run,) = lived.runs.all()
+    assert run.bundle is not None
+    folder = Path(run.bundle["folder"])
+    made = folder.rename(folder.with_name("made"))
+    shutil.copytree(other, folder)
+    with pytest.raises(ConfigurationError, match=f"the run {run.run} packaged, got another"):
+        retrain(lived.order(), lived.entries, lived.models, lived.runs)
+    shutil.rmtree(folder)
+    made.rename(folder)
+
+
 def test_a_candidate_comes_of_it_and_the_same_again_is_nothing_new(lived: Lived) -> None:
     order, entries, models = lived.order(), lived.entries, lived.models
+    first = models.production()
+    assert first is not None
+    before = models.pointers
+    replace_between_packaging_and_the_gates(lived, models.folder / "versions" / first.version)
+    assert models.pointers == before
     done = retrain(order, entries, models, lived.runs)
     assert (done.new, done.stage, done.refusal) == (True, "candidate", None)
     assert [one.gate for one in done.gates] == ["doctor", "parity", "latency"]

@@ -259,8 +259,14 @@ def _registered(
     record: RunRecord,
     progress: Progress,
 ) -> Retrained:
-    """The packaged model on its way through the gates."""
+    """The packaged model on its way through the gates; not what was put in its place since."""
     bundle = record.bundle or {}
+    folder = Path(bundle["folder"])
+    if read(folder).content_digest != bundle["content"]:
+        raise ConfigurationError(
+            f"{folder}: expected the bundle that the run {record.run} packaged, got another: put "
+            "it back, or remove the folder of the run, to learn again."
+        )
     progress("decide the same payments by both models")
 
     def evidence(candidate: Contender, incumbent: Contender | None) -> Evidence:
@@ -280,7 +286,7 @@ def _registered(
 
     done = promote(
         models,
-        Path(bundle["folder"]),
+        folder,
         order.to,
         evidence,
         by=order.by,
