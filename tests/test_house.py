@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from itertools import groupby
+from pathlib import Path
 
 import pytest
 
 import shroff
 from longest import LONGEST, TESTS, sort_longest_first
+
+SILENCING = ("ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "CI", "XDG_CACHE_HOME")
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -41,6 +45,24 @@ def test_importing_shroff_loads_two_small_modules_and_the_standard_library() -> 
         "shroff.lazy",
     }
     assert len(more) < 60
+
+
+@pytest.mark.parametrize(
+    "statement", ["import shroff.decide.model", "import shroff.portable.pyfunc"]
+)
+def test_onnx_runtime_reports_to_nobody(statement: str, tmp_path: Path) -> None:
+    """It makes a number of the machine when it loads, unless it is told not to."""
+    told = {name: value for name, value in os.environ.items() if name not in SILENCING}
+    code = f"{statement}; import os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=told | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "1"
+    assert [file for file in tmp_path.rglob("*") if "onnxruntime" in file.name] == []
 
 
 def test_showing_findings_loads_neither_what_trains_nor_what_checks_detectors() -> None:

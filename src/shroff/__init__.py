@@ -7,6 +7,7 @@ Names are loaded when first used, so that importing `shroff` stays light.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from shroff.lazy import loading
@@ -54,6 +55,9 @@ _HOME = {
     "lookup": "collect.lookup",
     "sql": "features.row",
 }
+
+# ONNX Runtime reports names and digests of models to its maker, unless this is set before it loads
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

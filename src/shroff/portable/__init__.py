@@ -6,6 +6,11 @@ Runtime only, and nothing of ours but each other: so imports are relative here, 
 Python's own.
 """
 
+import os
+
 from .logistic import logistic, logistic_of_one
+
+# ONNX Runtime reports names and digests of models to its maker, unless this is set before it loads
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["logistic", "logistic_of_one"]
