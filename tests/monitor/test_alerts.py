@@ -153,7 +153,14 @@ def test_an_answer_that_never_ends_is_not_awaited(alarms: Alarms, clock: Clock) 
             patched.setattr(channels, "_TIMEOUT_SECONDS", 0.3)
             dripped = deliver(alarms, hook, clock=clock)
         assert dripped.failure == "the webhook does not answer (TimeoutError)."
-    assert server.asked == 3
+        server.first = b"220-"
+        mail = Settings(alert_mail=f"smtp://127.0.0.1:{server.server_address[1]}/?from=a@b&to=c@d")
+        alarms.test(["mail"])
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(channels, "_MAIL_SECONDS", 0.3)
+            tarpit = deliver(alarms, channels_of(mail), clock=clock)
+        assert tarpit.failure == "the mail server did not take it (TimeoutError)."
+    assert server.asked == 4
 
 
 @pytest.mark.parametrize("host", ["a..b", f"{'a' * 70}.b", "xn--", "[::1]:1", "127.0.0.1:1"])

@@ -14,9 +14,11 @@ import hmac
 import smtplib
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from email.message import EmailMessage
 from email.utils import formatdate
+from threading import Thread
 from typing import Any, Final, Protocol
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -27,6 +29,7 @@ from shroff.errors import ConfigurationError, SourceUnavailable, one_line
 from shroff.settings import Settings
 
 _TIMEOUT_SECONDS: Final = 10.0
+_MAIL_SECONDS: Final = 60.0
 _SUBMISSION_PORT: Final = 587
 _TLS_PORT: Final = 465
 _SECRET_PREFIX: Final = "whsec_"
@@ -153,14 +156,19 @@ class Mail:
     def send(self, event: str, content: str) -> None:
         """Mail an event; `Message-ID` is the same at every attempt."""
         try:
-            with self._connected() as server:
-                if self._parts.username:
-                    server.login(unquote(self._parts.username), unquote(self._parts.password or ""))
-                server.send_message(message(event, content, self._from, self._to))
+            _within(
+                _MAIL_SECONDS, lambda: self._mail(message(event, content, self._from, self._to))
+            )
         except (OSError, UnicodeError, smtplib.SMTPException) as error:
             code = getattr(error, "smtp_code", None)
             told = type(error).__name__ if code is None else f"{type(error).__name__} {code}"
             raise SourceUnavailable(f"the mail server did not take it ({told}).") from None
+
+    def _mail(self, made: EmailMessage) -> None:
+        with self._connected() as server:
+            if self._parts.username:
+                server.login(unquote(self._parts.username), unquote(self._parts.password or ""))
+            server.send_message(made)
 
     def _connected(self) -> smtplib.SMTP:
         host, context = self._parts.hostname or "", ssl.create_default_context()
@@ -188,6 +196,24 @@ def message(event: str, content: str, sender: str, to: Sequence[str]) -> EmailMe
     made.set_content(f"{data['sentence']}\n\n{data['model']}\nsince {data['began']}\n")
     made.add_attachment(content.encode(), "application", "cloudevents+json", filename="event.json")
     return made
+
+
+def _within(seconds: float, work: Callable[[], None]) -> None:
+    """Do it, or raise `TimeoutError`: the timeouts of `smtplib` are those of single bytes, which a
+    tarpit sends now and then. What still waits for one ends with the process.
+    """
+    done = Future[None]()
+
+    def run() -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001  # raised where it is waited for
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    Thread(target=run, name="mail", daemon=True).start()
+    done.result(seconds)
 
 
 def _key(secret: str) -> bytes:
