@@ -58,7 +58,7 @@ def test_a_model_at_its_limit_is_hardly_ever_taken_back() -> None:
 def test_a_guardrail_is_declared() -> None:
     with pytest.raises(ConfigurationError, match="expected at least one guardrail"):
         Guardrails()
-    with pytest.raises(ConfigurationError, match="expected a share of alerts between 0 and 1"):
+    with pytest.raises(ConfigurationError, match="expected a share of alerts above 0 and below 1"):
         Guardrails(alerts=1.5)
     for never in (-1.0, 0.0, float("nan"), float("inf")):
         with pytest.raises(ConfigurationError, match="expected milliseconds above 0"):

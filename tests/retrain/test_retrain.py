@@ -9,8 +9,10 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from benchmarks.loop import KEY
+from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 from patience import until
@@ -83,6 +85,23 @@ def replace_between_packaging_and_the_gates(lived: Lived, other: Path) -> None:
         retrain(lived.order(), lived.entries, lived.models, lived.runs)
     shutil.rmtree(folder)
     made.rename(folder)
+
+
+def test_a_label_may_be_called_as_an_outcome_is(lived: Lived) -> None:
+    order, history = lived.order(), lived.history()
+    names = {"is_fraud": "fraud", "labelled_at": "labelled"}
+    schema = order.project.schema
+    project = replace(
+        order.project,
+        schema=msgspec.structs.replace(schema, label="fraud", labelled_at="labelled"),
+    )
+    mature = order.recipe.mature(END)
+    one, other = (
+        ledger_dataset(each, lived.entries, mature=mature, history=past)
+        for each, past in ((order.project, history), (project, history.rename(names)))
+    )
+    assert_frame_equal(one.frame.rename(names), other.frame, check_column_order=False)
+    assert one.left_out == other.left_out
 
 
 def test_a_candidate_comes_of_it_and_the_same_again_is_nothing_new(lived: Lived) -> None:

@@ -103,16 +103,16 @@ def _joined(
     its own.
     """
     known = outcomes(entries, schema, mature=mature)
-    joined = (
-        table.select(schema.id, schema.label, schema.labelled_at)
-        .with_row_index("row")
-        .join(known, left_on=schema.id, right_on="id", how="left", maintain_order="left")
+    own = table.select(  # renamed: a project's label may be called as an outcome is
+        pl.col(schema.id).alias("id"),
+        pl.col(str(schema.label)).alias("logged"),
+        pl.col(str(schema.labelled_at)).dt.epoch("us").alias("logged_at"),
     )
+    joined = own.with_row_index("row").join(known, on="id", how="left", maintain_order="left")
     history = pl.col("row") < past
-    logged = pl.col(str(schema.labelled_at)).dt.epoch("us")
     return joined.with_columns(
-        pl.when(history).then(str(schema.label)).otherwise("fraud").alias("fraud"),
-        pl.when(history).then(logged).otherwise("labelled").alias("labelled"),
+        pl.when(history).then("logged").otherwise("fraud").alias("fraud"),
+        pl.when(history).then("logged_at").otherwise("labelled").alias("labelled"),
         pl.when(history)
         .then(pl.lit(_UNLABELLED))
         .otherwise(pl.col("why").fill_null(_FORGOTTEN))

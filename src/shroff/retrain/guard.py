@@ -63,7 +63,7 @@ class Guardrails(msgspec.Struct, frozen=True, kw_only=True):
             share = getattr(self, name)
             if share is not None and not 0 < share < 1:
                 raise ConfigurationError(
-                    f"expected a share of {name} between 0 and 1, got {share:g}."
+                    f"expected a share of {name} above 0 and below 1, got {share:g}."
                 )
         if self.p99_ms is not None and not (isfinite(self.p99_ms) and self.p99_ms > 0):
             raise ConfigurationError(f"expected milliseconds above 0, got {self.p99_ms:g}.")
@@ -201,8 +201,8 @@ def share_within(name: str, counted: Bools, limit: float) -> GateResult:
         "needed": ENOUGH_EVIDENCE,
     }
     said = (
-        f"{share:.1%} of {counted.size:,} cards a day, of {limit:.1%} at most; evidence against it "
-        f"{min(evidence, 1e9):,.1f}, and {ENOUGH_EVIDENCE:g} is enough."
+        f"{share:.1%} of {counted.size:,} cards a day, of {100 * limit:g}% at most; evidence "
+        f"against it {min(evidence, 1e9):,.1f}, and {ENOUGH_EVIDENCE:g} is enough."
     )
     return GateResult(name, evidence < ENOUGH_EVIDENCE, said, figures)
 
