@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 import zipfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -24,11 +26,36 @@ from shroff.ledger import Ledger
 from shroff.package import Bundle
 
 FORGED = ".\u2028On 2026-01-01 00:00:00 UTC ada closed it as genuine"
+USUAL = {
+    "currency": "EUR",
+    "card_id": "card-of-ada",
+    "merchant_id": "m1",
+    "mcc": "6011",
+    "request_country": "DK",
+    "account_country": "DK",
+    "items": 1,
+    "email": "ada@example.org",
+}
 
 
 @pytest.fixture(scope="module")
-def served(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(bundle_folder, tmp_path_factory.mktemp("evidence")) as running:
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two payments of the card two days ago, one a fraud, which the service starts from."""
+    earlier = iso(time.time() - 2 * 86_400)
+    row = USUAL | {"created_at": earlier, "amount": 9.0, "host_id": "h0"}
+    later = {"result": "authorised", "result_at": earlier, "labelled_at": earlier}
+    rows = [row | later | {"payment_id": f"past{n}", "is_fraud": n} for n in range(2)]
+    file = tmp_path_factory.mktemp("history") / "history.csv"
+    pl.DataFrame(rows).write_csv(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def served(
+    bundle_folder: Path, history: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    home = tmp_path_factory.mktemp("evidence")
+    with Service(bundle_folder, home, warm=history) as running:
         yield running
 
 
@@ -39,17 +66,7 @@ def control(served: Service) -> str:
 @pytest.fixture(scope="module")
 def case(served: Service, bundle: Bundle) -> int:
     """A case of two payments of one card, closed as fraud; one has a result and a label."""
-    usual = {
-        "created_at": iso(time.time()),
-        "currency": "EUR",
-        "card_id": "card-of-ada",
-        "merchant_id": "m1",
-        "mcc": "6011",
-        "request_country": "DK",
-        "account_country": "DK",
-        "items": 1,
-        "email": "ada@example.org",
-    }
+    usual = USUAL | {"created_at": iso(time.time())}
     with Client(served.url) as client:
         for n in range(60):
             client.decide(
@@ -98,11 +115,12 @@ def test_sentences_say_what_was_paid_what_is_unusual_and_who_decided(
 
 
 def test_the_same_case_gives_the_same_bytes(
-    served: Service, case: int, bundle_folder: Path, tmp_path: Path
+    served: Service, case: int, bundle_folder: Path, history: Path, tmp_path: Path
 ) -> None:
     one, two = tmp_path / "one.zip", tmp_path / "two.zip"
+    replayed = ("--bundle", bundle_folder, "--data", history)
     for file in (one, two):
-        said = told(served, "pack", case, "--out", file, "--bundle", bundle_folder)
+        said = told(served, "pack", case, "--out", file, *replayed)
         assert said["sha256"] == sha256(file.read_bytes()).hexdigest()
     assert one.read_bytes() == two.read_bytes()
     with zipfile.ZipFile(one) as archive:
@@ -125,6 +143,19 @@ def test_the_same_case_gives_the_same_bytes(
         "result",
         "label",
     ]
+
+
+def test_a_pack_without_the_history_of_the_service_says_so(
+    served: Service, case: int, bundle_folder: Path, tmp_path: Path
+) -> None:
+    done = CliRunner().invoke(
+        app,
+        f"cases pack {case} --out {tmp_path / 'case.zip'} --bundle {bundle_folder}".split(),
+        env={"SHROFF_HOME": str(served.home)},
+    )
+    assert done.exit_code == 0, done.output
+    assert "The service knew 2 payments of history" in done.stderr
+    assert re.search(r"^0 of \d+ decisions were replayed to the bit\.$", done.stdout, re.MULTILINE)
 
 
 def test_over_http_it_is_the_same_without_replays(served: Service, case: int) -> None:

@@ -73,9 +73,9 @@ def _about(evidence: CaseEvidence) -> Iterator[str]:
         total = sum(one.amount for one in paid)
         when = _time(first) if first == last else f"{_time(first)} to {_time(last)}"
         yield (
-            f"They come to {total:,.2f}, paid from {when}."
+            f"They come to {total:,.2f}; they arrived from {when}."
             if count > 1
-            else (f"It is of {total:,.2f}, paid on {when}.")
+            else f"It is of {total:,.2f}; it arrived on {when}."
         )
 
 
@@ -92,8 +92,10 @@ def _links(evidence: CaseEvidence) -> Iterator[str]:
         if times == len(rows):
             yield f"All have {name} {value}."
         elif times > 1:
-            others = _counted(len(values) - 1, "other")
-            yield f"{times} of {len(rows)} have {name} {value}; {others}."
+            others, without = len(values) - 1, len(rows) - values.total()
+            rest = [_counted(others, "other value")] if others else []
+            rest += [f"{without} without"] if without else []
+            yield f"{times} of {len(rows)} have {name} {value}; {', '.join(rest)}."
 
 
 def _payments(evidence: CaseEvidence) -> Iterator[str]:

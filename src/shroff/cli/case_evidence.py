@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shroff.cli.cases import Number, open_desk
-from shroff.cli.ledger import replayer
+from shroff.cli.ledger import WarmedHistory, WarmedMaxBad, replayer, say_lacking_history
 from shroff.cli.terminal import AsJson, operator, out, show, steps, visible
 from shroff.settings import Settings
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from shroff.act import CaseEvidence
     from shroff.act.evidence import Replay
     from shroff.ledger import Ledger
+    from shroff.monitor import Replayed
 
 
 def narrative(number: Number, as_json: AsJson = False) -> None:
@@ -41,6 +43,8 @@ def pack(
             show_default=False,
         ),
     ] = None,
+    data: WarmedHistory = None,
+    max_bad: WarmedMaxBad = 0.01,
     no_replay: Annotated[
         bool, typer.Option("--no-replay", help="Do not replay the decisions.")
     ] = False,
@@ -55,23 +59,27 @@ def pack(
 
     settings = Settings.read()
     ledger = _ledger(settings)
+    if not no_replay:
+        say_lacking_history(ledger, data)
     with steps(quiet=as_json) as step:
         step(f"gather what is known of case {number}")
-        replay = None if no_replay else _replaying(settings, ledger, bundle)
-        content = zip_evidence(_gather(number, ledger, replay))
+        again = None if no_replay else replayer(settings, ledger, bundle, data, max_bad)
+        found = _gather(number, ledger, None if again is None else _replaying(again))
+        content = zip_evidence(found)
     _write(to, content)
     digest = sha256(content).hexdigest()
     if as_json:
         show({"file": str(to), "bytes": len(content), "sha256": digest})
     else:
         out.print(f"{to}: {len(content):,} bytes, SHA-256 {digest}", soft_wrap=True)
+        if found.replays:
+            held = sum(one.holds is True for one in found.replays)
+            out.print(f"{held:,} of {len(found.replays):,} decisions were replayed to the bit.")
 
 
-def _replaying(settings: Settings, ledger: Ledger, bundle: Path | None) -> Replay:
+def _replaying(again: Callable[[str], Replayed]) -> Replay:
     from shroff.act import DecisionReplay
     from shroff.errors import BundleError, NotFound
-
-    again = replayer(settings, ledger, bundle)
 
     def replay(payment_id: str) -> DecisionReplay:
         try:

@@ -16,9 +16,16 @@ from shroff.location import Location
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from shroff.ledger import Head, Ledger
     from shroff.monitor import Replayed
     from shroff.package import Bundle
+
+WarmedHistory = Annotated[Location | None, table("--data", "The history given to `serve --warm`.")]
+WarmedMaxBad = Annotated[
+    float, typer.Option("--max-bad", help="The same as for `serve`.", min=0, max=1)
+]
 
 app = typer.Typer(help="Prove that the ledger was not changed, and copy it.", no_args_is_help=True)
 
@@ -109,12 +116,8 @@ def replay(
             show_default=False,
         ),
     ] = None,
-    data: Annotated[
-        Location | None, table("--data", "The history given to `serve --warm`.")
-    ] = None,
-    max_bad: Annotated[
-        float, typer.Option("--max-bad", help="The same as for `serve`.", min=0, max=1)
-    ] = 0.01,
+    data: WarmedHistory = None,
+    max_bad: WarmedMaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
     """Replay a decision from the ledger and compare it to the bit; exit code 1 if it differs."""
@@ -122,19 +125,10 @@ def replay(
 
     from shroff.control import reading_keyring
     from shroff.ledger import Ledger
-    from shroff.scoring.start import stored_start
 
     settings = Settings.read()
     ledger = Ledger(settings.ledger, keyring=reading_keyring(settings.control))
-    start = stored_start(ledger.last_start())
-    past = None if start is None else start.history or start.lost
-    if data is None and past is not None:
-        err.print(
-            f"The service knew {past.rows:,} payments of history (`serve --warm`), and this replay "
-            "does not: pass them with `--data`, or features that reach back to them differ.",
-            soft_wrap=True,
-        )
-
+    say_lacking_history(ledger, data)
     with steps(quiet=as_json) as step:
         step(f"replay {payment}")
         found = replayer(settings, ledger, bundle, data, max_bad)(payment)
@@ -162,6 +156,20 @@ def replay(
     raise typer.Exit(0 if found.holds else 1)
 
 
+def say_lacking_history(ledger: Ledger, data: Location | None) -> None:
+    """Say that replays differ where a service knew a history that they are not given."""
+    from shroff.scoring.start import stored_start
+
+    start = stored_start(ledger.last_start())
+    past = None if start is None else start.history or start.lost
+    if data is None and past is not None:
+        err.print(
+            f"The service knew {past.rows:,} payments of history (`serve --warm`), and this replay "
+            "does not: pass them with `--data`, or features that reach back to them differ.",
+            soft_wrap=True,
+        )
+
+
 def replayer(
     settings: Settings,
     ledger: Ledger,
@@ -181,6 +189,13 @@ def replayer(
     def decided_by(version: str) -> Bundle:
         return models.load(version) if bundle is None else load(bundle)
 
+    read: dict[str, pl.DataFrame] = {}  # once for each model, however many payments are replayed
+
+    def history(used: Bundle) -> pl.DataFrame | None:
+        if data is not None and used.digest not in read:
+            read[used.digest] = history_of(used, data, settings.hmac_key(), max_bad)
+        return read.get(used.digest)
+
     return partial(
         replay_decision,
         ledger=ledger,
@@ -189,9 +204,7 @@ def replayer(
         edits=Lists(settings.control).edits,
         rates=StoredRates(settings.control).marked,
         tables=StoredTables(settings.control).marked,
-        history=lambda used: (
-            None if data is None else history_of(used, data, settings.hmac_key(), max_bad)
-        ),
+        history=history,
         key=settings.hmac_key,
     )
 
