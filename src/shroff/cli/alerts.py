@@ -119,6 +119,9 @@ def _print(alarms: Alarms, done: Delivered, *, as_json: bool) -> None:
     if as_json:
         show({**done._asdict(), "waiting": waiting})
         return
-    out.print(f"{done.sent:,} alerts sent, {done.failed:,} failed, {waiting:,} wait.")
+    out.print(
+        f"{done.sent:,} {'alert' if done.sent == 1 else 'alerts'} sent, {done.failed:,} failed, "
+        f"{waiting:,} wait."
+    )
     if done.failure is not None:
         err.print(done.failure, soft_wrap=True, markup=False)

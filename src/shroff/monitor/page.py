@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from shroff.evaluate.weighted import Estimate
 from shroff.markup import Html, html, join, prose, tag
 from shroff.monitor.drift import ColumnDrift
+from shroff.monitor.early import ASSUMPTIONS, EarlyFrauds
 from shroff.monitor.finding import Finding
+from shroff.monitor.lane import LaneMonth
 from shroff.monitor.performance import Month
 from shroff.monitor.verdict import ModelVerdict
 from shroff.report.blocks import section, table
@@ -33,6 +36,11 @@ def page(
     ]
     if segments:
         parts.append(section(f"By {by}", *_months(segments, str(by))))
+    if verdict.lanes:
+        parts.append(section("By the control lane", _lanes(verdict.lanes)))
+    early = [one for one in verdict.early if one.by_delay or one.by_lane]
+    if early:
+        parts.append(section("Before labels are in", *_early(early)))
     return document("Shroff: monitoring", join(parts))
 
 
@@ -118,7 +126,10 @@ def _months(months: Sequence[Month], name: str) -> Iterator[Html]:
         return
     yield table(
         "Payments whose labels have come, with 95 % intervals",
-        (name, "payments", "frauds", "precision", "recall", "expected", "came", "saved"),
+        (
+            *(name, "payments", "frauds", "precision", "recall", "lost", "stopped"),
+            *("expected", "came", "saved"),
+        ),
         [_month(one) for one in known],
     )
     if name == "month" and len(known) > 1:
@@ -143,12 +154,78 @@ def _month(one: Month) -> tuple[Html, ...]:
         html(f"{one.known_frauds:,}"),
         html(_between(one.precision_interval)),
         html(_between(one.recall)),
+        html(f"{one.lost:,.0f}"),
+        html(f"{one.stopped:,.0f}"),
         html(f"{one.expected:,.0f}"),
         html(_between(one.frauds_interval, digits=0)),
         html("" if one.saved is None else f"{one.saved:,.0f}")
         if one.saved_interval is None
         else html(f"{one.saved or 0:,.0f}", tag("small", _between(one.saved_interval, digits=0))),
     )
+
+
+def _lanes(lanes: Sequence[LaneMonth]) -> Html:
+    head = ("month", "stopped", "taken", "no chance", "false declines", "precision", "recall")
+    return table(
+        "Declines and challenges that had a chance, with 95 % intervals",
+        (*head, "saved", "refused", "lane lost"),
+        [
+            tuple(
+                map(
+                    html,
+                    (
+                        one.month,
+                        f"{one.stopped:,}",
+                        f"{one.taken:,}",
+                        ", ".join(f"{count:,} {why}" for why, count in one.no_chance.items()),
+                        _estimate(one.false_declines),
+                        _estimate(one.precision, digits=2),
+                        _estimate(one.recall, digits=2),
+                        _estimate(one.saved),
+                        _estimate(one.refused),
+                        f"{one.lane_lost:,.0f}",
+                    ),
+                )
+            )
+            for one in lanes
+        ],
+    )
+
+
+def _early(early: Sequence[EarlyFrauds]) -> Iterator[Html]:
+    yield table(
+        "Frauds, estimated before all labels are in, with 95 % intervals",
+        ("month", "decided", "payments", "too young", "known", "by delay", "by lane", "matured"),
+        [
+            tuple(
+                map(
+                    html,
+                    (
+                        one.month,
+                        one.decided,
+                        f"{one.payments:,}",
+                        f"{one.too_young:,}",
+                        f"{one.known:,}",
+                        _estimate(one.by_delay),
+                        _estimate(one.by_lane),
+                        _estimate(one.matured),
+                    ),
+                )
+            )
+            for one in early
+        ],
+    )
+    for name, assumption in ASSUMPTIONS.items():
+        if any(getattr(one, name) for one in early):
+            yield tag("p", f"{name.replace('_', ' ').capitalize()}: {assumption}.", class_="quiet")
+
+
+def _estimate(one: Estimate | None, *, digits: int = 0) -> str:
+    if one is None:
+        return ""
+    value = f"{one.value:,.{digits}f}"
+    bounds = f" ({one.low:,.{digits}f} – {one.high:,.{digits}f})"
+    return value if one.low == one.high else value + bounds
 
 
 def _between(both: tuple[float, float] | None, *, digits: int = 2) -> str:

@@ -59,8 +59,9 @@ class ModelVerdict(NamedTuple):
         drift = self.drift
         if not drift.payments:
             return [f"{self.model} decided no payment; other models decided {self.others:,}."]
+        days = "1 day" if drift.days == 1 else f"{drift.days:,} days"
         first = (
-            f"{self.model} decided {drift.payments:,} payments on {drift.days:,} days"
+            f"{self.model} decided {drift.payments:,} payments on {days}"
             f" ({self.others:,} more were decided by other models)."
         )
         return [first, self._drifted()]

@@ -177,6 +177,11 @@ def better(evidence: Evidence, incumbent: Contender | None, budget: Budget) -> G
         f"{evidence.source}; {cards:,} cards and {frauds:,} known frauds are evidence of "
         f"{evidence_now:,.1f}, and {ENOUGH_EVIDENCE:g} is enough."
     )
+    if not found.payments:
+        said += (
+            " No payment counts yet: only those of the ledger whose label delay is over do "
+            "(`--label-delay`), or those of a log (`--data`) that neither model learned from."
+        )
     if found.unpriced:
         said += f" What {found.unpriced:,} payments cost is not known: they count as equal."
     return GateResult("better", evidence_now >= ENOUGH_EVIDENCE and found.saved > 0, said, figures)
