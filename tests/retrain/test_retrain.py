@@ -95,7 +95,7 @@ def test_a_label_may_be_called_as_an_outcome_is(lived: Lived) -> None:
         order.project,
         schema=msgspec.structs.replace(schema, label="fraud", labelled_at="labelled"),
     )
-    mature = order.recipe.mature(END)
+    mature = order.terms.mature(END)
     one, other = (
         ledger_dataset(each, lived.entries, mature=mature, history=past)
         for each, past in ((order.project, history), (project, history.rename(names)))
