@@ -373,7 +373,9 @@ def test_a_forgotten_subject_leaves_steps_and_nothing_else(
     assert desk.verify() is not None
     assert [one.subject for one in desk.cases()] == ["b"]
     assert desk.labels() == []
-    assert [one.payment_id for one in desk.case(desk.cases()[0].id)[1]] == ["b1"]
+    other, left, _ = desk.case(desk.cases()[0].id)
+    assert [one.payment_id for one in left] == ["b1"]
+    assert (other.payments, other.amount, other.expected_loss) == (1, 20.0, 10.0)
     if url.startswith("sqlite"):
         for file in Path(make_url(url).database or "").parent.iterdir():
             held = file.read_bytes()

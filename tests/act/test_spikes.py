@@ -49,6 +49,21 @@ class Tries(Records):
         return msgspec.structs.replace(made, arrived=self.at)
 
 
+def test_a_spike_loses_what_is_forgotten_and_is_erased_with_the_last(
+    desk: Desk, intake: CaseIntake
+) -> None:
+    tries = Tries()
+    made = [tries.tried(card) for card in "aaaab"]
+    intake.take(made)
+    desk.forget("card_id", ["b"], [made[-1].payment_id], "boss")
+    (group,) = desk.cases()
+    assert (group.kind, group.payments, group.expected_loss) == ("host_id", 4, 4.0)
+    desk.forget("card_id", ["a"], [one.payment_id for one in made[:-1]], "boss")
+    assert desk.cases() == []
+    assert desk.case(group.id)[0].subject == f"forgotten {group.id}"
+    assert desk.verify() is not None
+
+
 def test_hundreds_of_tried_cards_are_one_case_of_their_host(desk: Desk, intake: CaseIntake) -> None:
     tries = Tries()
     intake.take([tries.tried("a"), tries.tried("b"), tries.tried("c", action="decline")])

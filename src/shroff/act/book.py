@@ -211,6 +211,17 @@ class CaseBook:
         waits = (CASE_SECOND.c.case == number, CASE_SECOND.c.outcome.is_(None))
         self.connection.execute(CASE_SECOND.delete().where(*waits))
 
+    def holding(self, payment_ids: Sequence[str]) -> set[int]:
+        """The cases that payments are in, and those that these were joined to."""
+        found = set[int]()
+        for part in self.parts(payment_ids):
+            query = select(CASES.c.id, CASES.c.parent).where(
+                CASES.c.id == CASE_PAYMENTS.c.case, CASE_PAYMENTS.c.payment_id.in_(part)
+            )
+            for row in self.connection.execute(query):
+                found.update(number for number in row if number is not None)
+        return found
+
     def drop(self, payment_ids: Sequence[str]) -> None:
         """Erase payments, and their labels that wait, from all cases."""
         for table in (CASE_LABELS, CASE_PAYMENTS, CASE_SIGHTINGS):

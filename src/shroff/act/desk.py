@@ -11,6 +11,7 @@ from sqlalchemy import case as when
 from shroff.act.analysts import Agreement, agreement
 from shroff.act.book import CaseBook, reading, writing
 from shroff.act.case import Case, CaseEvent, CasePayment, CaseQueue, Outcome
+from shroff.act.intake import weigh_again
 from shroff.act.queues import check_queues
 from shroff.act.rules import (
     apart,
@@ -293,21 +294,24 @@ class Desk:
         self, kind: str, subjects: Collection[str], payment_ids: Sequence[str], by: str
     ) -> int:
         """Erase whose the cases of a subject are: who it is, its payments, labels and notes; their
-        steps stay, without the notes. Its payments go from other cases too. Returns how many of its
-        cases there were.
+        steps stay, without the notes. Its payments go from other cases too, which are ranked anew,
+        and erased where nothing is left. Returns how many of its cases there were.
 
         Args:
             kind: the column of the subject; `subjects` are the forms of its value.
         """
         with writing(self._control, self._clock()) as book:
             own = (CASES.c.kind == kind, CASES.c.subject.in_(subjects))
-            many = 0
+            many, shrunk = 0, book.holding(payment_ids)
             # a case that was forgotten is of nobody any more, so the next part has others
             while found := book.cases(*own, limit=_MAX_CASES):
                 for case in found:
                     book.forget(case, by)
                 many += len(found)
+                shrunk |= {one.parent for one in found if one.parent is not None}
+                shrunk -= {one.id for one in found}
             book.drop(payment_ids)
+            weigh_again(book, shrunk, by)
         if many or payment_ids:
             self._control.scrub(CASE_PAYMENTS)
             self._control.scrub(CASE_SIGHTINGS)

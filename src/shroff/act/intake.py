@@ -291,6 +291,17 @@ def weigh(payments: list[CasePayment]) -> dict[str, Any]:
     }
 
 
+def weigh_again(book: CaseBook, numbers: Collection[int], by: str) -> None:
+    """Rank cases that lost payments anew, and erase those that have none left."""
+    queues = Queues(book.queues())
+    for number in sorted(numbers):
+        case, left = book.case(number), book.payments(number)
+        if left:
+            book.update(case, _ranked(weigh(left), queues.of(case)))
+        else:
+            book.forget(case, by)
+
+
 def _grown(case: Case, payment: CasePayment) -> dict[str, Any]:
     """What a case comes to with one payment more."""
     one = weigh([payment])
