@@ -160,16 +160,16 @@ def _start(
         "--port",
         str(port),
     ]
-    log = (settings.home / "service.log").open("wb")
-    server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    with (settings.home / "service.log").open("wb") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
-    client = Client(url)
-    for _ in range(600):
-        if server.poll() is not None:
-            break
-        if client.ready():
-            return server, url
-        time.sleep(0.1)
+    with Client(url) as client:
+        for _ in range(600):
+            if server.poll() is not None:
+                break
+            if client.ready():
+                return server, url
+            time.sleep(0.1)
     server.kill()
     raise ShroffError(f"the service did not become ready; see {settings.home / 'service.log'}.")
 

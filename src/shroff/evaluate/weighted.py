@@ -45,7 +45,7 @@ def weighted_share(hit: Bools, weight: Floats, card: Ints) -> Estimate | None:
 
     >>> found = weighted_share(np.array([1, 0, 0, 0]) > 0, np.full(4, 50.0), np.arange(4))
     >>> found.value, round(found.low, 3), round(found.high, 3)
-    (0.25, 0.006, 0.806)
+    (0.25, 0.0, 0.99)
     """
     if not hit.size:
         return None

@@ -49,7 +49,7 @@ def buckets(text: str) -> Buckets:
     """The buckets in a text of Prometheus.
 
     >>> buckets('shroff_stage_seconds_bucket{stage="whole",le="0.001"} 5\\n')
-    {0.001: 5.0}
+    {0.001: 5}
     """
     return {
         float(sample.labels["le"]): sample.value

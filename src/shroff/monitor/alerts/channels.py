@@ -118,7 +118,7 @@ def signature(key: bytes, event: str, moment: str, body: bytes) -> str:
     """The header `webhook-signature`.
 
     >>> signature(b"0123456789abcdef", "e1", "1700000000", b"{}")
-    'v1,oB0iIiTQ5pjckZONTMbAgoDjYOKKDQ7tUZJ7dzeTcqs='
+    'v1,jw/J0jcsbMHgXm0av/zPQlZPcMnlly94xuDNZSRRktM='
     """
     signed = hmac.digest(key, b"%b.%b.%b" % (event.encode(), moment.encode(), body), "sha256")
     return f"v1,{base64.b64encode(signed).decode()}"
