@@ -60,7 +60,8 @@ def test_no_file_of_the_house_has_anything_of_them(
     control, exports = f"sqlite:///{home / 'control.db'}", home.parent / "exports"
     exports.mkdir()
     home.mkdir()
-    monkeypatch.setenv("SHROFF_API_KEY", Keys(control).create("dpo", ["forget", "decide"]))
+    shop = Keys(control).create("shop", ["decide", "label"])
+    monkeypatch.setenv("SHROFF_API_KEY", Keys(control).create("dpo", ["forget"]))
     store = filled(FeatureStore(home / "store"))
     store.table("limits").write(limits([(ADA, 1, 1, 5.0)]), batch="ada")
 
@@ -68,7 +69,7 @@ def test_no_file_of_the_house_has_anything_of_them(
         return answer(*words, home=home)
 
     with Service(sealed_folder, home, keys=True) as running:
-        with Client(running.url, key=Keys(control).create("shop", ["decide", "label"])) as client:
+        with Client(running.url, key=shop) as client:
             for n in range(6):
                 card = ADA if n % 3 == 0 else f"c{n}"
                 client.decide(pay(payment_id=f"p{n}", card_id=card, amount=60.0 + n))
