@@ -6,6 +6,9 @@ from typing import Literal
 
 import msgspec
 
+CaseOutcome = Literal["fraud", "genuine", "unclear", "refunded"]
+"""What a case came to; it is apart from the labels of its payments."""
+
 
 class Reason(msgspec.Struct, frozen=True):
     """Why a payment was not approved; `code` is stable, `text` is for people.

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Meta
 
 from shroff.control.history import Chained
+from shroff.decisions import CaseOutcome
 
-Outcome = Literal["fraud", "genuine", "unclear", "refunded"]
-"""What a case came to; it is apart from the labels of its payments."""
+Outcome = CaseOutcome
 OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 Step = Literal[
     "opened",

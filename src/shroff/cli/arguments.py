@@ -58,6 +58,12 @@ MaxBad = Annotated[
     float,
     typer.Option("--max-bad", help="The largest accepted share of unusable rows.", min=0, max=1),
 ]
+BudgetMs = Annotated[
+    float,
+    typer.Option(
+        "--budget-ms", help="Milliseconds that 99 of 100 payments may take at most.", min=0.001
+    ),
+]
 CardColumn = Annotated[
     str | None,
     typer.Option(

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shroff.cli.cases import Number, open_desk
-from shroff.cli.ledger import WarmedHistory, WarmedMaxBad, replayer, say_lacking_history
+from shroff.cli.ledger import (
+    DecidingBundle,
+    WarmedHistory,
+    WarmedMaxBad,
+    replayer,
+    say_lacking_history,
+)
 from shroff.cli.terminal import AsJson, operator, out, show, steps, visible
 from shroff.settings import Settings
 
@@ -36,13 +42,7 @@ def narrative(number: Number, as_json: AsJson = False) -> None:
 def pack(
     number: Number,
     to: Annotated[Path, typer.Option("--out", help="The ZIP file.", show_default=False)],
-    bundle: Annotated[
-        Path | None,
-        typer.Option(
-            help="The bundle that decided; default: the published one of that version.",
-            show_default=False,
-        ),
-    ] = None,
+    bundle: DecidingBundle = None,
     data: WarmedHistory = None,
     max_bad: WarmedMaxBad = 0.01,
     no_replay: Annotated[

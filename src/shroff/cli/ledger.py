@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from shroff.monitor import Replayed
     from shroff.package import Bundle
 
+DecidingBundle = Annotated[
+    Path | None,
+    typer.Option(
+        help="The bundle that decided; default: the published one of that version.",
+        show_default=False,
+    ),
+]
 WarmedHistory = Annotated[Location | None, table("--data", "The history given to `serve --warm`.")]
 WarmedMaxBad = Annotated[
     float, typer.Option("--max-bad", help="The same as for `serve`.", min=0, max=1)
@@ -109,13 +116,7 @@ def _document(end: Head) -> dict[str, Any]:
 
 def replay(
     payment: Annotated[str, typer.Argument(help="A payment id.", show_default=False)],
-    bundle: Annotated[
-        Path | None,
-        typer.Option(
-            help="The bundle that decided; default: the published one of that version.",
-            show_default=False,
-        ),
-    ] = None,
+    bundle: DecidingBundle = None,
     data: WarmedHistory = None,
     max_bad: WarmedMaxBad = 0.01,
     as_json: AsJson = False,

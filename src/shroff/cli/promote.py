@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from shroff.cli.arguments import TABLE_FORMS, CardColumn, Join, MaxBad, table
+from shroff.cli.arguments import TABLE_FORMS, BudgetMs, CardColumn, Join, MaxBad, table
 from shroff.cli.card import card_gaps
 from shroff.cli.models import AcceptSchema, OwnPolicy, print_gates, published
 from shroff.cli.runs import recorded
@@ -40,12 +40,7 @@ def promote(
     ] = None,
     join: Join = None,
     card: CardColumn = None,
-    budget_ms: Annotated[
-        float,
-        typer.Option(
-            "--budget-ms", help="Milliseconds that 99 of 100 payments may take at most.", min=0.001
-        ),
-    ] = 10.0,
+    budget_ms: BudgetMs = 10.0,
     largest: Annotated[
         float | None,
         typer.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shroff.cli.arguments import TABLE_FORMS, CardColumn, MaxBad, ProjectPath, table
+from shroff.cli.arguments import TABLE_FORMS, BudgetMs, CardColumn, MaxBad, ProjectPath, table
 from shroff.cli.card import card_gaps
 from shroff.cli.models import print_gates, published
 from shroff.cli.runs import recorded
@@ -75,12 +75,7 @@ def retrain(
             "--promote-if-better", help="Put it into production if every gate lets it pass."
         ),
     ] = False,
-    budget_ms: Annotated[
-        float,
-        typer.Option(
-            "--budget-ms", help="Milliseconds that 99 of 100 payments may take at most.", min=0.001
-        ),
-    ] = 10.0,
+    budget_ms: BudgetMs = 10.0,
     accept: Annotated[
         list[str] | None,
         typer.Option(help="Package despite what this check of the doctor found; repeatable."),

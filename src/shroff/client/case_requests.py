@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -11,15 +11,13 @@ import msgspec
 from shroff.client.requests import Moment, Request
 from shroff.decisions import (
     CaseFile,
+    CaseOutcome,
     CasePage,
     CaseQueueLoad,
     Narrative,
     ReviewCase,
     ReviewStep,
 )
-
-CaseOutcome = Literal["fraud", "genuine", "unclear", "refunded"]
-"""What a case came to."""
 
 
 class _Claimed(msgspec.Struct):

@@ -6,9 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from shroff.client import case_requests as requests
-from shroff.client.case_requests import CaseOutcome
 from shroff.client.requests import Moment, Request
-from shroff.decisions import CaseFile, CasePage, CaseQueueLoad, ReviewCase, ReviewStep
+from shroff.decisions import (
+    CaseFile,
+    CaseOutcome,
+    CasePage,
+    CaseQueueLoad,
+    ReviewCase,
+    ReviewStep,
+)
 
 T = TypeVar("T")
 
