@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from time import monotonic, sleep
 from typing import Any
 
@@ -298,3 +299,19 @@ def test_every_operation_that_asks_for_a_key_says_so(service: Service) -> None:
         if "security" not in operation
     }
     assert open_to_all == {"live", "ready", "liveV2", "readyV2", "ping"}
+
+
+def test_processes_that_create_a_database_at_once_take_turns(tmp_path: Path) -> None:
+    for attempt in range(10):
+        url = f"sqlite:///{tmp_path / str(attempt)}"
+        together = Barrier(8)
+
+        def create(url: str = url, together: Barrier = together) -> None:
+            control = Control(url)
+            together.wait(PATIENCE)
+            with control.transaction("look") as connection:
+                assert inspect(connection).has_table("shroff_key_node")
+
+        with ThreadPoolExecutor(8) as threads:
+            for made in [threads.submit(create) for _ in range(8)]:
+                made.result()

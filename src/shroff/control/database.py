@@ -36,11 +36,12 @@ class Control:
     @contextmanager
     def transaction(self, doing: str) -> Iterator[Connection]:
         """One transaction; an error of the database becomes one sentence that holds no value."""
-        with _sentence(doing), self._engine.begin() as connection:
+        with _sentence(doing):
             if not self._made:
-                _make(connection)
-            yield connection
-        self._made = True
+                _make(self._engine)
+                self._made = True
+            with self._engine.begin() as connection:
+                yield connection
 
     def scrub(self, table: Table) -> None:
         """Rewrite what once held deleted rows of a table, so that no file has them any more.
@@ -81,14 +82,31 @@ def _sentence(doing: str) -> Iterator[None]:
         ) from error
 
 
-def _make(connection: Connection) -> None:
-    """Create the tables that are missing."""
-    if connection.dialect.name == "postgresql":
-        # of two processes that create a table at once, one would fail
-        connection.exec_driver_sql(turn_at(_LOCK_KEY))
-    METADATA.create_all(connection)
-    for table in METADATA.sorted_tables:
-        _complete(connection, table)
+def _make(engine: Engine) -> None:
+    """Create what is missing: of two processes that do so at once, one waits for the other."""
+    with engine.connect() as connection:
+        if _whole(connection):
+            return
+    with engine.begin() as connection:
+        postgres = connection.dialect.name == "postgresql"
+        connection.exec_driver_sql(turn_at(_LOCK_KEY) if postgres else "BEGIN IMMEDIATE")
+        METADATA.create_all(connection)
+        for table in METADATA.sorted_tables:
+            _complete(connection, table)
+
+
+def _whole(connection: Connection) -> bool:
+    """Whether every table is there, with every column and index."""
+    database, names = inspect(connection), list(METADATA.tables)
+    columns = database.get_multi_columns(filter_names=names)
+    indexes = database.get_multi_indexes(filter_names=names)
+    return all(
+        {column.name for column in table.columns}
+        <= {column["name"] for column in columns.get((None, table.name), [])}
+        and {index.name for index in table.indexes}
+        <= {index["name"] for index in indexes.get((None, table.name), [])}
+        for table in METADATA.sorted_tables
+    )
 
 
 def _complete(connection: Connection, table: Table) -> None:
