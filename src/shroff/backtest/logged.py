@@ -12,7 +12,7 @@ import polars as pl
 
 from shroff.backtest.past import PAST, Past, columns_of, probabilities
 from shroff.collect import Cleaned, Schema
-from shroff.collect.labels import with_labels
+from shroff.collect.labels import require_label, with_labels
 from shroff.collect.rates import Rates
 from shroff.collect.tables import ReferenceTable
 from shroff.control.rates import holding
@@ -23,7 +23,6 @@ from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
 from shroff.package import Bundle
-from shroff.promotion.evidence import label_of
 
 _SELDOM: Final = (
     "payments without an exchange rate, or otherwise unusable, by what was in place then"
@@ -101,7 +100,7 @@ def past_of_log(
         DataError: the log is unusable.
         UnknownColumn: there is no column of propensities.
     """
-    label, schema = label_of(bundle), bundle.schema
+    label, schema = require_label(bundle.schema), bundle.schema
     wider = schema
     if propensity is not None and propensity not in schema.scales:
         wider = msgspec.structs.replace(schema, numeric=[*schema.numeric, propensity])

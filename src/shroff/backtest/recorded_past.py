@@ -11,12 +11,12 @@ import polars as pl
 from msgspec import UNSET
 
 from shroff.backtest.past import PASSED, PAST, Past, columns_of, probabilities
+from shroff.collect.labels import require_label
 from shroff.decide.lists import Edit, Values
 from shroff.ledger import StoredEntry
 from shroff.ledger.answer import DecisionRecord
 from shroff.monitor.recorded import recorded_payments, recorded_plan
 from shroff.package import Bundle
-from shroff.promotion.evidence import label_of
 
 _record: Final = msgspec.json.Decoder(DecisionRecord).decode
 _UNKNOWN_MODEL: Final = "decided by a model that is not published here, so its features are unknown"
@@ -72,7 +72,7 @@ def past_of_ledger(
         "\0id": frame[schema.id],
         "\0time": frame[schema.time].dt.epoch("us"),
         "\0moment": moment,
-        "\0fraud": frame[label_of(bundle)],
+        "\0fraud": frame[require_label(bundle.schema)],
         "\0probability": _probabilities(bundle, decided, table, moment, lists, edits),
         "\0action": pl.Series([record.action for record in decided], dtype=pl.String),
         "\0decided": lanes["decided"],

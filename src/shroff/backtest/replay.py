@@ -21,8 +21,8 @@ from shroff.decide.standing import kinds_of
 from shroff.errors import ConfigurationError
 from shroff.evaluate import Cost
 from shroff.evaluate.cost import ACTIONS, places
+from shroff.package.trained import card_column, judged_from
 from shroff.promotion import Contender
-from shroff.promotion.evidence import card_column, judged_from
 
 
 class Side(NamedTuple):

@@ -39,6 +39,7 @@ from shroff.cli.card import card
 from shroff.cli.case_evidence import narrative, pack
 from shroff.cli.case_follow import follow
 from shroff.cli.consume import consume
+from shroff.cli.features import features
 from shroff.cli.forget import forget
 from shroff.cli.init import init
 from shroff.cli.monitor import monitor
@@ -80,7 +81,7 @@ for command in (
     init,
     data.simulate,
     data.collect,
-    data.features,
+    features,
     training.train,
     training.report,
     card,

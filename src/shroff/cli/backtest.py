@@ -98,7 +98,7 @@ def backtest(
     from shroff.collect.times import DAY_US
     from shroff.control import Lists
     from shroff.errors import ConfigurationError
-    from shroff.promotion.evidence import card_column, judged_from, usual_delay
+    from shroff.package.trained import card_column, judged_from, usual_delay
 
     if (data is None) != ledger:
         raise ConfigurationError("expected payments: either `--data TABLE` or `--ledger`.")

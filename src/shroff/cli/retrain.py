@@ -98,9 +98,9 @@ def retrain(
 
     The same records and definitions make one model: asked again, it says that there is nothing new.
     """
+    from shroff.package.trained import usual_delay
     from shroff.project import load_project
     from shroff.promotion import Budget
-    from shroff.promotion.evidence import usual_delay
     from shroff.retrain import Order, RetrainingTerms
 
     settings, models = Settings.read(), published()

@@ -58,7 +58,7 @@ def look(asked: Look, settings: Settings, step: Steps) -> Looked:
     from shroff.clock import system_time
     from shroff.monitor import from_ledger, from_log, judge
     from shroff.monitor.observed import reference_of
-    from shroff.promotion.evidence import judged_from, usual_delay
+    from shroff.package.trained import judged_from, usual_delay
     from shroff.scoring.history import history_of
 
     step("read the bundle")

@@ -175,6 +175,17 @@ def _ranks(labels: pl.DataFrame, schema: Schema) -> pl.Expr:
     return pl.col(SOURCE).replace_strict(ranks, default=last, return_dtype=pl.Int64)
 
 
+def require_label(schema: Schema) -> str:
+    """The column of labels.
+
+    Raises:
+        ConfigurationError: the schema names none.
+    """
+    if schema.label is None:
+        raise ConfigurationError("expected a schema that names its label column: Schema(label=…).")
+    return schema.label
+
+
 def _roles(schema: Schema) -> tuple[str, str]:
     if schema.label is None or schema.labelled_at is None:
         raise ConfigurationError(

@@ -13,7 +13,7 @@ from shroff.arrays import Bools, Floats, Ints, Times
 from shroff.collect import Schema
 from shroff.collect.currencies import codes_of, in_major, one_currency, require_one_currency
 from shroff.collect.extent import fingerprint
-from shroff.collect.labels import HISTORY
+from shroff.collect.labels import HISTORY, require_label
 from shroff.collect.schema import Kind
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import parse
@@ -74,11 +74,8 @@ class Dataset:
             UnknownColumn: an input that is neither a column nor a feature.
         """
         schema = plan.schema
-        if schema.label is None:
-            raise ConfigurationError(
-                "expected a schema that names its label column: Schema(label=…)."
-            )
-        told = frame[schema.label].is_not_null()
+        label = require_label(schema)
+        told = frame[label].is_not_null()
         labelled = frame.drop(HISTORY, strict=False).filter(told)
         computed = compute_plan(plan, frame) if features is None else features
         features = computed.filter(told)

@@ -13,6 +13,7 @@ from msgspec import to_builtins
 from shroff.arrays import Bools, Times
 from shroff.collect import Schema
 from shroff.collect.currencies import codes_of, in_major, one_currency
+from shroff.collect.labels import require_label
 from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn, did_you_mean
 from shroff.evaluate.schemes import (
     CURRENCY,
@@ -111,8 +112,7 @@ def scheme_figures(
         InvalidExpression, UnknownColumn: a condition or a column does not fit the schema.
     """
     schema = project.plan.schema
-    if schema.label is None:
-        raise ConfigurationError("expected a schema that names its label column: Schema(label=…).")
+    label = require_label(schema)
     if merchant is not None and merchant not in frame.columns:
         hint = did_you_mean(merchant, frame.columns) or "."
         raise UnknownColumn(f"--merchant: unknown column `{merchant}`{hint}")
@@ -124,7 +124,7 @@ def scheme_figures(
         )
     day = _days(kept, schema.time, schema)
     known = None if schema.labelled_at is None else _days(kept, schema.labelled_at, schema)
-    fraud = kept[schema.label].fill_null(value=False).to_numpy()
+    fraud = kept[label].fill_null(value=False).to_numpy()
     fraud_day = counted_days(day, fraud, known, counted_on=counted_on)
     later = fraud_day > day.max()
     fraud_day[later] = np.datetime64("NaT")
@@ -145,7 +145,7 @@ def scheme_figures(
     return SchemeFigures(
         payments=frame.height,
         counted=kept.height,
-        unlabelled=kept[schema.label].null_count(),
+        unlabelled=kept[label].null_count(),
         registered_later=int(later.sum()),
         counted_on=counted_on,
         vamp=vamp(

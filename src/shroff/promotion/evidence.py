@@ -6,31 +6,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import polars as pl
 
 from shroff.arrays import Floats
-from shroff.collect import Schema
+from shroff.collect.labels import require_label
 from shroff.collect.payment import Value, payments, rows_of
-from shroff.collect.times import DAY_US, SECOND_US, iso_time, parse_time
+from shroff.collect.times import DAY_US, iso_time
 from shroff.decide.decider import Decider, scoring_decider
 from shroff.decide.standing import Standing, kinds_of
 from shroff.decide.weighing import cost_expressions
 from shroff.errors import ConfigurationError, DataError
-from shroff.evaluate import TemporalSplit, parse_split
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
 from shroff.ledger import StoredEntry
 from shroff.monitor.recorded import recorded_payments, recorded_plan
 from shroff.package import Bundle
+from shroff.package.trained import card_column, judged_from, usual_delay
 from shroff.promotion.paired import PairedDecisions
 from shroff.scoring.shadow import Shadow
-
-_USUAL_DELAY_DAYS: Final = 7
 
 
 class Contender(NamedTuple):
@@ -138,7 +135,7 @@ def from_ledger(
     kept = list(entries)
     plan = recorded_plan(candidate.bundle)
     frame = recorded_payments(plan, kept)
-    column, label = card_column(candidate.bundle, card), label_of(candidate.bundle)
+    column, label = card_column(candidate.bundle, card), require_label(candidate.bundle.schema)
     labels = dict(zip(frame[plan.schema.id], frame[label], strict=True))
     shadow = Shadow(candidate.bundle, incumbent.bundle, candidate.standing).decider
     since = max(judged_from(one.bundle) for one in (candidate, incumbent))
@@ -156,7 +153,7 @@ def from_ledger(
 
 def _logged(bundle: Bundle, frame: pl.DataFrame, since: int, card: str) -> Iterator[_Row]:
     schema, plan = bundle.schema, _plan(bundle)
-    label = label_of(bundle)
+    label = require_label(bundle.schema)
     late = (frame[schema.time].dt.epoch("us") >= since) & frame[label].is_not_null()
     features = rows_of(compute_plan(plan, frame).filter(late), plan.names)
     table = frame.filter(late)
@@ -233,56 +230,3 @@ def _actions(decider: Decider, values: Iterable[Mapping[str, Value]]) -> list[st
 
 def _plan(bundle: Bundle) -> Plan:
     return Plan(bundle.groups, bundle.schema)
-
-
-def label_of(bundle: Bundle) -> str:
-    """The column of labels; raises `ConfigurationError` if the schema names none."""
-    return require_label(bundle.schema)
-
-
-def require_label(schema: Schema) -> str:
-    """The column of labels; raises `ConfigurationError` if the schema names none."""
-    if schema.label is None:
-        raise ConfigurationError("expected a schema that names its label column: Schema(label=…).")
-    return schema.label
-
-
-def card_column(bundle: Bundle, card: str | None) -> str:
-    """The column that cards are told apart by: the one asked for, or the bundle's own.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
-    found = card or bundle.card_column
-    if found is None or found not in bundle.schema.scales:
-        raise ConfigurationError(
-            "expected a column that cards are told apart by: name one with `--card COLUMN`, or "
-            "for good with `Project(card=…)`."
-        )
-    return found
-
-
-def _temporal_split(bundle: Bundle) -> TemporalSplit | None:
-    split = bundle.metrics.get("split")
-    found = parse_split(split) if isinstance(split, str) else None
-    return found if isinstance(found, TemporalSplit) else None
-
-
-def usual_delay(bundle: Bundle) -> int:
-    """Days in which labels come in: the delay of the model's split, or 7."""
-    split = _temporal_split(bundle)
-    return _USUAL_DELAY_DAYS if split is None else split.delay_days
-
-
-def judged_from(bundle: Bundle) -> int:
-    """The first moment that is later than what a model learned from, and the label delay after it.
-
-    Without a split in time it is later than all that the run read, or than the bundle itself.
-    """
-    split = _temporal_split(bundle)
-    if split is not None:
-        return split.test_from
-    if bundle.history is not None and bundle.history.newest is not None:
-        return parse_time(bundle.history.newest, None) + 1
-    made = datetime.strptime(bundle.created, "%Y%m%dT%H%M%S%z")
-    return int(made.timestamp()) * SECOND_US

@@ -10,11 +10,11 @@ import polars as pl
 
 from shroff.arrays import Ints
 from shroff.collect import Schema
+from shroff.collect.labels import require_label
 from shroff.features.engines.batch import compute_plan
 from shroff.ledger import StoredEntry
 from shroff.monitor.recorded import plan_over_ledger, recorded_payments, with_history
 from shroff.project import Project
-from shroff.promotion.evidence import require_label
 from shroff.retrain.outcomes import outcomes
 
 _UNLABELLED: Final = "history without a label"
