@@ -6,8 +6,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from typer.main import get_command
 
 from program import PAYMENTS, answer, shroff, simulated, started
+from shroff.cli import app
+from shroff.cli.commands import COMMANDS, Commands
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,22 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert done.returncode == 2
     assert sentence in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_help_says_of_commands_what_their_own_help_says() -> None:
+    group = get_command(app)
+    assert isinstance(group, Commands)
+    said = {name: does for name, (_, does) in COMMANDS.items()}
+    assert {
+        name: " ".join(str(command.help).split("\n\n")[0].split())
+        for name, command in group.commands.items()
+    } == said
+    assert [name for name, does in said.items() if not does.endswith(".")] == []
+
+
+def test_a_misspelt_command_is_told_what_it_may_be(home: Path) -> None:
+    assert "Did you mean 'models'?" in shroff(home, "modles").stderr
+    assert "Did you mean 'history'?" in shroff(home, "models", "histry").stderr
 
 
 def test_schemes_rate_a_log(home: Path, log: Path) -> None:

@@ -18,7 +18,7 @@ SILENCING = ("ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "CI", "XDG_CACHE
 
 def loaded_by(statement: str) -> set[str]:
     """Modules that a fresh interpreter has after a statement."""
-    code = f"import sys; {statement}; print(*sys.modules)"
+    code = f"import sys; {statement}\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
@@ -88,6 +88,17 @@ def test_definitions_load_no_training_library() -> None:
         "onnx",
     }
     assert packages(loaded_by(statement)) & training == set()
+
+
+def test_help_loads_no_command() -> None:
+    statement = (
+        "import contextlib, io, shroff.cli; sys.argv[1:] = ['--help']\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        "    shroff.cli.main()\n"
+    )
+    ours = {name for name in loaded_by(statement) if name.startswith("shroff.cli")}
+    assert ours == {"shroff.cli", "shroff.cli.commands"}
+    assert packages(loaded_by(statement)) & {"rich", "polars", "sqlalchemy", "sqlglot"} == set()
 
 
 def test_the_longest_files_are_there_and_come_first(request: pytest.FixtureRequest) -> None:
