@@ -318,3 +318,33 @@ def test_costs_and_capacity_are_changed_without_a_new_fit(ask: Ask, tmp_path: Pa
     cuts = ask("policy", "publish", written(tmp_path / "cuts.json", shown))
     assert (cuts["decide_by"], cuts["review_price"]) == ("thresholds", None)
     ask("policy", "show")
+
+
+def test_two_people_change_the_policy_and_a_list(
+    ask: Ask, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask("publish", bundle)
+    monkeypatch.setenv("SHROFF_CONSENT", "policy,lists")
+    same = written(tmp_path / "same.json", ask("policy", "show"))
+    assert "shroff policy propose" in str(ask("policy", "publish", same))
+    rule = "many: card_count_1d > 7 -> review"
+    proposed = ask("policy", "propose", "--rule", rule, "--note", "cash out")
+    assert proposed["changes"] == ["Add the rule `many` (review where card_count_1d > 7)."]
+    assert ask("policy", "shadow", "1")["stage"] == "shadow"
+    assert "a second person's consent, got ada" in str(ask("policy", "approve", "1"))
+    listed = ask("lists", "add", "blocked", "10.1.1.1")
+    assert (listed["stage"], ask("lists", "history")["edits"]) == ("draft", [])
+    monkeypatch.setenv("LOGNAME", "bob")
+    assert ask("policy", "approve", "1")["result"] == ask("policy", "show")["version"]
+    assert ask("policy", "approve", "2")["result"] == "1"
+    assert ask("lists", "show")["lists"]["blocked"][-1] == "10.1.1.1"
+    told = CliRunner().invoke(app, ["policy", "proposals", "1"]).stdout
+    assert "live by bob" in told
+    assert "draft by ada: cash out" in told
+    rows = ask("policy", "proposals")["proposals"]
+    assert [(row["id"], row["stage"], row["by"]) for row in rows] == [
+        (2, "live", "ada"),
+        (1, "live", "ada"),
+    ]
+    monkeypatch.setenv("SHROFF_CONSENT", "rules")
+    assert "`policy`, `lists` or both" in str(ask("policy", "show"))

@@ -16,6 +16,7 @@
     │   ├── NothingAccepted     many well-formed messages, of which none is accepted
     │   ├── PaymentConflict     a payment id that was seen with another payload
     │   ├── CaseConflict        a case that was changed meanwhile, or that somebody else has
+    │   ├── ProposalConflict    a proposal that was moved meanwhile, or against an older policy
     │   ├── BatchConflict       a batch of the feature store that was written with other rows
     │   └── BrokenChain         a ledger whose records do not follow from each other
     │       └── UnreadableRecord  or of which one holds what the ledger never writes
@@ -24,7 +25,8 @@
     ├── CheckFailed             the doctor found a fault that nobody accepted
     ├── BundleError             a bundle that is incomplete, altered or of another version
     ├── AccessDenied            an API key that is not for this                   (PermissionError)
-    │   └── UnknownKey          no API key, or none of ours
+    │   ├── UnknownKey          no API key, or none of ours
+    │   └── ConsentRequired     a change for which one person, or this person, does not do
     ├── Unavailable             what is needed does not answer: try later         (ConnectionError)
     │   ├── LedgerUnavailable   a decision cannot be made durable
     │   │   └── LedgerAway      because the ledger's database does not answer
@@ -112,6 +114,10 @@ class PaymentConflict(DataError):
     """A payment id came again with another payload."""
 
 
+class ProposalConflict(DataError):
+    """A proposal that somebody moved meanwhile, or that was made against an older policy."""
+
+
 class CaseConflict(DataError):
     """A case was changed meanwhile, is closed, or somebody else has claimed it."""
 
@@ -150,6 +156,10 @@ class AccessDenied(ShroffError, PermissionError):
 
 class UnknownKey(AccessDenied):
     """No API key, or one that is unknown, expired or revoked."""
+
+
+class ConsentRequired(AccessDenied):
+    """A change that needs a second person's consent, or the consent of another person than this."""
 
 
 class Unavailable(ShroffError, ConnectionError):

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from shroff.errors import ConfigurationError, UnknownSetting, did_you_mean
 from shroff.private import private_folder
@@ -36,8 +36,8 @@ class Settings:
     shroff.errors.UnknownSetting: unknown setting `SHROFF_LEDGR`: did you mean `SHROFF_LEDGER`? \
 Valid settings: SHROFF_ALERT_MAIL, SHROFF_ALERT_SECRET, SHROFF_ALERT_WEBHOOK, SHROFF_API_KEY, \
 SHROFF_AZUREML_ECHO, SHROFF_AZUREML_PROBABILITY_OF, \
-SHROFF_AZUREML_RESULT, SHROFF_CONTROL, SHROFF_HOME, SHROFF_KAFKA, SHROFF_LEDGER, SHROFF_MEMORY, \
-SHROFF_MODELS, SHROFF_PERSONAL_KEY, SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, \
+SHROFF_AZUREML_RESULT, SHROFF_CONSENT, SHROFF_CONTROL, SHROFF_HOME, SHROFF_KAFKA, SHROFF_LEDGER, \
+SHROFF_MEMORY, SHROFF_MODELS, SHROFF_PERSONAL_KEY, SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, \
 SHROFF_STORE, SHROFF_TRACKING, SHROFF_TRACKING_NAME.
     """
 
@@ -45,6 +45,8 @@ SHROFF_STORE, SHROFF_TRACKING, SHROFF_TRACKING_NAME.
     """Folder of everything this installation keeps: key, ledger, tables, models."""
     ledger: str = field(default="", repr=False)
     """Ledger database: `sqlite:///file` or `postgresql+psycopg://…`; default: a file in `home`."""
+    consent: str = ""
+    """What needs a second person's consent: `policy`, `lists` or `policy,lists`; default: none."""
     kafka: str = "localhost:9092"
     """Kafka's servers, `host:port,host:port`, or a file of librdkafka's `option=value` lines."""
     control: str = field(default="", repr=False)
@@ -126,6 +128,23 @@ SHROFF_STORE, SHROFF_TRACKING, SHROFF_TRACKING_NAME.
             if getattr(self, name) in ("", Path()):
                 # the way of a frozen dataclass to complete itself
                 object.__setattr__(self, name, value)
+
+    def needs_consent(self, what: Literal["policy", "lists"]) -> bool:
+        """Whether a change of the policy, or an edit of a list, needs a second person's consent.
+
+        Raises:
+            ConfigurationError: `consent` names something else.
+
+        >>> Settings(consent="policy").needs_consent("lists")
+        False
+        """
+        named = [one.strip() for one in self.consent.split(",")] if self.consent else []
+        if not {*named} <= {"policy", "lists"}:
+            raise ConfigurationError(
+                "expected SHROFF_CONSENT to name `policy`, `lists` or both, as `policy,lists`, got "
+                f"`{self.consent}`."
+            )
+        return what in named
 
     def memory_bytes(self) -> int:
         """`memory` in bytes.

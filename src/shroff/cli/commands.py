@@ -135,9 +135,9 @@ COMMANDS: Final = {
         "Show and edit the lists that rules read; services follow within seconds.",
     ),
     "policy": (
-        "policy:app",
-        "Show, check, publish and roll back the policy; services follow within seconds, without a"
-        " restart.",
+        "proposals:app",
+        "Show, check, publish, propose and roll back the policy; services follow within seconds, "
+        "without a restart.",
     ),
     "models": (
         "models:app",

@@ -124,8 +124,10 @@ def _edit(
     bundle: Path | None,
     as_json: bool,
 ) -> None:
+    from shroff.cli.proposals import person, print_proposal, proposals
     from shroff.collect.personal import tokenizer
     from shroff.control import listed_value
+    from shroff.control.changes import ListChange
     from shroff.errors import NotFound, did_you_mean
 
     deciding, standing = _deciding(bundle)
@@ -137,6 +139,16 @@ def _edit(
         return tokenizer(Settings.read().hmac_key())(text)
 
     value = listed_value(value, action, personal=personal, token=token, numbers=deciding.numbers)
+    if Settings.read().needs_consent("lists"):
+        edit = ListChange(
+            name=name,
+            value=value,
+            action=action,
+            since=read_moment(since),
+            until=read_moment(until),
+        )
+        print_proposal(proposals().propose_edit(edit, by=person(), note=note), as_json)
+        return
     made = _lists().edit(
         name,
         value,

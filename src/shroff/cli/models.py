@@ -285,4 +285,5 @@ def published() -> Models:
     """The published models, in the folder that the settings name."""
     from shroff.control.models import Models
 
-    return Models(Settings.read().models)
+    settings = Settings.read()
+    return Models(settings.models, consent=settings.needs_consent("policy"))

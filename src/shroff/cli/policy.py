@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from shroff.evaluate import Review
 
 app = typer.Typer(
-    help="Show, check, publish and roll back the policy; services follow within seconds, without a "
-    "restart.",
+    help="Show, check, publish, propose and roll back the policy; services follow within seconds, "
+    "without a restart.",
     no_args_is_help=True,
 )
 

@@ -16,7 +16,8 @@ from shroff.private import private_file
 
 METADATA = MetaData()
 _LOCK_KEY = 0x43545254
-_KEYS_LOCK = 0x4B455953
+KEYS_LOCK = 0x4B455953
+PROPOSALS_LOCK = 0x50524F50
 
 
 class Control:
@@ -59,12 +60,12 @@ class Control:
             connection.exec_driver_sql(f"VACUUM FULL {table.name}" if postgres else "VACUUM")
 
 
-def in_turn(connection: Connection) -> None:
-    """Let no other process change keys until the transaction ends, and keep nothing of deleted
-    rows; the first statement of the transaction.
+def in_turn(connection: Connection, lock: int = KEYS_LOCK) -> None:
+    """Let no other process change keys, or what else a lock is for, until the transaction ends, and
+    keep nothing of deleted rows; the first statement of the transaction.
     """
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(turn_at(_KEYS_LOCK))
+        connection.exec_driver_sql(turn_at(lock))
     else:
         connection.exec_driver_sql("PRAGMA secure_delete = ON")
         connection.exec_driver_sql("BEGIN IMMEDIATE")

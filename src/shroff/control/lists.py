@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, Final, get_args
 
-from sqlalchemy import BigInteger, Column, Integer, Select, String, Table, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    Select,
+    String,
+    Table,
+    func,
+    or_,
+    select,
+)
 
 from shroff.canonical import canonical
 from shroff.clock import Clock, system_time
@@ -14,7 +25,7 @@ from shroff.collect.fields import require_note
 from shroff.collect.values import require_readable
 from shroff.control.database import METADATA, Control
 from shroff.decide.lists import Action, Edit
-from shroff.errors import ConfigurationError
+from shroff.errors import ConfigurationError, ConsentRequired
 
 _MAX_TEXT_CHARACTERS: Final = 500
 _EDIT_TABLE = Table(
@@ -35,12 +46,16 @@ _EDIT_TABLE = Table(
 class Lists:
     """The edits in a control database.
 
+    Args:
+        consent: edits need a second person's: they are proposed, see `Proposals`.
+
     Raises:
         ControlUnavailable: by every verb, when the database does not answer.
     """
 
-    def __init__(self, url: str, *, clock: Clock = system_time) -> None:
+    def __init__(self, url: str, *, clock: Clock = system_time, consent: bool = False) -> None:
         self._control = Control(url)
+        self._consent = consent
         self._clock = clock
 
     def edit(
@@ -60,7 +75,28 @@ class Lists:
         Raises:
             ConfigurationError: a value that is empty, too long or holds hidden characters, or an
                 end that is not after the beginning.
+            ConsentRequired: one person alone may not edit lists here.
         """
+        if self._consent:
+            raise ConsentRequired(
+                "expected a second person's consent to an edit of a list (SHROFF_CONSENT): propose "
+                "it with `shroff lists add` or `remove`, or in the console."
+            )
+        made = self.checked(name, value, action, since=since, until=until, note=note)
+        with self._control.transaction("keep an edit of a list") as connection:
+            return self.keep(connection, made, by=by)
+
+    def checked(
+        self,
+        name: str,
+        value: str,
+        action: Action,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+        note: str | None = None,
+    ) -> dict[str, Any]:
+        """The fields of an edit that may be made now; raises as `edit`."""
         now, value = self._clock(), canonical(value)
         start = now if since is None else since
         if action not in get_args(Action):
@@ -78,19 +114,21 @@ class Lists:
             raise ConfigurationError(
                 "expected an edit that ends after it begins, and in the future."
             )
-        made = {
+        return {
             "name": name,
             "value": value,
             "action": action,
             "since": start,
             "until": until,
             "note": note,
-            "made_by": by,
             "made_at": now,
         }
-        with self._control.transaction("keep an edit of a list") as connection:
-            (number,) = connection.execute(_EDIT_TABLE.insert(), made).inserted_primary_key or (0,)
-        return Edit(id=int(number), **made)  # type: ignore[arg-type]  # columns and fields have the same names
+
+    def keep(self, connection: Connection, checked: dict[str, Any], *, by: str) -> Edit:
+        """Keep an edit in a transaction of the same database, whose consent was asked for there."""
+        made = checked | {"made_by": by}
+        (number,) = connection.execute(_EDIT_TABLE.insert(), made).inserted_primary_key or (0,)
+        return Edit(id=int(number), **made)
 
     def edits(self, *, after: int = 0, also: Collection[int] = ()) -> list[Edit]:
         """The edits after a number, and those numbered in `also`, oldest first; else all."""

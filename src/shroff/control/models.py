@@ -25,6 +25,7 @@ from shroff.collect.sources import written_whole
 from shroff.control.bundles import Bundles
 from shroff.control.pointers import (
     Action,
+    Agreed,
     Measured,
     Pointers,
     Role,
@@ -34,7 +35,7 @@ from shroff.control.pointers import (
 from shroff.control.policies import Policies
 from shroff.decide.policy import Policy
 from shroff.decide.standing import Standing, fit, own, refit, require_fits
-from shroff.errors import BundleError, ConfigurationError, NotFound
+from shroff.errors import BundleError, ConfigurationError, ConsentRequired, NotFound
 from shroff.package import Bundle, read, try_model, unpack
 from shroff.package.compare import differences
 from shroff.private import private_file
@@ -47,10 +48,14 @@ class Models:
     """A folder of published bundles; publishing the first one creates it.
 
     Processes that publish at once take turns.
+
+    Args:
+        consent: policies need a second person's: they are proposed, see `Proposals`.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, consent: bool = False) -> None:
         self.folder = Path(folder)
+        self._consent = consent
         self._bundles = Bundles(self.folder)
         self._policies = Policies(self.folder / "policies")
 
@@ -103,6 +108,8 @@ class Models:
             raise ConfigurationError(
                 "expected a policy beside the model in production: a shadow decides nothing."
             )
+        if own_policy:
+            self._require_no_consent()
         files, made = read(bundle), _signed(by, note)
         action: Action = "publish"
         if measured is not None:
@@ -204,21 +211,37 @@ class Models:
                 self._point(pointers.with_shadow("withdraw", None, made))
 
     def publish_policy(
-        self, policy: Policy, *, by: str | None = None, note: str | None = None
+        self,
+        policy: Policy,
+        *,
+        by: str | None = None,
+        note: str | None = None,
+        agreed: Agreed | None = None,
     ) -> Standing:
         """Put a policy in force with the model in production; returns it with its thresholds.
+
+        Args:
+            agreed: a second person's consent, and to a change of which policy.
 
         Raises:
             ConfigurationError: it does not fit the model, none is in production, or the note is too
                 long.
+            ConsentRequired: one person alone may not change the policy here.
+            ProposalConflict: another policy is in force than the consent was about.
         """
-        made = _signed(by, note)
+        if agreed is None:
+            self._require_no_consent()
+            made = _signed(by, note)
+        else:
+            made = _signed(agreed.signed, note)
         with self._turn() as pointers:
             fitting = fit(policy, self._in_production(pointers))
             with suppress(BundleError, NotFound):  # a damaged policy must stay replaceable
                 standing = self.policy(str(pointers.standing))
                 if standing.content == fitting.content:
                     return standing
+            if agreed is not None:
+                agreed.require_base(pointers.standing)
             version = self._policies.keep(fitting)
             self._point(pointers.with_policy("publish", version, made))
             return self.policy(version)
@@ -296,6 +319,13 @@ class Models:
         pointers = self.pointers
         bundle = self._in_production(pointers)
         return bundle, own(bundle) if pointers.policy is None else self.policy(pointers.policy)
+
+    def _require_no_consent(self) -> None:
+        if self._consent:
+            raise ConsentRequired(
+                "expected a second person's consent to another policy (SHROFF_CONSENT): propose "
+                "it with `shroff policy propose`, or in the console."
+            )
 
     def _in_production(self, pointers: Pointers) -> Bundle:
         version = pointers.production

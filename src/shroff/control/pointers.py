@@ -10,7 +10,7 @@ import msgspec
 
 from shroff.collect.json_text import UNREADABLE
 from shroff.control.history import Chained, GateResult, link, require_chained
-from shroff.errors import BadFile, BrokenChain, BundleError, ConfigurationError
+from shroff.errors import BadFile, BrokenChain, BundleError, ConfigurationError, ProposalConflict
 from shroff.plain import read_plain
 
 Role = Literal["production", "shadow"]
@@ -46,6 +46,28 @@ class Measured(NamedTuple):
             raise ConfigurationError(
                 f"the gates compared with {self.incumbent or 'no model'}, and "
                 f"{production or 'no model'} is in production by now: promote it again."
+            )
+
+
+class Agreed(NamedTuple):
+    """A second person's consent to a change of the policy of version `base`."""
+
+    base: str
+    made_by: str
+    by: str
+
+    @property
+    def signed(self) -> str:
+        """Who changes it, for the history."""
+        return f"{self.made_by}, agreed by {self.by}"
+
+    def require_base(self, standing: str | None) -> None:
+        """Raise `ProposalConflict` if another policy is in force by now."""
+        if standing != self.base:
+            raise ProposalConflict(
+                f"the proposal changes policy {self.base}, and {standing} is in force by now: "
+                "rebase it, which makes the same changes to the policy in force, and have it "
+                "agreed to again."
             )
 
 

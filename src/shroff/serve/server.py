@@ -174,7 +174,9 @@ class Service:
             key=key,
             lateness=self.lateness,
             standing=standing,
-            lists=LiveLists(Lists(chosen.control)),
+            lists=LiveLists(
+                Lists(chosen.control, consent=chosen.needs_consent("lists")),
+            ),
             rates=LiveRates(StoredRates(chosen.control)),
             tables=LiveTables(StoredTables(chosen.control)),
             keys=LiveKeyring(SubjectKeys(chosen.control), keyring, bundle.schema),
