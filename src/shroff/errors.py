@@ -36,6 +36,7 @@
     │   ├── BrokerUnavailable   Kafka does not answer
     │   ├── StoreUnavailable    the feature store does not answer, or others write
     │   ├── SourceUnavailable   a source of payments does not answer
+    │   ├── IndexUnavailable    the index of payments cannot be read or written
     │   └── TooManyRequests     an API key has had its share
     └── MissingExtra            an optional library is not installed                   (ImportError)
 
@@ -196,6 +197,10 @@ class StoreUnavailable(Unavailable):
 
 class SourceUnavailable(Unavailable):
     """A database or service that payments are read from does not answer, or breaks off."""
+
+
+class IndexUnavailable(Unavailable):
+    """The index of payments cannot be read or written."""
 
 
 class TooManyRequests(Unavailable):

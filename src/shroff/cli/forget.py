@@ -65,6 +65,7 @@ def forget(
     """
     from shroff.backtest.cache import clear
     from shroff.errors import ConfigurationError
+    from shroff.index import IndexFile, forget_gone
 
     if (subject is None) == (older_than is None):
         raise ConfigurationError("expected a SUBJECT, or an age with --older-than.")
@@ -80,6 +81,7 @@ def forget(
         )
         if not dry_run:
             clear(settings.home / "backtests")
+            forget_gone(IndexFile(settings.home / "index.db"), settings.control)
         step("look for the subject in the store")
         stored = [one for value in subjects for one in _from_store(found.columns, value, dry_run)]
     if as_json:
