@@ -3,13 +3,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test pytest lint reference programs clean
+.PHONY: demo test pytest lint reference programs vendor clean
 
-demo: .venv/installed
+demo: .venv/installed vendor
 	$(BIN)/shroff demo
 
 # both at once take less time than one after the other; what lint says is shown whole, after the tests
-test: .venv/installed-dev programs .venv/azurite .venv/axe
+test: .venv/installed-dev programs vendor .venv/azurite .venv/axe
 	@$(MAKE) --no-print-directory lint > .venv/lint.log 2>&1 & lint=$$!; \
 	trap 'kill $$lint 2> /dev/null' INT TERM; \
 	$(MAKE) --no-print-directory pytest; tests=$$?; \
@@ -67,6 +67,21 @@ NPM_PACKAGES := azurite@3.37.0 axe-core@4.14.1
 .venv/installed-dev: .venv/python pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@ .venv/installed
+
+# script of the console, into the package; without npm or network the console works without script
+VENDOR := src/shroff/console/vendor
+VENDOR_PACKAGES := htmx.org@2.0.11 uplot@1.6.32
+
+vendor: $(VENDOR)/fetched
+
+$(VENDOR)/fetched: src/shroff/console/vendor.sha256
+	@rm -rf $(VENDOR); mkdir -p $(VENDOR); fetched=$$(mktemp -d); trap 'rm -rf "$$fetched"' EXIT; \
+	if npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix "$$fetched" $(VENDOR_PACKAGES); then \
+		cp "$$fetched"/node_modules/htmx.org/dist/htmx.min.js "$$fetched"/node_modules/uplot/dist/uPlot.iife.min.js \
+			"$$fetched"/node_modules/uplot/dist/uPlot.min.css $(VENDOR) && \
+		(cd $(VENDOR) && sha256sum --quiet --check ../vendor.sha256 && touch fetched) || \
+		{ rm -rf $(VENDOR); echo "what npm gave for the console is not what is pinned; it works without script"; }; \
+	else rm -rf $(VENDOR); echo "npm did not fetch the script of the console; it works without"; fi
 
 clean:
 	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

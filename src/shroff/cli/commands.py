@@ -91,6 +91,10 @@ COMMANDS: Final = {
         "consume:consume",
         "Decide the payments of a Kafka topic; SHROFF_KAFKA says where Kafka is.",
     ),
+    "console": (
+        "console:console",
+        "Show cases, payments, models, features, rules and lists in a browser, and act on them.",
+    ),
     "loadtest": (
         "service:loadtest",
         "Send payments to a service and print the times of its answers; exit code 1 if any failed.",
@@ -168,6 +172,10 @@ COMMANDS: Final = {
     "runs": (
         "runs:app",
         "List, show and compare the recorded runs of `shroff train`; send one to MLflow.",
+    ),
+    "users": (
+        "users:app",
+        "Add, list and change the people who sign in to the console.",
     ),
 }
 """By name: the module of `shroff.cli` and what it holds there, a function or a group's `Typer`, and

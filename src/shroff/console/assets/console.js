@@ -1,0 +1,46 @@
+// What the console's pages share: charts, keys and the focus after htmx has put a part in place.
+// A page works without any of it.
+"use strict";
+
+(() => {
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  // <div class="chart" data-chart='{"title": …, "series": [{"label": …}], "data": [[seconds], [values]]}'></div>
+  // draws with uPlot; the same figures stand in a table or a sentence beside it.
+  function draw(place) {
+    if (typeof uPlot === "undefined" || place.firstChild) return;
+    const told = JSON.parse(place.dataset.chart);
+    const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
+    const series = told.series.map((one, at) => ({ width: 2, stroke: colour(`--s${at % 8}`), points: { show: told.data[0].length < 40 }, ...one }));
+    const chart = new uPlot({
+      width: place.clientWidth, height: Math.max(180, place.clientHeight), title: told.title,
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
+      scales: { x: { time: told.time !== false } },
+      axes: [axis, { ...axis, size: 60 }], series: [{}, ...series],
+    }, told.data, place);
+    new ResizeObserver(() => chart.setSize({ width: place.clientWidth, height: chart.height })).observe(place);
+  }
+
+  // <a data-key="n"> or <button data-key="d">: the key does what a click does, outside of fields.
+  function press(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]")) return;
+    const key = CSS.escape(event.key);
+    const target = document.querySelector(`[data-key="${key}"]:not(:disabled)`);
+    if (!target) return;
+    event.preventDefault();
+    if (target.matches("input, textarea, select")) target.focus(); else target.click();
+  }
+
+  // a form that cannot be taken back asks: data-sure="Roll back?"
+  function ask(event) {
+    const sure = event.submitter?.dataset.sure || event.target.dataset.sure;
+    if (sure && !confirm(sure)) { event.preventDefault(); event.stopImmediatePropagation(); }
+  }
+
+  const start = (root) => root.querySelectorAll(".chart[data-chart]").forEach(draw);
+  document.addEventListener("keydown", press);
+  document.addEventListener("submit", ask, true);
+  document.addEventListener("htmx:load", (event) => start(event.detail.elt.parentElement || document));
+  start(document);
+})();

@@ -1,0 +1,54 @@
+"""What the pages read and change: the rooms of one installation, opened by its settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from shroff.act import Desk
+from shroff.clock import Clock, system_time
+from shroff.control import reading_keyring
+from shroff.control.attempts import Attempts
+from shroff.control.models import Models
+from shroff.control.sessions import Sessions
+from shroff.control.users import Users
+from shroff.ledger import Ledger
+from shroff.settings import Settings
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One installation, handed to every handler that names a parameter `backend`."""
+
+    settings: Settings
+    clock: Clock = system_time
+
+    @cached_property
+    def users(self) -> Users:
+        """The people who may sign in."""
+        return Users(self.settings.control, clock=self.clock)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """The sessions of those who did."""
+        return Sessions(self.settings.control, clock=self.clock)
+
+    @cached_property
+    def attempts(self) -> Attempts:
+        """How often somebody may try to."""
+        return Attempts(self.settings.control, clock=self.clock)
+
+    @cached_property
+    def desk(self) -> Desk:
+        """The cases."""
+        return Desk(self.settings.control, key=self.settings.hmac_key(), clock=self.clock)
+
+    @cached_property
+    def models(self) -> Models:
+        """The published models and policies."""
+        return Models(self.settings.models)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, to read."""
+        return Ledger(self.settings.ledger, keyring=reading_keyring(self.settings.control))

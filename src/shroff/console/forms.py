@@ -1,0 +1,60 @@
+"""What a browser sends with a form: fields by name, read once and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import parse_qs
+
+from litestar.exceptions import ClientException
+
+from shroff.console.web import Request
+
+MAX_BODY_BYTES: Final = 1 << 20
+_MAX_FIELDS: Final = 1_000
+
+
+class Form:
+    """The fields of a form; a field that was not sent is empty.
+
+    >>> form = Form({"note": [" two words "], "pick": ["a", "b"]})
+    >>> form.text("note"), form.text("missing"), form.all("pick")
+    ('two words', '', ['a', 'b'])
+    """
+
+    def __init__(self, fields: Mapping[str, list[str]]) -> None:
+        self._fields = fields
+
+    def text(self, name: str) -> str:
+        """The text of a field, without spaces around it."""
+        return self.raw(name).strip()
+
+    def raw(self, name: str) -> str:
+        """The text of a field as it was typed, such as a password."""
+        return self._fields.get(name, [""])[-1]
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a field that may be there several times."""
+        return list(self._fields.get(name, []))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._fields
+
+
+async def read_form(request: Request) -> Form:
+    """The form that a request carries.
+
+    Raises:
+        ClientException: it is no form of UTF-8, or has over a thousand fields.
+    """
+    content = await request.body()
+    try:
+        fields = parse_qs(
+            content.decode("ascii"),
+            keep_blank_values=True,
+            max_num_fields=_MAX_FIELDS,
+            errors="strict",
+        )
+    except ValueError:
+        raise ClientException("expected a form as browsers send it, got something else.") from None
+    return Form(fields)

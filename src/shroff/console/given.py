@@ -1,0 +1,16 @@
+"""What a handler is given by the names of its parameters, as it annotates them."""
+
+from __future__ import annotations
+
+from litestar.di import NamedDependency
+
+from shroff.console.backend import Backend
+from shroff.console.forms import Form
+from shroff.control.users import User
+
+GivenBackend = NamedDependency[Backend]
+"""The installation, as `backend`."""
+GivenForm = NamedDependency[Form]
+"""The fields that a form sent, as `form`."""
+GivenUser = NamedDependency[User]
+"""Who is signed in, as `user`: for handlers with a role."""

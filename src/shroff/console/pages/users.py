@@ -1,0 +1,70 @@
+"""Users: who may sign in, with which role."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from shroff.console.access import action, page
+from shroff.console.backend import Backend
+from shroff.console.given import GivenBackend, GivenForm, GivenUser
+from shroff.console.problems import status_of
+from shroff.console.views import lead, view
+from shroff.console.web import Request, Response
+from shroff.control.users import USER_ROLES, UserRole
+from shroff.errors import ConfigurationError, ShroffError
+
+
+@page("/users", role="admin")
+def show_users(backend: GivenBackend) -> Response:
+    """Everybody, and the form of a new one."""
+    return view("users.html", _context(backend))
+
+
+@action("/users", role="admin")
+def add_user(request: Request, backend: GivenBackend, form: GivenForm) -> Response:
+    """Add somebody."""
+    name = form.text("name")
+    try:
+        backend.users.add(name, cast("UserRole", form.text("role")), password=form.raw("password"))
+    except ShroffError as error:
+        typed = {"name": name, "role": form.text("role")}
+        return view("users.html", _context(backend, str(error), typed), status=status_of(error))
+    return lead(request, "/users", said=f"{name} may sign in.")
+
+
+@action("/users/change", role="admin")
+def change_user(
+    request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm
+) -> Response:
+    """Give somebody another role, disable or enable them; nobody does so to themselves."""
+    name, step = form.text("name"), form.text("step")
+    try:
+        if backend.users.named(name).id == user.id:
+            raise ConfigurationError(
+                "expected somebody else: another administrator changes your role, or disables you."
+            )
+        if step == "role":
+            backend.users.set_role(name, cast("UserRole", form.text("role")))
+        elif step == "disable":
+            backend.users.disable(name)
+        elif step == "enable":
+            backend.users.enable(name)
+        else:
+            raise ConfigurationError("expected a step of role, disable or enable.")
+    except ShroffError as error:
+        return view("users.html", _context(backend, str(error)), status=status_of(error))
+    return lead(request, "/users", said=f"{name} is changed.")
+
+
+def _context(
+    backend: Backend, problem: str = "", typed: dict[str, str] | None = None
+) -> dict[str, Any]:
+    return {
+        "users": backend.users.all(),
+        "roles": USER_ROLES,
+        "problem": problem,
+        "typed": typed or {"name": "", "role": "analyst"},
+    }
+
+
+ROUTES = (show_users, add_user, change_user)

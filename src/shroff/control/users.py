@@ -1,0 +1,232 @@
+"""People who sign in: names, roles and passwords, and whether they may still."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
+
+from sqlalchemy import BigInteger, Column, Integer, String, Table, func, select
+from sqlalchemy.exc import IntegrityError
+
+from shroff.clock import Clock, system_time
+from shroff.collect.cards import require_no_card_number
+from shroff.collect.values import require_readable
+from shroff.control.database import METADATA, Control
+from shroff.control.passwords import hash_password, password_fits
+from shroff.errors import ConfigurationError, NotFound
+
+UserRole = Literal["analyst", "modeller", "admin"]
+"""What a person may do; each role may what those before it may."""
+USER_ROLES: Final[tuple[UserRole, ...]] = get_args(UserRole)
+
+USERS: Final = Table(
+    "shroff_user",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(100), nullable=False),
+    Column("folded", String(200), nullable=False, unique=True),
+    Column("role", String(20), nullable=False),
+    Column("password", String(200)),
+    Column("identity", String(500), unique=True),
+    Column("created", BigInteger, nullable=False),
+    Column("disabled", BigInteger),
+)
+SESSIONS: Final = Table(
+    "shroff_session",
+    METADATA,
+    Column("digest", String(64), primary_key=True),
+    Column("user", Integer, nullable=False, index=True),
+    Column("created", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A person who signs in; times in microseconds since the epoch.
+
+    `identity` is who they are to the provider of OpenID Connect, where they sign in there.
+    """
+
+    id: int
+    name: str
+    role: UserRole
+    created: int
+    disabled: int | None = None
+    identity: str | None = None
+
+    def may(self, role: UserRole) -> bool:
+        """Whether this person may do what a role may.
+
+        >>> User(id=1, name="ada", role="modeller", created=0).may("analyst")
+        True
+        """
+        return USER_ROLES.index(self.role) >= USER_ROLES.index(role)
+
+
+class Users:
+    """The people in a control database.
+
+    Raises:
+        ControlUnavailable: by every verb, when the database does not answer.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     users = Users(f"sqlite:///{folder}/control.db")
+    ...     _ = users.add("Ada", "analyst", password="correct horse battery")
+    ...     found = users.signing_in("ada", "correct horse battery")
+    ...     found.name, users.signing_in("ada", "incorrect horse")
+    ('Ada', None)
+    """
+
+    def __init__(self, url: str, *, clock: Clock = system_time) -> None:
+        self._control = Control(url)
+        self._clock = clock
+
+    def add(
+        self,
+        name: str,
+        role: UserRole,
+        *,
+        password: str | None = None,
+        identity: str | None = None,
+    ) -> User:
+        """Add a person; without a password they sign in through OpenID Connect only.
+
+        Raises:
+            ConfigurationError: a name that somebody has, that is empty, over 100 characters, holds
+                a card number or shows otherwise than it reads; an unknown role; a short password.
+        """
+        _require_name(name)
+        _require_role(role)
+        values = {
+            "name": name,
+            "folded": _fold(name),
+            "role": role,
+            "password": None if password is None else hash_password(password),
+            "identity": identity,
+            "created": self._clock(),
+        }
+        with self._control.transaction("add a user") as connection:
+            try:
+                connection.execute(USERS.insert(), values)
+            except IntegrityError:
+                raise ConfigurationError(
+                    "expected a name that nobody has; `shroff users list` shows those there are."
+                ) from None
+        return self.named(name)
+
+    def all(self) -> list[User]:
+        """Everybody, the disabled too, by name."""
+        with self._control.transaction("read the users") as connection:
+            rows = connection.execute(select(USERS).order_by(USERS.c.folded)).mappings().all()
+        return [user_of(row) for row in rows]
+
+    def any(self) -> bool:
+        """Whether somebody may sign in."""
+        query = select(func.count()).select_from(USERS).where(USERS.c.disabled.is_(None))
+        with self._control.transaction("count the users") as connection:
+            return bool(connection.scalar(query))
+
+    def named(self, name: str) -> User:
+        """The person of this name, however it is capitalised.
+
+        Raises:
+            NotFound: there is none.
+        """
+        query = select(USERS).where(USERS.c.folded == _fold(name))
+        with self._control.transaction("read a user") as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        if row is None:
+            raise _unknown()
+        return user_of(row)
+
+    def identified(self, identity: str) -> User | None:
+        """The person whom a provider of OpenID Connect calls so."""
+        query = select(USERS).where(USERS.c.identity == identity)
+        with self._control.transaction("read a user") as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else user_of(row)
+
+    def signing_in(self, name: str, password: str) -> User | None:
+        """Who has this name and password and is not disabled; None takes as long to say."""
+        query = select(USERS).where(USERS.c.folded == _fold(name))
+        with self._control.transaction("read a user") as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        fits = password_fits(password, None if row is None else row["password"])
+        return user_of(row) if row is not None and fits and row["disabled"] is None else None
+
+    def set_role(self, name: str, role: UserRole) -> None:
+        """Give a person another role, at once.
+
+        Raises:
+            NotFound: there is no such person.
+            ConfigurationError: an unknown role.
+        """
+        _require_role(role)
+        self._change(name, {"role": role}, ends_sessions=False)
+
+    def set_password(self, name: str, password: str) -> None:
+        """Give a person another password, and end their sessions.
+
+        Raises:
+            NotFound: there is no such person.
+            ConfigurationError: a short password.
+        """
+        self._change(name, {"password": hash_password(password)}, ends_sessions=True)
+
+    def disable(self, name: str) -> None:
+        """Let a person sign in no longer, and end their sessions.
+
+        Raises:
+            NotFound: there is no such person.
+        """
+        self._change(name, {"disabled": self._clock()}, ends_sessions=True)
+
+    def enable(self, name: str) -> None:
+        """Let a disabled person sign in again.
+
+        Raises:
+            NotFound: there is no such person.
+        """
+        self._change(name, {"disabled": None}, ends_sessions=False)
+
+    def _change(self, name: str, values: Mapping[str, Any], *, ends_sessions: bool) -> None:
+        own = USERS.c.folded == _fold(name)
+        with self._control.transaction("change a user") as connection:
+            if not connection.execute(USERS.update().where(own).values(values)).rowcount:
+                raise _unknown()
+            if ends_sessions:
+                whose = select(USERS.c.id).where(own).scalar_subquery()
+                connection.execute(SESSIONS.delete().where(SESSIONS.c.user == whose))
+
+
+def user_of(row: Mapping[Any, Any]) -> User:
+    """The person of a row."""
+    names = ("id", "name", "role", "created", "disabled", "identity")
+    return User(**{name: row[name] for name in names})
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()[:200]
+
+
+def _require_name(name: str) -> None:
+    if not 0 < len(name) <= 100 or name != name.strip():
+        raise ConfigurationError(
+            "expected a name of 1 to 100 characters without spaces around it for the user, "
+            f"got {len(name)}."
+        )
+    require_no_card_number(name, "a name of a user")
+    require_readable(name, "a name of a user")
+
+
+def _require_role(role: str) -> None:
+    if role not in USER_ROLES:
+        raise ConfigurationError(f"expected a role of {', '.join(USER_ROLES)}, got `{role}`.")
+
+
+def _unknown() -> NotFound:
+    return NotFound("there is no user of this name; `shroff users list` shows those there are.")

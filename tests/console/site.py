@@ -1,0 +1,108 @@
+"""A running console, and visits to it: signed-in clients and the browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from browser import Browser
+from patience import PATIENCE
+from program import command, environment
+from shroff.control.sessions import Sessions
+from shroff.control.users import Users
+from shroff.settings import Settings
+
+
+class Visit:
+    """Somebody's client; `user` is empty where nobody is signed in."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        self.http = httpx.Client(base_url=url, timeout=PATIENCE)
+        if token:
+            self.http.cookies.set("shroff_session", token)
+
+    def page(self, path: str, status: int = 200) -> str:
+        """The HTML of a page."""
+        answer = self.http.get(path)
+        assert answer.status_code == status, (path, answer.status_code, answer.text)
+        return answer.text
+
+    def token(self, path: str = "/") -> str:
+        """The token that the forms of a page carry."""
+        found = re.search(r'name="csrf" value="([^"]+)"', self.page(path))
+        assert found is not None
+        return found[1]
+
+    def send(self, path: str, fields: dict[str, Any] | None = None, **more: Any) -> httpx.Response:
+        """Send a form of this session; the redirect is not followed."""
+        token = self.token("/account" if "shroff_session" in self.http.cookies else "/sign-in")
+        return self.http.post(path, data={"csrf": token} | (fields or {}) | more)
+
+
+class ConsoleSite:
+    """A console that runs, and the installation that it shows."""
+
+    def __init__(self, url: str, settings: Settings, log: Path) -> None:
+        self.url = url
+        self.settings = settings
+        self.log = log
+        self.visits: list[Visit] = []
+
+    def visit(self, name: str = "") -> Visit:
+        """A new client of a person, by name: `analyst`, `modeller` or `admin`; of nobody."""
+        self.visits.append(Visit(self.url, self.session(name) if name else ""))
+        return self.visits[-1]
+
+    def session(self, name: str) -> str:
+        """The token of a new session of a person."""
+        user = Users(self.settings.control).named(name)
+        return Sessions(self.settings.control).begin(user)
+
+    def sign_in(self, browser: Browser, name: str) -> None:
+        """Sign a browser in as a person."""
+        browser.open(f"{self.url}/assets/console.css")
+        cookie = {"name": "shroff_session", "value": self.session(name), "path": "/"}
+        browser.call("POST", "/cookie", cookie=cookie)
+
+
+@contextmanager
+def running(settings: Settings, *options: str) -> Iterator[ConsoleSite]:
+    """A console as a process, over an installation."""
+    log = settings.home / "console.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            command("console", "--port", "0", "--json", *options),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment(settings.home, settings.home),
+        )
+    assert process.stdout is not None
+    try:
+        said = b""
+        while not said.endswith(b"}\n"):
+            line = process.stdout.readline()
+            assert line, log.read_text()
+            said += line
+        site = ConsoleSite(json.loads(said)["url"], settings, log)
+        yield site
+        for visit in site.visits:
+            visit.http.close()
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+        process.stdout.close()
+
+
+def problem_in(html: str) -> str:
+    """The sentence about what went wrong on a page."""
+    found = re.search(r'<p class="problem" role="alert">(.*?)</p>', html, re.DOTALL)
+    assert found is not None, html
+    return unescape(found[1])
