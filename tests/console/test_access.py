@@ -9,7 +9,7 @@ import pytest
 
 from console.seed import PASSWORD
 from console.site import ConsoleSite, problem_in
-from shroff.console import Backend, console_app
+from shroff.console import ConsoleBackend, console_app
 from shroff.control.users import USER_ROLES
 
 
@@ -50,7 +50,7 @@ def test_every_route_declares_a_role_and_keeps_the_others_out(console: ConsoleSi
 
 def routes(console: ConsoleSite) -> Iterator[tuple[str, str, dict[str, str | None]]]:
     """Every method and address of the console, with what its handler declares."""
-    for route in console_app(Backend(console.settings)).routes:
+    for route in console_app(ConsoleBackend(console.settings)).routes:
         path = re.sub(r"\{[^}]*\}", "1", route.path)
         for handler in getattr(route, "route_handlers", ()):
             for method in sorted(handler.http_methods - {"HEAD", "OPTIONS"}):

@@ -9,7 +9,7 @@ somebody wrote becomes markup.
 """
 
 from shroff.console.app import console_app
-from shroff.console.backend import Backend
+from shroff.console.backend import ConsoleBackend
 from shroff.console.server import serve_console
 
-__all__ = ["Backend", "console_app", "serve_console"]
+__all__ = ["ConsoleBackend", "console_app", "serve_console"]

@@ -106,7 +106,7 @@ async def require_form_token(connection: Connection, _: BaseRouteHandler) -> Non
         )
 
 
-class Session(AbstractAuthenticationMiddleware):
+class SessionReader(AbstractAuthenticationMiddleware):
     """Finds who sends a request by the cookie of its session."""
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:

@@ -12,9 +12,9 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
 from litestar.types import Message, Scope
 
-from shroff.console.access import Session, require_form_token, require_role
+from shroff.console.access import SessionReader, require_form_token, require_role
 from shroff.console.assets import assets, show_asset
-from shroff.console.backend import Backend
+from shroff.console.backend import ConsoleBackend
 from shroff.console.forms import MAX_BODY_BYTES, read_form
 from shroff.console.pages import (
     account,
@@ -71,12 +71,12 @@ HEADERS: Final = {
 """Sent with every answer."""
 
 
-def console_app(backend: Backend) -> Litestar:
+def console_app(backend: ConsoleBackend) -> Litestar:
     """The console over an installation."""
     app = Litestar(
         [show_asset, *(route for page in PAGES for route in page.ROUTES)],
         guards=[require_role, require_form_token],
-        middleware=[DefineMiddleware(Session)],
+        middleware=[DefineMiddleware(SessionReader)],
         dependencies={
             "backend": Provide(lambda: backend, sync_to_thread=False),
             "user": Provide(_user, sync_to_thread=False),

@@ -17,7 +17,7 @@ from shroff.settings import Settings
 
 
 @dataclass(frozen=True)
-class Backend:
+class ConsoleBackend:
     """One installation, handed to every handler that names a parameter `backend`."""
 
     settings: Settings

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from litestar.di import NamedDependency
 
-from shroff.console.backend import Backend
+from shroff.console.backend import ConsoleBackend
 from shroff.console.forms import Form
 from shroff.control.users import User
 
-GivenBackend = NamedDependency[Backend]
+GivenBackend = NamedDependency[ConsoleBackend]
 """The installation, as `backend`."""
 GivenForm = NamedDependency[Form]
 """The fields that a form sent, as `form`."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import uvicorn
 
 from shroff.console.app import console_app
-from shroff.console.backend import Backend
+from shroff.console.backend import ConsoleBackend
 from shroff.errors import ConfigurationError
 from shroff.serve.server import listen, url_of
 from shroff.settings import Settings
@@ -34,7 +34,7 @@ def serve_console(
         ConfigurationError: the address cannot be listened on, or is not this machine's alone while
             nobody can sign in.
     """
-    backend = Backend(settings)
+    backend = ConsoleBackend(settings)
     if not _of_this_machine(host) and not backend.users.any():
         raise ConfigurationError(
             f"expected somebody who can sign in before the console listens on {host}: add one with "

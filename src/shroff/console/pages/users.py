@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from shroff.console.access import action, page
-from shroff.console.backend import Backend
+from shroff.console.backend import ConsoleBackend
 from shroff.console.given import GivenBackend, GivenForm, GivenUser
 from shroff.console.problems import status_of
 from shroff.console.views import lead, view
@@ -57,7 +57,7 @@ def change_user(
 
 
 def _context(
-    backend: Backend, problem: str = "", typed: dict[str, str] | None = None
+    backend: ConsoleBackend, problem: str = "", typed: dict[str, str] | None = None
 ) -> dict[str, Any]:
     return {
         "users": backend.users.all(),
