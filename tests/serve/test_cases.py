@@ -63,7 +63,9 @@ def test_of_two_people_the_second_gets_409_and_what_was_done(office: Office) -> 
     with office.client("ada") as ada:
         mine = ada.cases.claim(1, version=1)
         assert (mine.holder, mine.version, mine.status) == ("ada", 2, "open")
-        ada.cases.note(1, "called the customer", version=2)
+        # a note is no news for who decides: the version stays
+        assert ada.cases.note(1, "called the customer", version=2).version == 2
+        ada.cases.claim(1, version=2)
     second = office.ask(
         "bob", "POST", "/v1/cases/1/decide", headers={"if-match": '"1"'}, json={"outcome": "fraud"}
     )
@@ -72,7 +74,9 @@ def test_of_two_people_the_second_gets_409_and_what_was_done(office: Office) -> 
     problem = second.json()
     assert problem["type"] == "/problems/case-conflict"
     assert "is open and at version 3, not 1; since then ada: claimed at" in problem["detail"]
-    assert "ada: noted at" in problem["detail"]
+    wrong = office.ask("bob", "POST", "/v1/cases/1/decide", json={"outcome": "stolen"})
+    assert wrong.status_code == 400
+    assert "an outcome of fraud, genuine, unclear, refunded" in wrong.json()["detail"]
     with office.client("bob") as bob, pytest.raises(CaseConflict, match="ada has claimed case 1"):
         bob.cases.decide(1, "fraud", version=3)
 

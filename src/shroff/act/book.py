@@ -120,6 +120,8 @@ class CaseBook:
     def change(self, case: Case, step: Step, by: str, **fields: Any) -> Case:
         """Take a step of a case: change its fields, and write the step down.
 
+        A note alone leaves the version as it is: it is no news for who decides the case.
+
         Fields of the event are `note`, `outcome`, `to` and `until`, and `second`, an outcome that
         is not the case's; others are the case's own.
         """
@@ -128,7 +130,7 @@ class CaseBook:
         }
         if outcome := fields.pop("second", fields.get("outcome")):
             told["outcome"] = outcome
-        version = case.version + 1
+        version = case.version + (step != "noted")
         self.update(case, fields | {"version": version})
         before = self.events(limit=1)
         note, number = told.pop("note", None), before[-1].id + 1 if before else 1

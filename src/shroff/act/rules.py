@@ -118,10 +118,12 @@ def check_name(name: str) -> None:
     require_readable(name, "a name")
 
 
-def require_outcome(outcome: str) -> None:
-    """Raise `ConfigurationError` for what no case comes to."""
-    if outcome not in OUTCOMES:
-        raise ConfigurationError(f"expected an outcome of {', '.join(OUTCOMES)}.")
+def require_outcome(outcome: str) -> Outcome:
+    """The outcome, or `ConfigurationError` for what no case comes to."""
+    for one in OUTCOMES:
+        if one == outcome:
+            return one
+    raise ConfigurationError(f"expected an outcome of {', '.join(OUTCOMES)}.")
 
 
 def _said(steps: list[CaseEvent]) -> str:

@@ -14,7 +14,8 @@ from shroff.cli.terminal import AsJson, err, out, show
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
-    from shroff.act.follow import SendLabel
+    from shroff.act import Desk
+    from shroff.act.follow import Errand, SendLabel
 
 _ERRAND_SECONDS: Final = 1.0
 
@@ -70,6 +71,12 @@ def follow(
     actions = (*REVIEWED, "decline") if declined else REVIEWED
     spikes = [read_spike(one) for one in spike or ()]
     taken = sent = refused = 0
+    what = "payments to review or declined" if declined else "payments to review"
+    err.print(
+        f"Opening a case for each {by or loaded.card_column} with {what}; labels of decided cases "
+        + ("wait, as no --url names a service." if url is None else f"go to {url}."),
+        soft_wrap=True,
+    )
     with ExitStack() as stack:
         send = None if url is None else _sender(url, settings.api_key, stack)
         while True:
@@ -82,6 +89,8 @@ def follow(
                     done = run_errand(desk, intake, ledger, send)
                     taken, sent = taken + done.taken, sent + done.sent
                     refused += done.refused
+                    if not once and (done.taken or done.sent or done.refused):
+                        _say(desk, done)
             except Unavailable as error:
                 if once:
                     raise
@@ -96,6 +105,16 @@ def follow(
         out.print(
             f"{taken:,} records read, {sent:,} labels sent, {refused:,} refused, {waiting:,} wait."
         )
+
+
+def _say(desk: Desk, done: Errand) -> None:
+    """What an errand came to, in one line."""
+    cases = sum(load.open for load in desk.loads())
+    err.print(
+        f"{done.taken:,} records read, {done.sent:,} labels sent, {done.refused:,} refused; "
+        f"{cases:,} cases are open.",
+        soft_wrap=True,
+    )
 
 
 def _sender(url: str, key: str, stack: ExitStack) -> SendLabel:

@@ -41,7 +41,7 @@ OptionalNote = Annotated[
 ]
 InQueue = Annotated[str | None, typer.Option(help="Only of this queue.", show_default=False)]
 
-_COLUMNS: Final = ("case", "queue", "worth", "amount", "payments", "probability", "due", "holder")
+_COLUMNS: Final = ("case", "subject", "queue", "worth", "amount", "payments", "probability", "due", "holder")
 
 
 @app.command("list")
@@ -313,6 +313,7 @@ def _print(case: Case, payments: list[CasePayment], events: list[CaseEvent], as_
 def _row(case: Case) -> dict[str, object]:
     return {
         "case": case.id,
+        "subject": f"{case.kind} {case.subject}",
         "queue": case.queue + "!" * case.level,
         "worth": f"{case.worth:,.2f}",
         "amount": f"{case.amount:,.2f}",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
+from typing import Final
+from weakref import WeakValueDictionary, finalize
 
-from sqlalchemy import Connection, Engine, MetaData, NullPool, Table, create_engine, inspect
+from sqlalchemy import URL, Connection, Engine, MetaData, NullPool, Table, create_engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from shroff.database.urls import postgres_engine, read_url, turn_at
@@ -18,6 +21,25 @@ METADATA = MetaData()
 _LOCK_KEY = 0x43545254
 KEYS_LOCK = 0x4B455953
 PROPOSALS_LOCK = 0x50524F50
+_KEPT_CONNECTIONS: Final = 4
+
+
+class _Pool:
+    """The connections of a process to one database, closed with the last that uses them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        finalize(self, _close, engine, os.getpid())
+
+
+def _close(engine: Engine, process: int) -> None:
+    # what a fork has copied is the parent's
+    if process == os.getpid():
+        engine.dispose()
+
+
+_POOLS: Final[WeakValueDictionary[str, _Pool]] = WeakValueDictionary()
+_POOLS_LOCK: Final = Lock()
 
 
 class Control:
@@ -29,7 +51,8 @@ class Control:
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
+        self._pool = _pool(url)
+        self._engine = self._pool.engine
         self._made = False
         self.turn = Lock()
         """Taken by threads of this process that change much: in the database they would starve."""
@@ -125,10 +148,22 @@ def _complete(connection: Connection, table: Table) -> None:
         index.create(connection, checkfirst=True)
 
 
-def _engine(url: str) -> Engine:
+def _pool(url: str) -> _Pool:
     parsed = read_url(url, "a control database")
-    if parsed.get_backend_name() == "postgresql":
-        return postgres_engine(parsed, "a control database", silence=5_000)
+    if parsed.get_backend_name() != "postgresql":
+        return _Pool(_sqlite(parsed))
+    with _POOLS_LOCK:
+        found = _POOLS.get(url)
+        if found is None:
+            found = _POOLS[url] = _Pool(
+                postgres_engine(
+                    parsed, "a control database", silence=5_000, kept=_KEPT_CONNECTIONS
+                )
+            )
+    return found
+
+
+def _sqlite(parsed: URL) -> Engine:
     if parsed.database in (None, "", ":memory:"):
         raise ConfigurationError(
             "expected a control database in a file, `sqlite:///file`, got a URL without one."

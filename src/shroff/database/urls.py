@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
@@ -32,23 +32,26 @@ def read_url(url: str, what: str) -> URL:
     return parsed
 
 
-def postgres_engine(url: URL, what: str, *, silence: int) -> Engine:
-    """Connections to a PostgreSQL database, without a pool.
+def postgres_engine(url: URL, what: str, *, silence: int, kept: int = 0) -> Engine:
+    """Connections to a PostgreSQL database.
 
     Args:
         what: what is kept there, in words, for the message.
         silence: milliseconds after which a server that acknowledges no data counts as lost; one
             that acknowledges but does not answer does so after half a minute, see `Impatient`.
+        kept: how many connections stay open between transactions; any number may be open at once.
 
     Raises:
         MissingExtra: the driver is not installed.
     """
     try:
+        from shroff.database.kept import keep_usable
         from shroff.database.timeouts import Impatient
 
+        pool: dict[str, Any] = {"pool_size": kept, "max_overflow": -1, "pool_use_lifo": True}
         engine = create_engine(
             url.set(drivername="postgresql+psycopg"),
-            poolclass=NullPool,
+            **(pool if kept else {"poolclass": NullPool}),
             hide_parameters=True,
             # a snapshot taken before the lock was acquired would be outdated
             isolation_level="READ COMMITTED",
@@ -63,6 +66,8 @@ def postgres_engine(url: URL, what: str, *, silence: int) -> Engine:
         "do_connect",
         lambda dialect, record, words, options: Impatient.connect(*words, **options),
     )
+    if kept:
+        keep_usable(engine)
     return engine
 
 

@@ -10,8 +10,9 @@ import msgspec
 from msgspec import Meta
 
 from shroff.act import Case, CaseEvent, CasePayment, Outcome
+from shroff.act.case import OUTCOMES
 from shroff.act.desk import QueueLoad
-from shroff.act.rules import MAX_NAME_CHARACTERS, MAX_NOTE_CHARACTERS
+from shroff.act.rules import MAX_NAME_CHARACTERS, MAX_NOTE_CHARACTERS, require_outcome
 from shroff.collect.times import iso_time
 from shroff.decisions import (
     CaseFile,
@@ -21,7 +22,7 @@ from shroff.decisions import (
     ReviewPayment,
     ReviewStep,
 )
-from shroff.errors import BadPayment, NotFound
+from shroff.errors import BadPayment, ConfigurationError, NotFound
 
 MAX_PAGE_CASES: Final = 500
 _MAX_CHANGED_CASES: Final = 1_000
@@ -38,6 +39,8 @@ _Version = Annotated[
 ]
 _Reason = Annotated[str, Meta(min_length=1, max_length=MAX_NOTE_CHARACTERS)]
 _Note = Annotated[str, Meta(max_length=MAX_NOTE_CHARACTERS)] | None
+_Outcome = Annotated[str, Meta(extra_json_schema={"enum": list(OUTCOMES)})]
+"""Checked by `outcome_of`, whose error names those that there are."""
 _Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 
 
@@ -83,7 +86,7 @@ class CaseDecision(CaseChange, forbid_unknown_fields=True, kw_only=True):
     the label of the outcome, and none where it is unclear.
     """
 
-    outcome: Outcome
+    outcome: _Outcome
     note: _Note = None
     labels: Annotated[dict[str, bool], Meta(max_length=_MAX_LABELS)] | None = None
 
@@ -99,7 +102,7 @@ class CaseDecisions(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What several cases came to; all are closed, or none."""
 
     cases: Annotated[list[ChosenCase], Meta(min_length=1, max_length=_MAX_CHANGED_CASES)]
-    outcome: Outcome
+    outcome: _Outcome
     note: _Note = None
 
 
@@ -143,6 +146,18 @@ def version_of(header: bytes | None, expected: int | None) -> int | None:
     if expected not in (None, int(found[1])):
         raise BadPayment("expected one version in `If-Match` and `expected_version`, got two.")
     return int(found[1])
+
+
+def outcome_of(text: str) -> Outcome:
+    """What a case came to.
+
+    Raises:
+        BadPayment: no case comes to that; it names those that there are.
+    """
+    try:
+        return require_outcome(text)
+    except ConfigurationError as error:
+        raise BadPayment(str(error)) from None
 
 
 def limit_of(text: str) -> int:

@@ -177,9 +177,8 @@ class CaseOperations:
     async def decide(self, call: Call) -> Reply:
         """Close a case."""
         body = await call.json(bodies.CaseDecision)
-        change = partial(
-            self._desk.decide, outcome=body.outcome, note=body.note, labels=body.labels
-        )
+        outcome = bodies.outcome_of(body.outcome)
+        change = partial(self._desk.decide, outcome=outcome, note=body.note, labels=body.labels)
         return await self._change(call, body, change)
 
     async def decide_all(self, call: Call) -> Reply:
@@ -187,7 +186,8 @@ class CaseOperations:
         body = await call.json(bodies.CaseDecisions)
         seen = {one.id: one.expected_version for one in body.cases}
         versions = {number: one for number, one in seen.items() if one is not None}
-        decided = {"outcome": body.outcome, "note": body.note, "versions": versions}
+        outcome = bodies.outcome_of(body.outcome)
+        decided = {"outcome": outcome, "note": body.note, "versions": versions}
         closed = await self._write(self._desk.decide_all, list(seen), call.caller, **decided)
         return Reply.json(CasePage(tuple(map(bodies.case_answer, closed))))
 
