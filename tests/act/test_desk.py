@@ -364,7 +364,7 @@ def test_a_forgotten_subject_leaves_steps_and_nothing_else(
     intake.take([records.paid("second-of-ada", "card-of-ada", 10.0, 0.5, "review")])
     with pytest.MonkeyPatch.context() as patched:
         # as if she had more cases than are read at once
-        patched.setattr("shroff.act.desk._MAX_CASES", 1)
+        patched.setattr("shroff.act.erasing.MAX_READ", 1)
         assert desk.forget("card_id", ["card-of-ada"], ["at-host"], "boss") == 2
     assert desk.forget("card_id", ["card-of-ada"], ["at-host"], "boss") == 0
     case, payments, events = desk.case(first.id)

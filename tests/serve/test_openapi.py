@@ -124,6 +124,7 @@ def test_the_description_is_whole(document: Json) -> None:
                 "release",
                 "reopen",
                 "snooze",
+                "undo",
             )
         ),
         ("post", "/v1/forgettings"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from secrets import token_hex
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, func, select
@@ -20,12 +20,14 @@ from shroff.act.tables import (
     CASE_QUEUES,
     CASE_SECOND,
     CASE_SIGHTINGS,
+    CASE_TRAITS,
     CASES,
 )
 from shroff.control.database import Control, in_turn
 from shroff.control.history import link
 from shroff.errors import BrokenChain, NotFound
 
+T = TypeVar("T")
 USUAL: Final = CaseQueue(name="review")
 """Where cases wait that no other queue takes."""
 _PART_IDS: Final = 500
@@ -226,14 +228,14 @@ class CaseBook:
 
     def drop(self, payment_ids: Sequence[str]) -> None:
         """Erase payments, and their labels that wait, from all cases."""
-        for table in (CASE_LABELS, CASE_PAYMENTS, CASE_SIGHTINGS):
+        for table in (CASE_LABELS, CASE_PAYMENTS, CASE_SIGHTINGS, CASE_TRAITS):
             for part in self.parts(payment_ids):
                 self.connection.execute(table.delete().where(table.c.payment_id.in_(part)))
 
-    def parts(self, payment_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    def parts(self, ids: Sequence[T]) -> Iterator[Sequence[T]]:
         """Ids in parts that one statement can name."""
-        for start in range(0, len(payment_ids), _PART_IDS):
-            yield payment_ids[start : start + _PART_IDS]
+        for start in range(0, len(ids), _PART_IDS):
+            yield ids[start : start + _PART_IDS]
 
     def _keep_note(self, case: int, event: int, note: str) -> str:
         salt = token_hex(16)
@@ -251,6 +253,7 @@ class CaseBook:
                 sla_minutes=row["sla_minutes"],
                 minutes=row["minutes"],
                 second_review=row["second_review"] or 0.0,
+                hide_reasons=row["hide_reasons"] or 0.0,
             )
             for row in self.connection.execute(query).mappings()
         ]

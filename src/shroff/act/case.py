@@ -26,6 +26,7 @@ Step = Literal[
     "forgotten",
     "joined",
     "reviewed",
+    "undone",
 ]
 """What can happen to a case."""
 Status = Literal["open", "closed"]
@@ -41,6 +42,8 @@ class CaseQueue(msgspec.Struct, frozen=True, kw_only=True):
         minutes: that a person takes for a case.
         second_review: the share of its cases that a second person judges too, without seeing the
             first outcome.
+        hide_reasons: the share of its cases whose reasons nobody sees until they are decided, to
+            measure whether reasons help.
     """
 
     name: str
@@ -48,6 +51,7 @@ class CaseQueue(msgspec.Struct, frozen=True, kw_only=True):
     sla_minutes: Annotated[int, Meta(gt=0)] = 1_440
     minutes: Annotated[float, Meta(gt=0)] = 5.0
     second_review: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    hide_reasons: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
 class CaseSpike(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +90,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         worth: expected loss per minute of work, by which cases are ranked.
         probability: the highest of its payments.
         parent: the case that it was joined to, and is worked on with.
+        outcome: what it came to; of an open case, before somebody opened it again.
     """
 
     id: int

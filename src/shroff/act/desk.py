@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
-from sqlalchemy import and_, func, select
-from sqlalchemy import case as when
-
+from shroff.act import hiding, listing, outbox, second
 from shroff.act.analysts import Agreement, agreement
-from shroff.act.book import CaseBook, reading, writing
+from shroff.act.book import MINUTE_US, CaseBook, reading, writing
 from shroff.act.case import Case, CaseEvent, CasePayment, CaseQueue, Outcome
-from shroff.act.intake import weigh_again
+from shroff.act.context import CaseContext, context
+from shroff.act.erasing import ERASED, erase_subject
 from shroff.act.queues import check_queues
 from shroff.act.rules import (
     apart,
@@ -23,55 +22,17 @@ from shroff.act.rules import (
     unchanged,
     waiting_now,
 )
-from shroff.act.second import (
-    blind_file,
-    done,
-    draw,
-    give_back,
-    held,
-    judge,
-    keep,
-    next_second,
-    require_seen,
-)
-from shroff.act.tables import (
-    CASE_LABELS,
-    CASE_NOTES,
-    CASE_PAYMENTS,
-    CASE_SECOND,
-    CASE_SIGHTINGS,
-    CASES,
-)
+from shroff.act.tables import CASES
+from shroff.act.undo import require_alone, undo
 from shroff.clock import Clock, system_time
 from shroff.control.database import Control
 from shroff.control.history import require_chained
 from shroff.errors import BrokenChain, CaseConflict, ConfigurationError
 
 LEASE_MINUTES: Final = 60
-_MINUTE_US: Final = 60_000_000
-_MAX_CASES: Final = 1_000
-
-
-class CaseLabel(NamedTuple):
-    """A label that a decision gave, to be sent to the ledger."""
-
-    id: int
-    payment_id: str
-    event: str
-    fraud: bool
-    by: str
-
-
-class QueueLoad(NamedTuple):
-    """What waits in a queue: open cases, those that nobody has claimed or put off, those that are
-    overdue, and the expected loss of all.
-    """
-
-    queue: CaseQueue
-    open: int
-    waiting: int
-    overdue: int
-    expected_loss: float
+UNDO_SECONDS: Final = 30
+"""How long labels of decisions wait that are made key by key."""
+_SECOND_US: Final = 1_000_000
 
 
 class Desk:
@@ -79,7 +40,8 @@ class Desk:
 
     Every change names the version of the case that the caller saw (None: whichever it is now), and
     who makes it. A case that somebody else has claimed is changed by them only, until the claim
-    lapses. `key` draws the cases that are judged twice.
+    lapses. `key` draws the cases that are judged twice, and those without reasons. Labels of
+    decisions made here wait `undo_seconds` before they are sent.
 
     Raises:
         ControlUnavailable: by every verb, when the database does not answer.
@@ -95,11 +57,13 @@ class Desk:
         key: bytes = b"",
         clock: Clock = system_time,
         lease_minutes: int = LEASE_MINUTES,
+        undo_seconds: int = 0,
     ) -> None:
         self._control = Control(url)
         self._key = key
         self._clock = clock
-        self._lease = lease_minutes * _MINUTE_US
+        self._lease = lease_minutes * MINUTE_US
+        self._undo = undo_seconds * _SECOND_US
 
     def cases(
         self,
@@ -108,6 +72,7 @@ class Desk:
         holder: str | None = None,
         subject: str | None = None,
         waiting: bool = False,
+        overdue: bool = False,
         closed: bool = False,
         viewer: str | None = None,
         limit: int = 50,
@@ -117,43 +82,48 @@ class Desk:
 
         Args:
             holder: only those that they have claimed; `subject`: only of this card, host ….
-            waiting: only those that nobody has claimed or put off.
+            waiting: only those that nobody has claimed or put off; `overdue`: past their `due`.
             viewer: who sees them: not the closed ones that they judge a second time.
             after: worth and number of the last case of the page before.
         """
-        if not 0 < limit <= _MAX_CASES:
-            raise ConfigurationError(f"expected a limit of 1 to {_MAX_CASES:,}, got {limit}.")
-        now = self._clock()
-        conditions = [CASES.c.status == ("closed" if closed else "open"), apart()]
-        if queue is not None:
-            conditions.append(CASES.c.queue == queue)
-        if subject is not None:
-            conditions.append(CASES.c.subject == subject)
-        if viewer is not None and closed:
-            blind = (CASE_SECOND.c.holder == viewer, CASE_SECOND.c.outcome.is_(None))
-            conditions.append(CASES.c.id.not_in(select(CASE_SECOND.c.case).where(*blind)))
-        if holder is not None:
-            conditions += [CASES.c.holder == holder, CASES.c.lease > now]
-        if waiting:
-            conditions += waiting_now(now)
-        with reading(self._control, now) as book:
-            return book.cases(*conditions, limit=limit, after=after)
+        listing.require_limit(limit)
+        asked = listing.CaseFilter(queue, holder, subject, waiting, overdue, closed, viewer)
+        with reading(self._control, self._clock()) as book:
+            return book.cases(*listing.conditions(asked, book.now), limit=limit, after=after)
 
     def case(
         self, number: int, viewer: str | None = None
     ) -> tuple[Case, list[CasePayment], list[CaseEvent]]:
         """A case, its payments, and its history; its second reviewer sees no outcome."""
         with reading(self._control, self._clock()) as book:
-            if viewer is not None and held(book, number, viewer) is not None:
-                return blind_file(book, book.case(number), viewer)
+            if viewer is not None and second.held(book, number, viewer) is not None:
+                return second.blind_file(book, book.case(number), viewer)
             return book.case(number), book.payments(number), book.told(number)
+
+    def context(self, number: int, viewer: str | None = None) -> CaseContext:
+        """Past cases like one, who shares values with it, timelines, and whether its reasons are
+        hidden.
+        """
+        with reading(self._control, self._clock()) as book:
+            case = book.case(number)
+            return context(
+                book,
+                case,
+                hidden=self._hides(book, case, viewer),
+                blind=second.held(book, number, viewer) is not None,
+            )
+
+    def hides_reasons(self, number: int, viewer: str | None = None) -> bool:
+        """Whether nobody may see the reasons of a case until it is decided."""
+        with reading(self._control, self._clock()) as book:
+            return self._hides(book, book.case(number), viewer)
 
     def next(self, by: str, *, queue: str | None = None) -> Case | None:
         """Claim a case that was drawn to be judged again, or else the waiting case that is most
         worth its time; None where none waits.
         """
         with writing(self._control, self._clock()) as book:
-            if (again := next_second(book, by, queue, self._lease)) is not None:
+            if (again := second.next_second(book, by, queue, self._lease)) is not None:
                 return again
             own = [] if queue is None else [CASES.c.queue == queue]
             best = book.cases(
@@ -164,15 +134,15 @@ class Desk:
     def claim(self, number: int, by: str, *, version: int | None = None) -> Case:
         """Claim a case for an hour; again, to have it for another hour."""
         with writing(self._control, self._clock()) as book:
-            if held(book, number, by) is not None:
-                return keep(book, number, by, self._lease)
+            if second.held(book, number, by) is not None:
+                return second.keep(book, number, by, self._lease)
             return self._claim(book, mine(book, number, by, version), by)
 
     def release(self, number: int, by: str, *, version: int | None = None) -> Case:
         """Give a claimed case back."""
         with writing(self._control, self._clock()) as book:
-            if held(book, number, by) is not None:
-                return give_back(book, number, by)
+            if second.held(book, number, by) is not None:
+                return second.give_back(book, number, by)
             case = mine(book, number, by, version)
             return book.change(case, "released", by, holder=None, lease=None)
 
@@ -245,8 +215,8 @@ class Desk:
         check_note(note)
         require_outcome(outcome)
         with writing(self._control, self._clock()) as book:
-            if held(book, number, by) is not None:
-                return judge(
+            if second.held(book, number, by) is not None:
+                return second.judge(
                     book, number, by, outcome=outcome, note=note, labels=labels, version=version
                 )
             return self._close(book, mine(book, number, by, version), by, outcome, note, labels)
@@ -264,8 +234,8 @@ class Desk:
         seen = versions or {}
         check_note(note)
         require_outcome(outcome)
-        if not 0 < len(numbers) <= _MAX_CASES:
-            raise ConfigurationError(f"expected 1 to {_MAX_CASES:,} cases to close.")
+        if not 0 < len(numbers) <= listing.MAX_CASES:
+            raise ConfigurationError(f"expected 1 to {listing.MAX_CASES:,} cases to close.")
         with writing(self._control, self._clock()) as book:
             return [
                 self._close(book, mine(book, number, by, seen.get(number)), by, outcome, note, None)
@@ -276,19 +246,25 @@ class Desk:
         """Open a closed case again, and say why; labels that it gave stay as they are."""
         check_note(note, required=True)
         with writing(self._control, self._clock()) as book:
-            require_seen(book, number, by)
+            second.require_seen(book, number, by)
             case = book.case(number)
             if case.status == "open" or version not in (None, case.version):
                 raise CaseConflict(f"case {number} is {case.status}, at version {case.version}.")
-            other = book.open_case(case.kind, case.subject)
-            if other is not None:
-                raise CaseConflict(
-                    f"case {other.id} of the same {case.kind} is open: go on with that."
-                )
+            require_alone(book, case)
             book.undraw(number)
             return book.change(
                 case, "reopened", by, status="open", closed=None, parent=None, note=note
             )
+
+    def undo(self, number: int, by: str) -> Case:
+        """Take back a decision that the caller made within the last five minutes: the case is open
+        again, and theirs. Labels that nobody has sent yet are withdrawn; where some were sent, the
+        history says that the case was opened again after that.
+        """
+        with writing(self._control, self._clock()) as book:
+            case = undo(book, number, by, self._lease)
+            hiding.end_reading(book, case)
+            return case
 
     def forget(
         self, kind: str, subjects: Collection[str], payment_ids: Sequence[str], by: str
@@ -301,21 +277,10 @@ class Desk:
             kind: the column of the subject; `subjects` are the forms of its value.
         """
         with writing(self._control, self._clock()) as book:
-            own = (CASES.c.kind == kind, CASES.c.subject.in_(subjects))
-            many, shrunk = 0, book.holding(payment_ids)
-            # a case that was forgotten is of nobody any more, so the next part has others
-            while found := book.cases(*own, limit=_MAX_CASES):
-                for case in found:
-                    book.forget(case, by)
-                many += len(found)
-                shrunk |= {one.parent for one in found if one.parent is not None}
-                shrunk -= {one.id for one in found}
-            book.drop(payment_ids)
-            weigh_again(book, shrunk, by)
+            many = erase_subject(book, kind, subjects, payment_ids, by)
         if many or payment_ids:
-            self._control.scrub(CASE_PAYMENTS)
-            self._control.scrub(CASE_SIGHTINGS)
-            self._control.scrub(CASE_NOTES)
+            for table in ERASED:
+                self._control.scrub(table)
         return many
 
     def queues(self) -> list[CaseQueue]:
@@ -323,24 +288,10 @@ class Desk:
         with reading(self._control, self._clock()) as book:
             return book.queues()
 
-    def loads(self) -> list[QueueLoad]:
+    def loads(self) -> list[listing.QueueLoad]:
         """What waits in each queue, also in those that were removed and still have open cases."""
         with reading(self._control, self._clock()) as book:
-            waits = when((and_(*waiting_now(book.now)), 1), else_=0)
-            late = when((CASES.c.due < book.now, 1), else_=0)
-            query = select(
-                CASES.c.queue,
-                func.count(),
-                func.sum(waits),
-                func.sum(late),
-                func.sum(CASES.c.expected_loss),
-            )
-            query = query.where(CASES.c.status == "open", apart()).group_by(CASES.c.queue)
-            found = {name: row for name, *row in book.connection.execute(query)}
-            queues = {one.name: one for one in book.queues()}
-        queues |= {name: CaseQueue(name=name) for name in sorted(found.keys() - queues.keys())}
-        none = (0, 0, 0, 0.0)
-        return [QueueLoad(one, *found.get(name, none)) for name, one in queues.items()]
+            return listing.loads(book)
 
     def set_queues(self, queues: Sequence[CaseQueue]) -> None:
         """Replace the queues; cases that are open stay where they are.
@@ -366,31 +317,34 @@ class Desk:
             raise BrokenChain("the history of cases was changed: a note is not as it was written.")
         return steps[-1] if steps else None
 
-    def labels(self, limit: int = 100) -> list[CaseLabel]:
+    def labels(self, limit: int = 100) -> list[outbox.CaseLabel]:
         """Labels that the ledger does not have yet, the oldest first."""
-        query = select(
-            CASE_LABELS.c.id,
-            CASE_LABELS.c.payment_id,
-            CASE_LABELS.c.event,
-            CASE_LABELS.c.fraud,
-            CASE_LABELS.c.by,
-        )
-        query = query.where(~CASE_LABELS.c.sent).order_by(CASE_LABELS.c.id).limit(limit)
-        with self._control.transaction("read the labels of cases") as connection:
-            return [CaseLabel(*row) for row in connection.execute(query)]
+        with reading(self._control, self._clock()) as book:
+            return outbox.waiting_labels(book, limit)
 
-    def sent(self, label: CaseLabel) -> None:
+    def take_labels(self, limit: int = 100) -> list[outbox.CaseLabel]:
+        """Labels to be sent now, the oldest first: from now on no decision of theirs is undone."""
+        with reading(self._control, self._clock()) as book:
+            if not outbox.is_due(book):
+                return []
+        with writing(self._control, self._clock()) as book:
+            return outbox.take_labels(book, limit)
+
+    def sent(self, label: outbox.CaseLabel) -> None:
         """The ledger has a label."""
-        with self._control.transaction("note a sent label") as connection:
-            connection.execute(
-                CASE_LABELS.update().where(CASE_LABELS.c.id == label.id), {"sent": True}
-            )
+        with reading(self._control, self._clock()) as book:
+            outbox.mark_sent(book, label)
 
     def agreement(self) -> Agreement:
         """How well people agree on the cases that were judged twice, and what they miss."""
         with reading(self._control, self._clock()) as book:
-            reviews = done(book)
+            reviews = second.done(book)
             return agreement(reviews, {one.case: book.payments(one.case) for one in reviews})
+
+    def reasons_effect(self) -> list[hiding.ReasonsEffect]:
+        """What reasons change, from cases whose reasons were shown or hidden by lot."""
+        with reading(self._control, self._clock()) as book:
+            return hiding.effects(hiding.readings(book))
 
     def _close(
         self,
@@ -401,9 +355,19 @@ class Desk:
         note: str | None,
         labels: Mapping[str, bool] | None,
     ) -> Case:
+        hiding.begin_reading(book, self._key, case)
         closed = close_case(book, case, by, outcome, note, labels)
-        draw(book, self._key, closed, by)
+        if self._undo:
+            event = outbox.label_event(case.id, closed.version)
+            outbox.hold_labels(book, event, book.now + self._undo)
+        second.draw(book, self._key, closed, by)
+        hiding.end_reading(book, closed)
         return closed
 
+    def _hides(self, book: CaseBook, case: Case, viewer: str | None) -> bool:
+        judged = case.status == "closed" and second.held(book, case.id, viewer) is None
+        return not judged and hiding.hides(book, self._key, case)
+
     def _claim(self, book: CaseBook, case: Case, by: str) -> Case:
+        hiding.begin_reading(book, self._key, case)
         return book.change(case, "claimed", by, holder=by, lease=book.now + self._lease, wake=None)

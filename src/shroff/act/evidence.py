@@ -61,12 +61,17 @@ class DecisionReplay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CaseEvidence(msgspec.Struct, frozen=True, kw_only=True):
-    """A case, its steps, its payments, and what their replays came to; None: not replayed."""
+    """A case, its steps, its payments, and what their replays came to; None: not replayed.
+
+    `reasons_hidden` says that decisions are here without their reasons and rules, because nobody
+    may see them until the case is decided.
+    """
 
     case: Case
     steps: tuple[CaseEvent, ...]
     payments: tuple[PaymentEvidence, ...]
     replays: tuple[DecisionReplay, ...] | None = None
+    reasons_hidden: bool = False
 
     @property
     def erased(self) -> CaseEvent | None:
@@ -100,8 +105,21 @@ def gather(
     if viewer is not None and desk.case(number, viewer)[0].status != case.status:
         raise CaseConflict(f"you judge case {number} a second time: decide it first.")
     found = tuple(_payment(ledger, one) for one in payments)
+    hidden = viewer is not None and desk.hides_reasons(number, viewer)
+    if hidden:
+        found = tuple(map(_without_reasons, found))
     replays = None if replay is None else tuple(replay(one.payment_id) for one in payments)
-    return CaseEvidence(case=case, steps=tuple(steps), payments=found, replays=replays)
+    return CaseEvidence(
+        case=case, steps=tuple(steps), payments=found, replays=replays, reasons_hidden=hidden
+    )
+
+
+def _without_reasons(one: PaymentEvidence) -> PaymentEvidence:
+    """A payment whose record says nothing of why it was suspicious."""
+    if one.record is None:
+        return one
+    answer = msgspec.structs.replace(one.record.answer, reasons=(), rules=())
+    return msgspec.structs.replace(one, record=msgspec.structs.replace(one.record, answer=answer))
 
 
 def _payment(ledger: Ledger, payment: CasePayment) -> PaymentEvidence:

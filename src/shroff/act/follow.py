@@ -41,7 +41,7 @@ def run_errand(desk: Desk, intake: CaseIntake, ledger: Ledger, send: SendLabel |
     """
     taken = intake.take(ledger.entries(after=intake.mark()))
     sent = refused = 0
-    while send is not None and (labels := desk.labels()):
+    while send is not None and (labels := desk.take_labels()):
         for label in labels:
             try:
                 send(label.payment_id, label.fraud, label.by, label.event)

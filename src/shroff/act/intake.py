@@ -19,6 +19,7 @@ from shroff.act.case import Case, CasePayment, CaseQueue, CaseSpike, Outcome
 from shroff.act.queues import KINDS, chooser
 from shroff.act.spikes import join, open_group, sight, take_sighted
 from shroff.act.tables import CASE_MARK
+from shroff.act.traits import keep_traits, traits_of
 from shroff.clock import Clock, system_time
 from shroff.collect.payment import Value
 from shroff.control.database import Control
@@ -42,12 +43,21 @@ class _Values(msgspec.Struct):
     values: dict[str, Value]
 
 
+class _Reason(msgspec.Struct):
+    code: str
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    reasons: tuple[_Reason, ...] = ()
+
+
 class _Decision(msgspec.Struct):
     """What is read of a payment's record."""
 
     payment: _Values
     probability: float | None
     action: str
+    answer: _Answer = _Answer()
 
 
 _decode: Final = msgspec.json.Decoder(_Decision).decode
@@ -108,6 +118,7 @@ class CaseIntake:
         self._ledger = ledger
         self._kind = found
         self._amount = bundle.schema.amount
+        self._alike = tuple({*bundle.schema.identifying, found})
         self._actions = frozenset(actions)
         self._clock = clock
 
@@ -155,8 +166,8 @@ class CaseIntake:
             return
         record = _decode(entry.body)
         values, opens = record.payment.values, record.action in self._actions
-        suspicious = opens or record.action in SUSPICIOUS
         payment = self._read(entry, record)
+        suspicious = opens or record.action in SUSPICIOUS
         case = book.open_case(self._kind, self._subject(entry, values))
         group = open_group(book, self._spikes, values) if suspicious else None
         if case is not None:
@@ -170,6 +181,9 @@ class CaseIntake:
             self._open(book, self._kind, self._subject(entry, values), [payment], queues)
         if suspicious and group is None and not (case is not None and case.parent is not None):
             self._sight(book, values, payment, queues)
+        if opens or case is not None or group is not None or (suspicious and self._spikes):
+            codes = [one.code for one in record.answer.reasons]
+            keep_traits(book, payment.payment_id, traits_of(values, self._alike, codes))
 
     def _read(self, entry: StoredEntry, record: _Decision) -> CasePayment:
         amount = record.payment.values.get(self._amount)
@@ -250,7 +264,8 @@ class CaseIntake:
     def _settle(self, book: CaseBook, case: Case, queues: Queues, *, refunded: bool) -> None:
         """Close a case if nobody needs to look any more, or rank it anew."""
         outcome = self._outcome(book.payments(case.id), refunded=refunded)
-        if outcome is None:
+        # an open case with an outcome was opened again by somebody, who closes it
+        if outcome is None or case.outcome is not None:
             self._weigh(book, case, queues)
             return
         how = "refunded" if refunded else "labelled"

@@ -39,6 +39,7 @@ _STEPS: Final = {
     "forgotten": "erased whose case it was",
     "joined": "joined it",
     "reviewed": "judged it a second time",
+    "undone": "took the decision back",
 }
 
 
@@ -99,6 +100,8 @@ def _links(evidence: CaseEvidence) -> Iterator[str]:
 
 
 def _payments(evidence: CaseEvidence) -> Iterator[str]:
+    if evidence.reasons_hidden:
+        yield "Its reasons are hidden until it is decided, to measure whether they help."
     for one in evidence.payments[:_TOLD_PAYMENTS]:
         yield from _payment(one)
     if (rest := len(evidence.payments) - _TOLD_PAYMENTS) > 0:

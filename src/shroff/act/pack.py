@@ -19,6 +19,7 @@ import msgspec
 from shroff.act.case import CaseEvent
 from shroff.act.evidence import CaseEvidence, PaymentEvidence, records_of
 from shroff.act.narrative import narrate
+from shroff.errors import CaseConflict
 from shroff.ledger import StoredEntry
 
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
@@ -28,7 +29,16 @@ _FORMAT: Final = 1
 
 
 def zip_evidence(evidence: CaseEvidence) -> bytes:
-    """The ZIP file of a case."""
+    """The ZIP file of a case.
+
+    Raises:
+        CaseConflict: its reasons are hidden, and the file would show them.
+    """
+    if evidence.reasons_hidden:
+        raise CaseConflict(
+            f"the reasons of case {evidence.case.id} are hidden until it is decided: decide it "
+            "first."
+        )
     files = {
         "case.json": _json(evidence.case),
         "labels.json": _json([_said(one) for one in evidence.payments]),

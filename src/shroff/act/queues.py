@@ -68,9 +68,10 @@ def check_queues(queues: Sequence[CaseQueue]) -> None:
                 f"queue `{one.name}`: expected `sla_minutes` of 1 to {MAX_SLA_MINUTES:,} and "
                 f"`minutes` of 0.01 to {MAX_MINUTES:,}."
             )
-        if not 0 <= one.second_review <= 1:
+        if not (0 <= one.second_review <= 1 and 0 <= one.hide_reasons <= 1):
             raise ConfigurationError(
-                f"queue `{one.name}`: expected a share of 0 to 1 for second reviews."
+                f"queue `{one.name}`: expected shares of 0 to 1 as `second_review` and "
+                "`hide_reasons`."
             )
         require_readable(one.name, "a queue's name")
         if one.condition and parse(one.condition, KINDS).kind != "boolean":

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, or_
 
 from shroff.act.book import CaseBook
 from shroff.act.case import OUTCOMES, Case, CaseEvent, Outcome
+from shroff.act.outbox import label_event
 from shroff.act.second import require_seen
 from shroff.act.tables import CASES
 from shroff.collect.cards import require_no_card_number
@@ -97,7 +98,7 @@ def close_case(
         raise NotFound(f"expected labels of payments of this case, got {len(unknown)} of others.")
     for payment_id, fraud in labels.items():
         if own[payment_id].fraud != fraud:
-            book.label(payment_id, f"case-{case.id}-{case.version + 1}", by, fraud=fraud)
+            book.label(payment_id, label_event(case.id, case.version + 1), by, fraud=fraud)
     return book.close(case, by, outcome, note)
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, select
 from shroff.act.book import MINUTE_US, CaseBook, payment_of
 from shroff.act.case import Case, CasePayment, CaseSpike
 from shroff.act.tables import CASE_PAYMENTS, CASE_SIGHTINGS
+from shroff.act.traits import drop_loose_traits
 from shroff.collect.payment import Value
 from shroff.errors import ConfigurationError
 
@@ -72,7 +73,9 @@ def sight(
         )
         since = payment.at - rule.minutes * MINUTE_US
         old = (CASE_SIGHTINGS.c.kind == rule.column, CASE_SIGHTINGS.c.at <= since)
+        gone = book.connection.scalars(select(CASE_SIGHTINGS.c.payment_id).where(*old)).all()
         book.connection.execute(CASE_SIGHTINGS.delete().where(*old))
+        drop_loose_traits(book, gone)
         same = _same(rule.column, subject)
         query = select(CASE_SIGHTINGS.c.payment_id).where(*same).limit(rule.payments)
         if len(book.connection.execute(query).all()) == rule.payments:

@@ -115,6 +115,7 @@ CASE_QUEUES: Final = Table(
     Column("sla_minutes", Integer, nullable=False),
     Column("minutes", Float, nullable=False),
     Column("second_review", Float),
+    Column("hide_reasons", Float),
 )
 
 CASE_SECOND: Final = Table(
@@ -142,9 +143,35 @@ CASE_LABELS: Final = Table(
     Column("fraud", Boolean, nullable=False),
     Column("by", String(200), nullable=False),
     Column("sent", Boolean, nullable=False, index=True),
+    Column("hold", BigInteger),
+    Column("taken", Boolean),
     UniqueConstraint("payment_id", "event"),
 )
-"""The outbox: labels that decisions gave, until the ledger has them."""
+"""The outbox: labels that decisions gave, until the ledger has them; `hold` is a moment before
+which one is not sent, and one that was `taken` may have been.
+"""
+
+CASE_TRAITS: Final = Table(
+    "shroff_case_trait",
+    METADATA,
+    Column("payment_id", String(1_024), primary_key=True),
+    Column("kind", String(200), primary_key=True),
+    Column("value", String(1_024), primary_key=True),
+    Index("shroff_case_trait_value", "kind", "value"),
+)
+"""By what payments of cases resemble each other: values of their columns, and codes of reasons."""
+
+CASE_READINGS: Final = Table(
+    "shroff_case_reading",
+    METADATA,
+    Column("case", _NUMBER, primary_key=True),
+    Column("share", Float, nullable=False),
+    Column("hidden", Boolean, nullable=False),
+    Column("begun", BigInteger, nullable=False),
+    Column("outcome", String(20)),
+    Column("decided", BigInteger),
+)
+"""Cases that were drawn to be worked on with or without reasons, and how that went."""
 
 CASE_MARK: Final = Table(
     "shroff_case_mark",

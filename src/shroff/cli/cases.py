@@ -41,7 +41,17 @@ OptionalNote = Annotated[
 ]
 InQueue = Annotated[str | None, typer.Option(help="Only of this queue.", show_default=False)]
 
-_COLUMNS: Final = ("case", "subject", "queue", "worth", "amount", "payments", "probability", "due", "holder")
+_COLUMNS: Final = (
+    "case",
+    "subject",
+    "queue",
+    "worth",
+    "amount",
+    "payments",
+    "probability",
+    "due",
+    "holder",
+)
 
 
 @app.command("list")
@@ -172,6 +182,12 @@ def reopen(number: Number, why: Reason, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def undo(number: Number, as_json: AsJson = False) -> None:
+    """Take back a decision that you made within the last five minutes."""
+    _changed(open_desk().undo(number, operator()), as_json)
+
+
+@app.command()
 def queues(
     replace: Annotated[
         Path | None,
@@ -195,7 +211,13 @@ def queues(
         show({"queues": rows})
     else:
         print_rows(
-            rows, "queue", "condition", "close within minutes", "minutes of work", "judged twice"
+            rows,
+            "queue",
+            "condition",
+            "close within minutes",
+            "minutes of work",
+            "judged twice",
+            "reasons hidden",
         )
 
 

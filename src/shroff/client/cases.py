@@ -153,6 +153,10 @@ class Cases:
         """Open a closed case again, and say why."""
         return self._send(requests.change(number, "reopen", version, reason=reason))
 
+    def undo(self, number: int) -> ReviewCase:
+        """Take back a decision that you made within the last five minutes."""
+        return self._send(requests.change(number, "undo", None))
+
 
 class AsyncCases:
     """`Cases` for asyncio: the same verbs, to be awaited.
@@ -273,3 +277,7 @@ class AsyncCases:
     async def reopen(self, number: int, *, reason: str, version: int | None = None) -> ReviewCase:
         """Open a closed case again, and say why."""
         return await self._send(requests.change(number, "reopen", version, reason=reason))
+
+    async def undo(self, number: int) -> ReviewCase:
+        """Take back a decision that you made within the last five minutes."""
+        return await self._send(requests.change(number, "undo", None))

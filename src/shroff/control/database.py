@@ -156,9 +156,7 @@ def _pool(url: str) -> _Pool:
         found = _POOLS.get(url)
         if found is None:
             found = _POOLS[url] = _Pool(
-                postgres_engine(
-                    parsed, "a control database", silence=5_000, kept=_KEPT_CONNECTIONS
-                )
+                postgres_engine(parsed, "a control database", silence=5_000, kept=_KEPT_CONNECTIONS)
             )
     return found
 

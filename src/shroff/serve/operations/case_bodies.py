@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from shroff.act import Case, CaseEvent, CasePayment, Outcome
 from shroff.act.case import OUTCOMES
-from shroff.act.desk import QueueLoad
+from shroff.act.listing import QueueLoad
 from shroff.act.rules import MAX_NAME_CHARACTERS, MAX_NOTE_CHARACTERS, require_outcome
 from shroff.collect.times import iso_time
 from shroff.decisions import (
@@ -55,6 +55,10 @@ class CaseAssignment(CaseChange, forbid_unknown_fields=True, kw_only=True):
 
     to: _Name
     reason: _Reason
+
+
+class CaseUndo(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Nothing: a decision that is taken back was the last step."""
 
 
 class CaseReason(CaseChange, forbid_unknown_fields=True, kw_only=True):

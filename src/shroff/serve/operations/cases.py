@@ -174,6 +174,13 @@ class CaseOperations:
         body = await call.json(bodies.CaseReason)
         return await self._change(call, body, partial(self._desk.reopen, note=body.reason))
 
+    async def undo(self, call: Call) -> Reply:
+        """Take a decision of the caller back."""
+        await call.json(bodies.CaseUndo)
+        number = bodies.number_of(call.names["case"])
+        case = await self._write(self._desk.undo, number, call.caller)
+        return _tagged(bodies.case_answer(case), case)
+
     async def decide(self, call: Call) -> Reply:
         """Close a case."""
         body = await call.json(bodies.CaseDecision)
@@ -272,6 +279,7 @@ def _changes(own: CaseOperations) -> list[Operation]:
         ("note", "Write something down about a case", own.note, bodies.CaseNote),
         ("decide", "Close a case; its payments get labels", own.decide, bodies.CaseDecision),
         ("reopen", "Open a closed case again", own.reopen, bodies.CaseReason),
+        ("undo", "Take your decision of the last minutes back", own.undo, bodies.CaseUndo),
     ]
     return [
         _change_of(
