@@ -8,7 +8,7 @@ gave reaches the ledger once.
 
 from shroff.act.case import Case, CaseEvent, CasePayment, CaseQueue, Outcome
 from shroff.act.desk import Desk
-from shroff.act.evidence import CaseEvidence, DecisionReplay, gather
+from shroff.act.evidence import CaseEvidence, DecisionReplay, gather, look
 from shroff.act.intake import CaseIntake
 from shroff.act.narrative import narrate
 from shroff.act.pack import zip_evidence
@@ -24,6 +24,7 @@ __all__ = [
     "Desk",
     "Outcome",
     "gather",
+    "look",
     "narrate",
     "zip_evidence",
 ]

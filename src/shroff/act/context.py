@@ -17,7 +17,7 @@ MAX_TIMELINE: Final = 100
 _MAX_TIMELINES: Final = 3
 
 
-class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+class CaseTimeline(msgspec.Struct, frozen=True, kw_only=True):
     """Payments in cases, of this one and of past ones, that share a value: the newest 100, the
     oldest first.
     """
@@ -38,7 +38,7 @@ class CaseContext(msgspec.Struct, frozen=True, kw_only=True):
     reasons_hidden: bool
     similar: tuple[SimilarCase, ...]
     links: tuple[CaseLink, ...]
-    timelines: tuple[Timeline, ...]
+    timelines: tuple[CaseTimeline, ...]
 
 
 def context(book: CaseBook, case: Case, *, hidden: bool, blind: bool) -> CaseContext:
@@ -58,7 +58,7 @@ def context(book: CaseBook, case: Case, *, hidden: bool, blind: bool) -> CaseCon
     )
 
 
-def _timeline(book: CaseBook, trait: Trait, *, blind: bool) -> Timeline:
+def _timeline(book: CaseBook, trait: Trait, *, blind: bool) -> CaseTimeline:
     query = (
         select(CASE_PAYMENTS)
         .join(CASE_TRAITS, CASE_TRAITS.c.payment_id == CASE_PAYMENTS.c.payment_id)
@@ -69,4 +69,4 @@ def _timeline(book: CaseBook, trait: Trait, *, blind: bool) -> Timeline:
     paid = [payment_of(row) for row in book.connection.execute(query).mappings()][::-1]
     if blind:
         paid = [msgspec.structs.replace(one, fraud=None) for one in paid]
-    return Timeline(kind=trait.kind, value=trait.value, payments=tuple(paid))
+    return CaseTimeline(kind=trait.kind, value=trait.value, payments=tuple(paid))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -79,6 +80,7 @@ class CaseEvidence(msgspec.Struct, frozen=True, kw_only=True):
         return next((one for one in self.steps if one.step == "forgotten"), None)
 
 
+_READ_PAYMENTS: Final = 50
 Replay = Callable[[str], DecisionReplay]
 """Replays the decision on a payment."""
 _record = msgspec.json.Decoder(EvidenceRecord).decode
@@ -112,6 +114,27 @@ def gather(
     return CaseEvidence(
         case=case, steps=tuple(steps), payments=found, replays=replays, reasons_hidden=hidden
     )
+
+
+def look(desk: Desk, ledger: Ledger, number: int, viewer: str) -> CaseEvidence:
+    """A case as somebody who works on it sees it: without reasons where they are hidden, and
+    without results, labels and notes where they judge it a second time. The records of its newest
+    50 payments are read.
+
+    Raises:
+        NotFound: there is none.
+        LedgerUnavailable, ControlUnavailable: a database does not answer.
+        UnreadableRecord: the ledger was changed.
+    """
+    case, payments, steps = desk.case(number, viewer)
+    blind = case.status != desk.case(number)[0].status
+    hidden = desk.hides_reasons(number, viewer)
+    found = [_payment(ledger, one) for one in payments[-_READ_PAYMENTS:]]
+    if blind:
+        found = [msgspec.structs.replace(one, later=()) for one in found]
+    if hidden:
+        found = [*map(_without_reasons, found)]
+    return CaseEvidence(case=case, steps=tuple(steps), payments=tuple(found), reasons_hidden=hidden)
 
 
 def _without_reasons(one: PaymentEvidence) -> PaymentEvidence:
