@@ -188,13 +188,13 @@ def test_the_command_says_what_came_of_it(lived: Lived, monkeypatch: pytest.Monk
 
 
 def test_definitions_are_read_anew_each_time(lived: Lived, tmp_path: Path) -> None:
-    from shroff.retrain.run import state_of
+    from shroff.retrain.run import LedgerExtent, state_of
 
     order, entries = lived.order(), lived.entries
-    state = state_of(order, entries)
-    assert state == state_of(replace(order, now=END + 1), entries)
-    assert state != state_of(replace(order, now=END + DAY_US), entries)
-    assert state != state_of(order, entries[:-1])
+    state = state_of(order, LedgerExtent.of(entries))
+    assert state == state_of(replace(order, now=END + 1), LedgerExtent.of(entries))
+    assert state != state_of(replace(order, now=END + DAY_US), LedgerExtent.of(entries))
+    assert state != state_of(order, LedgerExtent.of(entries[:-1]))
     changed = tmp_path / "project.py"
     changed.write_text(DEFINITIONS.read_text() + "\n# changed\n")
-    assert state != state_of(replace(order, path=changed), entries)
+    assert state != state_of(replace(order, path=changed), LedgerExtent.of(entries))

@@ -77,7 +77,7 @@ def parity(
                 None if data is None else history_of(bundle, data, settings.hmac_key(), max_bad)
             )
             kept = Ledger(settings.ledger, keyring=reading_keyring(settings.control))
-            found = [ledger_parity(bundle, kept.entries(), history=history)]
+            found = [ledger_parity(bundle, kept.records(), history=history)]
         elif data is not None:
             loaded = load_project(project)
             step(f"read and clean {data}")

@@ -111,7 +111,7 @@ def promote(
         return from_ledger(
             candidate,
             incumbent,
-            Ledger(settings.ledger, keyring=reading_keyring(settings.control)).entries(),
+            Ledger(settings.ledger, keyring=reading_keyring(settings.control)).records(),
             now=system_time(),
             card=card,
             delay_days=label_delay,

@@ -18,11 +18,9 @@ from shroff.location import Location
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import polars as pl
 
-    from shroff.ledger import StoredEntry
+    from shroff.ledger import Records
     from shroff.project import Project
     from shroff.retrain import Guarded, Order, Retrained
 
@@ -278,12 +276,12 @@ def _document(done: Retrained) -> dict[str, object]:
     }
 
 
-def _entries(settings: Settings) -> Callable[[int | None], Sequence[StoredEntry]]:
+def _entries(settings: Settings) -> Callable[[int | None], Records]:
     from shroff.control import reading_keyring
     from shroff.ledger import Ledger
 
     ledger = Ledger(settings.ledger, keyring=reading_keyring(settings.control))
-    return lambda since: list(ledger.entries(since=since))
+    return lambda since: ledger.records(since=since)
 
 
 def _history(

@@ -158,7 +158,7 @@ def _gates(
         warm = None if asked.warm is None else history_of(model, asked.warm, key, asked.max_bad)
         compared = sampled.sampled_parity(
             model,
-            _ledger(settings).entries(),
+            _ledger(settings).records(),
             size=asked.parity,
             key=key,
             day=datetime.now(UTC).date(),

@@ -19,6 +19,7 @@ from shroff.ledger.ledger import Ledger
 from shroff.ledger.noted import Noted
 from shroff.ledger.proof import Proof
 from shroff.ledger.record import GENESIS, Entry, Kind, StoredEntry, unreadable
+from shroff.ledger.records import Records
 
 __all__ = [
     "GENESIS",
@@ -32,6 +33,7 @@ __all__ = [
     "OnDurable",
     "Outcome",
     "Proof",
+    "Records",
     "StoredEntry",
     "unreadable",
 ]

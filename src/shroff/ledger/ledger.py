@@ -23,6 +23,7 @@ from shroff.ledger.keyring import Keyring
 from shroff.ledger.queue import Queue, Queued
 from shroff.ledger.reader import keys
 from shroff.ledger.record import Entry, Kind, StoredEntry, check_entry, check_id
+from shroff.ledger.records import Records
 from shroff.ledger.spool import Spool
 from shroff.ledger.writer import Writer
 
@@ -287,6 +288,15 @@ class Ledger(Archive):
             return None
         found = self._finder.find(payment_id, kind)
         return None if found is None else self.opened(found)
+
+    def records(self, *, since: int | None = None) -> Records:
+        """The records up to the present last one, to go through more than once.
+
+        Raises:
+            LedgerUnavailable: the database does not answer; so does going through them.
+        """
+        last = self.head().seq
+        return Records(lambda: takewhile(lambda one: one.seq <= last, self.entries(since=since)))
 
     def entries(self, *, since: int | None = None, after: int = 0) -> Iterator[StoredEntry]:
         """All records in order, streamed; `since` keeps those that arrived then or later (µs).

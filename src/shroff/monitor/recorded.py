@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import polars as pl
@@ -22,8 +22,26 @@ from shroff.package import Bundle
 from shroff.scoring.start import stored_start
 
 _MOMENT = pl.Datetime("us", "UTC")
+_TYPES: Final[Mapping[str, type[pl.DataType]]] = {
+    "time": pl.Int64,
+    "amount": pl.Int64,
+    "original": pl.Int64,
+    "label": pl.Boolean,
+    "numeric": pl.Float64,
+}
+"""How recorded values are kept, by their scale; others are text."""
+_SLICE_ROWS: Final = 50_000
+_Label = tuple[str, bool, int, str | None]
 # column names that no payment has
 _ARRIVED = {name: f"{name} (ledger)" for name in ("arrived_at", "result_at", "labelled_at")}
+
+
+class _Decided(msgspec.Struct):
+    model: str | None
+    features: dict[str, Any]
+
+
+_decode: Final = msgspec.json.Decoder(_Decided).decode
 
 
 def ledger_parity(
@@ -42,23 +60,16 @@ def ledger_parity(
         own: compare only what this very bundle decided.
         only: the ids of the payments that are compared; by default all.
     """
-    kept = list(entries)
     plan = recorded_plan(bundle)
     identifier = plan.schema.id
-    frame = recorded_payments(plan, kept)
-    table = frame if history is None else with_history(frame, history, bundle.schema, plan, kept)
-    decisions = (
-        (entry.payment_id, msgspec.json.decode(entry.body))
-        for entry in kept
-        if entry.kind == "payment"
-        and entry.forgotten is None
-        and (only is None or entry.payment_id in only)
+    noted = _Noted(bundle.version if own else None, only)
+    frame = recorded_payments(plan, noted.reading(entries))
+    table = (
+        frame
+        if history is None
+        else with_history(frame, history, bundle.schema, plan, noted.starts)
     )
-    features = {
-        name: record["features"]
-        for name, record in decisions
-        if not own or record["model"] == bundle.version
-    }
+    features = noted.features
     # without a state the policy decided, and no feature was computed
     asked = frame[identifier].is_in(
         [name for name, seen in features.items() if seen or not plan.names]
@@ -72,9 +83,40 @@ def ledger_parity(
     ]
     decided = pl.DataFrame([frame[identifier].filter(asked), *columns])
     again = compute_plan(plan, table)[len(table) - len(frame) :].filter(asked)
-    lacking = sum(entry.kind == "payment" and entry.gone for entry in kept)
-    found = replace(compare(again, decided, "batch", "as decided"), lacking=lacking)
+    found = replace(compare(again, decided, "batch", "as decided"), lacking=noted.lacking)
     return explain(found, table, plan)
+
+
+class _Noted:
+    """What is compared of records, noted while they are read: `features` by the ids of payments,
+    `starts` of services, and how many payments are `lacking` since they were forgotten.
+
+    Args:
+        model: the version whose decisions count; None: all.
+        only: the ids of the payments that count; None: all.
+    """
+
+    def __init__(self, model: str | None, only: Collection[str] | None) -> None:
+        self._model, self._only = model, only
+        self.features: dict[str, dict[str, Any]] = {}
+        self.starts = list[StoredEntry]()
+        self.lacking = 0
+
+    def reading(self, entries: Iterable[StoredEntry]) -> Iterator[StoredEntry]:
+        for entry in entries:
+            if entry.kind == "start":
+                self.starts.append(entry)
+            elif entry.kind == "payment" and entry.gone:
+                self.lacking += 1
+            elif self._counts(entry):
+                record = _decode(entry.body)
+                if self._model in (None, record.model):
+                    self.features[entry.payment_id] = record.features
+            yield entry
+
+    def _counts(self, entry: StoredEntry) -> bool:
+        asked = self._only is None or entry.payment_id in self._only
+        return entry.kind == "payment" and entry.forgotten is None and asked
 
 
 def with_history(
@@ -145,45 +187,87 @@ def plan_over_ledger(groups: Sequence[FeatureGroup], schema: Schema) -> Plan:
 def recorded_payments(plan: Plan, entries: Iterable[StoredEntry]) -> pl.DataFrame:
     """The ledger's payments as a clean table, with results and label histories by arrival."""
     schema = plan.schema
-    rows: dict[str, dict[str | None, Any]] = {}
-    labels: list[tuple[str, bool, int, str | None]] = []
+    rows, results, labels = _Rows(schema), _Results(schema), list[_Label]()
     for entry in entries:
         if entry.gone:
             continue
         body = msgspec.json.decode(entry.body)
         if entry.kind == "payment":
-            payment = body["payment"]
-            own: dict[str | None, Any] = {
-                schema.id: entry.payment_id,
-                schema.amount: payment["minor"],
-                schema.arrived_at: entry.arrived,
-            }
-            if schema.original is not None:
-                own[schema.original] = _paid(entry, payment["values"], schema)
-            rows[entry.payment_id] = payment["values"] | own
-            continue
-        if entry.kind == "label":
+            rows.add(entry, body["payment"])
+        elif entry.kind == "result":
+            results.add(entry, body["value"])
+        elif entry.kind == "label":
             labels.append((entry.payment_id, body["value"], entry.arrived, body.get("source")))
-        row = rows.get(entry.payment_id) if entry.kind == "result" else None
-        if row is not None and row.get(schema.result_at) is None:
-            row |= {schema.result: body["value"], schema.result_at: entry.arrived}
-    types: dict[str, type[pl.DataType]] = {
-        "time": pl.Int64,
-        "amount": pl.Int64,
-        "original": pl.Int64,
-        "label": pl.Boolean,
-        "numeric": pl.Float64,
-    }
-    frame = pl.DataFrame(
-        list(rows.values()),
-        schema={name: types.get(scale, pl.String) for name, scale in schema.scales.items()},
-    )
-    times = [name for name, scale in schema.scales.items() if scale == "time"]
-    frame = frame.with_columns(pl.col(times).cast(_MOMENT))
+    frame = results.beside(rows.frame())
     return frame if schema.label is None else with_labels(frame, _labels(labels, schema), schema)
 
 
-def _labels(said: Sequence[tuple[str, bool, int, str | None]], schema: Schema) -> pl.DataFrame:
+class _Rows:
+    """Payments gathered into a table, a slice at a time: as Python's values they take many times
+    the memory.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._types = {name: _TYPES.get(scale, pl.String) for name, scale in schema.scales.items()}
+        self._slices = list[pl.DataFrame]()
+        self._rows = list[dict[str | None, Any]]()
+
+    def add(self, entry: StoredEntry, payment: dict[str, Any]) -> None:
+        schema = self._schema
+        own: dict[str | None, Any] = {
+            schema.id: entry.payment_id,
+            schema.amount: payment["minor"],
+            schema.arrived_at: entry.arrived,
+        }
+        if schema.original is not None:
+            own[schema.original] = _paid(entry, payment["values"], schema)
+        self._rows.append(payment["values"] | own)
+        if len(self._rows) == _SLICE_ROWS:
+            self._close()
+
+    def frame(self) -> pl.DataFrame:
+        self._close()
+        times = [name for name, scale in self._schema.scales.items() if scale == "time"]
+        return pl.concat(self._slices).with_columns(pl.col(times).cast(_MOMENT))
+
+    def _close(self) -> None:
+        self._slices.append(pl.DataFrame(self._rows, schema=self._types))
+        self._rows = []
+
+
+class _Results:
+    """The first result of each payment."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._found: dict[str, tuple[str | None, int]] = {}
+
+    def add(self, entry: StoredEntry, value: str | None) -> None:
+        self._found.setdefault(entry.payment_id, (value, entry.arrived))
+
+    def beside(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The payments with their results, and when these arrived."""
+        schema = self._schema
+        if schema.result is None or not self._found:
+            return frame
+        name, moment = schema.result, str(schema.result_at)
+        found = pl.DataFrame(
+            {
+                schema.id: list(self._found),
+                name: [value for value, _ in self._found.values()],
+                moment: [arrived for _, arrived in self._found.values()],
+            },
+            schema={schema.id: pl.String, name: pl.String, moment: pl.Int64},
+        ).with_columns(pl.col(moment).cast(_MOMENT))
+        return (
+            frame.drop(name, moment)
+            .join(found, on=schema.id, how="left", maintain_order="left")
+            .select(frame.columns)
+        )
+
+
+def _labels(said: Sequence[_Label], schema: Schema) -> pl.DataFrame:
     names = {
         schema.id: pl.String,
         str(schema.label): pl.Boolean,

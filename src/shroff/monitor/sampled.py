@@ -7,7 +7,7 @@ key can know it, and every day takes others.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import date
 from heapq import nsmallest
 from typing import Final
@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 import polars as pl
 
-from shroff.ledger import StoredEntry
+from shroff.ledger import Records, StoredEntry
 from shroff.monitor.finding import Finding
 from shroff.monitor.parity import Parity
 from shroff.monitor.recorded import ledger_parity
@@ -31,7 +31,7 @@ _decode: Final = msgspec.json.Decoder(_Decided).decode
 
 def sampled_parity(
     bundle: Bundle,
-    entries: Iterable[StoredEntry],
+    entries: Records | Sequence[StoredEntry],
     *,
     size: int,
     key: bytes,
@@ -43,14 +43,13 @@ def sampled_parity(
     Args:
         history: the clean table that the service was started from, if it was.
     """
-    kept = list(entries)
     own = (
         one.payment_id
-        for one in kept
+        for one in entries
         if one.kind == "payment" and one.forgotten is None and _model(one.body) == bundle.version
     )
     chosen = nsmallest(size, own, key=lambda name: _place(key, day, name))
-    return ledger_parity(bundle, kept, history=history, only=frozenset(chosen))
+    return ledger_parity(bundle, entries, history=history, only=frozenset(chosen))
 
 
 def finding(parity: Parity) -> Finding:

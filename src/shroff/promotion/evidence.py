@@ -22,7 +22,7 @@ from shroff.decide.weighing import cost_expressions
 from shroff.errors import ConfigurationError, DataError
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
-from shroff.ledger import StoredEntry
+from shroff.ledger import Records, StoredEntry
 from shroff.monitor.recorded import recorded_payments, recorded_plan
 from shroff.package import Bundle
 from shroff.package.trained import card_column, judged_from, usual_delay
@@ -112,7 +112,7 @@ def from_log(
 def from_ledger(
     candidate: Contender,
     incumbent: Contender,
-    entries: Iterable[StoredEntry],
+    entries: Records | Sequence[StoredEntry],
     *,
     now: int,
     card: str | None = None,
@@ -132,14 +132,15 @@ def from_ledger(
         BundleError: the candidate reads what was not computed.
         ConfigurationError: no card, or no label.
     """
-    kept = list(entries)
     plan = recorded_plan(candidate.bundle)
-    frame = recorded_payments(plan, kept)
+    frame = recorded_payments(plan, entries)
     column, label = card_column(candidate.bundle, card), require_label(candidate.bundle.schema)
     labels = dict(zip(frame[plan.schema.id], frame[label], strict=True))
     shadow = Shadow(candidate.bundle, incumbent.bundle, candidate.standing).decider
     since = max(judged_from(one.bundle) for one in (candidate, incumbent))
-    rows = [row for row in _recorded(kept, incumbent.bundle, column, labels) if row.time >= since]
+    rows = [
+        row for row in _recorded(entries, incumbent.bundle, column, labels) if row.time >= since
+    ]
     days = usual_delay(candidate.bundle) if delay_days is None else delay_days
     pairs = _paired(
         rows,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from shroff.arrays import Ints
 from shroff.collect import Schema
 from shroff.collect.labels import require_label
 from shroff.features.engines.batch import compute_plan
-from shroff.ledger import StoredEntry
+from shroff.ledger import Records, StoredEntry
 from shroff.monitor.recorded import plan_over_ledger, recorded_payments, with_history
 from shroff.project import Project
 from shroff.retrain.outcomes import outcomes
@@ -44,7 +44,7 @@ class LedgerDataset(NamedTuple):
 
 def ledger_dataset(
     project: Project,
-    entries: Sequence[StoredEntry],
+    entries: Records | Sequence[StoredEntry],
     *,
     mature: int,
     feedback: Collection[str] = (),
@@ -96,7 +96,7 @@ def _joined(
     table: pl.DataFrame,
     past: int,
     schema: Schema,
-    entries: Sequence[StoredEntry],
+    entries: Iterable[StoredEntry],
     mature: int,
 ) -> pl.DataFrame:
     """What is known of each row, by `OUTCOMES`; the first `past` rows are history with labels of

@@ -8,7 +8,7 @@ of false alarms (`monitor`); latency and parity are measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from math import isfinite
 from typing import Final, NamedTuple
 
@@ -25,7 +25,7 @@ from shroff.decide.standing import Standing
 from shroff.errors import ConfigurationError
 from shroff.evaluate.reference import PROBABILITY
 from shroff.evaluate.sequential import ENOUGH_EVIDENCE, weigh_evidence
-from shroff.ledger import StoredEntry
+from shroff.ledger import Records, StoredEntry
 from shroff.monitor import from_ledger, ledger_parity
 from shroff.monitor.budget import FALSE_ALARMS
 from shroff.monitor.columns import examine_drift
@@ -107,7 +107,7 @@ _decode: Final = msgspec.json.Decoder(_Decision).decode
 
 def guard(
     models: Models,
-    read: Callable[[int | None], Sequence[StoredEntry]],
+    read: Callable[[int | None], Records],
     limits: Guardrails,
     *,
     now: int,
@@ -141,14 +141,14 @@ def guard(
 def _measured(
     bundle: Bundle,
     standing: Standing,
-    read: Callable[[int | None], Sequence[StoredEntry]],
+    read: Callable[[int | None], Records],
     limits: Guardrails,
     since: int,
     now: int,
     history: Callable[[Bundle], pl.DataFrame | None],
 ) -> tuple[GateResult, ...]:
     entries = read(None if limits.parity else since)
-    recent = [one for one in entries if one.arrived >= since]
+    recent = entries.since(since)
     actions = _first_of_day(bundle, recent)
     found = list[GateResult]()
     for name, limit, counted in (
@@ -166,7 +166,7 @@ def _measured(
     return tuple(found)
 
 
-def _first_of_day(bundle: Bundle, entries: Sequence[StoredEntry]) -> Texts:
+def _first_of_day(bundle: Bundle, entries: Iterable[StoredEntry]) -> Texts:
     """What a model decided on each card's first payment of a day, in order."""
     card, seen, actions = bundle.card_column, set[tuple[object, int]](), list[str]()
     for entry in entries:
@@ -208,7 +208,7 @@ def share_within(name: str, counted: Bools, limit: float) -> GateResult:
 
 
 def _latency(
-    bundle: Bundle, standing: Standing, entries: Sequence[StoredEntry], most: float
+    bundle: Bundle, standing: Standing, entries: Iterable[StoredEntry], most: float
 ) -> GateResult:
     plan = recorded_plan(bundle)
     frame = recorded_payments(plan, entries).tail(_TIMED_PAYMENTS)
@@ -219,7 +219,7 @@ def _latency(
     return msgspec.structs.replace(found, passed=True) if few else found
 
 
-def _drift(bundle: Bundle, entries: Sequence[StoredEntry], now: int) -> GateResult:
+def _drift(bundle: Bundle, entries: Iterable[StoredEntry], now: int) -> GateResult:
     reference = reference_of(bundle)
     budget = FALSE_ALARMS / len(reference.columns)
     drift = examine_drift(reference, from_ledger(bundle, entries), now=now, budget=budget)
@@ -230,7 +230,7 @@ def _drift(bundle: Bundle, entries: Sequence[StoredEntry], now: int) -> GateResu
 
 
 def _parity(
-    bundle: Bundle, entries: Sequence[StoredEntry], history: pl.DataFrame | None
+    bundle: Bundle, entries: Iterable[StoredEntry], history: pl.DataFrame | None
 ) -> GateResult:
     found = ledger_parity(bundle, entries, history=history, own=True)
     different = [name for name, many in found.different.items() if many]

@@ -8,7 +8,7 @@ call goes on with; killed behind that, the next call registers the bundle that t
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,7 +27,7 @@ from shroff.experiment.fits import Fits
 from shroff.experiment.judgement import evaluations, importances
 from shroff.experiment.record import RunRecord
 from shroff.experiment.runs import FITS_FOLDER, RunRecorder
-from shroff.ledger import StoredEntry
+from shroff.ledger import Records, StoredEntry
 from shroff.lineage import inputs, parameters
 from shroff.location import Location
 from shroff.package import Bundle, read
@@ -94,7 +94,7 @@ class Retrained(NamedTuple):
 
 def retrain(
     order: Order,
-    entries: Sequence[StoredEntry],
+    entries: Records | Sequence[StoredEntry],
     models: Models,
     runs: Runs,
     *,
@@ -113,15 +113,16 @@ def retrain(
         BundleError: the model in production does not compute what the new one reads.
     """
     with _alone(runs.folder.parent):
-        known = [entry for entry in entries if entry.arrived <= order.now]
-        state = state_of(order, known)
+        known = Records(lambda: iter(entries)).until(order.now)
+        extent = LedgerExtent.of(known)
+        state = state_of(order, extent)
         found = [
             one for one in runs.all() if one.parameters.get("retrain", {}).get("state") == state
         ]
         done = next((one for one in found if runs.status(one) == "finished"), None)
         if done is None:
             left = next((one for one in reversed(found) if runs.status(one) != "running"), None)
-            done = _made(order, known, state, runs, left, progress, say)
+            done = _made(order, known, extent, state, runs, left, progress, say)
         if done.bundle is None:
             return Retrained(done, None, new=not found, stage=None, refusal=done.refusal)
         version = done.bundle["version"]
@@ -131,9 +132,30 @@ def retrain(
         return _registered(order, known, models, done, progress)
 
 
-def state_of(order: Order, entries: Sequence[StoredEntry]) -> str:
+class LedgerExtent(NamedTuple):
+    """The time of the first payment (µs), the last record, and the last that a model learns from;
+    None where there is none.
+    """
+
+    first: int | None = None
+    last: StoredEntry | None = None
+    last_data: StoredEntry | None = None
+
+    @classmethod
+    def of(cls, entries: Iterable[StoredEntry]) -> LedgerExtent:
+        first: int | None = None
+        last = data = None
+        for last in entries:
+            if last.kind in _DATA:
+                data = last
+            if last.kind == "payment" and (first is None or last.time < first):
+                first = last.time
+        return cls(first, last, data)
+
+
+def state_of(order: Order, extent: LedgerExtent) -> str:
     """The digest of all that a retraining follows from: records, days and definitions."""
-    last = next((one for one in reversed(entries) if one.kind in _DATA), None)
+    last = extent.last_data
     asked = {
         "record": None if last is None else [last.seq, last.chain.hex()],
         "mature": order.terms.mature(order.now),
@@ -152,7 +174,8 @@ def _definitions(order: Order) -> dict[str, Any]:
 
 def _made(
     order: Order,
-    entries: Sequence[StoredEntry],
+    entries: Records,
+    extent: LedgerExtent,
     state: str,
     runs: Runs,
     left: RunRecord | None,
@@ -165,7 +188,7 @@ def _made(
     begun = runs.begin({**asked, "project": str(order.path)}, {})
     with begun if left is None else runs.resume(left.run) as recording:
         step = recording.timing(progress)
-        first = min((one.time for one in entries if one.kind == "payment"), default=order.now)
+        first = order.now if extent.first is None else extent.first
         if order.history is not None:
             earliest = order.history[1][project.plan.schema.time].min()
             first = min(first, int(pl.Series([earliest]).dt.epoch("us").item() or first))
@@ -185,7 +208,7 @@ def _made(
             progress=step,
         )
         _train(order, data, str(split), recording, step, say)
-        recording.inputs["ledger"] = _lineage(entries, order)
+        recording.inputs["ledger"] = _lineage(extent.last, order)
         recording.figures |= {"ledger": _counts(data)}
     return recording.record
 
@@ -233,8 +256,7 @@ def _train(
     }
 
 
-def _lineage(entries: Sequence[StoredEntry], order: Order) -> dict[str, Any]:
-    last = entries[-1] if entries else None
+def _lineage(last: StoredEntry | None, order: Order) -> dict[str, Any]:
     return {
         "records": 0 if last is None else last.seq,
         "head": "" if last is None else f"{last.seq}:{last.chain.hex()}",
@@ -254,7 +276,7 @@ def _counts(data: LedgerDataset) -> dict[str, Any]:
 
 def _registered(
     order: Order,
-    entries: Sequence[StoredEntry],
+    entries: Records,
     models: Models,
     record: RunRecord,
     progress: Progress,
