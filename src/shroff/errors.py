@@ -68,7 +68,9 @@ class UnsuitableSplit(ConfigurationError):
 
 
 class UnknownColumn(ConfigurationError, KeyError):
-    """A name that the schema does not have."""
+    """A name that the schema does not have; of a condition `span` is where, from and to."""
+
+    span: tuple[int, int] | None = None
 
 
 class UnknownFeature(ConfigurationError, KeyError):
@@ -80,7 +82,9 @@ class UnknownSetting(ConfigurationError, KeyError):
 
 
 class InvalidExpression(ConfigurationError):
-    """A SQL condition that does not parse or does not fit the schema."""
+    """A SQL condition that does not parse or does not fit; `span` is where, from and to."""
+
+    span: tuple[int, int] | None = None
 
 
 class DataError(ShroffError, ValueError):

@@ -64,6 +64,8 @@ from typing import TYPE_CHECKING, Final
 
 from shroff.expression.called import register
 from shroff.expression.checker import read
+from shroff.expression.completion import Completion, complete
+from shroff.expression.faults import Fault, fault_of
 from shroff.expression.in_python import to_closure
 from shroff.expression.in_spark import to_spark
 from shroff.expression.tree import ColumnRef, InList, Kind, Node, Value, bind, compared_with, walk
@@ -71,7 +73,18 @@ from shroff.expression.tree import ColumnRef, InList, Kind, Node, Value, bind, c
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Expression", "InList", "Kind", "Value", "parse", "register"]
+__all__ = [
+    "Completion",
+    "Expression",
+    "Fault",
+    "InList",
+    "Kind",
+    "Value",
+    "complete",
+    "fault_of",
+    "parse",
+    "register",
+]
 
 _NO_LISTS: Final[Mapping[str, Collection[str]]] = MappingProxyType({})
 

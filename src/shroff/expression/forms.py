@@ -21,6 +21,7 @@ from shroff.expression.parsing import (
     MAX_CHARACTERS,
     quote,
     quote_node,
+    span_of,
 )
 from shroff.expression.reader import NULL, NUMBER, Forms, Reader, typed
 from shroff.expression.regular import automaton
@@ -97,9 +98,11 @@ def _list_name(reader: Reader, node: exp.Expression) -> str | None:
     if field.name not in reader.lists:
         known = f": the named lists are {', '.join(sorted(reader.lists)) or 'none'}"
         advice = did_you_mean(field.name, reader.lists) or known
-        raise InvalidExpression(
+        unknown = InvalidExpression(
             f"unknown named list {quote(field.name)} in {quote(reader.sql)}{advice}"
         )
+        unknown.span = span_of(field)
+        raise unknown
     return str(field.name)
 
 

@@ -41,7 +41,9 @@ def parse_one(sql: str) -> exp.Expression:
     try:
         found = _Language().parse_into(exp.Condition, sql)
     except ParseError as error:
-        raise InvalidExpression(f"{_place(sql, error)}; {ALLOWED}") from None
+        refused = InvalidExpression(f"{_place(sql, error)}; {ALLOWED}")
+        refused.span = _span(sql, error)
+        raise refused from None
     except TokenError:
         raise InvalidExpression(
             f"{quote(sql)} is not a SQL condition: a quote or a comment stays open"
@@ -65,6 +67,24 @@ def _place(sql: str, error: ParseError) -> str:
         f"{quote(sql)} is not a SQL condition: it breaks at {quote(near)}, line "
         f"{where['line']}, column {column}"
     )
+
+
+def _span(sql: str, error: ParseError) -> tuple[int, int] | None:
+    where = error.errors[0] if error.errors else {}
+    near = where.get("highlight")
+    if not near:
+        return None
+    end = sum(len(line) for line in sql.splitlines(keepends=True)[: where["line"] - 1])
+    end += where["col"]
+    return end - len(near), end
+
+
+def span_of(node: exp.Expression) -> tuple[int, int] | None:
+    """Where a node is in its text: the first character, and the one after the last."""
+    places = [each.meta for each in node.walk() if "start" in each.meta]
+    if not places:
+        return None
+    return min(one["start"] for one in places), max(one["end"] for one in places) + 1
 
 
 def too_deep() -> InvalidExpression:

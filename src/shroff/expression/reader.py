@@ -24,6 +24,7 @@ from shroff.expression.parsing import (
     MAX_LEVELS,
     quote,
     quote_node,
+    span_of,
     too_deep,
 )
 from shroff.expression.tree import (
@@ -108,9 +109,12 @@ class Reader:
         if self.depth > MAX_LEVELS:
             raise too_deep()
         self.depth += 1
-        found = self._forms.get(type(node), _LEAVES.get(type(node), Reader.by_signature))(
-            self, node
-        )
+        form = self._forms.get(type(node), _LEAVES.get(type(node), Reader.by_signature))
+        try:
+            found = form(self, node)
+        except (InvalidExpression, UnknownColumn) as error:
+            error.span = error.span or span_of(node)
+            raise
         self.depth -= 1
         return found
 
@@ -205,9 +209,12 @@ class Reader:
     def refused(self, node: exp.Expression) -> InvalidExpression:
         if isinstance(node, exp.Anonymous):
             advice = did_you_mean(node.name.upper(), FUNCTION_NAMES) or f"; {ALLOWED}"
-            return InvalidExpression(
+            unknown = InvalidExpression(
                 f"unknown function {quote(node.name)} in {quote(self.sql)}{advice}"
             )
+            if "start" in node.meta:  # of its name alone, which the advice may replace
+                unknown.span = node.meta["start"], node.meta["end"] + 1
+            return unknown
         return InvalidExpression(
             f"{quote_node(node)} is not part of the expression language; {ALLOWED}"
         )
