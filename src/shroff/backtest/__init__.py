@@ -12,19 +12,25 @@ what nobody knows widens bounds, and is never guessed.
 
 from shroff.backtest.logged import clean_log, past_of_log, replaced_by
 from shroff.backtest.past import Past
+from shroff.backtest.recent import RecentPast
 from shroff.backtest.recorded_past import past_of_ledger
 from shroff.backtest.replay import Backtest, Side, backtest
+from shroff.backtest.trial import ExamplePayment, Trial, trial
 from shroff.backtest.variant import rule_of, variant
 
 __all__ = [
     "Backtest",
+    "ExamplePayment",
     "Past",
+    "RecentPast",
     "Side",
+    "Trial",
     "backtest",
     "clean_log",
     "past_of_ledger",
     "past_of_log",
     "replaced_by",
     "rule_of",
+    "trial",
     "variant",
 ]
