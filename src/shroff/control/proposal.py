@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from shroff.control.changes import Change, ListChange
+from shroff.control.users import UserRole
 from shroff.errors import ConsentRequired
 
-Role = Literal["analyst", "modeller", "admin"]
 Stage = Literal["draft", "shadow", "live", "refused", "withdrawn"]
-MAKERS: Final[tuple[Role, ...]] = ("modeller", "admin")
-CHECKERS: Final[tuple[Role, ...]] = ("admin",)
+MAKERS: Final[tuple[UserRole, ...]] = ("modeller", "admin")
+CHECKERS: Final[tuple[UserRole, ...]] = ("admin",)
 OPEN: Final[tuple[Stage, ...]] = ("draft", "shadow")
 STATES: Final[Mapping[Stage, str]] = {
     "draft": "a draft",
@@ -27,7 +28,7 @@ class Person(NamedTuple):
     """Who does something, and as what."""
 
     name: str
-    role: Role
+    role: UserRole
 
 
 class Move(NamedTuple):
@@ -115,4 +116,8 @@ def require_maker(by: Person) -> None:
 
 
 def _same(name: str, makers: Sequence[str]) -> bool:
-    return name.strip().casefold() in {maker.strip().casefold() for maker in makers}
+    return _folded(name) in {_folded(maker) for maker in makers}
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).strip().casefold()
