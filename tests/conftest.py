@@ -24,6 +24,10 @@ pytest_plugins = ["serve.fixtures"]
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
+# what Spark does in a test is done once: code that is compiled better would take more time than it
+# saves, and so do threads that collect garbage
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int | None:

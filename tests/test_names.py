@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ SHARED = {
 """Names of several classes, and why each is the right word in its room."""
 
 
+@cache
 def classes() -> dict[str, list[str]]:
     """Where each name is defined; names that begin with `_` stay in their module."""
     found = defaultdict[str, list[str]](list)
@@ -40,14 +42,13 @@ def classes() -> dict[str, list[str]]:
     return found
 
 
-CLASSES = classes()
-
-
 def test_only_names_with_a_reason_are_shared() -> None:
-    shared = {name: files for name, files in CLASSES.items() if len(files) > 1}
+    shared = {name: files for name, files in classes().items() if len(files) > 1}
     assert {name: files for name, files in shared.items() if name not in SHARED} == {}
 
 
 @pytest.mark.parametrize("name", sorted(SHARED))
 def test_a_reason_goes_with_the_last_pair(name: str) -> None:
-    assert len(CLASSES[name]) > 1, f"`{name}` is the name of one class by now: take it from SHARED"
+    assert len(classes()[name]) > 1, (
+        f"`{name}` is the name of one class by now: take it from SHARED"
+    )

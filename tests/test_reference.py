@@ -12,35 +12,42 @@ from docs.generate.docstrings import page, read
 from shroff import Cost
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
-PAGES = pages()
+WITH_EXAMPLES = [
+    str(path.relative_to(FOLDER))
+    for path in sorted(FOLDER.rglob("*.md"))
+    if ">>>" in path.read_text(encoding="utf-8")
+]
 
 
-def test_the_committed_pages_are_those_that_are_generated() -> None:
+@pytest.fixture(scope="module")
+def generated() -> dict[str, str]:
+    return pages()
+
+
+def test_the_committed_pages_are_those_that_are_generated(generated: dict[str, str]) -> None:
     committed = {
         str(path.relative_to(FOLDER)): path.read_text(encoding="utf-8")
         for path in FOLDER.rglob("*.md")
     }
-    assert committed.keys() == PAGES.keys()
-    for name, text in PAGES.items():
+    assert committed.keys() == generated.keys()
+    for name, text in generated.items():
         assert committed[name] == text, (
             f"{name} is not what the code says now: run `make reference`"
         )
 
 
 # examples of detectors are their docstrings, which doctest runs as they stand
-@pytest.mark.parametrize(
-    "name", [name for name, text in PAGES.items() if ">>>" in text and name != "detectors.md"]
-)
+@pytest.mark.parametrize("name", [name for name in WITH_EXAMPLES if name != "detectors.md"])
 def test_examples_run_as_they_are_copied(name: str) -> None:
-    examples = PAGES[name].replace("```", "\n")
+    examples = (FOLDER / name).read_text(encoding="utf-8").replace("```", "\n")
     test = doctest.DocTestParser().get_doctest(examples, {}, name, name, 0)
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
     assert runner.run(test).failed == 0
 
 
-def test_every_page_is_in_the_contents() -> None:
-    for name in PAGES.keys() - {"README.md"}:
-        assert f"]({name})" in PAGES["README.md"]
+def test_every_page_is_in_the_contents(generated: dict[str, str]) -> None:
+    for name in generated.keys() - {"README.md"}:
+        assert f"]({name})" in generated["README.md"]
 
 
 def test_a_parameter_without_a_line_is_refused() -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detect.deep.study import NOMINAL, payments, same_everywhere
+from detect.deep.study import NOMINAL, needs_keras, payments, same_everywhere
 from shroff.detect.autoencoder import Autoencoder
 from shroff.detect.checks import check_detector
 from shroff.errors import ConfigurationError
 
-pytest.importorskip("keras")
+pytestmark = needs_keras
 
 
 def test_it_keeps_the_contract() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detect.deep.study import NOMINAL, payments, same_everywhere
+from detect.deep.study import NOMINAL, needs_keras, payments, same_everywhere
 from shroff.detect.checks import check_detector
 from shroff.detect.deep.embedding import Embedding
 from shroff.detect.deep.keras_ops import KerasOps
@@ -16,7 +16,7 @@ from shroff.detect.deep.ops import NumpyOps
 from shroff.detect.gan import GAN
 from shroff.errors import ConfigurationError
 
-keras = pytest.importorskip("keras")
+pytestmark = needs_keras
 
 QUICK = {"epochs": 3, "n_centres": 32, "n_neurons": 16}
 
@@ -138,6 +138,7 @@ def test_the_gradient_penalty_uses_the_true_gradient(activation: str) -> None:
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_two_batches_at_once_are_embedded_as_one_by_one(batch_norm: bool) -> None:
+    keras = pytest.importorskip("keras")
     rng = np.random.default_rng(0)
     embedding = Embedding(Dense("net", 3, 2, n_neurons=5, batch_norm=batch_norm), residual=True)
     initial = embedding.initial(rng)

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detect.deep.study import NOMINAL, payments, same_everywhere
+from detect.deep.study import NOMINAL, needs_keras, payments, same_everywhere
 from shroff.detect.checks import check_detector
 from shroff.detect.deep import learning
 from shroff.detect.svdd import DeepSVDD
 from shroff.errors import ConfigurationError, DataError
 
-keras = pytest.importorskip("keras")
+pytestmark = needs_keras
 
 QUICK = {"epochs": 3, "n_centres": 32}
 
@@ -126,6 +126,7 @@ def train(detector: DeepSVDD, folder: Path | None) -> DeepSVDD:
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tensorboard")
+    keras = pytest.importorskip("keras")
     X, _ = payments()
     whole = train(quick(epochs=6, pretrain_epochs=2), None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ import pytest
 
 from shroff.arrays import Labels, Matrix
 from shroff.detect.deep.detector import NeuralDetector
+
+# not by importing it: TensorFlow takes seconds, in each worker that collects a test
+needs_keras = pytest.mark.skipif(find_spec("keras") is None, reason="Keras is not installed")
 
 
 def payments(rows: int = 500, *, seed: int = 0) -> tuple[Matrix, Labels]:
