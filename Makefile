@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test pytest lint reference programs vendor clean
+.PHONY: demo test pytest prove lint reference programs vendor clean
 
 demo: .venv/installed vendor
 	$(BIN)/shroff demo
@@ -27,6 +27,11 @@ pytest: .venv/installed-dev
 	PYTHONDONTWRITEBYTECODE= TMPDIR=$${TMPDIR:-$(or $(MEMORY),/tmp)} OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} \
 		$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 20 \
 		--doctest-modules --doctest-glob=README.md src tests README.md
+
+# the contract of the engines over twenty times as many random examples: an hour
+prove: .venv/installed-dev
+	SHROFF_TEST_THOROUGH=20 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} \
+		$(BIN)/python -m pytest --numprocesses auto --dist loadfile tests/contract
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -90,6 +90,30 @@ def test_definitions_load_no_training_library() -> None:
     assert packages(loaded_by(statement)) & training == set()
 
 
+def test_serving_loads_polars_when_it_is_given_a_table() -> None:
+    assert "polars.dataframe" not in loaded_by("import shroff.serve.server")
+    assert "polars.dataframe" in loaded_by("import shroff.serve.server, polars; polars.DataFrame")
+
+
+def test_a_deferred_package_is_loaded_once_and_whole_for_all_threads() -> None:
+    """Half of it would be an `AttributeError` in the thread that comes second."""
+    statement = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from shroff.lazy import deferred\n"
+        "deferred('polars')\n"
+        "import polars\n"
+        "assert 'DataFrame' not in vars(polars)\n"
+        "with ThreadPoolExecutor(8) as pool:\n"
+        "    found = list(pool.map(lambda name: getattr(polars, name), ['DataFrame', 'len'] * 4))\n"
+        "assert found == [polars.DataFrame, polars.len] * 4\n"
+        "from polars.testing import assert_frame_equal\n"
+        "polars.testing"
+    )
+    assert "polars.testing" in loaded_by(statement)
+    within = "from shroff.lazy import deferred; deferred('polars'); import polars.testing"
+    assert "polars.dataframe" in loaded_by(within), "what is within a package needs the package"
+
+
 def test_help_loads_no_command() -> None:
     statement = (
         "import contextlib, io, shroff.cli; sys.argv[1:] = ['--help']\n"

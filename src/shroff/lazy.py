@@ -1,11 +1,15 @@
-"""Cheap imports: public names loaded on first use, many modules without garbage collection."""
+"""Cheap imports: names and modules loaded on first use, many modules without garbage collection."""
 
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec, module_from_spec
+from threading import RLock
+from types import ModuleType
 
 
 def loading(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
@@ -37,3 +41,44 @@ def without_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def deferred(name: str) -> None:
+    """Let `import name` from now on load the package when one of its names is first read.
+
+    A package that is loaded already, or not installed, stays what it is.
+
+    >>> deferred("json")
+    """
+    spec = None if name in sys.modules else find_spec(name)
+    if spec is None or spec.loader is None:
+        return
+    module = module_from_spec(spec)
+    # read by the import of a module within the package, which is to load the package first
+    del module.__path__
+    module.__class__ = _Deferred
+    sys.modules[name] = module
+
+
+_loading = RLock()
+
+
+class _Deferred(ModuleType):
+    """A package that is not loaded. `importlib.util.LazyLoader` loads it at `import` already, and
+    shows other threads a half of it.
+    """
+
+    def __getattr__(self, name: str) -> object:
+        with _loading:
+            if type(self) is _Deferred and "__path__" not in vars(self):
+                spec = self.__spec__
+                if spec is None or spec.loader is None or spec.submodule_search_locations is None:
+                    raise AttributeError(name)
+                self.__path__ = spec.submodule_search_locations
+                try:
+                    spec.loader.exec_module(self)
+                except BaseException:
+                    del self.__path__
+                    raise
+                self.__class__ = ModuleType  # type: ignore[assignment]  # an ordinary module now
+        return ModuleType.__getattribute__(self, name)

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
+from hypothesis import note
 
 from shroff import FeatureGroup, Schema
 from shroff.collect import Payment
@@ -32,6 +33,21 @@ def engine_of(name: str, request: pytest.FixtureRequest) -> Engine:
     if name == "redis":
         return over_redis(request.getfixturevalue("redis_server"))
     return {"batch": compute, "disk": by_disk, "online": replay}[name]
+
+
+class Engines:
+    """Several engines, each of which is asked about the same random example: to draw it, and to ask
+    the oracle, takes as long as an engine.
+    """
+
+    def __init__(self, request: pytest.FixtureRequest, *names: str) -> None:
+        self._engines = {name: engine_of(name, request) for name in names}
+
+    def __iter__(self) -> Iterator[Engine]:
+        for name, engine in self._engines.items():
+            # of an example that fails, Hypothesis prints the notes: the last one names the engine
+            note(f"engine: {name}")
+            yield engine
 
 
 def by_disk(groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:

@@ -12,11 +12,12 @@ from typing import Final
 import msgspec
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from contract.engines import ENGINES, Engine, engine_of
+from contract.engines import ENGINES, Engine, Engines, engine_of
+from contract.examples import examples
 from contract.oracle import Row
 from contract.strategies import MINUTE, START, Ask, Log, cases
 from shroff import Entity, FeatureGroup, Rate, Rates, Schema, sql
@@ -93,25 +94,26 @@ def mixed(draw: st.DrawFn, *, most: bool = False) -> Mixed:
     return schema, raw, rows, group, asks
 
 
-@settings(max_examples=60)
+@examples(30)
 @given(case=mixed())
-def test_every_engine_adds_amounts_in_the_base_currency(engine: Engine, case: Mixed) -> None:
-    require_equal(engine, case)
+def test_every_engine_adds_amounts_in_the_base_currency(engines: Engines, case: Mixed) -> None:
+    require_equal(engines, case)
 
 
-@settings(max_examples=40)
+@examples(20)
 @given(case=mixed(most=True))
-def test_converted_amounts_at_the_limit_are_summed_exactly(engine: Engine, case: Mixed) -> None:
-    require_equal(engine, case)
+def test_converted_amounts_at_the_limit_are_summed_exactly(engines: Engines, case: Mixed) -> None:
+    require_equal(engines, case)
 
 
-def require_equal(engine: Engine, case: Mixed) -> None:
-    """An engine gives what the oracle gives."""
+def require_equal(engines: Engines, case: Mixed) -> None:
+    """Every engine gives what the oracle gives."""
     schema, raw, rows, group, asks = case
     cleaned = clean(raw, schema, key=KEY, max_bad=0.0).frame
     seen = Log(schema, raw, tuple(rows))
     expected = pl.DataFrame([raw["id"], *(ask.column(seen) for ask in asks)])
-    assert_frame_equal(engine([group], cleaned, schema), expected, check_exact=True)
+    for engine in engines:
+        assert_frame_equal(engine([group], cleaned, schema), expected, check_exact=True)
 
 
 card = Entity("card", "card")

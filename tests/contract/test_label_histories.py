@@ -6,13 +6,13 @@ from dataclasses import replace
 from itertools import combinations
 
 import polars as pl
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as with_changes
 from polars.testing import assert_frame_equal
 
-from contract.engines import ENGINES, Engine, engine_of
+from contract.engines import Engines
+from contract.examples import examples
 from contract.oracle import Row, Said
 from contract.strategies import MINUTE, SPENDING, UTC, Ask, Log, asks, logs, table
 from shroff import FeatureGroup
@@ -21,11 +21,6 @@ from shroff.features.aggregates import RECIPES, Function
 
 SOURCES = ("chargeback", "analyst", "rule")
 Case = tuple[Log, FeatureGroup, list[Ask]]
-
-
-@pytest.fixture(params=[*ENGINES, "disk"], scope="module")
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return engine_of(request.param, request)
 
 
 def said_of(log: Log) -> pl.DataFrame:
@@ -87,19 +82,19 @@ def expected(log: Log, drawn: list[Ask]) -> pl.DataFrame:
     return pl.DataFrame([log.frame["id"], *(ask.column(log) for ask in drawn)])
 
 
-@settings(max_examples=80, deadline=None)
+@examples(40)
 @given(case=cases())
-def test_engine_equals_the_oracle(engine: Engine, case: Case) -> None:
+def test_engines_equal_the_oracle(engines: Engines, case: Case) -> None:
     log, group, drawn = case
-    assert_frame_equal(
-        engine([group], log.frame, log.schema), expected(log, drawn), check_exact=True
-    )
+    right = expected(log, drawn)
+    for engine in engines:
+        assert_frame_equal(engine([group], log.frame, log.schema), right, check_exact=True)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(15)
 @given(case=cases(), data=st.data())
 def test_what_is_said_later_changes_nothing(
-    engine: Engine, case: Case, data: st.DataObject
+    engines: Engines, case: Case, data: st.DataObject
 ) -> None:
     log, group, _ = case
     at = data.draw(st.integers(0, len(log.rows) - 1))
@@ -111,10 +106,10 @@ def test_what_is_said_later_changes_nothing(
         said_of(log).filter(pl.col("labelled_at").dt.epoch("us") < now),
         log.schema,
     )
-    before = engine([group], known, log.schema).head(at + 1)
-    assert_frame_equal(
-        engine([group], log.frame, log.schema).head(at + 1), before, check_exact=True
-    )
+    for engine in engines:
+        before = engine([group], known, log.schema).head(at + 1)
+        after = engine([group], log.frame, log.schema).head(at + 1)
+        assert_frame_equal(after, before, check_exact=True)
 
 
 def test_the_oracle_lets_ranks_stand() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from contract.engines import ENGINES, Engine, engine_of
+from contract.engines import Engines
+from contract.examples import examples
 from contract.oracle import Row
 from contract.strategies import INSTANTS, Ask, Log, cases, table
 from shroff import FeatureGroup
@@ -17,26 +17,21 @@ from shroff import FeatureGroup
 Case = tuple[Log, FeatureGroup, list[Ask]]
 
 
-@pytest.fixture(params=[*ENGINES, "disk"], scope="module")
-def engine(request: pytest.FixtureRequest) -> Engine:
-    """Also by disk, whose values are otherwise judged by those of the table in memory."""
-    return engine_of(request.param, request)
-
-
-def assert_same_past(engine: Engine, case: Case, rows: list[Row], kept: int) -> None:
+def assert_same_past(engines: Engines, case: Case, rows: list[Row], kept: int) -> None:
     """The first `kept` payments have the values they had, whatever the rest of the table says
     now.
     """
     log, group, _ = case
-    before = engine([group], log.frame, log.schema).head(kept)
-    after = engine([group], table(log.schema, rows), log.schema).head(kept)
-    assert_frame_equal(after, before, check_exact=True)
+    for engine in engines:
+        before = engine([group], log.frame, log.schema).head(kept)
+        after = engine([group], table(log.schema, rows), log.schema).head(kept)
+        assert_frame_equal(after, before, check_exact=True)
 
 
-@settings(max_examples=60)
+@examples(20)
 @given(case=cases(), time=INSTANTS, data=st.data())
 def test_a_payment_that_arrives_later_changes_nothing(
-    engine: Engine, case: Case, time: int, data: st.DataObject
+    engines: Engines, case: Case, time: int, data: st.DataObject
 ) -> None:
     log = case[0]
     rows = list(log.rows)
@@ -45,13 +40,13 @@ def test_a_payment_that_arrives_later_changes_nothing(
     # without arrivals of their own, payments arrive when they happen
     moved = time if log.schema.arrived_at else last
     late = replace(twin, place=len(rows), arrived=last, time=moved, amount=twin.amount + 1)
-    assert_same_past(engine, case, [*rows, late], len(rows))
+    assert_same_past(engines, case, [*rows, late], len(rows))
 
 
-@settings(max_examples=60)
+@examples(20)
 @given(case=cases(), data=st.data())
 def test_later_labels_and_results_change_nothing(
-    engine: Engine, case: Case, data: st.DataObject
+    engines: Engines, case: Case, data: st.DataObject
 ) -> None:
     log = case[0]
     at = data.draw(st.integers(0, len(log.rows) - 1))
@@ -66,18 +61,20 @@ def test_later_labels_and_results_change_nothing(
         )
         for row in log.rows
     ]
-    assert_same_past(engine, case, rows, at + 1)
+    assert_same_past(engines, case, rows, at + 1)
 
 
-@settings(max_examples=60)
+@examples(20)
 @given(case=cases(), data=st.data())
 def test_the_order_of_the_rows_of_a_table_does_not_matter(
-    engine: Engine, case: Case, data: st.DataObject
+    engines: Engines, case: Case, data: st.DataObject
 ) -> None:
     log, group, _ = case
     ties = len({row.arrived for row in log.rows}) < len(log.rows)
     if ties:
         return
     order = data.draw(st.permutations(range(len(log.rows))))
-    shuffled = engine([group], log.frame[order], log.schema)
-    assert_frame_equal(shuffled, engine([group], log.frame, log.schema)[order], check_exact=True)
+    for engine in engines:
+        shuffled = engine([group], log.frame[order], log.schema)
+        kept = engine([group], log.frame, log.schema)[order]
+        assert_frame_equal(shuffled, kept, check_exact=True)

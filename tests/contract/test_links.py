@@ -9,11 +9,12 @@ from random import Random
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from contract.engines import ENGINES, Engine, engine_of
+from contract.engines import ENGINES, Engine, Engines, engine_of
+from contract.examples import examples
 from contract.link_oracle import LinkQuestion, link_answer, linked
 from contract.oracle import Condition, Row
 from contract.strategies import CONDITIONS, MINUTE, START, Log, logs, table
@@ -173,13 +174,14 @@ def of_crowd(cards: int, hosts: int) -> tuple[Log, pl.DataFrame]:
     return log, pl.DataFrame([log.frame["id"], *(one.column(log) for one in BOUNDS)])
 
 
-@settings(max_examples=50, deadline=None)
+@examples(30)
 @given(case=cases())
-def test_links_equal_the_oracle(engine: Engine, case: Case) -> None:
+def test_links_equal_the_oracle(engines: Engines, case: Case) -> None:
     log, asked = case
     group = FeatureGroup("links", [one.feature for one in asked])
     expected = pl.DataFrame([log.frame["id"], *(one.column(log) for one in asked)])
-    assert_frame_equal(engine([group], log.frame, log.schema), expected, check_exact=True)
+    for engine in engines:
+        assert_frame_equal(engine([group], log.frame, log.schema), expected, check_exact=True)
 
 
 def test_a_column_without_any_value_has_no_different_ones(engine: Engine) -> None:

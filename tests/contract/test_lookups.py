@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 import polars as pl
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from contract.engines import ENGINES, Engine, engine_of
+from contract.engines import Engines
+from contract.examples import examples
 from contract.oracle import Row
 from contract.strategies import MINUTE, START, Ask, Log, cases
 from shroff import FeatureGroup, ReferenceTable, Schema, lookup
@@ -138,15 +138,11 @@ def looked_up(draw: st.DrawFn) -> Case:
     return Case(schema, raw, rows, group, asks)
 
 
-@pytest.fixture(params=[*ENGINES, "disk"], scope="module")
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return engine_of(request.param, request)
-
-
-@settings(max_examples=60)
+@examples(30)
 @given(case=looked_up())
-def test_every_engine_sees_what_was_valid_then(engine: Engine, case: Case) -> None:
+def test_every_engine_sees_what_was_valid_then(engines: Engines, case: Case) -> None:
     cleaned = clean(case.raw, case.schema, key=KEY, max_bad=0.0).frame
     seen = Log(case.schema, case.raw, tuple(case.rows))
     expected = pl.DataFrame([case.raw["id"], *(ask.column(seen) for ask in case.asks)])
-    assert_frame_equal(engine([case.group], cleaned, case.schema), expected, check_exact=True)
+    for engine in engines:
+        assert_frame_equal(engine([case.group], cleaned, case.schema), expected, check_exact=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from random import Random
 from secrets import token_hex
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import msgspec
@@ -108,10 +108,10 @@ def test_a_popular_host_links_nobody_and_costs_no_more() -> None:
     assert engine.observe(pay(102, 102, who="c0", host="office"))[name] == 0.0
     for place in range(5_000):
         engine.observe(pay(1_000 + place, 1_000 + place, who=f"w{place}", host="office"))
-    started = perf_counter()
+    started = process_time()
     for place in range(200):
         engine.observe(pay(9_000 + place, 9_000 + place, who=f"w{place}", host="office"))
-    assert perf_counter() - started < 200 * 0.02, "twenty milliseconds a payment, and no more"
+    assert process_time() - started < 200 * 0.02, "twenty milliseconds a payment, and no more"
 
 
 def test_a_snapshot_holds_the_links() -> None:

@@ -549,7 +549,7 @@ class Counting(Echo):
 @pytest.mark.parametrize(("target", "answered"), [(b"/stream?a=b", True), (b"/other", False)])
 def test_a_stream_may_last_as_long_as_something_comes(target: bytes, answered: bool) -> None:
     class Patient(Connection):
-        read_limit = 1.0
+        read_limit = 2.0
 
     async def work() -> bytes:
         async with serving(Patient, Counting()) as (reader, writer):

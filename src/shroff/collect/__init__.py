@@ -10,6 +10,13 @@ Promises that rows that cannot be used are dropped and counted by reason, and th
 carries a value.
 """
 
+from shroff.lazy import deferred
+
+# a serving process reads payments, and no table unless it is given one
+deferred("polars")
+
+# isort: split
+
 from shroff.collect.clean import Cleaned, clean, require_clean
 from shroff.collect.copies import local_copies
 from shroff.collect.large import CleanFiles, clean_large

@@ -52,8 +52,6 @@ _MAX_EXACT_INT: Final = 2.0**53
 _KEYS: Final = frozenset[Scale]({"key", "nominal", "personal"})
 """The scales that a feature's key may have."""
 _TOKEN: Final = "shroff token"
-_SEALED: Final = pl.Struct({_TOKEN: pl.String()})
-"""The type of a personal column that holds tokens already; no source has it by chance."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def read_column(
         BadFile: the column as a whole has another type, names times without a zone, or holds card
             numbers in the open.
     """
-    if scale == "personal" and raw.dtype == _SEALED:
+    if scale == "personal" and raw.dtype == _sealed():
         values = raw.struct.field(_TOKEN)
         return _judged(values, values.is_null())
     _check_type(raw, scale, schema, source)
@@ -323,3 +321,8 @@ def _currencies(texts: pl.Series) -> pl.Series:
     if texts.is_in(list(money.NUMERIC)).all():
         return texts
     return _mapped(texts, money.alphabetic, pl.String())
+
+
+def _sealed() -> pl.Struct:
+    """The type of a personal column that holds tokens already; no source has it by chance."""
+    return pl.Struct({_TOKEN: pl.String()})

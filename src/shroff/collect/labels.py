@@ -26,7 +26,6 @@ SOURCE: Final = "source"
 """The column of a table of labels with their source."""
 
 _ROW: Final = "\0row"
-_SAID: Final = {"at": pl.Int64(), "fraud": pl.Boolean(), "rank": pl.Int64()}
 
 
 def read_labels(raw: pl.DataFrame, schema: Schema, *, source: str = "the labels") -> pl.DataFrame:
@@ -127,7 +126,7 @@ def with_one_label(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     known = pl.col(label).is_not_null() & pl.col(moment).is_not_null()
     one = _one(label, moment, schema)
     return frame.with_columns(
-        pl.when(known).then(pl.concat_list(one)).cast(pl.List(pl.Struct(_SAID))).alias(HISTORY)
+        pl.when(known).then(pl.concat_list(one)).cast(pl.List(_said())).alias(HISTORY)
     )
 
 
@@ -192,3 +191,7 @@ def _roles(schema: Schema) -> tuple[str, str]:
             "a history of labels needs Schema(label=…, labelled_at=…): what they say, and when."
         )
     return schema.label, schema.labelled_at
+
+
+def _said() -> pl.Struct:
+    return pl.Struct({"at": pl.Int64(), "fraud": pl.Boolean(), "rank": pl.Int64()})

@@ -33,15 +33,6 @@ _log = logging.getLogger(__name__)
 SECOND_SUFFIX: Final = " (2)"
 """The suffix of a column of the second table whose name the first one has too."""
 
-# a damaged file can make the reader panic, which is no ordinary error
-_UNREADABLE: Final = (
-    pl.exceptions.PolarsError,
-    pl.exceptions.PanicException,
-    OSError,
-    # what is no Parquet file to us
-    ValueError,
-)
-
 
 def read(
     path: str | os.PathLike[str],
@@ -106,7 +97,7 @@ def _read_parquet(file: Path) -> pl.DataFrame:
     try:
         _require_sound_pages(file)
         return pl.read_parquet(file, glob=False, hive_partitioning=False)
-    except _UNREADABLE:
+    except _unreadable():
         raise BadFile(
             f"{file}: expected a Parquet file, got one that is damaged, cut off or of another kind."
         ) from None
@@ -122,7 +113,7 @@ def scan(path: str | os.PathLike[str]) -> pl.LazyFrame:
         _require_sound_pages(Path(path))
         table = pl.scan_parquet(Path(path), glob=False, hive_partitioning=False)
         table.collect_schema()
-    except _UNREADABLE:
+    except _unreadable():
         raise BadFile(f"{path}: expected a Parquet file, found none that can be read.") from None
     return table
 
@@ -153,7 +144,7 @@ def _read_csv(file: Path, dialect: Dialect | None) -> pl.DataFrame:
         frame = pl.read_csv(
             unpacked if isinstance(unpacked, bytes) else file, infer_schema=False, glob=False
         )
-    except _UNREADABLE:
+    except _unreadable():
         raise BadFile(f"{file}: {undecodable(data)}.") from None
     # a blank line is read as a row of nulls
     table = (
@@ -268,3 +259,10 @@ def write_parquet(frame: pl.DataFrame, path: str | Path) -> None:
     """
     with written_whole(path) as file:
         frame.write_parquet(file, compression="zstd", statistics=True)
+
+
+def _unreadable() -> tuple[type[BaseException], ...]:
+    """What Polars raises: a damaged file can make its reader panic, which is no ordinary error;
+    `ValueError` is what is no Parquet file to us.
+    """
+    return pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError

@@ -36,7 +36,6 @@ _GROUPS: Final = (
 )
 _ISO_UTC: Final = rf"^{DAY}T{MINUTE}:[0-5][0-9](?:\.[0-9]+)?Z$"
 _LOCAL: Final = "%Y-%m-%dT%H:%M:%S"
-_UTC: Final = pl.Datetime("us", "UTC")
 _CLOCK_CHANGE_US: Final = 24 * 3600 * SECOND_US
 """Microseconds within which two ambiguous times belong to one change of the clocks."""
 
@@ -87,7 +86,7 @@ def read_times(column: pl.Series, zone: str | None, epoch: Epoch | None = None) 
         times = (
             _localise(moments, zone)
             if column.dtype.time_zone is None
-            else TimeColumn(moments.cast(_UTC))
+            else TimeColumn(moments.cast(_utc()))
         )
     elif column.dtype == pl.String:
         times = _parse_texts(column.str.strip_chars(BLANK), zone, epoch)
@@ -141,7 +140,7 @@ def _parse_texts(column: pl.Series, zone: str | None, epoch: Epoch | None) -> Ti
         return TimeColumn(
             (local + _fraction(column.str.slice(20).str.strip_chars_end("Z")))
             .cast(pl.Int64)
-            .cast(_UTC)
+            .cast(_utc())
         )
     groups = column.str.extract_groups(_GROUPS).struct.unnest()
     second = groups["second"].fill_null("00")
@@ -174,13 +173,13 @@ def _after_leap(times: pl.Series, leap: pl.Series) -> pl.Series:
     """Times, a second later for a leap second; null where no leap second can be."""
     moments = times.to_physical()
     last = moments // SECOND_US % (LAST_OF_DAY + 1) == LAST_OF_DAY
-    return (moments + leap.cast(pl.Int64) * SECOND_US).set(leap & ~last, None).cast(_UTC)
+    return (moments + leap.cast(pl.Int64) * SECOND_US).set(leap & ~last, None).cast(_utc())
 
 
 def _counted(column: pl.Series, unit: Epoch | None) -> pl.Series:
     """Numbers since 1970, or their texts."""
     if unit is None:
-        return pl.Series(column.name, [None], dtype=_UTC).new_from_index(0, len(column))
+        return pl.Series(column.name, [None], dtype=_utc()).new_from_index(0, len(column))
     if column.dtype.is_integer():
         whole, rest = column.cast(pl.Int64, strict=False), None
     else:
@@ -196,11 +195,11 @@ def _counted(column: pl.Series, unit: Epoch | None) -> pl.Series:
         None,
     )
     if per > SECOND_US:
-        return (whole // (per // SECOND_US)).cast(_UTC)
+        return (whole // (per // SECOND_US)).cast(_utc())
     micros = whole * (SECOND_US // per)
     if rest is not None:
         micros = micros + _fraction(rest).cast(pl.Int64) // per
-    return micros.cast(_UTC)
+    return micros.cast(_utc())
 
 
 def _plain(texts: pl.Series) -> pl.Series:
@@ -248,7 +247,7 @@ def _shift(offset: str) -> int:
 def _localise(moments: pl.Series, zone: str | None) -> TimeColumn:
     if zone is None:
         return TimeColumn(
-            pl.Series(moments.name, [None], dtype=_UTC).new_from_index(0, len(moments))
+            pl.Series(moments.name, [None], dtype=_utc()).new_from_index(0, len(moments))
         )
     early, late = (
         moments.dt.replace_time_zone(
@@ -263,3 +262,7 @@ def _moment(micros: int) -> datetime:
     return datetime.fromtimestamp(micros // SECOND_US, EPOCH.tzinfo).replace(
         microsecond=micros % SECOND_US
     )
+
+
+def _utc() -> pl.Datetime:
+    return pl.Datetime("us", "UTC")
