@@ -60,6 +60,13 @@ class Browser:
         self.call("POST", f"/element/{element}/clear")
         self.call("POST", f"/element/{element}/value", text=text)
 
+    def press(self, key: str, *, held: str = "") -> None:
+        """Press a key of the keyboard, whatever has the focus; with another that is `held`."""
+        strokes = [("keyDown", one) for one in (held, key) if one]
+        strokes += [("keyUp", one) for one in (key, held) if one]
+        actions = [{"type": kind, "value": one} for kind, one in strokes]
+        self.call("POST", "/actions", actions=[{"type": "key", "id": "keys", "actions": actions}])
+
     def wait(self, condition: Callable[[], bool]) -> None:
         """Until something is so."""
         until(condition, said=lambda: "nothing happened")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from console.case_seed import cases
 from shroff.control.users import USER_ROLES, Users
 from shroff.settings import Settings
 
@@ -19,5 +20,5 @@ def people(settings: Settings) -> None:
         users.add(role, role, password=PASSWORD if role == "admin" else None)
 
 
-SEEDS: Final[tuple[Callable[[Settings], None], ...]] = (people,)
+SEEDS: Final[tuple[Callable[[Settings], None], ...]] = (people, cases)
 """Called in this order before the console starts: add what your page shows, a function each."""

@@ -63,10 +63,11 @@ def _timeline(book: CaseBook, trait: Trait, *, blind: bool) -> CaseTimeline:
         select(CASE_PAYMENTS)
         .join(CASE_TRAITS, CASE_TRAITS.c.payment_id == CASE_PAYMENTS.c.payment_id)
         .where(CASE_TRAITS.c.kind == trait.kind, CASE_TRAITS.c.value == trait.value)
-        .order_by(CASE_PAYMENTS.c.at.desc(), CASE_PAYMENTS.c.payment_id)
+        .order_by(CASE_TRAITS.c.at.desc())
         .limit(MAX_TIMELINE)
     )
-    paid = [payment_of(row) for row in book.connection.execute(query).mappings()][::-1]
+    paid = [payment_of(row) for row in book.connection.execute(query).mappings()]
+    paid.sort(key=lambda one: (one.at, one.payment_id))
     if blind:
         paid = [msgspec.structs.replace(one, fraud=None) for one in paid]
     return CaseTimeline(kind=trait.kind, value=trait.value, payments=tuple(paid))

@@ -183,7 +183,7 @@ class CaseIntake:
             self._sight(book, values, payment, queues)
         if opens or case is not None or group is not None or (suspicious and self._spikes):
             codes = [one.code for one in record.answer.reasons]
-            keep_traits(book, payment.payment_id, traits_of(values, self._alike, codes))
+            keep_traits(book, payment, traits_of(values, self._alike, codes))
 
     def _read(self, entry: StoredEntry, record: _Decision) -> CasePayment:
         amount = record.payment.values.get(self._amount)

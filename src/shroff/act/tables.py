@@ -56,6 +56,7 @@ Index(
     sqlite_where=_OPEN,
     postgresql_where=_OPEN,
 )
+Index("shroff_case_of", CASES.c.kind, CASES.c.subject)
 Index("shroff_case_worth", CASES.c.status, CASES.c.queue, CASES.c.worth.desc(), CASES.c.id)
 Index("shroff_case_best", CASES.c.status, CASES.c.worth.desc(), CASES.c.id)
 Index("shroff_case_holder", CASES.c.holder)
@@ -157,7 +158,8 @@ CASE_TRAITS: Final = Table(
     Column("payment_id", String(1_024), primary_key=True),
     Column("kind", String(200), primary_key=True),
     Column("value", String(1_024), primary_key=True),
-    Index("shroff_case_trait_value", "kind", "value"),
+    Column("at", BigInteger, nullable=False),
+    Index("shroff_case_trait_newest", "kind", "value", "at"),
 )
 """By what payments of cases resemble each other: values of their columns, and codes of reasons."""
 

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import func, select
 
 from shroff.act.book import CaseBook
+from shroff.act.case import CasePayment
 from shroff.act.tables import CASE_PAYMENTS, CASE_SIGHTINGS, CASE_TRAITS, CASES
 from shroff.collect.payment import Value
 
@@ -20,6 +21,7 @@ REASON: Final = ""
 """The kind of codes of reasons: no column has this name."""
 MAX_SHARED: Final = 50
 """Cases of one trait that are looked at, the newest ones."""
+_MAX_PAYMENTS: Final = 200
 _MAX_CHARACTERS: Final = 1_024
 
 
@@ -39,11 +41,13 @@ def traits_of(
     return [*dict.fromkeys(one for one in (*named, *coded) if len(one.value) <= _MAX_CHARACTERS)]
 
 
-def keep_traits(book: CaseBook, payment_id: str, traits: Sequence[Trait]) -> None:
+def keep_traits(book: CaseBook, payment: CasePayment, traits: Sequence[Trait]) -> None:
     """Keep the traits of a payment."""
-    book.connection.execute(CASE_TRAITS.delete().where(CASE_TRAITS.c.payment_id == payment_id))
+    own = {"payment_id": payment.payment_id, "at": payment.at}
+    old = CASE_TRAITS.c.payment_id == payment.payment_id
+    book.connection.execute(CASE_TRAITS.delete().where(old))
     if traits:
-        rows = [one._asdict() | {"payment_id": payment_id} for one in traits]
+        rows = [one._asdict() | own for one in traits]
         book.connection.execute(CASE_TRAITS.insert(), rows)
 
 
@@ -72,16 +76,22 @@ def traits(book: CaseBook, payment_ids: Sequence[str]) -> dict[Trait, int]:
     return dict(sorted(found.items(), key=lambda one: (-one[1], one[0])))
 
 
-def sharing(book: CaseBook, trait: Trait, limit: int = MAX_SHARED) -> list[int]:
-    """The newest cases that have a payment with a trait, those joined to another as that one."""
+def sharing(book: CaseBook, trait: Trait) -> list[int]:
+    """The newest cases that have a payment with a trait, those joined to another as that one; of
+    its newest 200 payments, at most 50 cases.
+    """
+    payments = (
+        select(CASE_TRAITS.c.payment_id)
+        .where(CASE_TRAITS.c.kind == trait.kind, CASE_TRAITS.c.value == trait.value)
+        .order_by(CASE_TRAITS.c.at.desc())
+        .limit(_MAX_PAYMENTS)
+        .subquery()
+    )
     number = func.coalesce(CASES.c.parent, CASES.c.id)
     query = (
         select(number)
         .join(CASE_PAYMENTS, CASE_PAYMENTS.c.case == CASES.c.id)
-        .join(CASE_TRAITS, CASE_TRAITS.c.payment_id == CASE_PAYMENTS.c.payment_id)
-        .where(CASE_TRAITS.c.kind == trait.kind, CASE_TRAITS.c.value == trait.value)
-        .group_by(number)
-        .order_by(number.desc())
-        .limit(limit)
+        .join(payments, payments.c.payment_id == CASE_PAYMENTS.c.payment_id)
+        .distinct()
     )
-    return [int(one) for one in book.connection.scalars(query)]
+    return sorted(map(int, book.connection.scalars(query)), reverse=True)[:MAX_SHARED]

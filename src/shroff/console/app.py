@@ -18,6 +18,7 @@ from shroff.console.backend import ConsoleBackend
 from shroff.console.forms import MAX_BODY_BYTES, read_form
 from shroff.console.pages import (
     account,
+    case,
     cases,
     features,
     lists,
@@ -37,6 +38,7 @@ PAGES: Final = (
     account,
     overview,
     cases,
+    case,
     payments,
     models,
     features,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from shroff.act import Desk
+from shroff.act.desk import UNDO_SECONDS
 from shroff.clock import Clock, system_time
 from shroff.control import reading_keyring
 from shroff.control.attempts import Attempts
@@ -40,8 +41,13 @@ class ConsoleBackend:
 
     @cached_property
     def desk(self) -> Desk:
-        """The cases."""
-        return Desk(self.settings.control, key=self.settings.hmac_key(), clock=self.clock)
+        """The cases; labels of decisions wait, so that a slip of the hand can be undone."""
+        return Desk(
+            self.settings.control,
+            key=self.settings.hmac_key(),
+            clock=self.clock,
+            undo_seconds=UNDO_SECONDS,
+        )
 
     @cached_property
     def models(self) -> Models:

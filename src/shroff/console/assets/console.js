@@ -21,13 +21,31 @@
     new ResizeObserver(() => chart.setSize({ width: place.clientWidth, height: chart.height })).observe(place);
   }
 
+  // in a field, Escape leaves it, and Ctrl+Enter sends its form
+  function leave(event) {
+    const field = event.target.closest("input, textarea");
+    if (field && event.key === "Escape") { field.blur(); return true; }
+    if (field && event.key === "Enter" && (event.ctrlKey || event.metaKey)) { field.form?.requestSubmit(); return true; }
+    return false;
+  }
+
+  // <table data-rows>: j and k go down and up its rows, x ticks the one that has the focus
+  function move(event) {
+    const rows = [...document.querySelectorAll("[data-rows] tbody tr")];
+    const at = rows.indexOf(document.activeElement.closest("tr"));
+    if (event.key === "x") return rows[at]?.querySelector("input[type=checkbox]")?.click();
+    const step = { j: 1, k: -1 }[event.key];
+    if (step) rows[Math.min(Math.max(at + step, 0), rows.length - 1)]?.querySelector("a")?.focus();
+  }
+
   // <a data-key="n"> or <button data-key="d">: the key does what a click does, outside of fields.
   function press(event) {
+    if (leave(event)) return;
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]")) return;
     const key = CSS.escape(event.key);
     const target = document.querySelector(`[data-key="${key}"]:not(:disabled)`);
-    if (!target) return;
+    if (!target) return move(event);
     event.preventDefault();
     if (target.matches("input, textarea, select")) target.focus(); else target.click();
   }

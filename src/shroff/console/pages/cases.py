@@ -1,16 +1,173 @@
-"""Cases."""
+"""Cases: the queues and their load, lists with filters, the next case, several closed at once."""
 
 from __future__ import annotations
 
-from shroff.console.access import page
-from shroff.console.views import view
-from shroff.console.web import Response
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from shroff.act import Case
+from shroff.act.rules import require_outcome
+from shroff.console.access import action, page
+from shroff.console.backend import ConsoleBackend
+from shroff.console.given import GivenBackend, GivenForm, GivenUser
+from shroff.console.problems import status_of
+from shroff.console.views import lead, view
+from shroff.console.web import Request, Response
+from shroff.control.users import User
+from shroff.errors import ConfigurationError, ShroffError
+
+_PAGE_CASES: Final = 50
+_ALL_QUEUES: Final = ""
+
+
+@dataclass(frozen=True)
+class CaseChoice:
+    """Which cases are listed, as the address says it."""
+
+    queue: str = _ALL_QUEUES
+    status: str = "open"
+    mine: bool = False
+    overdue: bool = False
+    subject: str = ""
+    after: str = ""
+
+    @classmethod
+    def read(cls, query: Any) -> CaseChoice:
+        """The choice of a query; what is missing is as usual."""
+        return cls(
+            queue=query.get("queue", _ALL_QUEUES),
+            status="closed" if query.get("status") == "closed" else "open",
+            mine=query.get("mine") == "on",
+            overdue=query.get("overdue") == "on",
+            subject=query.get("subject", "").strip(),
+            after=query.get("after", ""),
+        )
+
+    def address(self, **changes: Any) -> str:
+        """The address of this list, or of one that differs in something."""
+        chosen = replace(self, **changes)
+        told = {
+            "queue": chosen.queue,
+            "status": "closed" if chosen.status == "closed" else "",
+            "mine": "on" if chosen.mine else "",
+            "overdue": "on" if chosen.overdue else "",
+            "subject": chosen.subject,
+            "after": chosen.after,
+        }
+        query = urlencode({name: value for name, value in told.items() if value})
+        return f"/cases?{query}" if query else "/cases"
 
 
 @page("/cases", role="analyst")
-def show_cases() -> Response:
-    """The page of cases."""
-    return view("cases.html")
+def show_cases(request: Request, backend: GivenBackend, user: GivenUser) -> Response:
+    """The queues, and a list of cases."""
+    query = request.query_params
+    choice = CaseChoice.read(query)
+    return view("cases.html", _listed(backend, user, choice, done=query.get("done", "")))
 
 
-ROUTES = (show_cases,)
+@action("/cases/next", role="analyst")
+def claim_next(
+    request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm
+) -> Response:
+    """Claim the case that is most worth the time."""
+    queue = form.text("queue")
+    case = backend.desk.next(user.name, queue=queue or None)
+    if case is None:
+        return lead(request, CaseChoice(queue=queue).address(), said="No case waits here.")
+    return lead(request, case_address(case.id, queue))
+
+
+@action("/cases/decide", role="analyst")
+def decide_several(
+    request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm
+) -> Response:
+    """Close the ticked cases at the versions that were listed, or none."""
+    choice = CaseChoice(queue=form.text("queue"))
+    try:
+        versions = dict(map(_ticked, form.all("case")))
+        if not versions:
+            raise ConfigurationError("expected cases to close: tick some, with `x` or the mouse.")
+        closed = backend.desk.decide_all(
+            list(versions),
+            user.name,
+            outcome=require_outcome(form.text("outcome")),
+            note=form.text("note") or None,
+            versions=versions,
+        )
+    except ShroffError as error:
+        told = _listed(backend, user, choice, problem=str(error), note=form.text("note"))
+        return view("cases.html", told, status=status_of(error))
+    said = f"{len(closed)} case{'' if len(closed) == 1 else 's'} closed."
+    return lead(request, choice.address(), said=said)
+
+
+@page("/cases/reasons", role="analyst")
+def show_reasons(backend: GivenBackend) -> Response:
+    """Whether reasons help, and how well people agree."""
+    told = {"effects": backend.desk.reasons_effect(), "agreement": backend.desk.agreement()}
+    return view("case_reasons.html", told)
+
+
+def case_address(number: int, queue: str = "", *, done: int | None = None) -> str:
+    """The address of a case that is worked on in a queue; `done` is the one decided before."""
+    query = urlencode(({"queue": queue} if queue else {}) | ({"done": done} if done else {}))
+    return f"/cases/{number}?{query}" if query else f"/cases/{number}"
+
+
+def _listed(
+    backend: ConsoleBackend,
+    user: User,
+    choice: CaseChoice,
+    *,
+    problem: str = "",
+    note: str = "",
+    done: str = "",
+) -> dict[str, Any]:
+    found = backend.desk.cases(
+        queue=choice.queue or None,
+        holder=user.name if choice.mine else None,
+        subject=choice.subject or None,
+        overdue=choice.overdue,
+        closed=choice.status == "closed",
+        viewer=user.name,
+        limit=_PAGE_CASES + 1,
+        after=_place(choice.after),
+    )
+    more = len(found) > _PAGE_CASES
+    shown = found[:_PAGE_CASES]
+    return {
+        "choice": choice,
+        "cases": shown,
+        "loads": backend.desk.loads(),
+        "now": backend.clock(),
+        "more": choice.address(after=_after(shown[-1])) if more else None,
+        "problem": problem,
+        "note": note,
+        "done": int(done) if done.isdecimal() and len(done) < 19 else None,
+    }
+
+
+def _ticked(text: str) -> tuple[int, int]:
+    """Number and version of a ticked case."""
+    number, _, version = text.partition(":")
+    if not (number.isdecimal() and version.isdecimal() and len(text) < 40):
+        raise ConfigurationError("expected ticked cases of this list: open it again.")
+    return int(number), int(version)
+
+
+def _after(case: Case) -> str:
+    return f"{case.worth!r}:{case.id}"
+
+
+def _place(text: str) -> tuple[float, int] | None:
+    """Where a page begins; the first one for what no page said."""
+    worth, _, number = text.partition(":")
+    try:
+        return float(worth), int(number)
+    except ValueError:
+        return None
+
+
+ROUTES = (show_cases, claim_next, decide_several, show_reasons)

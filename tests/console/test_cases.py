@@ -1,0 +1,202 @@
+"""The pages of cases: a shift by keyboard, two people at once, hidden reasons, hostile values."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from html import escape
+
+import pytest
+
+from browser import Browser
+from console.case_seed import IMAGE, SCRIPT
+from console.site import ConsoleSite, problem_in
+from shroff.act import Case, Desk, gather
+from shroff.ledger import Ledger
+
+CONTROL = "\ue009"
+ENTER = "\ue007"
+ESCAPE = "\ue00c"
+
+
+@pytest.fixture
+def desk(console: ConsoleSite) -> Desk:
+    settings = console.settings
+    return Desk(settings.control, key=settings.hmac_key())
+
+
+def waiting(desk: Desk, queue: str) -> Case:
+    return desk.cases(queue=queue, waiting=True, limit=1)[0]
+
+
+def closed(desk: Desk) -> dict[int, str | None]:
+    return {one.id: one.outcome for one in desk.cases(closed=True, limit=100)}
+
+
+def test_a_whole_shift_by_keyboard(console: ConsoleSite, browser: Browser, desk: Desk) -> None:
+    console.sign_in(browser, "analyst")
+    browser.emulate(1_280, 900)
+    browser.open(f"{console.url}/cases?queue=shift")
+    browser.press("?")
+    assert "claim the next case" in browser.text("#keys")
+    browser.press(ESCAPE)
+    # down, down and up again, and into the second of the list
+    for key in ("j", "j", "j", "k"):
+        browser.press(key)
+    second = desk.cases(queue="shift")[1]
+    assert browser.run("return document.activeElement.textContent") == str(second.id)
+    browser.press(ENTER)
+    browser.wait(lambda: current(browser) == second.id)
+    browser.press("b")
+    browser.wait(lambda: shown(browser, "h1") == "Cases")
+    before = len(closed(desk))
+    browser.press("n")
+    done: list[int] = []
+    expected: dict[int, str] = {}
+    for turn in range(20):
+        browser.wait(lambda: current(browser) not in (0, *done))
+        number = current(browser)
+        if turn == 3:
+            browser.press("m")
+            for letter in "called":
+                browser.press(letter)
+            browser.press(ENTER, held=CONTROL)
+            browser.wait(lambda: "called" in shown(browser, "#history + .wide"))
+        if turn == 7:
+            # a slip of the hand: the last one was fraud; back to it, and the one that was claimed
+            # since waits again
+            browser.press("z")
+            browser.wait(lambda: current(browser) == done[-1])
+            assert desk.case(number)[0].holder is None
+            number = done.pop()
+        key, outcome = ("f", "fraud") if turn % 3 == 0 else ("g", "genuine")
+        browser.press(key)
+        done.append(number)
+        expected[number] = outcome
+    browser.wait(lambda: len(closed(desk)) == before + 19)
+    found = closed(desk)
+    assert {number: found[number] for number in expected} == expected
+    assert len(expected) == 19
+    steps = Counter(one.step for number in done for one in desk.case(number)[2])
+    assert (steps["undone"], steps["noted"], steps["closed"]) == (1, 1, 20)
+    assert desk.verify() is not None
+    assert browser.console() == []
+
+
+def current(browser: Browser) -> int:
+    """The case of the open page; 0 of another."""
+    found = re.match(r"Case (\d+)", shown(browser, "h1"))
+    return int(found[1]) if found else 0
+
+
+def shown(browser: Browser, selector: str) -> str:
+    """The text of an element, also while the page is left for another."""
+    script = "return document.querySelector(arguments[0])?.textContent.trim() ?? ''"
+    return str(browser.run(script, selector))
+
+
+def test_two_people_at_once_lose_nothing(console: ConsoleSite, desk: Desk) -> None:
+    ada, bob = console.visit("analyst"), console.visit("modeller")
+    case = waiting(desk, "pairs")
+    seen = {"version": str(case.version), "queue": "pairs"}
+    page = f"/cases/{case.id}"
+    assert ada.send(f"{page}/claim", seen).status_code == 303
+    # who comes second is told in a sentence what was done, and by whom
+    late = bob.send(f"{page}/decide", seen, outcome="fraud", note="mine")
+    assert late.status_code == 409
+    assert "since then analyst: claimed at" in problem_in(late.text)
+    # a note is in nobody's way
+    assert bob.send(f"{page}/note", seen, note="I know this card").status_code == 303
+    refused = bob.send(f"{page}/escalate", note="please look", version=str(case.version + 1))
+    assert refused.status_code == 409
+    assert "analyst has claimed" in problem_in(refused.text)
+    assert "please look" in refused.text
+    told = {"version": str(case.version + 1), "outcome": "genuine", "queue": "pairs"}
+    assert ada.send(f"{page}/decide", told).headers["location"].startswith(page)
+    assert "Undo case" in ada.page(page)
+    # without a script: judged again, blind, by the other
+    step = bob.send("/cases/next", queue="pairs")
+    assert step.headers["location"] == f"{page}?queue=pairs"
+    blind = bob.page(page)
+    assert "analyst" not in blind
+    assert "I know this card" not in blind
+    assert bob.http.get(f"{page}/pack").status_code == 409
+    bob.send(f"{page}/decide", outcome="fraud", queue="pairs")
+    assert (desk.case(case.id)[0].outcome, desk.agreement().cases) == ("genuine", 1)
+    assert "Of 1 cases both said the same of 0.0 %" in ada.page("/cases/reasons")
+    taken = ada.send(f"{page}/undo")
+    assert (taken.status_code, desk.case(case.id)[0].status) == (409, "closed")
+    assert ada.send(f"{page}/reopen", note="there is news").status_code == 303
+    assert ada.http.get("/cases/4711").status_code == ada.http.get("/cases/x").status_code == 404
+    assert ada.send(f"{page}/nothing").status_code == 404
+    assert ada.send(f"{page}/decide", outcome="stolen").status_code == 422
+
+
+def test_several_are_closed_at_once_or_none(console: ConsoleSite, desk: Desk) -> None:
+    visit = console.visit("analyst")
+    pairs = desk.cases(queue="pairs", waiting=True)[-2:]
+    ticked = [f"{one.id}:{one.version}" for one in pairs]
+    stale = visit.send("/cases/decide", outcome="fraud", case=[ticked[0], f"{pairs[1].id}:0"])
+    assert stale.status_code == 409
+    assert {desk.case(one.id)[0].status for one in pairs} == {"open"}
+    assert visit.send("/cases/decide", outcome="fraud").status_code == 422
+    assert visit.send("/cases/decide", outcome="fraud", case=ticked).status_code == 303
+    assert {desk.case(one.id)[0].outcome for one in pairs} == {"fraud"}
+    shown = visit.page(f"/cases?status=closed&subject={pairs[0].subject}")
+    assert f">{pairs[0].id}</a>" in shown
+    assert f">{pairs[1].id}</a>" not in shown
+    assert "No case is like that" in visit.page("/cases?subject=nobody&mine=on&overdue=on&after=x")
+
+
+def test_hidden_reasons_are_not_in_the_page(console: ConsoleSite, desk: Desk) -> None:
+    visit = console.visit("analyst")
+    case = waiting(desk, "hidden")
+    found = gather(desk, Ledger(console.settings.ledger), case.id)
+    reasons = [
+        reason
+        for one in found.payments
+        if one.record is not None
+        for reason in one.record.answer.reasons
+    ]
+    assert reasons
+    html = visit.page(f"/cases/{case.id}")
+    assert "are hidden until it is decided" in html
+    for reason in reasons:
+        assert escape(reason.text, quote=True) not in html
+        assert reason.text not in html
+        assert reason.code not in html
+    assert visit.http.get(f"/cases/{case.id}/pack").status_code == 409
+    visit.send(f"/cases/{case.id}/decide", outcome="unclear")
+    html = visit.page(f"/cases/{case.id}")
+    assert all(reason.text in html or escape(reason.text) in html for reason in reasons)
+    pack = visit.http.get(f"/cases/{case.id}/pack")
+    assert pack.headers["content-type"] == "application/zip"
+    assert pack.content[:2] == b"PK"
+
+
+def test_nobody_is_kept_out_and_no_value_is_markup(
+    console: ConsoleSite, browser: Browser, axe: str, desk: Desk
+) -> None:
+    """Names of merchants, hosts, cards and notes that are script: shown as text, in every part."""
+    case = waiting(desk, "strange")
+    desk.note(case.id, "analyst", note=f"{SCRIPT} {IMAGE}")
+    console.sign_in(browser, "analyst")
+    browser.console()  # what the style sheet, opened by itself, has no icon for
+    pages = ("/cases", f"/cases/{case.id}?queue={SCRIPT}&done=1", "/cases/reasons")
+    for theme in ("light", "dark"):
+        browser.emulate(1_280, 900, scheme=theme)
+        for page in pages:
+            browser.open(f"{console.url}{page}")
+            assert browser.barriers(axe) == [], (theme, page)
+            assert browser.run("return document.title").endswith(" · Shroff")
+            assert browser.run("return document.querySelector('main :is(script, img)')") is None
+    browser.open(f"{console.url}{pages[1]}")
+    assert SCRIPT in browser.text("main")
+    assert "Links of the case" in browser.run(
+        "return document.querySelector('svg.graph').outerHTML"
+    )
+    browser.emulate(390, 844)
+    browser.open(f"{console.url}{pages[1]}")
+    wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert browser.run(wide) <= 0
+    assert browser.console() == []
