@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from shroff.act.book import CaseBook, payment_of
 from shroff.act.case import Case, CasePayment
-from shroff.act.similar import CaseLink, SimilarCase, links, similar_cases
+from shroff.act.similar import CaseLink, SimilarCase, links, shared_traits, similar_cases
 from shroff.act.tables import CASE_PAYMENTS, CASE_TRAITS
 from shroff.act.traits import Trait
 
@@ -48,11 +48,12 @@ def context(book: CaseBook, case: Case, *, hidden: bool, blind: bool) -> CaseCon
         hidden: its reasons are.
         blind: who looks judges it a second time, and sees no label.
     """
-    found = links(book, case)
+    own = shared_traits(book, case)
+    found = links(book, case, own)
     shown = [Trait(case.kind, case.subject), *(Trait(one.kind, one.value) for one in found)]
     return CaseContext(
         reasons_hidden=hidden,
-        similar=tuple(similar_cases(book, case, reasons=not hidden)),
+        similar=tuple(similar_cases(book, case, own, reasons=not hidden)),
         links=tuple(found),
         timelines=tuple(_timeline(book, one, blind=blind) for one in shown[: 1 + _MAX_TIMELINES]),
     )

@@ -8,7 +8,8 @@ returned.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -25,6 +26,16 @@ _READ_PAYMENTS: Final = 500
 _SUBJECT_POINTS: Final = 3
 _LINK_POINTS: Final = 2
 _REASON_POINTS: Final = 1
+
+
+class SharedTrait(NamedTuple):
+    """A trait of a case, how many of its payments have it, and the newest cases that do, this one
+    among them.
+    """
+
+    trait: Trait
+    payments: int
+    cases: list[int]
 
 
 class SimilarCase(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,14 +65,17 @@ class CaseLink(msgspec.Struct, frozen=True, kw_only=True):
     others: int
 
 
-def similar_cases(book: CaseBook, case: Case, *, reasons: bool) -> list[SimilarCase]:
+def similar_cases(
+    book: CaseBook, case: Case, own: Sequence[SharedTrait], *, reasons: bool
+) -> list[SimilarCase]:
     """The closed cases most like one, those with most points first, then the newest.
 
     Args:
+        own: its traits, see `shared_traits`.
         reasons: whether reasons count; not where nobody may see them.
     """
     shared: defaultdict[int, list[Trait]] = defaultdict(list)
-    for trait, _, cases in _shared(book, case):
+    for trait, _, cases in own:
         # a value that many cases have says nothing; reasons are few, so all of them do
         if (trait.kind == REASON and reasons) or (trait.kind != REASON and len(cases) < MAX_SHARED):
             for number in cases:
@@ -70,18 +84,18 @@ def similar_cases(book: CaseBook, case: Case, *, reasons: bool) -> list[SimilarC
     same = (CASES.c.kind == case.kind, CASES.c.subject == case.subject)
     numbers = {one.id: one for one in book.cases(*closed, *same, limit=MAX_SHARED)}
     for part in book.parts([*shared]):
-        own = book.cases(*closed, CASES.c.id.in_(part), limit=len(part))
-        numbers |= {one.id: one for one in own}
+        alike = book.cases(*closed, CASES.c.id.in_(part), limit=len(part))
+        numbers |= {one.id: one for one in alike}
     numbers.pop(case.id, None)
     found = [_similar(case, one, shared.get(one.id, [])) for one in numbers.values()]
     found.sort(key=lambda one: (-one.points, -one.case.id))
     return found[:MAX_SIMILAR]
 
 
-def links(book: CaseBook, case: Case) -> list[CaseLink]:
+def links(book: CaseBook, case: Case, own: Sequence[SharedTrait]) -> list[CaseLink]:
     """Values that other cases share with a case, those that fewest cases have first."""
     found = []
-    for trait, payments, cases in _shared(book, case):
+    for trait, payments, cases in own:
         others = [number for number in cases if number != case.id]
         common = trait.kind == REASON or len(cases) >= MAX_SHARED
         if common or not others or trait == (case.kind, case.subject):
@@ -99,13 +113,11 @@ def links(book: CaseBook, case: Case) -> list[CaseLink]:
     return sorted(found, key=lambda one: (one.others, one.kind, one.value))[:MAX_LINKS]
 
 
-def _shared(book: CaseBook, case: Case) -> list[tuple[Trait, int, list[int]]]:
-    """The traits of a case, how many of its payments have each, and the newest cases that do, this
-    one among them.
-    """
+def shared_traits(book: CaseBook, case: Case) -> list[SharedTrait]:
+    """The traits of a case, those of most payments first."""
     newest = [one.payment_id for one in book.payments(case.id)[-_READ_PAYMENTS:]]
     own = [*traits(book, newest).items()][:_MAX_TRAITS]
-    return [(trait, count, sharing(book, trait)) for trait, count in own]
+    return [SharedTrait(trait, count, sharing(book, trait)) for trait, count in own]
 
 
 def _similar(case: Case, other: Case, shared: list[Trait]) -> SimilarCase:
