@@ -110,7 +110,8 @@ def test_two_people_at_once_lose_nothing(console: ConsoleSite, desk: Desk) -> No
     refused = bob.send(f"{page}/escalate", note="please look", version=str(case.version + 1))
     assert refused.status_code == 409
     assert "analyst has claimed" in problem_in(refused.text)
-    assert "please look" in refused.text
+    assert 'name="note" value="please look"' in refused.text
+    assert 'id="decision-note" name="note" value="mine"' in late.text
     told = {"version": str(case.version + 1), "outcome": "genuine", "queue": "pairs"}
     assert ada.send(f"{page}/decide", told).headers["location"].startswith(page)
     assert "Undo case" in ada.page(page)

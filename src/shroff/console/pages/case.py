@@ -63,7 +63,7 @@ def decide_case(
             version=_version(form),
         )
     except ShroffError as error:
-        return _refused(backend, user, number, form, error)
+        return _refused(backend, user, number, form, error, "decide")
     said = f"Case {number} is closed as {outcome}."
     if "advance" not in form:
         return lead(request, case_address(number, queue), said=said)
@@ -86,7 +86,7 @@ def undo_case(
         if leave.isdecimal() and backend.desk.case(int(leave), user.name)[0].holder == user.name:
             backend.desk.release(int(leave), user.name)
     except ShroffError as error:
-        return _refused(backend, user, number, form, error)
+        return _refused(backend, user, number, form, error, "undo")
     how = "open again" if case.outcome is None else "open again, after its labels were sent"
     said = f"Case {number} is {how}, and yours."
     return lead(request, case_address(number, form.text("queue")), said=said)
@@ -108,7 +108,7 @@ def change_case(
     try:
         change(backend, number, user, form, _version(form))
     except ShroffError as error:
-        return _refused(backend, user, number, form, error)
+        return _refused(backend, user, number, form, error, step)
     return lead(request, case_address(number, form.text("queue")), said=f"Case {number} is {told}.")
 
 
@@ -169,11 +169,16 @@ _STEPS: Final[dict[str, tuple[Step, str]]] = {
 
 
 def _refused(
-    backend: ConsoleBackend, user: User, number: int, form: Form, error: ShroffError
+    backend: ConsoleBackend,
+    user: User,
+    number: int,
+    form: Form,
+    error: ShroffError,
+    step: str,
 ) -> Response:
     """The page as the case is now, with the sentence and what was typed."""
     told = _context(backend, user, number, form.text("queue"), {}, problem=str(error))
-    told["typed"] = {"note": form.raw("note"), "to": form.text("to")}
+    told["typed"] = {"step": step, "note": form.raw("note"), "to": form.text("to")}
     return view("case.html", told, status=status_of(error))
 
 
@@ -200,7 +205,7 @@ def _context(
         "undoable": mine and now - last.at < UNDO_MINUTES * _MINUTE_US,
         "done": int(done) if done.isdecimal() and len(done) < 19 else None,
         "problem": problem,
-        "typed": {"note": "", "to": ""},
+        "typed": {"step": "", "note": "", "to": ""},
     }
 
 
