@@ -13,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from serve.fixtures import fitted_model, make_bundle
+from shroff import standby
 from shroff.control.models import Models
 from shroff.detect import Preparation
 from shroff.errors import BundleError
@@ -200,6 +201,16 @@ def test_a_bad_model_is_refused_in_a_sentence(name: str) -> None:
     assert str(refused.value).startswith("the model ")
     assert "\n" not in str(refused.value)
     assert process_time() - before < 1.0, "this process has run the model itself"
+
+
+def test_a_process_that_was_started_before_tries_the_next_model() -> None:
+    standby.begin()
+    (waiting,) = standby._waiting
+    assert waiting.poll() is None
+    assert try_model(model(one("Abs", "first")), INPUTS)
+    assert waiting.returncode == 0
+    with pytest.raises(BundleError, match="cannot be loaded"):
+        try_model(b"\x01" * 100, INPUTS)
 
 
 def test_a_sound_model_is_tried_once() -> None:

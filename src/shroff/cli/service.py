@@ -14,6 +14,7 @@ from shroff.cli.terminal import AsJson, err, out, show, steps
 from shroff.lazy import without_collection
 from shroff.location import Location
 from shroff.settings import Settings
+from shroff.standby import begin
 
 
 def serve(
@@ -53,6 +54,7 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Decide payments over HTTP by a bundle."""
+    begin()
     with without_collection():
         from shroff.kafka.figures import without_topics
         from shroff.serve.server import Certificate, Service

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +18,7 @@ import numpy as np
 from shroff.arrays import Floats, Matrix
 from shroff.detect.preparation import Numeric, Preparation
 from shroff.errors import BundleError
+from shroff.standby import take
 
 MAX_PROCESSOR_SECONDS: Final = 10
 """Processor time of a trial, and one second more for each 20 MB of the model."""
@@ -29,7 +28,6 @@ _MAX_DELAY_RATIO: Final = 20
 """How many times its processor time a trial may last, on a busy machine."""
 _TYPICAL_ROWS: Final = 32
 _EXTREME_ROWS: Final = 64
-_TRIAL_SCRIPT: Final = str(Path(__file__).with_name("trial_run.py"))
 _passed: dict[bytes, bool] = {}
 """Models that passed their trial, by what was tried; a model that failed is tried again."""
 
@@ -81,16 +79,18 @@ def _run(model: bytes, usual: Matrix, wild: Matrix) -> dict[str, Any]:
     }
     given = json.dumps(head).encode() + b"\n" + model + usual.tobytes() + wild.tobytes()
     try:
-        # -P: the modules in that file's folder must not be imported by their bare names
-        command, wait = [sys.executable, "-P", _TRIAL_SCRIPT], _MAX_DELAY_RATIO * seconds
-        done = subprocess.run(command, input=given, capture_output=True, timeout=wait, check=False)
-        found: dict[str, Any] = json.loads(done.stdout)
-    except subprocess.TimeoutExpired:
-        return {"refused": f"does not end in {_MAX_DELAY_RATIO * seconds} seconds"}
-    except ValueError:
-        return {"refused": _death(done.returncode, seconds)}
+        process = take()
     except OSError as error:
         return {"refused": f"cannot be tried in a process of its own ({error.strerror})"}
+    with process:
+        try:
+            output, _ = process.communicate(given, timeout=_MAX_DELAY_RATIO * seconds)
+            found: dict[str, Any] = json.loads(output)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return {"refused": f"does not end in {_MAX_DELAY_RATIO * seconds} seconds"}
+        except ValueError:
+            return {"refused": _death(process.returncode, seconds)}
     return found
 
 
