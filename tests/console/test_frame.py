@@ -1,0 +1,85 @@
+"""What every page has: themes, errors as sentences, and a start that says what is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from litestar.testing import TestClient
+
+from browser import Browser
+from console.site import ConsoleSite, problem_in
+from program import shroff
+from shroff.console import ConsoleBackend, console_app
+from shroff.console.access import page
+from shroff.console.assets import assets
+from shroff.console.web import Response
+from shroff.settings import Settings
+
+SCRIPT_BUDGET = 150_000
+
+
+def test_pages_have_no_barrier_in_either_theme(
+    console: ConsoleSite, browser: Browser, axe: str
+) -> None:
+    console.sign_in(browser, "admin")
+    for path in ("/sign-in", "/users", "/account", "/nowhere"):
+        for theme in ("light", "dark"):
+            browser.emulate(390, 844, scheme=theme)
+            browser.open(f"{console.url}{path}")
+            assert browser.barriers(axe) == [], (path, theme)
+            assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    # the page that is not there says so there too; nothing was refused by the policy
+    assert [one for one in browser.console() if "404" not in one] == []
+    browser.emulate(1280, 800)
+
+
+def test_a_chosen_theme_stays(console: ConsoleSite, browser: Browser) -> None:
+    console.sign_in(browser, "analyst")
+    browser.emulate(1280, 800, scheme="light")
+    browser.open(f"{console.url}/account?a=1")
+    browser.click("button[value=dark]")
+    browser.wait(lambda: browser.run("return document.documentElement.dataset.theme") == "dark")
+    assert browser.run("return location.pathname + location.search") == "/account?a=1"
+    assert (
+        browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(16, 21, 27)"
+    )
+    browser.click("button[value=auto]")
+    browser.wait(lambda: browser.run("return document.documentElement.dataset.theme") == "auto")
+
+
+def test_the_first_view_has_little_script() -> None:
+    sent = [one for name, one in assets().items() if name.endswith(".js")]
+    assert sum(len(one.plain) for one in sent) < SCRIPT_BUDGET
+    assert sum(len(one.packed) for one in sent) < SCRIPT_BUDGET / 2
+
+
+def test_without_users_it_stays_on_this_machine(tmp_path: Path) -> None:
+    refused = shroff(tmp_path, "console", "--host", "0.0.0.0", "--port", "0")
+    assert refused.returncode == 2
+    assert "add one with `shroff users add NAME --role admin`" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+@page("/broken", role=None)
+def broken() -> Response:
+    raise RuntimeError("4111111111111111")
+
+
+def test_faults_are_sentences(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "control.db").write_bytes(b"no database" * 1_000)
+    app = console_app(ConsoleBackend(Settings(home=tmp_path)))
+    app.register(broken)
+    with TestClient(app) as client:
+        away = client.get("/sign-in")
+        client.cookies.set("shroff_session", "x")
+        asked = client.get("/cases")
+        client.cookies.clear()
+        failed = client.get("/broken")
+    for answer in (away, asked):
+        assert answer.status_code == 503
+        assert "the control database answered DatabaseError" in problem_in(answer.text)
+    assert failed.status_code == 500
+    assert problem_in(failed.text).startswith("This is a defect of Shroff")
+    assert "4111" not in failed.text
+    assert "RuntimeError" in caplog.text

@@ -1,0 +1,81 @@
+"""People, their sessions and their attempts to sign in, as time goes by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from program import answer, shroff
+from shroff.control.attempts import Attempts
+from shroff.control.sessions import Sessions
+from shroff.control.users import Users
+from shroff.errors import ConfigurationError, NotFound
+
+MINUTE = 60_000_000
+
+
+class Clock:
+    """A clock that is set."""
+
+    now = 1_700_000_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def test_a_session_ends_when_it_is_not_used_and_when_it_is_old(tmp_path: Path) -> None:
+    url, clock = f"sqlite:///{tmp_path}/control.db", Clock()
+    ada = Users(url, clock=clock).add("ada", "analyst")
+    sessions = Sessions(url, clock=clock)
+    unused, used = sessions.begin(ada), sessions.begin(ada)
+    for _ in range(24):
+        clock.now += 29 * MINUTE
+        assert sessions.user(used) == ada
+    assert sessions.user(unused) is None
+    clock.now += 24 * MINUTE
+    assert sessions.user(used) is None
+    assert used not in (tmp_path / "control.db").read_bytes().decode("latin-1")
+
+
+def test_attempts_come_back_and_are_counted_by_name_and_address(tmp_path: Path) -> None:
+    clock = Clock()
+    attempts = Attempts(f"sqlite:///{tmp_path}/control.db", clock=clock)
+    assert [attempts.take("ada", "10.0.0.1") for _ in range(6)] == [0, 0, 0, 0, 0, 60]
+    assert attempts.take("ADA", "10.0.0.1") == 60
+    assert attempts.take("bob", "10.0.0.1") == attempts.take("ada", "10.0.0.2") == 0
+    clock.now += MINUTE
+    assert [attempts.take("ada", "10.0.0.1") for _ in range(2)] == [0, 60]
+    attempts.succeeded("ada", "10.0.0.1")
+    assert attempts.take("ada", "10.0.0.1") == 0
+    # many names from one address
+    assert (
+        attempts.take("last", "10.0.0.9")
+        + sum(attempts.take(f"name {number}", "10.0.0.9") for number in range(40))
+        > 0
+    )
+
+
+def test_names_and_roles_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    users = Users(f"sqlite:///{tmp_path}/control.db")
+    users.add("Ada", "analyst")
+    for name in ("ada", "ADA", "ａｄａ", "", " ada", "a" * 101, "4111111111111111", "a\u202eb"):
+        with pytest.raises(ConfigurationError, match="expected"):
+            users.add(name, "analyst")
+    with pytest.raises(ConfigurationError, match="a role of analyst, modeller, admin"):
+        users.add("bob", "root")  # type: ignore[arg-type]  # what a command may be given
+    with pytest.raises(NotFound, match="no user of this name"):
+        users.disable("bob")
+
+
+def test_users_by_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shroff(tmp_path, "users", "list").stdout.startswith("Nobody yet")
+    answer(tmp_path, "users", "add", "ada", "--role", "analyst", "--without-password")
+    answer(tmp_path, "users", "role", "ada", "admin")
+    done = answer(tmp_path, "users", "disable", "ada")
+    assert done["user"]["role"] == "admin"
+    assert done["user"]["disabled"] is not None
+    assert answer(tmp_path, "users", "enable", "ada")["user"]["disabled"] is None
+    refused = shroff(tmp_path, "users", "password", "ada")
+    assert refused.returncode == 2
+    assert "--password-stdin" in refused.stderr
