@@ -27,7 +27,8 @@ class _Watch(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         where = self.get_starttag_text()
-        assert tag != "script" or "/assets/" in (given.get("src") or ""), where
+        data = given.get("type") == "application/json"
+        assert tag != "script" or data or "/assets/" in (given.get("src") or ""), where
         assert not any(name.startswith("on") for name in given), where
         assert tag not in ("iframe", "object", "embed", "base"), where
         assert given.get("hx-get") != "/users", where

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from console.case_seed import cases
+from console.model_seed import models
 from shroff.control.users import USER_ROLES, Users
 from shroff.settings import Settings
 
@@ -20,5 +21,5 @@ def people(settings: Settings) -> None:
         users.add(role, role, password=PASSWORD if role == "admin" else None)
 
 
-SEEDS: Final[tuple[Callable[[Settings], None], ...]] = (people, cases)
+SEEDS: Final[tuple[Callable[[Settings], None], ...]] = (people, cases, models)
 """Called in this order before the console starts: add what your page shows, a function each."""

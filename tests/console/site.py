@@ -68,7 +68,7 @@ class ConsoleSite:
 
     def sign_in(self, browser: Browser, name: str) -> None:
         """Sign a browser in as a person."""
-        browser.open(f"{self.url}/assets/console.css")
+        browser.open(f"{self.url}/sign-in")
         cookie = {"name": "shroff_session", "value": self.session(name), "path": "/"}
         browser.call("POST", "/cookie", cookie=cookie)
 

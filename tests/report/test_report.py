@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from browser import Browser
-from report.conftest import LONG
+from report.records import LONG
 from shroff.errors import ConfigurationError
 from shroff.evaluate import HeldOut
 from shroff.experiment import RunRecord

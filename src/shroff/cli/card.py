@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from shroff.cli.models import published
-from shroff.cli.runs import find_run, recorded
+from shroff.cli.runs import find_run
 from shroff.cli.terminal import AsJson, as_written, err, out, show, visible
-from shroff.errors import BadFile, ConfigurationError, NotFound
-
-if TYPE_CHECKING:
-    from shroff.control.models import Models
-    from shroff.experiment import RunRecord
-    from shroff.report import CardRecords
+from shroff.errors import BadFile, ConfigurationError
 
 
 def card(
@@ -47,11 +42,12 @@ def card(
     Exit code 1, and nothing written, if something is missing.
     """
     from shroff.collect.sources import written_whole
+    from shroff.promotion import card_records
     from shroff.report import gaps, render_card
 
     form = _form(out_file)
     record = find_run(run)
-    found = _records(record, published(), project)
+    found = card_records(published(), record, project)
     missing = gaps(found)
     with as_written(record.run, BadFile):
         text = render_card(found, form)
@@ -83,17 +79,6 @@ def card(
     raise typer.Exit(0 if writes else 1)
 
 
-def card_gaps(models: Models, version: str, project: Path | None) -> list[str]:
-    """What the model card of a bundle lacks, a sentence each."""
-    from shroff.report import gaps
-
-    try:
-        record = recorded().maker(version)
-    except NotFound as error:
-        return [f"{error} The card is written from its record."]
-    return gaps(_records(record, models, project))
-
-
 def _form(out_file: Path | None) -> Literal["html", "markdown"]:
     suffix = ".md" if out_file is None else out_file.suffix.lower()
     if suffix not in (".html", ".md"):
@@ -101,21 +86,3 @@ def _form(out_file: Path | None) -> Literal["html", "markdown"]:
             f"expected a file .html or .md for the card, got `{suffix or 'no suffix'}`."
         )
     return "html" if suffix == ".html" else "markdown"
-
-
-def _records(record: RunRecord, models: Models, project: Path | None) -> CardRecords:
-    from shroff.project import load_project
-    from shroff.report import CardRecords, ModelCard, declared_of
-
-    declared = declared_of(record) if project is None else load_project(project).model_card
-    version = None if record.bundle is None else record.bundle["version"]
-    pointers = models.pointers
-    if version is None or version not in models:
-        return CardRecords(run=record, declared=declared or ModelCard())
-    return CardRecords(
-        run=record,
-        declared=declared or ModelCard(),
-        stage=pointers.stage(version),
-        changes=pointers.concerning(version),
-        fallback=pointers.earlier[0] if pointers.earlier else None,
-    )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from shroff.cli.arguments import TABLE_FORMS, BudgetMs, CardColumn, Join, MaxBad, table
-from shroff.cli.card import card_gaps
 from shroff.cli.models import AcceptSchema, OwnPolicy, print_gates, published
 from shroff.cli.runs import recorded
 from shroff.cli.terminal import AsJson, operator, out, show, steps
@@ -86,7 +85,7 @@ def promote(
     from shroff.control import reading_keyring
     from shroff.errors import ConfigurationError
     from shroff.ledger import Ledger
-    from shroff.promotion import Budget, find_bundle, from_ledger, from_log
+    from shroff.promotion import Budget, card_gaps, find_bundle, from_ledger, from_log
     from shroff.promotion import promote as through_gates
     from shroff.scoring.history import history_of
 
@@ -124,7 +123,7 @@ def promote(
             find_bundle(models, recorded(), source),
             to,
             evidence,
-            missing=lambda bundle: card_gaps(models, bundle.version, project),
+            missing=lambda bundle: card_gaps(models, recorded(), bundle.version, project),
             by=operator(),
             why=why,
             budget=Budget(budget_ms, largest),

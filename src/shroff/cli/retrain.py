@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shroff.cli.arguments import TABLE_FORMS, BudgetMs, CardColumn, MaxBad, ProjectPath, table
-from shroff.cli.card import card_gaps
 from shroff.cli.models import print_gates, published
 from shroff.cli.runs import recorded
 from shroff.cli.terminal import AsJson, err, operator, out, show, steps
@@ -98,7 +97,7 @@ def retrain(
     """
     from shroff.package.trained import usual_delay
     from shroff.project import load_project
-    from shroff.promotion import Budget
+    from shroff.promotion import Budget, card_gaps
     from shroff.retrain import Order, RetrainingTerms
 
     settings, models = Settings.read(), published()
@@ -118,7 +117,7 @@ def retrain(
                 accept=tuple(sorted(accept or ())),
             ),
             now=_moment(as_of),
-            missing=lambda bundle: card_gaps(models, bundle.version, project),
+            missing=lambda bundle: card_gaps(models, recorded(), bundle.version, project),
             history=_history(loaded, data, settings, max_bad),
             to="production" if promote_if_better else "candidate",
             by=operator(),

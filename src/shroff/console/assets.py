@@ -21,6 +21,8 @@ from shroff.console.access import ROLE
 from shroff.console.web import Request, Response
 
 _OWN: Final = ("console.css", "console.js", "icon.svg")
+_REPORT: Final = {"figures.css": "figures.css", "report.js": "page.js"}
+"""What sections of reports look like and do, and the files of that room."""
 _VENDOR: Final = ("htmx.min.js", "uPlot.iife.min.js", "uPlot.min.css")
 _TYPES: Final = {
     "css": "text/css; charset=utf-8",
@@ -49,6 +51,8 @@ def assets() -> dict[str, Asset]:
             file = files("shroff.console") / folder / name
             if file.is_file():
                 found[name] = _read(name, file.read_bytes())
+    for name, own in _REPORT.items():
+        found[name] = _read(name, (files("shroff.report") / own).read_bytes())
     if missing := [name for name in _VENDOR if name not in found]:
         _log.warning(
             "%s not installed (`make vendor`, which needs npm): the console works without script.",

@@ -8,11 +8,15 @@ from functools import cached_property
 from shroff.act import Desk
 from shroff.act.desk import UNDO_SECONDS
 from shroff.clock import Clock, system_time
+from shroff.console.jobs import Jobs
+from shroff.console.packaged import PackagedRuns
 from shroff.control import reading_keyring
 from shroff.control.attempts import Attempts
 from shroff.control.models import Models
 from shroff.control.sessions import Sessions
 from shroff.control.users import Users
+from shroff.errors import BundleError
+from shroff.experiment import Runs
 from shroff.ledger import Ledger
 from shroff.settings import Settings
 
@@ -52,7 +56,30 @@ class ConsoleBackend:
     @cached_property
     def models(self) -> Models:
         """The published models and policies."""
-        return Models(self.settings.models)
+        return Models(self.settings.models, consent=self.settings.needs_consent("policy"))
+
+    @cached_property
+    def packaged(self) -> PackagedRuns:
+        """The runs that packaged a model."""
+        return PackagedRuns(Runs(self.settings.home / "runs"))
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """What takes longer than a page."""
+        return Jobs(self.clock)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return {}
+
+    def model_name(self, version: str) -> str:
+        """The detector of a published version; of one that was altered, that."""
+        if version not in self._names:
+            try:
+                self._names[version] = self.models.load(version).name
+            except BundleError:
+                return "altered"
+        return self._names[version]
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -20,6 +20,7 @@ from shroff.console.access import cookie, form_token, read_cookie
 from shroff.console.assets import asset_address
 from shroff.console.web import Connection, Request
 from shroff.control.users import UserRole
+from shroff.markup import Html
 
 _SAID: Final = "shroff_said"
 _THEME: Final = "shroff_theme"
@@ -134,9 +135,28 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters |= {"time": time_tag, "money": money, "count": count, "percent": percent}
+    made.filters |= {
+        "time": time_tag,
+        "money": money,
+        "count": count,
+        "percent": percent,
+        "made": made_html,
+    }
     made.globals["dash"] = Markup("–")
     return made
+
+
+def made_html(part: Html) -> Markup:
+    """Markup that `markup` made, such as a section of a report; no other text passes.
+
+    >>> made_html("<b>")
+    Traceback (most recent call last):
+    ...
+    TypeError: expected Html, got str
+    """
+    if not isinstance(part, Html):
+        raise TypeError(f"expected Html, got {type(part).__name__}")
+    return Markup(part)
 
 
 def time_tag(micros: int | None, precision: str = "seconds") -> Markup:

@@ -9,6 +9,7 @@ keeps what they found either way; and that a challenger which saves no money is 
 5 % of all cases, however often it is looked at.
 """
 
+from shroff.promotion.card import card_gaps, card_records
 from shroff.promotion.evidence import Contender, Evidence, from_ledger, from_log
 from shroff.promotion.gates import Budget
 from shroff.promotion.paired import PairedDecisions, PairedResult, compare_pairs
@@ -21,6 +22,8 @@ __all__ = [
     "PairedDecisions",
     "PairedResult",
     "Promotion",
+    "card_gaps",
+    "card_records",
     "compare_pairs",
     "find_bundle",
     "from_ledger",

@@ -23,17 +23,22 @@ def render(record: RunRecord) -> str:
     Raises:
         ConfigurationError: the run did not finish, so there is nothing to report.
     """
+    require_finished(record)
+    main = join(section(record) for section in SECTIONS)
+    return document(f"Shroff report: run {record.run}", main, slider(record))
+
+
+def require_finished(record: RunRecord) -> None:
+    """Raise `ConfigurationError` if a run did not finish, so that there is nothing to report."""
     if record.ended is None or record.failure is not None or not record.evaluation:
         raise ConfigurationError(
             f"the run {record.run} did not finish: report another (`shroff runs list`)."
         )
-    main = join(section(record) for section in SECTIONS)
-    return document(f"Shroff report: run {record.run}", main, _slider(record))
 
 
 def document(title: str, main: Html, data: dict[str, Any] | None = None) -> str:
     """A page that fetches nothing; with the report's script only where it has data for it."""
-    style, script = _file("page.css"), _file("page.js")
+    style, script = _file("figures.css") + _file("page.css"), _file("page.js")
     allowed = f"script-src '{_digest(script)}'; " if data is not None else ""
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; {allowed}"
@@ -47,7 +52,7 @@ def document(title: str, main: Html, data: dict[str, Any] | None = None) -> str:
         tag("title", title),
         tag("style", Html(style)),
     )
-    end = () if data is None else (_island(data), tag("script", Html(script)))
+    end = () if data is None else (island(data), tag("script", Html(script)))
     return html(
         Html('<!DOCTYPE html>\n<html lang="en">\n'),
         tag("head", join(head, "\n")),
@@ -56,7 +61,7 @@ def document(title: str, main: Html, data: dict[str, Any] | None = None) -> str:
     )
 
 
-def _slider(record: RunRecord) -> dict[str, Any]:
+def slider(record: RunRecord) -> dict[str, Any]:
     """The script's data: bins of each detector, costs, and the thresholds to begin with."""
     cost = record.parameters["policy"]["cost"]
     return {
@@ -67,7 +72,8 @@ def _slider(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def _island(data: dict[str, Any]) -> Html:
+def island(data: dict[str, Any]) -> Html:
+    """The script's data as an element of a page."""
     text = msgspec.json.encode(data).decode().replace("<", "\\u003c")
     return Html(f'<script type="application/json" id="data">{text}</script>')
 

@@ -1,0 +1,40 @@
+"""Models for the tests' console: bundles made by hand, and the records of runs that packaged them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from console.hostile import HOSTILE
+from decide.test_standing import held_out
+from report.records import two_detectors
+from serve.fixtures import fitted_model, make_bundle
+from shroff.control.models import Models
+from shroff.detect import Calibration
+from shroff.ledger import Ledger
+from shroff.package import load, save
+from shroff.settings import Settings
+
+
+def models(settings: Settings) -> None:
+    """One model that was in production, the one that is, and one that nobody published."""
+    model, published = fitted_model(), Models(settings.models)
+    for day in (1, 2, 3):
+        made = make_bundle(
+            model,
+            created=f"2024010{day}T000000Z",
+            calibration=Calibration(1.0, -0.1 * day),
+            metrics={"findings": [], "detectors": {"logistic_regression": {"findings": []}}},
+            held_out=held_out(),
+            currency="EUR",
+        )
+        folder = settings.home / f"bundle{day}"
+        save(made, folder)
+        if day < 3:
+            published.publish(folder, by="ada", note=HOSTILE[day - 1])
+        packaged = {"folder": str(folder), "version": load(folder).version}
+        record = msgspec.structs.replace(
+            two_detectors(), run=f"2024050{day}T081500Z-1f3a", bundle=packaged
+        )
+        file = settings.home / "runs" / record.run / "run.json"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(msgspec.json.encode(record))
