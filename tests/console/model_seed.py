@@ -17,6 +17,8 @@ from shroff.settings import Settings
 
 def models(settings: Settings) -> None:
     """One model that was in production, the one that is, and one that nobody published."""
+    with Ledger(settings.ledger):
+        pass
     model, published = fitted_model(), Models(settings.models)
     for day in (1, 2, 3):
         made = make_bundle(

@@ -119,7 +119,7 @@ def _promote(
         return from_ledger(
             candidate,
             incumbent,
-            backend.ledger.entries(),
+            backend.ledger.records(),
             now=backend.clock(),
             delay_days=delay,
         )
@@ -141,12 +141,11 @@ def _promote(
 
 
 def _said(done: Promotion) -> str:
-    refused = [one for one in done.gates if not one.passed]
+    refused = [one.gate for one in done.gates if not one.passed]
     stage = f"It is in the stage {done.stage}"
     if not refused:
         return f"Every gate let it pass. {stage}."
-    found = " ".join(f"The gate `{one.gate}` refused it: {one.sentence}" for one in refused)
-    return f"{found} {stage}{', by force' if done.forced else ''}."
+    return f"Refused by {', '.join(refused)}. {stage}{', by force' if done.forced else ''}."
 
 
 def _mirror(backend: ConsoleBackend) -> str:
