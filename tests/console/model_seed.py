@@ -1,4 +1,4 @@
-"""Models for the tests' console: bundles made by hand, and the records of runs that packaged them."""
+"""Models for the tests' console: bundles made by hand, and records of runs that packaged them."""
 
 from __future__ import annotations
 
