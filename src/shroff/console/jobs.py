@@ -19,7 +19,7 @@ _KEPT: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class PageJob:
     """A job: who began it and when (microseconds); `said` once it has ended, `failed` if badly."""
 
     what: str
@@ -45,10 +45,10 @@ class Jobs:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, PageJob] = {}
         self._lock = Lock()
 
-    def find(self, name: str) -> Job | None:
+    def find(self, name: str) -> PageJob | None:
         """The last job of a name."""
         return self._jobs.get(name)
 
@@ -65,7 +65,7 @@ class Jobs:
                 raise ConfigurationError(
                     f"{before.by} began to {before.what} already: wait for its end."
                 )
-            job = self._jobs[name] = Job(what, by, self._clock())
+            job = self._jobs[name] = PageJob(what, by, self._clock())
             for old in list(self._jobs)[:-_KEPT]:
                 if not self._jobs[old].running:
                     del self._jobs[old]
@@ -73,7 +73,7 @@ class Jobs:
         thread.start()
         return thread
 
-    def _run(self, name: str, job: Job, work: Callable[[], str]) -> None:
+    def _run(self, name: str, job: PageJob, work: Callable[[], str]) -> None:
         try:
             self._jobs[name] = replace(job, said=work())
         except ShroffError as error:
