@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from act.records import Records
 from shroff.act import CaseIntake, CaseQueue, Desk
 from shroff.act.hiding import CaseReading, are_hidden, effects
 from shroff.act.similar import MAX_LINKED
 from shroff.act.traits import REASON, Trait
+from shroff.cli import app
 from shroff.ledger import StoredEntry
 from shroff.package import Bundle
 
@@ -119,6 +122,29 @@ def test_reasons_are_hidden_by_lot_until_the_case_is_decided(url: str, bundle: B
     # reasons that nobody may see make no case alike
     assert all(not one.reasons for one in desk.context(40).similar) == (40 in hidden)
     assert Trait(REASON, "velocity").kind == ""
+
+
+def test_the_commands_say_it_in_tables(url: str, bundle: Bundle, tmp_path: Path) -> None:
+    records, desk = Records(), Desk(url)
+    desk.set_queues([CaseQueue(name="review", hide_reasons=0.5)])
+    entries = [paid(records, f"p{n}", ("velocity",), card_id=f"c{n}", host_id="h") for n in "ab"]
+    CaseIntake(url, "ledger", bundle).take(entries)
+    environment = {"SHROFF_CONTROL": url, "SHROFF_HOME": str(tmp_path), "LOGNAME": "ada"}
+
+    def said(*words: str) -> str:
+        done = CliRunner().invoke(app, ["cases", *words], env=environment)
+        assert done.exit_code == 0, (done.output, done.exception)
+        return done.stdout
+
+    assert "No past case is like it" in said("around", "2")
+    assert "No case was drawn" in said("reasons")
+    assert "closed as fraud" in said("decide", "1", "--outcome", "fraud")
+    assert "host_id h" in said("around", "2")
+    assert json.loads(said("around", "2", "--json"))["similar"][0]["case"]["outcome"] == "fraud"
+    assert "called fraud" in said("reasons")
+    assert json.loads(said("reasons", "--json"))["effects"][3]["measure"] == "minutes"
+    assert "open, ada has it" in said("undo", "1")
+    assert "card_id ca" in said("list")
 
 
 @settings(max_examples=50, deadline=None)

@@ -130,6 +130,9 @@ def test_steps_that_people_take(office: Office) -> None:
         closed = ada.cases.decide(number, "unclear", labels={payment: True})
         assert (closed.status, closed.outcome) == ("closed", "unclear")
         assert [one.id for one in ada.cases.page(status="closed").cases] == [number]
+        undone = ada.cases.undo(number)
+        assert (undone.status, undone.holder, undone.outcome) == ("open", "ada", None)
+        closed = ada.cases.decide(number, "unclear", labels={payment: True})
         again = ada.cases.reopen(number, reason="there is news", version=closed.version)
         assert again.status == "open"
         with pytest.raises(BadPayment, match="in the future"):

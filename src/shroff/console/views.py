@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Litestar
 from litestar.response import Redirect, Template
 from litestar.response.base import ASGIResponse
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from shroff import __version__
 from shroff.console.access import cookie, form_token, read_cookie
@@ -141,6 +141,7 @@ def environment() -> Environment:
         "count": count,
         "percent": percent,
         "made": made_html,
+        "coded": coded,
     }
     made.globals["dash"] = Markup("–")
     return made
@@ -199,6 +200,19 @@ def percent(share: float | None, digits: int = 1) -> str:
     '12.3 %'
     """
     return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def coded(text: str) -> Markup:
+    """A sentence with what it names in backticks as code.
+
+    >>> str(coded("`mcc` is <6011>"))
+    '<code>mcc</code> is &lt;6011&gt;'
+    """
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    named = Markup("<code>{}</code>")
+    return Markup("").join(named.format(one) if at % 2 else one for at, one in enumerate(parts))
 
 
 def _theme(request: Request) -> str:
