@@ -31,7 +31,7 @@ pytest: .venv/installed-dev
 # the contract of the engines over twenty times as many random examples: an hour
 prove: .venv/installed-dev
 	SHROFF_TEST_THOROUGH=20 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} \
-		$(BIN)/python -m pytest --numprocesses auto --dist loadfile tests/contract
+		$(BIN)/python -m pytest --numprocesses auto --dist loadfile tests/contract tests/features/test_spark.py
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

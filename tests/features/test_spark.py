@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from contract.examples import THOROUGH
 from contract.strategies import SPENDING, Ask, Log, cases
 from contract.test_engines import expected
 from contract.test_label_histories import cases as changing_cases
@@ -116,7 +117,7 @@ def random_cases(kind: str) -> dict[Arrivals, list[Case]]:
     found: dict[Arrivals, list[Case]] = defaultdict(list)
 
     @settings(
-        max_examples=200,
+        max_examples=120 * THOROUGH,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow],

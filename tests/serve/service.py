@@ -24,9 +24,11 @@ needs_curl = pytest.mark.skipif(
 PROGRAM = """
 import sys
 from pathlib import Path
-from shroff.kafka.figures import without_topics
-from shroff.serve.server import Service, serve
-from shroff.settings import Settings
+from shroff.lazy import without_collection
+with without_collection():
+    from shroff.kafka.figures import without_topics
+    from shroff.serve.server import Service, serve
+    from shroff.settings import Settings
 bundle, home, warm, keys = sys.argv[1:]
 settings = Settings(home=Path(home), ledger=f"sqlite:///{home}/ledger.db", personal_key=KEY)
 tell = lambda url: print(url, flush=True)

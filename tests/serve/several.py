@@ -20,8 +20,10 @@ from servers import or_skip, postgres_schema, redis
 PROGRAM = """
 import sys
 from pathlib import Path
-from shroff.serve.server import Service, serve
-from shroff.settings import Settings
+from shroff.lazy import without_collection
+with without_collection():
+    from shroff.serve.server import Service, serve
+    from shroff.settings import Settings
 if __name__ == "__main__":
     bundle, home, state, ledger, workers = sys.argv[1:]
     settings = Settings(home=Path(home), ledger=ledger, state=state, personal_key=KEY)
