@@ -18,7 +18,7 @@ from shroff.collect.payment import counted_in
 from shroff.errors import BundleError
 from shroff.features.engines.online import OnlineEngine, StateEngine
 from shroff.features.engines.online.redis import RedisEngine, claim
-from shroff.features.engines.replay import feed
+from shroff.features.engines.replay import count as count_history
 from shroff.ledger import Ledger, StoredEntry
 from shroff.ledger.answer import later_record, stored_payment
 
@@ -85,7 +85,7 @@ def fill(
     if history is not None:
         there = ledger.numbers(history[schema.id].to_list())
         arrived = pl.col(schema.arrived_at or schema.time).dt.epoch("us") <= known
-        for _ in feed(
+        for _ in count_history(
             engine, history.filter(arrived & ~pl.col(schema.id).is_in(list(there))), known=now
         ):
             tick()

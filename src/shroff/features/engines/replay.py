@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import polars as pl
 
 from shroff.collect import Schema, require_clean
 from shroff.collect.currencies import codes_of
 from shroff.collect.labels import HISTORY, said_of
-from shroff.collect.payment import Value, payments
+from shroff.collect.payment import Payment, Value, payments
 from shroff.features.engines.online import Engine, OnlineEngine
 from shroff.features.group import FeatureGroup
 from shroff.features.streams import Later
 from shroff.features.window import END_OF_TIME_US
+
+T = TypeVar("T")
 
 
 def replay(
@@ -48,7 +50,7 @@ def warmed(
     see what came since, and swap it in; or pour it into a state in Redis.
     """
     engine = OnlineEngine(groups, schema, lateness=lateness)
-    for _ in feed(engine, history):
+    for _ in count(engine, history):
         pass
     return engine
 
@@ -65,6 +67,30 @@ def feed(
         MixedCurrencies: a feature reads amounts that are in several currencies.
         DataError: the table is raw.
     """
+    return _fed(engine, frame, known, engine.observe)
+
+
+def count(
+    engine: OnlineEngine, frame: pl.DataFrame, *, known: int = END_OF_TIME_US
+) -> Iterator[None]:
+    """`feed` without features, and without payments that no window will reach: yields when a
+    payment is counted.
+
+    Raises:
+        MixedCurrencies, DataError: as `feed`.
+    """
+    schema = engine.plan.schema
+    require_clean(frame.schema, schema)
+    engine.plan.require_one_currency(lambda: codes_of(frame, schema))
+    if len(frame):
+        times = frame[schema.time].dt.epoch("us")
+        frame = frame.filter(times > engine.reach(int(times.max())))  # type: ignore[arg-type]  # no null
+    return _fed(engine, frame, known, engine.count)
+
+
+def _fed(
+    engine: Engine, frame: pl.DataFrame, known: int, see: Callable[[Payment], T]
+) -> Iterator[T]:
     schema = engine.plan.schema
     require_clean(frame.schema, schema)
     engine.plan.require_one_currency(lambda: codes_of(frame, schema))
@@ -80,7 +106,7 @@ def feed(
         while upcoming is not None and upcoming.arrived < payment.arrived:
             _tell(engine, upcoming)
             upcoming = next(later, None)
-        yield engine.observe(payment)
+        yield see(payment)
         for kind, values in at_once.items():
             engine.later(payment.id, kind, values[row])
     while upcoming is not None and upcoming.arrived <= known:

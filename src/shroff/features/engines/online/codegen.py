@@ -1,4 +1,5 @@
-"""Generates one function per plan: it reads all windows of a payment, then adds the payment.
+"""Generates two functions per plan: one reads all windows of a payment, then adds the payment; the
+other only adds it.
 
 It inlines the expressions of `layout` and `readers`: calling a function per measure would cost half
 as much again. Names that a user chose enter it as literals, never as code. `OnlineEngine.source`
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
@@ -24,6 +26,8 @@ from shroff.generated import define, function
 
 Observe = Callable[[Payment, int], dict[str, Value]]
 """The aggregates of a payment by name, given the watermark; later payments see the payment."""
+Count = Callable[[Payment, int], None]
+"""Lets later payments see the payment, given the watermark."""
 
 Cells = dict[tuple[Slot, Measure], Code]
 """The variable that holds each measure read."""
@@ -38,9 +42,32 @@ def observe_source(plan: Plan, by_stream: Sequence[StreamTimelines]) -> Code:
     return function("observe(payment, watermark)", [*start, *lines, f"return {{{features}}}"])
 
 
+def count_source(plan: Plan, by_stream: Sequence[StreamTimelines]) -> Code:
+    """The source of the function that adds payments as `observe` does, and reads nothing."""
+    lines = []
+    for place, timelines in enumerate(by_stream):
+        if not timelines.later:
+            lines += [*_key(timelines.columns, plan), *_line(place, timelines)]
+            lines += [" if size: last = times[-1]", *_added(place, timelines)]
+    start = ["values, time = payment.values, payment.time", *values_in("\n".join(lines), plan)]
+    return function("count(payment, watermark)", [*start, *lines])
+
+
 def compile_observe(source: Code, plan: Plan, by_stream: Sequence[StreamTimelines]) -> Observe:
     """The function of that source over these timelines."""
-    names = (
+    formulas = {
+        f"formula{place}": output.recipe.formula for place, output in enumerate(plan.outputs)
+    }
+    return define(source, _names(plan, by_stream) | formulas)
+
+
+def compile_count(source: Code, plan: Plan, by_stream: Sequence[StreamTimelines]) -> Count:
+    """The function of that source over these timelines."""
+    return define(source, _names(plan, by_stream))
+
+
+def _names(plan: Plan, by_stream: Sequence[StreamTimelines]) -> dict[str, Any]:
+    names: dict[str, Any] = (
         GLOBALS
         | vector_readers(plan)
         | {"bisect_right": bisect_right, "END_OF_TIME_US": END_OF_TIME_US}
@@ -56,17 +83,21 @@ def compile_observe(source: Code, plan: Plan, by_stream: Sequence[StreamTimeline
             f"extend{place}": timelines.extend,
             f"where{place}": timelines.where,
         }
-    names |= {f"formula{place}": output.recipe.formula for place, output in enumerate(plan.outputs)}
-    return define(source, names)
+    return names
+
+
+def _key(columns: Sequence[str], plan: Plan) -> Iterator[Code]:
+    """The lines that begin the block of payments with this key."""
+    keys = [value_of(column, plan.schema) for column in columns]
+    yield f"if {' and '.join(f'{key} is not None' for key in keys)}:"
+    yield f" key = {keys[0]}" if len(keys) == 1 else f" key = ({', '.join(keys)})"
 
 
 def _entity(
     columns: Sequence[str], plan: Plan, by_stream: Sequence[StreamTimelines]
 ) -> Iterator[Code]:
     """The lines for all timelines of an entity's key, and for the features computed from them."""
-    keys = [value_of(column, plan.schema) for column in columns]
-    yield f"if {' and '.join(f'{key} is not None' for key in keys)}:"
-    yield f" key = {keys[0]}" if len(keys) == 1 else f" key = ({', '.join(keys)})"
+    yield from _key(columns, plan)
     cells: Cells = {}
     for place, timelines in enumerate(by_stream):
         if timelines.columns == columns:
@@ -102,11 +133,19 @@ def _timeline(place: int, timelines: StreamTimelines, cells: Cells) -> Iterator[
     before = [slot for slot in slots if not slot.window.include_current]
     yield from _windows(place, timelines, cells, before)
     if not timelines.later:
-        yield f" if where{place}(values) is True:" if timelines.where else " if True:"
-        yield from _extension(place, timelines) if before else [f"  {_extend(place, timelines)}"]
+        if not before:
+            yield from _line(place, timelines)
+            yield " if size: last = times[-1]"
+        yield from _added(place, timelines)
     yield from _windows(
         place, timelines, cells, [slot for slot in slots if slot.window.include_current]
     )
+
+
+def _added(place: int, timelines: StreamTimelines) -> Iterator[Code]:
+    """The lines that add the payment to a timeline whose names are there."""
+    yield f" if where{place}(values) is True:" if timelines.where else " if True:"
+    yield from _extension(place, timelines)
 
 
 def _extend(place: int, timelines: StreamTimelines) -> Code:
@@ -147,9 +186,7 @@ def _windows(
     """The lines that read these windows: by their delay, the shortest first."""
     if not slots:
         return
-    yield f" line = get{place}(key, unseen{place})"
-    yield from _columns(timelines)
-    yield " size = len(times)"
+    yield from _line(place, timelines)
     yield " if size:"
     yield "  last = times[-1]"
     schema, before, every = timelines.layout.schema, None, list[Code]()
@@ -167,6 +204,13 @@ def _windows(
         every += empty
         before = slot.window
     yield f" else: {'; '.join(every)}"
+
+
+def _line(place: int, timelines: StreamTimelines) -> Iterator[Code]:
+    """The lines that name the timeline of a key, and what it has."""
+    yield f" line = get{place}(key, unseen{place})"
+    yield from _columns(timelines)
+    yield " size = len(times)"
 
 
 def _columns(timelines: StreamTimelines) -> Iterator[Code]:

@@ -58,11 +58,25 @@ class OnlineEngine:
         Returns:
             One value per feature: float, text, or None.
         """
+        features = self.timelines.observe(payment, self._clock())
+        self._await(payment)
+        return features
+
+    def count(self, payment: Payment) -> None:
+        """`observe` without features, several times as fast: for a history."""
+        self.timelines.count(payment, self._clock())
+        self._await(payment)
+
+    def reach(self, newest: int) -> int:
+        """The event time up to which no window reaches from payments that are not late, after one
+        of time `newest` (microseconds).
+        """
+        return min(newest, self._clock()) - self.timelines.lateness - self.plan.horizon
+
+    def _await(self, payment: Payment) -> None:
         timelines = self.timelines
-        features = timelines.observe(payment, self._clock())
         if timelines.later:
             self._pending.put(payment, timelines.watermark - self._horizon, timelines.newest)
-        return features
 
     def observe_all(self, payments: Sequence[Payment]) -> list[Observed]:
         """`observe` for payments that wait together, in their order."""

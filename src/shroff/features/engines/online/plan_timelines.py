@@ -9,7 +9,12 @@ from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.expression import Expression
 from shroff.features.engines.embedding import UNITS_PER_COMPONENT, vector_reader
-from shroff.features.engines.online.codegen import compile_observe, observe_source
+from shroff.features.engines.online.codegen import (
+    compile_count,
+    compile_observe,
+    count_source,
+    observe_source,
+)
 from shroff.features.engines.online.columns import Packed
 from shroff.features.engines.online.links import Needed, walks
 from shroff.features.engines.online.stream_timelines import Key, StreamTimelines, together
@@ -42,6 +47,7 @@ class PlanTimelines:
         self.later = [timelines for timelines in self.by_stream if timelines.later]
         self.source = observe_source(plan, self.by_stream)
         self._observe = compile_observe(self.source, plan, self.by_stream)
+        self._count = compile_count(count_source(plan, self.by_stream), plan, self.by_stream)
         self._walks = walks(plan.links, self.by_stream)
         self._rows = [
             (row.name, reader(row, plan.schema.time, plan.schema.timezone)) for row in plan.rows
@@ -90,9 +96,7 @@ class PlanTimelines:
         """
         linked = self._linked(payment, fetch) if self._walks else None
         time = payment.time
-        watermark = (time if time < now else now) - self.lateness
-        if watermark > self.watermark:
-            self.watermark = watermark
+        self._advance(time, now)
         features = self._observe(payment, self.watermark)
         if linked is not None:
             features |= linked
@@ -110,6 +114,16 @@ class PlanTimelines:
             for name, read in self._rows:
                 features[name] = seen[name] = read(seen)
         return features
+
+    def count(self, payment: Payment, now: int) -> None:
+        """What `observe` does, without features: later payments see this one."""
+        self._advance(payment.time, now)
+        self._count(payment, self.watermark)
+
+    def _advance(self, time: int, now: int) -> None:
+        watermark = (time if time < now else now) - self.lateness
+        if watermark > self.watermark:
+            self.watermark = watermark
 
     def _linked(self, payment: Payment, fetch: Callable[[Needed], None] | None) -> dict[str, Value]:
         """What follows from links of a payment."""
