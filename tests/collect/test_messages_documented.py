@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from collect.messages import card_elements, card_message, log_of
+from program import shroff
 
 DOCS = (Path(__file__).parents[2] / "docs" / "sources.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", DOCS.partition("## Messages")[2], flags=re.DOTALL)
@@ -69,13 +70,7 @@ def test_a_command_says_in_one_sentence_what_it_cannot_read(
 ) -> None:
     whole = (folder / "transfers.xml").read_text(encoding="utf-8")
     (folder / "bad.xml").write_text("\n".join(whole.split("\n")[:3]), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "shroff", *command.split()],
-        check=False,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
+    done = shroff(folder, *command.split(), kept=folder / "home")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert " ".join(done.stderr.split()).endswith(end), done.stderr

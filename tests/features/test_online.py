@@ -8,10 +8,11 @@ from unittest.mock import patch
 
 import polars as pl
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from contract.examples import examples
 from contract.strategies import Ask, Log, cases
 from features.online_world import DAY, MINUTE, SCHEMA, card, pay
 from shroff import Entity, FeatureGroup, Schema
@@ -39,7 +40,7 @@ def few(events: int) -> Iterator[None]:
 FEW_EVENTS = st.sampled_from([1, 3, columns.MAX_SCANNED_EVENTS])
 
 
-@settings(max_examples=200)
+@examples(80)
 @given(case=cases(), data=st.data(), events=FEW_EVENTS)
 def test_forgetting_a_payment_undoes_it(case: Case, data: st.DataObject, events: int) -> None:
     """Payments that came to nothing, with others observed in between, leave no trace."""
@@ -217,7 +218,7 @@ def test_payments_that_wait_for_labels_are_forgotten() -> None:
     assert engine.pending <= 25 * 6 + 1
 
 
-@settings(max_examples=200)
+@examples(80)
 @given(case=cases(), lateness=st.sampled_from(["1s", "1m", "7m", "1h"]), events=FEW_EVENTS)
 def test_forgetting_what_nothing_reaches_changes_no_value(
     case: Case, lateness: str, events: int
@@ -236,7 +237,7 @@ def test_forgetting_what_nothing_reaches_changes_no_value(
     assert_frame_equal(found, compute([group], log.frame, log.schema), check_exact=True)
 
 
-@settings(max_examples=200)
+@examples(80)
 @given(case=cases(), events=st.sampled_from([1, 3]))
 def test_few_events_and_many_give_the_same_values(case: Case, events: int) -> None:
     log, group, _ = case
@@ -350,7 +351,7 @@ def test_feeding_a_table_gives_the_features_payment_by_payment(
     ]
 
 
-@settings(max_examples=200)
+@examples(80)
 @given(case=cases(), data=st.data(), events=FEW_EVENTS)
 def test_a_state_is_restored_from_its_snapshot(
     case: Case, data: st.DataObject, events: int

@@ -173,12 +173,12 @@ def test_after_many_commits_a_checkpoint_and_vacuum_the_same_is_made_again(
 ) -> None:
     data = store.create(LABELLED)
     table = store.table("limits")
-    for number in range(200):
+    for number in range(60):
         table.replace(limits([("c0", number, number, float(number)), ("c9", number, number, None)]))
     table.place.open().create_checkpoint()
     gone = store.vacuum("limits", hours=0)
 
-    assert len(gone) == 199
+    assert len(gone) == 59
     assert store.verify("cards").rebuilt
     assert store.verify("cards").kept
     assert len(table.read()) == 2
