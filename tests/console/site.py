@@ -76,10 +76,17 @@ class ConsoleSite:
 @contextmanager
 def running(settings: Settings, *options: str) -> Iterator[ConsoleSite]:
     """A console as a process, over an installation."""
+    with started_process(settings, "console", *options) as site:
+        yield site
+
+
+@contextmanager
+def started_process(settings: Settings, *words: str) -> Iterator[ConsoleSite]:
+    """A command that serves the console, on a free port."""
     log = settings.home / "console.log"
     with log.open("w") as errors:
         process = subprocess.Popen(
-            command("console", "--port", "0", "--json", *options),
+            command(*words, "--port", "0", "--json"),
             stdout=subprocess.PIPE,
             stderr=errors,
             env=environment(settings.home, settings.home),

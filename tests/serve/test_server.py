@@ -218,7 +218,7 @@ def look(url):
 home = Path(sys.argv[2])
 serve(Service(bundle=sys.argv[1], settings=Settings(home=home), keys=False), port=0, listening=look)
 forbidden = {"sklearn", "lightgbm", "scipy", "mlflow", "keras"}
-forbidden |= {"tensorflow", "torch", "onnx", "numba", "pandas"}
+forbidden |= {"tensorflow", "torch", "onnx", "numba", "pandas", "litestar", "jinja2"}
 print(sorted(forbidden & {name.partition(".")[0] for name in sys.modules}))
 """
     command = [sys.executable, "-c", program, str(bundle_folder), str(tmp_path)]

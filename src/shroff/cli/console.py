@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 import typer
@@ -24,16 +26,8 @@ def console(
     from shroff.telemetry.log import write_log
 
     write_log(log)
-    try:
+    with with_console():
         from shroff.console import serve_console
-    except ModuleNotFoundError as error:
-        from shroff.errors import MissingExtra
-
-        if (error.name or "").split(".")[0] not in ("litestar", "jinja2"):
-            raise
-        raise MissingExtra(
-            f"the console needs {error.name}: run `pip install 'shroff[console]'`."
-        ) from None
 
     def listening(url: str) -> None:
         if as_json:
@@ -43,3 +37,18 @@ def console(
             err.print(f"The console is at {url}/ until Ctrl-C.", soft_wrap=True)
 
     serve_console(Settings.read(), host=host, port=port, listening=listening)
+
+
+@contextmanager
+def with_console() -> Iterator[None]:
+    """Import the console; where its libraries are missing, that in a sentence."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        from shroff.errors import MissingExtra
+
+        if (error.name or "").split(".")[0] not in ("litestar", "jinja2"):
+            raise
+        raise MissingExtra(
+            f"the console needs {error.name}: run `pip install 'shroff[console]'`."
+        ) from None

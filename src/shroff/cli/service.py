@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -14,6 +15,9 @@ from shroff.cli.terminal import AsJson, err, out, show, steps
 from shroff.lazy import without_collection
 from shroff.location import Location
 from shroff.settings import Settings
+
+if TYPE_CHECKING:
+    from shroff.serve.asgi import Asgi
 from shroff.standby import begin
 
 
@@ -51,6 +55,10 @@ def serve(
             help="Processes; several need SHROFF_STATE=redis://… and a PostgreSQL ledger.", min=1
         ),
     ] = 1,
+    console: Annotated[
+        bool,
+        typer.Option("--console", help="Serve the console too, at /console; see `shroff console`."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Decide payments over HTTP by a bundle."""
@@ -84,8 +92,21 @@ def serve(
         tls=None if tls_certificate is None else Certificate(tls_certificate, tls_key),
         log=log,
         figures=(without_topics,),
+        mounts=_console(host) if console else {},
     )
     run(service, host=host, port=port, workers=workers, listening=listening)
+
+
+def _console(host: str) -> Mapping[str, Callable[[Settings], Asgi]]:
+    from shroff.cli.console import with_console
+
+    with with_console():
+        from shroff.console import ConsoleBackend
+        from shroff.console.mounted import MOUNT, mounted_console
+        from shroff.console.server import require_users
+
+    require_users(ConsoleBackend(Settings.read()), host)
+    return {MOUNT: mounted_console}
 
 
 def loadtest(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 from collections.abc import Callable
 
 import uvicorn
@@ -13,8 +12,6 @@ from shroff.console.backend import ConsoleBackend
 from shroff.errors import ConfigurationError
 from shroff.serve.server import listen, url_of
 from shroff.settings import Settings
-
-_log = logging.getLogger(__name__)
 
 
 def serve_console(
@@ -35,11 +32,7 @@ def serve_console(
             nobody can sign in.
     """
     backend = ConsoleBackend(settings)
-    if not _of_this_machine(host) and not backend.users.any():
-        raise ConfigurationError(
-            f"expected somebody who can sign in before the console listens on {host}: add one with "
-            "`shroff users add NAME --role admin`, or listen on 127.0.0.1."
-        )
+    require_users(backend, host)
     with listen(host, port) as listener:
         server = uvicorn.Server(
             uvicorn.Config(
@@ -55,6 +48,15 @@ def serve_console(
         )
         listening(url_of(listener, "http"))
         server.run(sockets=[listener])
+
+
+def require_users(backend: ConsoleBackend, host: str) -> None:
+    """Raise `ConfigurationError` if others reach an address while nobody can sign in."""
+    if not _of_this_machine(host) and not backend.users.any():
+        raise ConfigurationError(
+            f"expected somebody who can sign in before the console listens on {host}: add one with "
+            "`shroff users add NAME --role admin`, or listen on 127.0.0.1."
+        )
 
 
 def _of_this_machine(host: str) -> bool:

@@ -41,6 +41,7 @@ from shroff.scoring.history import History, history_of
 from shroff.scoring.scorer import Scorer
 from shroff.serve.accept_lock import AcceptLock
 from shroff.serve.app import App
+from shroff.serve.asgi import Asgi
 from shroff.serve.fence import http_protocol
 from shroff.serve.protocols.azureml import Naming
 from shroff.serve.workers import Seat, Workers, require_shared
@@ -96,6 +97,8 @@ class Service:
         passed: models that passed their trial in the parent, see `package.trial`.
         settings: the places of ledger, state, models and keys; by default from the environment.
         figures: what `/metrics` shows besides those of the service itself; functions of a module.
+        mounts: applications besides, by the first segment of their paths: functions of a module
+            that make each.
     """
 
     bundle: str | Path | None = None
@@ -110,6 +113,7 @@ class Service:
     checked: bool = False
     passed: Mapping[bytes, bool] = field(default_factory=dict)
     figures: tuple[Source, ...] = ()
+    mounts: Mapping[str, Callable[[Settings], Asgi]] = field(default_factory=dict)
 
     def app(self, seat: Seat | None = None) -> App:
         """The application; with a seat, as one of several workers.
@@ -132,6 +136,7 @@ class Service:
             fleet=None if seat is None else Fleet(seat.folder, seat.number),
             accept_lock=None if seat is None else AcceptLock(seat.folder),
             figures=self.figures,
+            mounts={name: make(self.settings) for name, make in self.mounts.items()},
             eraser=None if scorer.keys is None else self._eraser(scorer.ledger, scorer.keys),
         )
 

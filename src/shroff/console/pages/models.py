@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestar.params import FromPath
 
@@ -16,17 +16,9 @@ from shroff.console.views import lead, view
 from shroff.console.web import Request, Response
 from shroff.control.pointers import Measured
 from shroff.errors import ConfigurationError, NotFound, ShroffError
-from shroff.promotion import (
-    Budget,
-    Contender,
-    Evidence,
-    Promotion,
-    card_gaps,
-    find_bundle,
-    from_ledger,
-    promote,
-)
-from shroff.tracking import Mirror
+
+if TYPE_CHECKING:
+    from shroff.promotion import Contender, Evidence, Promotion
 
 
 @page("/models", role="modeller")
@@ -109,6 +101,8 @@ def _promote(
     force: bool,
 ) -> str:
     """Measure a model on the ledger's payments, as `shroff promote` does."""
+    # what measures takes seconds to import
+    from shroff.promotion import Budget, card_gaps, find_bundle, from_ledger, promote
 
     def evidence(candidate: Contender, incumbent: Contender | None) -> Evidence:
         if incumbent is None:
@@ -152,6 +146,8 @@ def _mirror(backend: ConsoleBackend) -> str:
     """Send the stages to MLflow where that is set; the warning where it is away."""
     if not backend.settings.tracking:
         return ""
+    from shroff.tracking import Mirror
+
     try:
         Mirror(backend.settings.tracking, backend.settings).send_models()
     except ShroffError as error:

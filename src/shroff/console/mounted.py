@@ -1,0 +1,23 @@
+"""The console within another application, below a path of its own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shroff.console.app import console_app
+from shroff.console.backend import ConsoleBackend
+from shroff.serve.asgi import Asgi, Receive, Scope, Send
+from shroff.settings import Settings
+
+MOUNT: Final = "console"
+"""The first segment of its addresses there."""
+
+
+def mounted_console(settings: Settings) -> Asgi:
+    """The console over an installation, for the mounts of a service."""
+    app = console_app(ConsoleBackend(settings))
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "root_path": f"/{MOUNT}"}, receive, send)  # type: ignore[arg-type]  # a scope of HTTP, whose type is a plain mapping here
+
+    return run
