@@ -10,6 +10,7 @@ an edit of a list, a table) changes one; and that known, censored and immature o
 what nobody knows widens bounds, and is never guessed.
 """
 
+from shroff.backtest.bench import RuleBench
 from shroff.backtest.logged import clean_log, past_of_log, replaced_by
 from shroff.backtest.past import Past
 from shroff.backtest.recent import RecentPast
@@ -23,6 +24,7 @@ __all__ = [
     "ExamplePayment",
     "Past",
     "RecentPast",
+    "RuleBench",
     "Side",
     "Trial",
     "backtest",

@@ -26,6 +26,8 @@ from shroff.console.pages import (
     nowhere,
     overview,
     payments,
+    proposals,
+    rule_editor,
     rules,
     users,
 )
@@ -43,6 +45,8 @@ PAGES: Final = (
     models,
     features,
     rules,
+    rule_editor,
+    proposals,
     lists,
     users,
     nowhere,

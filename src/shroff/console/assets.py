@@ -20,7 +20,7 @@ from litestar.params import FromPath
 from shroff.console.access import ROLE
 from shroff.console.web import Request, Response
 
-_OWN: Final = ("console.css", "console.js", "icon.svg")
+_OWN: Final = ("console.css", "console.js", "editor.js", "icon.svg")
 _REPORT: Final = {"figures.css": "figures.css", "report.js": "page.js"}
 """What sections of reports look like and do, and the files of that room."""
 _VENDOR: Final = ("htmx.min.js", "uPlot.iife.min.js", "uPlot.min.css")

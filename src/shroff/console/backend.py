@@ -7,17 +7,20 @@ from functools import cached_property
 
 from shroff.act import Desk
 from shroff.act.desk import UNDO_SECONDS
+from shroff.backtest import RecentPast, RuleBench
 from shroff.clock import Clock, system_time
 from shroff.console.jobs import Jobs
 from shroff.console.packaged import PackagedRuns
-from shroff.control import reading_keyring
+from shroff.control import Lists, reading_keyring
 from shroff.control.attempts import Attempts
 from shroff.control.models import Models
+from shroff.control.proposals import Proposals
 from shroff.control.sessions import Sessions
 from shroff.control.users import Users
-from shroff.errors import BundleError
+from shroff.errors import BundleError, NotFound
 from shroff.experiment import Runs
 from shroff.ledger import Ledger
+from shroff.package import Bundle
 from shroff.settings import Settings
 
 
@@ -82,6 +85,32 @@ class ConsoleBackend:
         return self._names[version]
 
     @cached_property
+    def lists(self) -> Lists:
+        """The edits of lists."""
+        consent = self.settings.needs_consent("lists")
+        return Lists(self.settings.control, clock=self.clock, consent=consent)
+
+    @cached_property
+    def proposals(self) -> Proposals:
+        """Changes of the policy and of lists that a second person agrees to."""
+        return Proposals(self.settings.control, self.models, clock=self.clock)
+
+    @cached_property
+    def bench(self) -> RuleBench:
+        """What may be written over the policy in force, and how it would have done."""
+        recent = RecentPast(self._open_ledger, self._published, clock=self.clock)
+        return RuleBench(self.models, self.lists, recent, clock=self.clock)
+
+    def _open_ledger(self) -> Ledger:
+        return Ledger(self.settings.ledger, keyring=reading_keyring(self.settings.control))
+
+    def _published(self, version: str) -> Bundle | None:
+        try:
+            return self.models.load(version)
+        except (NotFound, BundleError):
+            return None
+
+    @cached_property
     def ledger(self) -> Ledger:
         """The ledger, to read."""
-        return Ledger(self.settings.ledger, keyring=reading_keyring(self.settings.control))
+        return self._open_ledger()

@@ -12,7 +12,15 @@ from litestar.types import ExceptionHandlersMap
 from shroff.console.access import SignInNeeded
 from shroff.console.views import lead, link, path_of, view, wants_part
 from shroff.console.web import Request, Response
-from shroff.errors import CaseConflict, NotFound, ShroffError, TooManyRequests, Unavailable
+from shroff.errors import (
+    AccessDenied,
+    CaseConflict,
+    NotFound,
+    ProposalConflict,
+    ShroffError,
+    TooManyRequests,
+    Unavailable,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +34,14 @@ _TITLES: Final = {
     500: "Something went wrong",
     503: "Not available now",
 }
-_STATUS_OF: Final = {NotFound: 404, CaseConflict: 409, TooManyRequests: 429, Unavailable: 503}
+_STATUS_OF: Final = {
+    NotFound: 404,
+    CaseConflict: 409,
+    ProposalConflict: 409,
+    TooManyRequests: 429,
+    Unavailable: 503,
+    AccessDenied: 403,
+}
 
 
 def status_of(error: ShroffError) -> int:

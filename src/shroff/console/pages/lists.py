@@ -1,16 +1,137 @@
-"""Lists."""
+"""Lists: the values that rules read, and their edits."""
 
 from __future__ import annotations
 
-from shroff.console.access import page
-from shroff.console.views import view
-from shroff.console.web import Response
+from typing import Any
+from urllib.parse import quote
+
+from litestar.params import FromQuery
+
+from shroff.clock import system_time
+from shroff.collect.personal import tokenizer
+from shroff.collect.times import parse_time
+from shroff.console.access import action, page
+from shroff.console.backend import ConsoleBackend
+from shroff.console.forms import Form
+from shroff.console.given import GivenBackend, GivenForm, GivenUser
+from shroff.console.problems import status_of
+from shroff.console.views import lead, view
+from shroff.console.web import Request, Response
+from shroff.control import listed_value
+from shroff.control.changes import ListChange
+from shroff.control.proposal import OPEN, Person
+from shroff.control.users import User
+from shroff.errors import ConfigurationError, NotFound, ShroffError
+
+_SHOWN_VALUES = 200
+_SHOWN_EDITS = 100
 
 
 @page("/lists", role="admin")
-def show_lists() -> Response:
-    """The page of lists."""
-    return view("lists.html")
+def show_lists(backend: GivenBackend) -> Response:
+    """Every list of the policy in force."""
+    try:
+        used, held = backend.bench.in_use, backend.bench.lists
+    except ShroffError as error:
+        return view("lists.html", {"problem": str(error), "lists": None})
+    rules = used.contender.standing.policy.rules
+    read = {name: [rule.name for rule in rules if name in rule.condition] for name in held}
+    return view("lists.html", {"problem": "", "lists": held, "read": read})
 
 
-ROUTES = (show_lists,)
+@page("/lists/values", role="admin")
+def show_list(backend: GivenBackend, name: FromQuery[str] = "", q: FromQuery[str] = "") -> Response:
+    """One list: its values, those that have a text, and its edits."""
+    return view("list.html", _context(backend, name, q))
+
+
+@action("/lists/edit", role="admin")
+def edit_list(
+    request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm
+) -> Response:
+    """Add a value or remove one, or propose it where that needs a second person."""
+    name = form.text("list")
+    try:
+        said, target = _edited(backend, user, form, name)
+    except NotFound:
+        raise
+    except ShroffError as error:
+        typed = {one: form.text(one) for one in ("value", "until", "note")}
+        context = _context(backend, name, "", str(error)) | {"typed": typed}
+        return view("list.html", context, status=status_of(error))
+    return lead(request, target, said=said)
+
+
+def _edited(backend: ConsoleBackend, user: User, form: Form, name: str) -> tuple[str, str]:
+    change = _asked(backend, form, name)
+    note = form.text("note") or None
+    if backend.settings.needs_consent("lists"):
+        made = backend.proposals.propose_edit(change, by=Person(user.name, user.role), note=note)
+        return f"Proposal {made.id} is drafted: another admin agrees.", f"/proposals/{made.id}"
+    backend.lists.edit(
+        change.name, change.value, change.action, by=user.name, until=change.until, note=note
+    )
+    verb = "is on the list" if change.action == "add" else "is not on the list any more"
+    return f"{change.value} {verb}.", f"/lists/values?name={quote(name)}"
+
+
+def _asked(backend: ConsoleBackend, form: Form, name: str) -> ListChange:
+    _require_list(backend, name)
+    step, until = form.text("step"), form.text("until")
+    if step not in ("add", "remove"):
+        raise ConfigurationError("expected to add or to remove a value.")
+    bundle, key = backend.bench.in_use.contender.bundle, backend.settings.hmac_key()
+    value = listed_value(
+        form.text("value"),
+        "add" if step == "add" else "remove",
+        personal="personal" in form,
+        token=tokenizer(key),
+        numbers=bundle.numbers,
+    )
+    return ListChange(
+        name=name,
+        value=value,
+        action="add" if step == "add" else "remove",
+        until=_moment(until) if until else None,
+    )
+
+
+def _moment(text: str) -> int:
+    """A date as a browser sends it, until whose end, in UTC, an edit holds."""
+    try:
+        return parse_time(f"{text}T23:59:59Z", None)
+    except ValueError:
+        raise ConfigurationError("expected a date such as 2026-03-01, or nothing.") from None
+
+
+def _require_list(backend: ConsoleBackend, name: str) -> None:
+    if name not in backend.bench.in_use.contender.standing.policy.lists:
+        raise NotFound("there is no such list in the policy in force: choose one under Lists.")
+
+
+def _context(backend: ConsoleBackend, name: str, q: str, problem: str = "") -> dict[str, Any]:
+    _require_list(backend, name)
+    values, now = backend.bench.lists[name], system_time()
+    edits = backend.lists.latest(name, _SHOWN_EDITS)[::-1]
+    found = [value for value in values if q.casefold() in value.casefold()]
+    ends = {one.value: one.until for one in reversed(edits) if one.covers(now)}
+    proposed = [
+        one for one in backend.proposals.latest(stages=OPEN) if one.edit and one.edit.name == name
+    ]
+    return {
+        "name": name,
+        "q": q,
+        "problem": problem,
+        "values": found[:_SHOWN_VALUES],
+        "found": len(found),
+        "all": len(values),
+        "ends": ends,
+        "edits": edits,
+        "now": now,
+        "proposed": proposed,
+        "two": backend.settings.needs_consent("lists"),
+        "typed": {"value": "", "until": "", "note": ""},
+    }
+
+
+ROUTES = (show_lists, show_list, edit_list)
