@@ -19,7 +19,7 @@ from shroff.backtest import RecentPast, past_of_ledger, trial
 from shroff.clock import system_time
 from shroff.collect.times import DAY_US
 from shroff.decide.standing import own
-from shroff.errors import ConfigurationError
+from shroff.errors import ConfigurationError, NotFound
 from shroff.package import Bundle, load
 from shroff.promotion import Contender
 
@@ -116,7 +116,7 @@ def test_a_rule_is_tried_on_what_was_decided(world: World) -> None:
     given = one.standing.given
     rule = Rule("often", "card_count_1d >= 0 AND amount > 1", action="decline")
     asked = msgspec.structs.replace(given, rules=[*given.rules, rule])
-    with pytest.raises(ConfigurationError, match="whose labels are in, which takes 7 days"):
+    with pytest.raises(NotFound, match="whose labels are in, which takes 7 days"):
         trial(one, asked, past)
     began = int(past.moment[4])
     shadow = trial(one, asked, past, decided_since=began)

@@ -23,6 +23,7 @@ from shroff.decide.lists import Values
 from shroff.decide.policy import Policy
 from shroff.decide.standing import kinds_of
 from shroff.decide.words import sentences
+from shroff.errors import NotFound
 from shroff.expression import Completion, Fault, complete, fault_of
 from shroff.promotion import Contender
 
@@ -120,7 +121,10 @@ class RuleBench:
             return None
         key = (one.standing.version, id(past))
         if self._figures is None or self._figures[0] != key:
-            found = self.trial(one.standing.given)
+            try:
+                found = self.trial(one.standing.given)
+            except NotFound:
+                found = None  # no labels are in yet
             rules = () if found is None else found.found.rules
             self._figures = key, {each.name: each for each in rules}
         return self._figures[1]

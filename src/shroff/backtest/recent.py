@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 _CHUNK_RECORDS: Final = 20_000
 _MAX_PARTS: Final = 64
 _AGAIN_US: Final = 60_000_000
+_FRESH_US: Final = 5_000_000
 _LABELS: Final = {
     "\0id": pl.String(),
     "\0said": pl.Boolean(),
@@ -78,7 +79,7 @@ class RecentPast:
         """The payments known now, while a thread reads what is new; None before the first time."""
         kept = self._kept
         known = kept.past if kept.bundle == one.bundle.digest and kept.whole else None
-        stale = known is None or self._clock() - kept.read_at > _AGAIN_US
+        stale = known is None or self._clock() - kept.read_at > _FRESH_US
         if stale and (self._reader is None or not self._reader.is_alive()):
             self._reader = Thread(target=self._try, args=(one, edits), daemon=True)
             self._reader.start()
@@ -160,7 +161,8 @@ class RecentPast:
             frame = frame.tail(most)
         if frame.n_chunks() > _MAX_PARTS:
             frame = frame.rechunk()
-        return replace(past, frame=frame, notices=[*notices])
+        same = frame is past.frame and not notices
+        return past if same else replace(past, frame=frame, notices=notices)
 
 
 class _Kept:

@@ -17,7 +17,7 @@ from shroff.decide.lists import Edit
 from shroff.decide.policy import Policy
 from shroff.decide.standing import fit, kinds_of
 from shroff.decide.words import column, sentences
-from shroff.errors import ConfigurationError
+from shroff.errors import NotFound
 from shroff.expression import parse
 from shroff.package import Bundle
 from shroff.package.trained import usual_delay
@@ -68,7 +68,8 @@ def trial(
             the shadow; few labels are known of that.
 
     Raises:
-        ConfigurationError: the policy does not fit the model, or there is no such payment.
+        ConfigurationError: the policy does not fit the model.
+        NotFound: there is no such payment.
     """
     bundle = current.bundle
     replayed = Contender(bundle, fit(policy, bundle))
@@ -80,13 +81,11 @@ def trial(
     else:
         since, until = mature - DAYS * DAY_US, mature
     if not len(known.between(since, until)):
-        raise ConfigurationError(
-            "expected payments to try it on, got none: the ledger has none of the "
-            + (
-                f"{DAYS} days whose labels are in, which takes {usual_delay(bundle)} days."
-                if decided_since is None
-                else "time since then; wait until the service has decided some."
-            )
+        raise NotFound(
+            f"the ledger has no payment of the {DAYS} days whose labels are in, which takes "
+            f"{usual_delay(bundle)} days."
+            if decided_since is None
+            else "no payment was decided since then: wait until the service has decided some."
         )
     found = backtest(
         Side(current, known), Side(replayed, known), since=since, until=until, edits=edits

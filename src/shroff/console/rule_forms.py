@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -13,7 +13,15 @@ from shroff.decide.policy import Policy, Rule
 from shroff.errors import ConfigurationError
 from shroff.evaluate.cost import ACTIONS
 
-LIMITS = ("reviews_per_day", "review_at", "decline_at")
+LIMITS: Final = ("reviews_per_day", "review_at", "decline_at")
+NO_TRIAL: Final[dict[str, Any]] = {
+    "trial": None,
+    "trial_problem": "",
+    "nothing": "",
+    "reading": False,
+    "again": "",
+}
+"""What the part of a page about a trial shows before there is one."""
 
 
 class RuleForm(NamedTuple):

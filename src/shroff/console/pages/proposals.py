@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
 from shroff.console.forms import Form
 from shroff.console.given import GivenBackend, GivenForm, GivenUser
 from shroff.console.problems import status_of
-from shroff.console.views import lead, view
+from shroff.console.rule_forms import NO_TRIAL
+from shroff.console.views import lead, view, wants_part
 from shroff.console.web import Request, Response
 from shroff.control.proposal import Person, Proposal, Stage
 from shroff.control.users import User
-from shroff.errors import ConfigurationError, ShroffError
+from shroff.errors import ConfigurationError, NotFound, ShroffError
 
 _Moves: TypeAlias = dict[Stage, Callable[..., Proposal]]
 _DONE: Final[dict[Stage, str]] = {
@@ -34,20 +35,18 @@ def show_proposal(backend: GivenBackend, user: GivenUser, number: FromPath[int])
 
 
 @page("/proposals/{number:int}/trial", role="modeller")
-def show_trial(backend: GivenBackend, number: FromPath[int], since: str = "month") -> Response:
-    """What it would have done in the last month, or did since it is in the shadow: a part."""
-    told: dict[str, Any] = {"trial": None, "trial_problem": "", "reading": False}
-    told["again"] = f"/proposals/{number}/trial?since={'shadow' if since == 'shadow' else 'month'}"
-    try:
-        one = backend.proposals.find(number)
-        began = one.shadow_since if since == "shadow" else None
-        policy = backend.proposals.policy_of(one)
-        told["trial"] = backend.bench.trial(policy, decided_since=began)
-    except ShroffError as error:
-        return view("_trial_part.html", told | {"trial_problem": str(error)})
-    problem = backend.bench.recent.problem or ""
-    told |= {"reading": told["trial"] is None, "read": backend.bench.recent.payments}
-    return view("_trial_part.html", told | {"trial_problem": "" if told["trial"] else problem})
+def show_trial(
+    request: Request,
+    backend: GivenBackend,
+    user: GivenUser,
+    number: FromPath[int],
+    since: FromQuery[str] = "month",
+) -> Response:
+    """What it would have done in the last month, or did since it is in the shadow."""
+    told = _trial(backend, number, shadow=since == "shadow")
+    if wants_part(request):
+        return view("_trial_part.html", told)
+    return view("proposal.html", _context(backend, user, number) | told | {"tried": True})
 
 
 @action("/proposals/{number:int}/move", role="modeller")
@@ -74,6 +73,27 @@ def consent(
     """Agree to it as a second person, which puts it in force, or refuse it."""
     moves: _Moves = {"live": backend.proposals.approve, "refused": backend.proposals.refuse}
     return _moved(request, backend, user, form, number, moves)
+
+
+def _trial(backend: ConsoleBackend, number: int, *, shadow: bool) -> dict[str, Any]:
+    again = f"/proposals/{number}/trial?since={'shadow' if shadow else 'month'}"
+    told = NO_TRIAL | {"again": again}
+    try:
+        one = backend.proposals.find(number)
+        began = one.shadow_since if shadow else None
+        found = backend.bench.trial(backend.proposals.policy_of(one), decided_since=began)
+    except NotFound as error:
+        return told | {"nothing": str(error)}
+    except ShroffError as error:
+        return told | {"trial_problem": str(error)}
+    if found is not None:
+        return told | {"trial": found}
+    recent = backend.bench.recent
+    return told | {
+        "reading": recent.problem is None,
+        "read": recent.payments,
+        "trial_problem": recent.problem or "",
+    }
 
 
 def _moved(
@@ -109,6 +129,7 @@ def _context(backend: ConsoleBackend, user: User, number: int, problem: str = ""
         "barred": {stage: one.barred(person, stage) for stage in one.next_stages},
         "older": one.base is not None and one.base != standing and bool(one.next_stages),
         "standing": standing,
+        "tried": False,
     }
 
 

@@ -10,12 +10,12 @@ from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
 from shroff.console.given import GivenBackend, GivenForm, GivenUser
 from shroff.console.problems import status_of
-from shroff.console.rule_forms import RuleForm
+from shroff.console.rule_forms import NO_TRIAL, RuleForm
 from shroff.console.views import lead, view, wants_part
 from shroff.console.web import Request, Response
 from shroff.control.changes import changed
 from shroff.control.proposal import Person
-from shroff.errors import ShroffError
+from shroff.errors import NotFound, ShroffError
 from shroff.evaluate.cost import ACTIONS
 
 
@@ -71,15 +71,17 @@ def propose_rule(
 
 
 def _tried(backend: ConsoleBackend, asked: RuleForm) -> tuple[dict[str, Any], int]:
-    told: dict[str, Any] = {"trial": None, "trial_problem": "", "reading": False, "again": ""}
+    told: dict[str, Any] = NO_TRIAL
     try:
         given = backend.bench.in_use.contender.standing.given
-        told["trial"] = backend.bench.trial(changed(given, asked.changes()))
+        told = told | {"trial": backend.bench.trial(changed(given, asked.changes()))}
+    except NotFound as error:
+        return told | {"nothing": str(error)}, 200
     except ShroffError as error:
         return told | {"trial_problem": str(error)}, status_of(error)
     if told["trial"] is None:
         told |= {
-            "reading": True,
+            "reading": backend.bench.recent.problem is None,
             "again": "/rules/try",
             "read": backend.bench.recent.payments,
             "trial_problem": backend.bench.recent.problem or "",
@@ -100,10 +102,7 @@ def _context(backend: ConsoleBackend, asked: RuleForm, problem: str = "") -> dic
         "fault": used.fault(asked.condition) if asked.condition else None,
         "condition": asked.condition,
         "completion": None,
-        "trial": None,
-        "trial_problem": "",
-        "reading": False,
-        "again": "",
+        **NO_TRIAL,
     }
 
 

@@ -9,7 +9,7 @@ from shroff.console.backend import ConsoleBackend
 from shroff.console.given import GivenBackend, GivenForm, GivenUser
 from shroff.console.problems import status_of
 from shroff.console.rule_forms import LIMITS, limits, moved
-from shroff.console.views import lead, view
+from shroff.console.views import lead, view, wants_part
 from shroff.console.web import Request, Response
 from shroff.control.proposal import OPEN, Person
 from shroff.errors import ShroffError
@@ -24,7 +24,7 @@ def show_rules(backend: GivenBackend) -> Response:
 
 
 @page("/rules/figures", role="modeller")
-def show_figures(backend: GivenBackend) -> Response:
+def show_figures(request: Request, backend: GivenBackend) -> Response:
     """How often each rule held and was right: a part that htmx fetches, as it takes a second."""
     try:
         figures, problem = backend.bench.figures(), backend.bench.recent.problem or ""
@@ -32,7 +32,9 @@ def show_figures(backend: GivenBackend) -> Response:
     except ShroffError as error:
         figures, problem = {}, str(error)
     told = {"figures": figures, "figures_problem": problem, "read": backend.bench.recent.payments}
-    return view("_rule_figures_part.html", told | _rules(backend))
+    if wants_part(request):
+        return view("_rule_figures_part.html", told | _rules(backend))
+    return view("rules.html", _context(backend) | told)
 
 
 @action("/rules/move", role="modeller")
