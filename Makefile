@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test pytest prove lint reference programs vendor clean
+.PHONY: demo test pytest prove lint reference docs programs vendor clean
 
 demo: .venv/installed vendor
 	$(BIN)/shroff demo
@@ -41,6 +41,10 @@ lint: .venv/installed-dev
 
 reference: .venv/installed-dev
 	$(BIN)/python -m docs.generate
+
+# a site in site/: open site/index.html, or for the search `python3 -m http.server --directory site`
+docs: .venv/installed-dev
+	$(BIN)/python -m docs.site
 
 # what tests start that pip does not bring, as program:package; RUNLEVEL=1: installed, not started
 PROGRAMS := redis-server:redis-server chromium:chromium chromedriver:chromium-driver curl:curl promtool:prometheus
@@ -89,4 +93,4 @@ $(VENDOR)/fetched: src/shroff/console/vendor.sha256
 	else rm -rf $(VENDOR); echo "npm did not fetch the script of the console; it works without"; fi
 
 clean:
-	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv demo site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

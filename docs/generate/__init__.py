@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from docs.generate import commands, detectors, features, language, metrics, settings
+from docs.generate import commands, detectors, features, language, metrics, python, settings
 from docs.generate.docstrings import page, table
 
 from shroff import (
@@ -62,7 +62,15 @@ def pages() -> dict[str, str]:
     definitions["entity.md"] += "\n## Aggregates\n\n" + _links(aggregates) + "\n"
     described = language.pages() | settings.pages() | metrics.pages() | commands.pages()
     found = definitions | aggregates | detectors.pages() | described
+    found |= python.pages(_places())
     return found | {"README.md": _contents(found)}
+
+
+def _places() -> dict[str, str]:
+    """Where names with a page of their own are documented."""
+    definitions = {thing.__name__: f"{name}.md" for name, thing in _DEFINITIONS.items()}
+    kinds = {kind.__name__: f"detectors.md#{kind.__name__.lower()}" for kind in detectors.KINDS}
+    return definitions | kinds
 
 
 def _contents(found: dict[str, str]) -> str:
@@ -81,6 +89,8 @@ def _contents(found: dict[str, str]) -> str:
         links("aggregates"),
         "## Commands",
         links("commands"),
+        "## Python: what rooms export",
+        links("python"),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -149,6 +149,14 @@ def _signed(documented: Callable[..., Any]) -> inspect.Signature:
         return inspect.signature(documented)
 
 
+def signature(documented: Callable[..., Any]) -> str | None:
+    """How it is called, names only; None for what is not, such as a type of values."""
+    try:
+        return _signature(documented)
+    except (TypeError, ValueError):
+        return None
+
+
 def _signature(documented: Callable[..., Any]) -> str:
     """Names only, a star before those that are given by name."""
     names: list[str] = []

@@ -29,7 +29,7 @@ import numpy as np
 import polars as pl
 
 from shroff.arrays import Floats
-from shroff.collect import Schema, read
+from shroff.collect import Schema, read, read_joined
 from shroff.collect.csv_walk import Dialect
 from shroff.errors import BadFile, ConfigurationError
 from shroff.location import Location, address
@@ -102,6 +102,7 @@ def payments_from(
     run: str,
     dialect: Dialect | None = None,
     schema: Schema | None = None,
+    join: tuple[Location, str] | None = None,
     authority: Path | None = None,
 ) -> list[bytes]:
     """Payments for a service from a raw log, in its order, with the fields that the service asks
@@ -112,6 +113,7 @@ def payments_from(
         run: put before each payment id, so that a second run is not answered from the ledger.
         dialect: of a log in CSV, where two fit it.
         schema: of the payments, which says how messages are read.
+        join: a second table of statistics, and the column that both have.
         authority: certificates (PEM) of the authority that signed the service's own, for `https://`.
 
     Raises:
@@ -119,11 +121,13 @@ def payments_from(
         ConfigurationError: no Shroff service answers at the URL, or its certificate is not trusted.
     """
     payment = _wanted(url, _trust(authority))
-    table = (
-        _simulated(requests, datetime.now(UTC))
-        if path is None
-        else read(path, dialect=dialect, schema=schema)
-    )
+    if path is None:
+        table = _simulated(requests, datetime.now(UTC))
+    elif join is None:
+        table = read(path, dialect=dialect, schema=schema)
+    else:
+        # payments without statistics are sent as they are: what serves must bear them
+        table = read_joined(path, join[0], on=join[1], how="left", dialect=dialect)
     source = "simulated payments" if path is None else Location.of(path)
     missing = [name for name in payment.get("required", ()) if name not in table.columns]
     if missing:

@@ -14,12 +14,14 @@ import msgspec
 import polars as pl
 import pytest
 
+import commands
 from collect.messages import pacs008
 from serve.fixtures import SCHEMA, VELOCITY, make_bundle
 from serve.service import Service
 from shroff.collect import Iso20022
 from shroff.errors import BadFile, ConfigurationError
 from shroff.loadtest import payments_from, run_load
+from shroff.location import Location
 from shroff.package import save
 
 Pay = Callable[..., dict[str, Any]]
@@ -111,6 +113,26 @@ def test_amounts_of_a_database_and_messages_are_sent_as_numbers(
     )
     assert json.loads(bodies[0])["amount"] == 136.69
     assert run_load(service.url, bodies).failed == 0
+
+
+def test_two_tables_are_joined_before_they_are_sent(
+    service: Service, pay: Pay, tmp_path: Path
+) -> None:
+    whole = pl.read_csv(log(pay, tmp_path / "log.csv", 2), infer_schema=False)
+    whole.drop("amount").write_csv(tmp_path / "facts.csv")
+    whole.select(SCHEMA.id, "amount").write_csv(tmp_path / "statistics.csv")
+    bodies = payments_from(
+        service.url,
+        tmp_path / "facts.csv",
+        requests=2,
+        run="joined-",
+        join=(Location.of(tmp_path / "statistics.csv"), SCHEMA.id),
+    )
+    amounts = [json.loads(body)["amount"] for body in bodies]
+    assert amounts == whole["amount"].cast(pl.Float64).to_list()
+    assert run_load(service.url, bodies).failed == 0
+    with pytest.raises(ConfigurationError, match="expected --data with the payments, and --proj"):
+        commands.run("loadtest", service.url, "--join", tmp_path / "statistics.csv")
 
 
 def test_a_steady_rate_takes_its_time(service: Service, pay: Pay, tmp_path: Path) -> None:

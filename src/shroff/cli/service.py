@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from shroff.cli.arguments import TABLE_FORMS, AcceptBroken, Lateness, MaxBad, Warm, table
+from shroff.cli.arguments import TABLE_FORMS, AcceptBroken, Join, Lateness, MaxBad, Warm, table
 from shroff.cli.terminal import AsJson, err, out, show, steps
 from shroff.lazy import without_collection
 from shroff.location import Location
@@ -123,9 +123,12 @@ def loadtest(
     project: Annotated[
         Path | None,
         typer.Option(
-            help="The project that says how the messages of --data are read.", show_default=False
+            help="The project that says how the messages of --data are read, or by which column "
+            "--join joins.",
+            show_default=False,
         ),
     ] = None,
+    join: Join = None,
     requests: Annotated[int, typer.Option(help="Number of payments.", min=1)] = 20_000,
     parallel: Annotated[int, typer.Option(help="Number of connections.", min=1)] = 22,
     sequential: Annotated[
@@ -159,14 +162,20 @@ def loadtest(
             raise ConfigurationError(
                 f"{data}: expected the project that says how these messages are read: --project."
             )
-        schema = None if project is None else load_project(project).schema
+        known = None if project is None else load_project(project)
+        if join is not None and (data is None or known is None or known.join is None):
+            raise ConfigurationError(
+                f"--join {join}: expected --data with the payments, and --project with a project "
+                "that names the column of both tables (`join=`)."
+            )
         bodies = payments_from(
             url,
             data,
             requests=requests,
             run=f"{token_hex(4)}-",
             dialect=dialect,
-            schema=schema,
+            schema=None if known is None else known.schema,
+            join=(join, known.join) if join and known and known.join else None,
             authority=authority,
         )
         step(f"send {len(bodies):,} payments")

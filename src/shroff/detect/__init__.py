@@ -18,7 +18,7 @@ from shroff.lazy import loading
 
 if TYPE_CHECKING:
     from shroff.detect.autoencoder import Autoencoder
-    from shroff.detect.base import Detector
+    from shroff.detect.base import Detector, require_fitted, scoring_matrix, training_matrix
     from shroff.detect.blend import Blend
     from shroff.detect.calibration import Calibration
     from shroff.detect.checks import (
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from shroff.detect.deep.stream import Parquet
     from shroff.detect.forest import IsolationForest
     from shroff.detect.gan import GAN
+    from shroff.detect.graph import Graph
     from shroff.detect.linear import LogisticRegression
     from shroff.detect.mahalanobis import Mahalanobis
     from shroff.detect.mlp import MLP
@@ -57,6 +58,7 @@ __all__ = [
     "Detector",
     "DetectorCheckFailed",
     "Finding",
+    "Graph",
     "IsolationForest",
     "LinearSVM",
     "LogisticRegression",
@@ -71,6 +73,9 @@ __all__ = [
     "held_out_scores",
     "out_of_fold_scores",
     "planted",
+    "require_fitted",
+    "scoring_matrix",
+    "training_matrix",
 ]
 
 _HOME = {
@@ -84,6 +89,7 @@ _HOME = {
     "DetectorCheckFailed": "checks",
     "Finding": "checks",
     "GAN": "gan",
+    "Graph": "graph",
     "IsolationForest": "forest",
     "KNN": "neighbours",
     "LinearSVM": "svm",
@@ -100,6 +106,9 @@ _HOME = {
     "held_out_scores": "crossfit",
     "out_of_fold_scores": "crossfit",
     "planted": "checks",
+    "require_fitted": "base",
+    "scoring_matrix": "base",
+    "training_matrix": "base",
 }
 
 

@@ -37,7 +37,7 @@ def out_of_fold_scores(
 
     As `CalibratedClassifierCV(ensemble=False)` of scikit-learn does before it calibrates.
 
-    >>> from shroff.detect.rules import Rules
+    >>> from shroff.detect import Rules
     >>> out_of_fold_scores(Rules(["amount > 50000"]), [[0], [1], [0], [1]], [0, 1, 0, 1], folds=2)
     array([0., 1., 0., 1.])
     """
@@ -78,7 +78,7 @@ def held_out_scores(
     Raises:
         DataError: scores that are not finite.
 
-    >>> from shroff.detect.rules import Rules
+    >>> from shroff.detect import Rules
     >>> folds = [(np.array([0, 1]), np.array([3])), (np.array([0, 1, 3]), np.array([2]))]
     >>> held_out_scores(Rules(["amount > 50000"]), [[0], [1], [0], [1]], [0, 1, 0, 1], folds)
     (array([2, 3]), array([0., 1.]))
@@ -101,7 +101,7 @@ def fit_and_hold_out(
     The results are those of one fit after the other. Each row is learned from as often as
     `repeats` [rows] says, by default once, and scored once.
 
-    >>> from shroff.detect.rules import Rules
+    >>> from shroff.detect import Rules
     >>> folds = [(np.array([0, 1]), np.array([3]))]
     >>> rules, rows, scores = fit_and_hold_out(
     ...     Rules(["amount > 50000"]), [[0], [1], [0], [1]], [0, 1, 0, 1], folds

@@ -23,7 +23,8 @@ from shroff.project import load_project
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "protocols.md").read_text()
-EXAMPLES = re.findall(r"```sh\n(curl .*?)```\n\n```json\n(.*?)```", TEXT, flags=re.S)
+NOTE = "<!-- run by tests/serve/protocols/test_docs.py -->\n"
+EXAMPLES = re.findall(rf"```sh\n(curl .*?)```\n\n{NOTE}```json\n(.*?)```", TEXT, flags=re.DOTALL)
 SCRIPTS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
 
 
