@@ -52,7 +52,7 @@ def check_detector(
     frauds can be separated; by default 600 simulated payments with 30 planted frauds, missing
     values and a nominal column (0/1 columns for a detector with conditions).
 
-    >>> from shroff.detect.rules import Rules
+    >>> from shroff.detect import Rules
     >>> check_detector(Rules(["amount > 50000", "card_count_1d > 3"]))
     """
     if (X is None) != (y is None):

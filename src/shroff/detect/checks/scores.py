@@ -62,7 +62,7 @@ def examine_scores(
     Scores may be not finite (also with a value missing), constant or collapsed, point the wrong
     way, or depend on the order of rows. Costs about three scorings of at most 1,000 rows.
 
-    >>> from shroff.detect.rules import Rules
+    >>> from shroff.detect import Rules
     >>> X = np.zeros((4, 1), dtype=np.float32)
     >>> rules = Rules(["amount > 500"]).fit(X)
     >>> [
