@@ -5,8 +5,9 @@ BIN := .venv/bin
 
 .PHONY: demo test pytest prove lint reference docs programs vendor clean
 
+# on a terminal it ends with service and console running until Ctrl-C; `make demo CONSOLE=0` without
 demo: .venv/installed vendor
-	$(BIN)/shroff demo
+	$(BIN)/shroff demo $(if $(filter 0,$(CONSOLE)),--no-keep)
 
 # both at once take less time than one after the other; what lint says is shown whole, after the tests
 test: .venv/installed-dev programs vendor .venv/azurite .venv/axe
@@ -70,7 +71,7 @@ NPM_PACKAGES := azurite@3.37.0 axe-core@4.14.1
 	touch $@
 
 .venv/installed: .venv/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[console]'
 	touch $@
 
 .venv/installed-dev: .venv/python pyproject.toml constraints.txt

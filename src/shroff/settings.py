@@ -37,8 +37,8 @@ class Settings:
 Valid settings: SHROFF_ALERT_MAIL, SHROFF_ALERT_SECRET, SHROFF_ALERT_WEBHOOK, SHROFF_API_KEY, \
 SHROFF_AZUREML_ECHO, SHROFF_AZUREML_PROBABILITY_OF, \
 SHROFF_AZUREML_RESULT, SHROFF_CONSENT, SHROFF_CONTROL, SHROFF_HOME, SHROFF_KAFKA, SHROFF_LEDGER, \
-SHROFF_MEMORY, SHROFF_MODELS, SHROFF_PERSONAL_KEY, SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, \
-SHROFF_STORE, SHROFF_TRACKING, SHROFF_TRACKING_NAME.
+SHROFF_MEMORY, SHROFF_MODELS, SHROFF_PERSONAL_KEY, SHROFF_SERVICE, SHROFF_SPOOL, \
+SHROFF_SPOOL_SIZE, SHROFF_STATE, SHROFF_STORE, SHROFF_TRACKING, SHROFF_TRACKING_NAME.
     """
 
     home: Path = Path(".shroff")
@@ -65,6 +65,8 @@ SHROFF_STORE, SHROFF_TRACKING, SHROFF_TRACKING_NAME.
     """Folder of published models; default: a folder in `home`."""
     personal_key: str = field(default="", repr=False)
     """HMAC key over personal columns, at least 32 hexadecimal digits; default: made in `home`."""
+    service: str = ""
+    """URL of the service whose latency the console shows, asked with `api_key`; default: none."""
     spool: Path = Path()
     """Local folder of the spool while a PostgreSQL ledger is away; default: in `home`."""
     spool_size: str = "64MB"

@@ -7,6 +7,7 @@ from typing import Final
 
 from console.case_seed import cases
 from console.model_seed import models
+from console.payment_seed import payments
 from shroff.control.users import USER_ROLES, Users
 from shroff.settings import Settings
 
@@ -21,5 +22,5 @@ def people(settings: Settings) -> None:
         users.add(role, role, password=PASSWORD if role == "admin" else None)
 
 
-SEEDS: Final[tuple[Callable[[Settings], None], ...]] = (people, cases, models)
+SEEDS: Final[tuple[Callable[[Settings], None], ...]] = (people, cases, models, payments)
 """Called in this order before the console starts: add what your page shows, a function each."""

@@ -189,7 +189,7 @@ def test_it_finds_and_counts_what_a_scan_does(
     with TemporaryDirectory() as folder:
         url, file = f"sqlite:///{folder}/ledger.db", IndexFile(Path(folder) / "index.db")
         cut = data.draw(st.integers(0, len(events)))
-        follower = IndexFollower(file, url, control, SCHEMA)
+        follower = IndexFollower(file, url, control, SCHEMA, SCHEMA.keys)
         with Ledger(url) as ledger:
             write(ledger, events[:cut])
             follower.catch_up()
@@ -228,7 +228,7 @@ def test_who_is_forgotten_is_gone_from_it_and_from_a_new_one(url: str, tmp_path:
     keys, ring = SubjectKeys(control), Keyring(b"secret")
     live = LiveKeyring(keys, ring, SCHEMA)
     live.refresh()
-    follower = IndexFollower(file, url, control, SCHEMA)
+    follower = IndexFollower(file, url, control, SCHEMA, SCHEMA.keys)
     with Ledger(url, keyring=ring) as ledger:
         write(ledger, EVENTS, sealed=True)
         assert follower.catch_up() == len(EVENTS)
@@ -252,7 +252,7 @@ def test_who_is_forgotten_is_gone_from_it_and_from_a_new_one(url: str, tmp_path:
         assert b'"p3"' not in part.read_bytes()
         assert b"h2" not in part.read_bytes()
     anew = IndexFile(tmp_path / "another.db")
-    IndexFollower(anew, url, control, SCHEMA).catch_up()
+    IndexFollower(anew, url, control, SCHEMA, SCHEMA.keys).catch_up()
     assert search_payments(anew, PaymentQuery()) == page
     assert IndexedMinutes.read(anew, since=0, until=10 * MINUTE) == minutes
 
@@ -263,15 +263,15 @@ def test_another_ledger_another_schema_or_a_broken_file_make_it_anew(tmp_path: P
     for url, events in ((one, EVENTS), (two, EVENTS[:2])):
         with Ledger(url) as ledger:
             write(ledger, events)
-    IndexFollower(file, one, control, SCHEMA).catch_up()
-    IndexFollower(file, two, control, SCHEMA).catch_up()
+    IndexFollower(file, one, control, SCHEMA, SCHEMA.keys).catch_up()
+    IndexFollower(file, two, control, SCHEMA, SCHEMA.keys).catch_up()
     require_as_scanned(file, scanned(EVENTS[:2]))
     fewer = SCHEMA.__class__(id="id", time="at", amount="amount", keys=["host_id"])
-    IndexFollower(file, two, control, fewer).catch_up()
+    IndexFollower(file, two, control, fewer, fewer.keys).catch_up()
     found = search_payments(file, PaymentQuery(values=("h1",))).payments
     assert [one.keys for one in found] == [{"host_id": "h1"}] * 2
     file.path.write_bytes(b"no database" * 1_000)
-    IndexFollower(file, one, control, SCHEMA).catch_up()
+    IndexFollower(file, one, control, SCHEMA, SCHEMA.keys).catch_up()
     require_as_scanned(file, scanned(EVENTS))
 
 
@@ -291,7 +291,7 @@ follow._PART_RECORDS = 50
 home = Path(sys.argv[1])
 file = IndexFile(home / "index.db")
 ledger, control = (f"sqlite:///{home / name}" for name in ("ledger.db", "control.db"))
-IndexFollower(file, ledger, control, SCHEMA).catch_up()
+IndexFollower(file, ledger, control, SCHEMA, SCHEMA.keys).catch_up()
 """
 
 
@@ -318,7 +318,7 @@ def test_killed_while_it_follows_it_takes_each_record_once(tmp_path: Path) -> No
     assert 900 <= taken() < 4_000
     control = f"sqlite:///{tmp_path / 'control.db'}"
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    IndexFollower(IndexFile(file), url, control, SCHEMA).catch_up()
+    IndexFollower(IndexFile(file), url, control, SCHEMA, SCHEMA.keys).catch_up()
     cells = IndexedMinutes.read(IndexFile(file), since=0, until=100 * MINUTE)
     assert Counter({one.began // MINUTE: one.payments for one in cells}) == Counter(
         one.minute for one in payments
@@ -337,7 +337,7 @@ def test_money_is_what_a_sum_over_payments_says(tmp_path: Path) -> None:
     url, file = f"sqlite:///{tmp_path / 'ledger.db'}", IndexFile(tmp_path / "index.db")
     with Ledger(url) as ledger:
         write(ledger, events)
-    IndexFollower(file, url, f"sqlite:///{tmp_path / 'control.db'}", SCHEMA).catch_up()
+    IndexFollower(file, url, f"sqlite:///{tmp_path / 'control.db'}", SCHEMA, SCHEMA.keys).catch_up()
     cost = Cost(review=4.0, declined=15.0, miss_rate=0.1)
     (money,) = money_kept(IndexedMinutes.read(file, since=0, until=2 * MINUTE, minutes=60), cost)
     amounts = np.array([10.0 + 7.0 * n for n in range(5)])

@@ -118,6 +118,12 @@ class Desk:
         with reading(self._control, self._clock()) as book:
             return self._hides(book, book.case(number), viewer)
 
+    def case_of(self, payment_id: str) -> int | None:
+        """The number of the case that a payment is in; None where it is in none."""
+        with reading(self._control, self._clock()) as book:
+            found = book.payment(payment_id)
+        return None if found is None else found[0]
+
     def next(self, by: str, *, queue: str | None = None) -> Case | None:
         """Claim a case that was drawn to be judged again, or else the waiting case that is most
         worth its time; None where none waits.

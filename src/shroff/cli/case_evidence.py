@@ -13,7 +13,6 @@ from shroff.cli.ledger import (
     DecidingBundle,
     WarmedHistory,
     WarmedMaxBad,
-    replayer,
     say_lacking_history,
 )
 from shroff.cli.terminal import AsJson, operator, out, show, steps, visible
@@ -56,6 +55,7 @@ def pack(
     from hashlib import sha256
 
     from shroff.act import zip_evidence
+    from shroff.monitor import replayer
 
     settings = Settings.read()
     ledger = _ledger(settings)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from shroff.cli.terminal import AsJson, err, show
+from shroff.cli.terminal import AsJson, err, show, steps
 from shroff.settings import Settings
 
 
@@ -20,6 +21,15 @@ def console(
         Literal["text", "json"],
         typer.Option(help="The log on standard error: readable, or one JSON object a line."),
     ] = "text",
+    demo: Annotated[
+        bool,
+        typer.Option(
+            "--demo", help="Live six simulated months into --folder first, and show those."
+        ),
+    ] = False,
+    folder: Annotated[
+        Path, typer.Option(help="The folder of --demo; one that is there is shown as it is.")
+    ] = Path("demo") / "months",
     as_json: AsJson = False,
 ) -> None:
     """Show cases, payments, models, features, rules and lists in a browser, and act on them."""
@@ -36,7 +46,18 @@ def console(
         else:
             err.print(f"The console is at {url}/ until Ctrl-C.", soft_wrap=True)
 
-    serve_console(Settings.read(), host=host, port=port, listening=listening)
+    settings = _months(folder, quiet=as_json) if demo else Settings.read()
+    serve_console(settings, host=host, port=port, listening=listening)
+
+
+def _months(folder: Path, *, quiet: bool) -> Settings:
+    """The settings of six simulated months, which are lived now if the folder is empty."""
+    from shroff.demo import USER, open_months
+
+    with steps(quiet=quiet) as step:
+        made = open_months(folder, progress=step)
+    err.print(f"Sign in as {USER} with the password {made.password}", soft_wrap=True)
+    return made.settings
 
 
 @contextmanager

@@ -25,14 +25,22 @@ def demo(
             "--keep/--no-keep", help="Keep the service running; by default on a terminal."
         ),
     ] = None,
+    console: Annotated[
+        bool,
+        typer.Option(
+            "--console/--no-console",
+            help="If it keeps running: live six simulated months, and show them in the console.",
+        ),
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Walk the whole path once: simulate, train, package, serve, decide."""
+    """Walk the whole path once: simulate, train, package, serve, decide; then look around."""
     from shroff.demo import run_demo
 
     with steps(quiet=as_json) as step:
         outcome = run_demo(folder, payments=payments, port=port, progress=step)
     stay = sys.stdin.isatty() if keep is None else keep
+    console = stay and console and _console_installed()
     try:
         if as_json:
             show(outcome.document)
@@ -47,8 +55,38 @@ def demo(
             out.print(
                 f"Try it:\n{outcome.curl(None if stay else 8080)}", soft_wrap=True, highlight=False
             )
-        if stay:
+        if stay and not console:
             err.print("The service runs until Ctrl-C.")
             outcome.server.wait()
     finally:
         outcome.stop()
+    if console:
+        _look_around(folder, port)
+
+
+def _console_installed() -> bool:
+    from importlib.util import find_spec
+
+    if all(find_spec(name) for name in ("litestar", "jinja2", "argon2")):
+        return True
+    err.print("To look around in the console: `pip install 'shroff[console]'`.", markup=False)
+    return False
+
+
+def _look_around(folder: Path, port: int) -> None:
+    """Show six months in the console, until Ctrl-C."""
+    from contextlib import suppress
+
+    from shroff.demo import open_months, tour
+
+    with steps(quiet=False) as step:
+        made = open_months(folder / "months", progress=step)
+        step("start the service and the console")
+        with tour(made, port=port, console_port=0) as running:
+            step("")
+            err.print(f"The console: {running.console}/", soft_wrap=True)
+            err.print(f"  user {running.user}, password {running.password}", soft_wrap=True)
+            err.print(f"The service: {running.service}/help", soft_wrap=True)
+            err.print("Payments keep coming. Both run until Ctrl-C.")
+            with suppress(KeyboardInterrupt):
+                running.stroll()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,11 +14,7 @@ from shroff.location import Location
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from shroff.ledger import Head, Ledger
-    from shroff.monitor import Replayed
-    from shroff.package import Bundle
 
 DecidingBundle = Annotated[
     Path | None,
@@ -126,6 +120,7 @@ def replay(
 
     from shroff.control import reading_keyring
     from shroff.ledger import Ledger
+    from shroff.monitor import replayer
 
     settings = Settings.read()
     ledger = Ledger(settings.ledger, keyring=reading_keyring(settings.control))
@@ -169,45 +164,6 @@ def say_lacking_history(ledger: Ledger, data: Location | None) -> None:
             "does not: pass them with `--data`, or features that reach back to them differ.",
             soft_wrap=True,
         )
-
-
-def replayer(
-    settings: Settings,
-    ledger: Ledger,
-    bundle: Path | None,
-    data: Location | None = None,
-    max_bad: float = 0.01,
-) -> Callable[[str], Replayed]:
-    """Makes the function that replays the decision on a payment, see `replay`."""
-    from shroff.control import Lists, StoredRates, StoredTables
-    from shroff.control.models import Models
-    from shroff.monitor import replay_decision
-    from shroff.package import load
-    from shroff.scoring.history import history_of
-
-    models = Models(settings.models)
-
-    def decided_by(version: str) -> Bundle:
-        return models.load(version) if bundle is None else load(bundle)
-
-    read: dict[str, pl.DataFrame] = {}  # once for each model, however many payments are replayed
-
-    def history(used: Bundle) -> pl.DataFrame | None:
-        if data is not None and used.digest not in read:
-            read[used.digest] = history_of(used, data, settings.hmac_key(), max_bad)
-        return read.get(used.digest)
-
-    return partial(
-        replay_decision,
-        ledger=ledger,
-        decided_by=decided_by,
-        policies=models.policy,
-        edits=Lists(settings.control).edits,
-        rates=StoredRates(settings.control).marked,
-        tables=StoredTables(settings.control).marked,
-        history=history,
-        key=settings.hmac_key,
-    )
 
 
 def _cell(value: object) -> str:

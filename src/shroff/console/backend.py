@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Final
 
 from shroff.act import Desk
 from shroff.act.desk import UNDO_SECONDS
 from shroff.backtest import RecentPast, RuleBench
 from shroff.clock import Clock, system_time
+from shroff.console.following import Following
 from shroff.console.jobs import Jobs
 from shroff.console.packaged import PackagedRuns
 from shroff.control import Lists, reading_keyring
@@ -19,9 +22,13 @@ from shroff.control.sessions import Sessions
 from shroff.control.users import Users
 from shroff.errors import BundleError, NotFound
 from shroff.experiment import Runs
+from shroff.index import IndexFile
 from shroff.ledger import Ledger
+from shroff.monitor.alerts import Alarms
 from shroff.package import Bundle
 from shroff.settings import Settings
+
+_BUNDLES: Final = 8
 
 
 @dataclass(frozen=True)
@@ -114,3 +121,28 @@ class ConsoleBackend:
     def ledger(self) -> Ledger:
         """The ledger, to read."""
         return self._open_ledger()
+
+    @cached_property
+    def alarms(self) -> Alarms:
+        """What monitoring found."""
+        return Alarms(self.settings.control, clock=self.clock)
+
+    @cached_property
+    def index(self) -> IndexFile:
+        """The payments of the ledger, to search."""
+        return IndexFile(self.settings.home / "index.db")
+
+    @cached_property
+    def following(self) -> Following:
+        """What keeps the index up to date."""
+        return Following(self.settings, self.index, self.production, lambda: self.ledger)
+
+    @cached_property
+    def bundle(self) -> Callable[[str], Bundle]:
+        """Loads a published version; those asked for last are kept."""
+        return lru_cache(maxsize=_BUNDLES)(self.models.load)
+
+    def production(self) -> Bundle | None:
+        """The model in production; None where there is none."""
+        version = self.models.pointers.production
+        return None if version is None else self.bundle(version)

@@ -15,9 +15,12 @@ MOUNT: Final = "console"
 
 def mounted_console(settings: Settings) -> Asgi:
     """The console over an installation, for the mounts of a service."""
-    app = console_app(ConsoleBackend(settings))
+    backend = ConsoleBackend(settings)
+    app = console_app(backend)
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        # the server begins and ends without it, and an index is followed once somebody looks
+        backend.following.start()
         await app({**scope, "root_path": f"/{MOUNT}"}, receive, send)  # type: ignore[arg-type]  # a scope of HTTP, whose type is a plain mapping here
 
     return run

@@ -142,6 +142,7 @@ def environment() -> Environment:
         "percent": percent,
         "made": made_html,
         "coded": coded,
+        "day": day_tag,
     }
     made.globals["dash"] = Markup("–")
     return made
@@ -171,6 +172,16 @@ def time_tag(micros: int | None, precision: str = "seconds") -> Markup:
     moment = datetime.fromtimestamp(micros // 1_000_000, UTC)
     shown = f"{moment:%Y-%m-%d %H:%M}" if precision == "minutes" else f"{moment:%Y-%m-%d %H:%M:%S}"
     return Markup('<time datetime="{}">{}</time>').format(f"{moment:%Y-%m-%dT%H:%M:%SZ}", shown)
+
+
+def day_tag(micros: int) -> Markup:
+    """A day in UTC as `<time>`.
+
+    >>> str(day_tag(1_704_067_200_000_000))
+    '<time datetime="2024-01-01">2024-01-01</time>'
+    """
+    day = f"{datetime.fromtimestamp(micros // 1_000_000, UTC):%Y-%m-%d}"
+    return Markup('<time datetime="{}">{}</time>').format(day, day)
 
 
 def money(amount: float | None, unit: str | None = "") -> str:

@@ -20,8 +20,10 @@ from typing import Final
 
 import msgspec
 
+from shroff.clock import Clock, system_time
 from shroff.collect.fields import require_note
 from shroff.collect.sources import written_whole
+from shroff.collect.times import iso_time
 from shroff.control.bundles import Bundles
 from shroff.control.pointers import (
     Action,
@@ -53,8 +55,11 @@ class Models:
         consent: policies need a second person's: they are proposed, see `Proposals`.
     """
 
-    def __init__(self, folder: str | Path, *, consent: bool = False) -> None:
+    def __init__(
+        self, folder: str | Path, *, consent: bool = False, clock: Clock = system_time
+    ) -> None:
         self.folder = Path(folder)
+        self._clock = clock
         self._consent = consent
         self._bundles = Bundles(self.folder)
         self._policies = Policies(self.folder / "policies")
@@ -110,7 +115,7 @@ class Models:
             )
         if own_policy:
             self._require_no_consent()
-        files, made = read(bundle), _signed(by, note)
+        files, made = read(bundle), self._signed(by, note)
         action: Action = "publish"
         if measured is not None:
             action, made = "promote", measured.signing(made)
@@ -155,7 +160,7 @@ class Models:
         Raises:
             ConfigurationError: the note is too long.
         """
-        made = measured.signing(_signed(by, note))
+        made = measured.signing(self._signed(by, note))
         with self._turn() as pointers:
             self._point(pointers.with_refusal(role, version, made))
 
@@ -179,7 +184,7 @@ class Models:
             ConfigurationError: its schema differs from production's, the note is too long, or
                 another model is in production than was measured.
         """
-        made = _signed(by, note)
+        made = self._signed(by, note)
         if measured is not None:
             made = measured.signing(made)
         with self._turn() as pointers:
@@ -205,7 +210,7 @@ class Models:
 
     def withdraw(self, *, by: str | None = None, note: str | None = None) -> None:
         """Remove the shadow."""
-        made = _signed(by, note)
+        made = self._signed(by, note)
         with self._turn() as pointers:
             if pointers.shadow is not None:
                 self._point(pointers.with_shadow("withdraw", None, made))
@@ -231,9 +236,9 @@ class Models:
         """
         if agreed is None:
             self._require_no_consent()
-            made = _signed(by, note)
+            made = self._signed(by, note)
         else:
-            made = _signed(agreed.signed, note)
+            made = self._signed(agreed.signed, note)
         with self._turn() as pointers:
             fitting = fit(policy, self._in_production(pointers))
             with suppress(BundleError, NotFound):  # a damaged policy must stay replaceable
@@ -253,7 +258,7 @@ class Models:
             NotFound: there was none before.
             ConfigurationError: it does not fit the model in production, or the note is too long.
         """
-        made = _signed(by, note)
+        made = self._signed(by, note)
         with self._turn() as pointers:
             # a rollback of the model may have restored it already
             earlier = tuple(
@@ -394,6 +399,14 @@ class Models:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield self.pointers
 
+    def _signed(self, by: str | None, note: str | None) -> Signature:
+        if note is not None and not 0 < len(note) <= _MAX_NOTE_CHARACTERS:
+            raise ConfigurationError(
+                f"expected a note of 1 to {_MAX_NOTE_CHARACTERS} characters, got {len(note)}."
+            )
+        require_note(note)
+        return Signature(by, note, at=iso_time(self._clock(), "seconds"))
+
 
 def _require_sound(bundle: Bundle) -> None:
     """Raise `BundleError` unless a bundle can decide."""
@@ -404,12 +417,3 @@ def _require_sound(bundle: Bundle) -> None:
         require_fits(policy, bundle)
     except ConfigurationError as error:
         raise BundleError(f"the bundle does not fit together: {error}") from None
-
-
-def _signed(by: str | None, note: str | None) -> Signature:
-    if note is not None and not 0 < len(note) <= _MAX_NOTE_CHARACTERS:
-        raise ConfigurationError(
-            f"expected a note of 1 to {_MAX_NOTE_CHARACTERS} characters, got {len(note)}."
-        )
-    require_note(note)
-    return Signature(by, note)

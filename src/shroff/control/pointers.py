@@ -21,12 +21,15 @@ _MAX_POINTER_BYTES: Final = 64 << 20
 
 
 class Signature(NamedTuple):
-    """Who moves a pointer, and why; a promotion's also what its gates found, and if forced."""
+    """Who moves a pointer, when (ISO 8601; empty: now) and why; a promotion's also what its gates
+    found, and if forced.
+    """
 
     by: str | None = None
     note: str | None = None
     gates: tuple[GateResult, ...] = ()
     forced: bool = False
+    at: str = ""
 
 
 class Measured(NamedTuple):
@@ -238,12 +241,12 @@ class Pointers(msgspec.Struct, frozen=True):
             earlier = self.earlier_policies[1:]
         moved = msgspec.structs.replace(self, policy=version, earlier_policies=earlier)
         # gates are of a model
-        return moved._after("policy", action, version, Signature(made.by, made.note))
+        return moved._after("policy", action, version, made._replace(gates=(), forced=False))
 
     def _after(
         self, role: Pointer, action: Action, version: str | None, made: Signature
     ) -> Pointers:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        now = made.at or datetime.now(UTC).isoformat(timespec="seconds")
         if self.changes:  # a clock that was set back must not reorder the history
             now = max(now, self.changes[-1].at)
         change = PointerMove(

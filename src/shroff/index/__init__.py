@@ -14,10 +14,11 @@ from __future__ import annotations
 from shroff.index.file import IndexFile
 from shroff.index.follow import IndexFollower, forget_gone
 from shroff.index.minutes import IndexedMinutes, MoneyKept, indexed_until, money_kept
-from shroff.index.rows import IndexedPayment
+from shroff.index.rows import UNITS, IndexedPayment, keys_of, shape_of
 from shroff.index.search import FoundPayments, PaymentQuery, find_payment, search_payments
 
 __all__ = [
+    "UNITS",
     "FoundPayments",
     "IndexFile",
     "IndexFollower",
@@ -28,6 +29,8 @@ __all__ = [
     "find_payment",
     "forget_gone",
     "indexed_until",
+    "keys_of",
     "money_kept",
     "search_payments",
+    "shape_of",
 ]

@@ -32,8 +32,10 @@ FROM payment WHERE minute = ? GROUP BY 1, 2, 3, 4
 """
 
 
-def take(connection: Connection, schema: Schema, entries: Iterable[StoredEntry]) -> None:
-    """Put opened records in, in the order of the ledger.
+def take(
+    connection: Connection, schema: Schema, keys: Sequence[str], entries: Iterable[StoredEntry]
+) -> None:
+    """Put opened records in, in the order of the ledger; `keys` are the columns to find them by.
 
     Raises:
         UnreadableRecord: the ledger was changed.
@@ -43,9 +45,9 @@ def take(connection: Connection, schema: Schema, entries: Iterable[StoredEntry])
         if entry.forgotten is not None:
             continue
         if entry.kind == "payment":
-            payment = payment_of(entry, schema)
+            payment = payment_of(entry, schema, keys)
             rows.append(row_of(payment, entry.seal))
-            links += link_rows(payment, schema.keys)
+            links += link_rows(payment, keys)
         elif entry.kind in ("result", "label"):
             later.append(entry)
     connection.executemany(_PUT, rows)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import islice
 from sqlite3 import Connection
 from threading import Event
@@ -11,7 +10,6 @@ from typing import Final
 
 from shroff.collect import Schema
 from shroff.control import SubjectKeys
-from shroff.errors import ShroffError
 from shroff.index.changes import remove_gone, take
 from shroff.index.file import IndexFile, mark_of
 from shroff.index.rows import shape_of
@@ -19,8 +17,6 @@ from shroff.ledger import Head, Keyring, Ledger
 from shroff.ledger.keyring import Period
 
 _PART_RECORDS: Final = 5_000
-_PAUSE_SECONDS: Final = 1.0
-_log = logging.getLogger(__name__)
 
 
 class IndexFollower:
@@ -29,31 +25,21 @@ class IndexFollower:
     Args:
         url: of the ledger, which is only read; `control`: of its control database, which has the
             keys of sealed records.
-        schema: of its payments: says which columns are keys, and which label stands.
+        schema: of its payments: says which label stands.
+        keys: the columns that payments are found by, see `keys_of`.
     """
 
-    def __init__(self, file: IndexFile, url: str, control: str, schema: Schema) -> None:
+    def __init__(
+        self, file: IndexFile, url: str, control: str, schema: Schema, keys: Sequence[str]
+    ) -> None:
         self._file = file
         self._keyring = Keyring()
         self._ledger = Ledger(url, keyring=self._keyring)
         self._subjects = SubjectKeys(control)
         self._schema = schema
-        self._shape = shape_of(schema)
+        self._keys = tuple(keys)
+        self._shape = shape_of(schema, keys)
         self._taken: str | None = None
-        self.failure: str | None = None
-        """Why the index is behind; None while it follows."""
-
-    def run(self, stop: Event) -> None:
-        """Follow until `stop` is set; after a failure try again, and say so once in the log."""
-        while not stop.is_set():
-            try:
-                self.catch_up(stop)
-                self.failure = None
-            except ShroffError as error:
-                if str(error) != self.failure:
-                    self.failure = str(error)
-                    _log.warning("%s", self.failure, extra={"event": "index"})
-            stop.wait(_PAUSE_SECONDS)
 
     def catch_up(self, stop: Event | None = None) -> int:
         """Take all records that the ledger has now; returns how many were new.
@@ -91,7 +77,7 @@ class IndexFollower:
             before = mark_of(connection)
             if (before.shape, before.head) != (mark.shape, mark.head):
                 return len(part)  # another process has taken them
-            take(connection, self._schema, map(self._ledger.opened, part))
+            take(connection, self._schema, self._keys, map(self._ledger.opened, part))
             _move(connection, Head(part[-1].seq, part[-1].chain))
         return len(part)
 

@@ -13,6 +13,7 @@ from shroff.collect.payment import counted_in
 from shroff.evaluate.cost import ACTIONS, Action
 from shroff.ledger import StoredEntry, unreadable
 from shroff.ledger.keyring import parts_of
+from shroff.package import Bundle
 
 MINUTE_US: Final = 60_000_000
 UNITS: Final = 10_000
@@ -78,11 +79,17 @@ _rules: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 _json: Final = msgspec.json.Encoder().encode
 
 
-def shape_of(schema: Schema) -> str:
+def keys_of(bundle: Bundle) -> tuple[str, ...]:
+    """The columns that payments are found by: the keys of the schema, and those of entities."""
+    entities = (name for group in bundle.groups for name in group.key_columns)
+    return tuple(dict.fromkeys((*bundle.schema.keys, *entities)))
+
+
+def shape_of(schema: Schema, keys: Sequence[str]) -> str:
     """A name for what rows depend on besides the ledger: another one needs another index."""
     read = (
         _FORMAT,
-        list(schema.keys),
+        list(keys),
         schema.currency,
         schema.default_currency,
         list(schema.label_sources),
@@ -90,7 +97,7 @@ def shape_of(schema: Schema) -> str:
     return blake2b(_json(read), digest_size=12).hexdigest()
 
 
-def payment_of(entry: StoredEntry, schema: Schema) -> IndexedPayment:
+def payment_of(entry: StoredEntry, schema: Schema, keys: Sequence[str]) -> IndexedPayment:
     """What an index keeps of a recorded payment.
 
     Raises:
@@ -111,7 +118,7 @@ def payment_of(entry: StoredEntry, schema: Schema) -> IndexedPayment:
         action=record.action,
         probability=record.probability,
         rules=record.answer.rules,
-        keys={name: str(values[name]) for name in schema.keys if values.get(name) is not None},
+        keys={name: str(values[name]) for name in keys if values.get(name) is not None},
     )
 
 

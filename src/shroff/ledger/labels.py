@@ -139,8 +139,14 @@ def with_labels(answer: bytes, labels: Sequence[Labelled], rank: Rank) -> bytes:
     stands = standing(labels, rank)
     if stands is None:
         return answer
-    shown = [_shown(label, stands) for label in labels]
-    return b'%b,"fraud":%b,"labels":%b}' % (answer[:-1], encode(stands.record.value), encode(shown))
+    shown = encode(stated(labels, rank))
+    return b'%b,"fraud":%b,"labels":%b}' % (answer[:-1], encode(stands.record.value), shown)
+
+
+def stated(labels: Sequence[Labelled], rank: Rank) -> tuple[StatedLabel, ...]:
+    """The labels of a payment as people read them."""
+    stands = standing(labels, rank)
+    return () if stands is None else tuple(_shown(label, stands) for label in labels)
 
 
 def _shown(label: Labelled, stands: Labelled) -> StatedLabel:

@@ -14,6 +14,7 @@ from shroff.monitor.observed import DecidedPayments, from_ledger, from_log
 from shroff.monitor.parity import FeatureDifference, Parity, compare
 from shroff.monitor.recorded import ledger_parity
 from shroff.monitor.replayed import Replayed, replay_decision
+from shroff.monitor.replaying import replayer
 from shroff.monitor.verdict import ModelVerdict, judge
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "judge",
     "ledger_parity",
     "replay_decision",
+    "replayer",
 ]

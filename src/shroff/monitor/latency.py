@@ -59,6 +59,20 @@ def buckets(text: str) -> Buckets:
     }
 
 
+def within_ms(found: Buckets, share: float) -> float | None:
+    """The least bound of the histogram, in milliseconds, that such a share of payments keeps.
+
+    None before the first payment, and infinity where more waited longer than the last bound.
+
+    >>> within_ms({0.001: 60, 0.005: 99, float("inf"): 100}, 0.99)
+    5.0
+    """
+    payments = found.get(float("inf"), 0)
+    if not payments:
+        return None
+    return min(1_000 * bound for bound, kept in found.items() if kept >= share * payments)
+
+
 def findings(found: Buckets, budgets_ms: Mapping[float, float]) -> Iterator[Finding]:
     """A finding for each declared budget: milliseconds by the share of payments that keep it.
 

@@ -11,7 +11,7 @@
     if (typeof uPlot === "undefined" || place.firstChild) return;
     const told = JSON.parse(place.dataset.chart);
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
-    const series = told.series.map((one, at) => ({ width: 2, stroke: colour(`--s${at % 8}`), points: { show: told.data[0].length < 40 }, ...one }));
+    const series = told.series.map((one, at) => ({ width: 2, stroke: colour(one.colour || `--s${at % 8}`), points: { show: told.data[0].length < 40 }, ...one }));
     const chart = new uPlot({
       width: place.clientWidth, height: Math.max(180, place.clientHeight), title: told.title,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
@@ -56,9 +56,25 @@
     if (sure && !confirm(sure)) { event.preventDefault(); event.stopImmediatePropagation(); }
   }
 
+  // <div id="…" data-live="/…/events">: each server-sent event `changed` fetches the page's part again.
+  // What somebody has opened stays open.
+  function live(place) {
+    if (typeof htmx === "undefined" || typeof EventSource === "undefined") return;
+    const source = new EventSource(place.dataset.live);
+    source.addEventListener("message", (event) => {
+      if (event.data !== "changed" || document.hidden) return;
+      const open = [...place.querySelectorAll("details")].map((one) => one.open);
+      htmx.ajax("GET", location.pathname + location.search, { target: place, swap: "innerHTML" }).then(() => {
+        place.querySelectorAll("details").forEach((one, at) => { one.open = Boolean(open[at]); });
+      });
+    });
+    addEventListener("pagehide", () => source.close());
+  }
+
   const start = (root) => root.querySelectorAll(".chart[data-chart]").forEach(draw);
   document.addEventListener("keydown", press);
   document.addEventListener("submit", ask, true);
   document.addEventListener("htmx:load", (event) => start(event.detail.elt.parentElement || document));
   start(document);
+  document.querySelectorAll("[data-live]").forEach(live);
 })();

@@ -1,16 +1,80 @@
-"""Overview."""
+"""Overview: payments and decisions as they come, money, latency, alarms and what waits."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from litestar.params import FromQuery
+from litestar.response import ServerSentEvent
+
 from shroff.console.access import page
-from shroff.console.views import view
-from shroff.console.web import Response
+from shroff.console.backend import ConsoleBackend
+from shroff.console.given import GivenBackend
+from shroff.console.series import WINDOWS, money, traffic
+from shroff.console.views import view, wants_part
+from shroff.console.web import Request, Response
+from shroff.index import indexed_until
+
+_DRIFT: Final = ("drift", "missing", "new names", "score")
+_LOOK_SECONDS: Final = 2.0
+_LIVE_LOOKS: Final = 300
+"""After ten minutes a browser connects again, and its session is read again."""
 
 
 @page("/", role="analyst")
-def show_overview() -> Response:
-    """The page of overview."""
-    return view("overview.html")
+def show_overview(
+    request: Request, backend: GivenBackend, window: FromQuery[str] = "3h"
+) -> Response:
+    """The overview; htmx gets the part that changes."""
+    chosen = next((one for one in WINDOWS if one.name == window), WINDOWS[0])
+    context = _context(backend) | {"traffic": traffic(backend, chosen), "windows": WINDOWS}
+    return view("_overview_part.html" if wants_part(request) else "overview.html", context)
 
 
-ROUTES = (show_overview,)
+@page("/overview/events", role="analyst")
+async def show_events(backend: GivenBackend) -> ServerSentEvent:
+    """Server-sent events: one whenever something on the overview is new."""
+    return ServerSentEvent(_events(backend))
+
+
+async def _events(backend: ConsoleBackend) -> AsyncIterator[str]:
+    known = await asyncio.to_thread(_state, backend)
+    yield "connected"
+    for _ in range(_LIVE_LOOKS):
+        await asyncio.sleep(_LOOK_SECONDS)
+        if backend.following.stopped:
+            return
+        now = await asyncio.to_thread(_state, backend)
+        if now != known:
+            known = now
+            yield "changed"
+
+
+def _state(backend: ConsoleBackend) -> object:
+    """What changes when the overview does."""
+    waiting = sum(one.waiting for one in backend.desk.loads())
+    alarms = [one.id for one in backend.alarms.open()]
+    return indexed_until(backend.index), waiting, alarms, backend.following.latency
+
+
+def _context(backend: ConsoleBackend) -> dict[str, Any]:
+    loads, alarms = backend.desk.loads(), backend.alarms.open()
+    return {
+        "money": money(backend),
+        "alarms": [one for one in reversed(alarms) if one.kind not in _DRIFT],
+        "drift": [one for one in reversed(alarms) if one.kind in _DRIFT],
+        "drifted": Counter(one.kind for one in alarms if one.kind in _DRIFT),
+        "loads": loads,
+        "waiting": sum(one.waiting for one in loads),
+        "overdue": sum(one.overdue for one in loads),
+        "latency": backend.following.latency,
+        "service": backend.settings.service,
+        "behind": backend.following.failure,
+        "published": backend.production() is not None,
+    }
+
+
+ROUTES = (show_overview, show_events)

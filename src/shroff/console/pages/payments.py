@@ -1,16 +1,68 @@
-"""Payments."""
+"""Payments: found by what people know of them, and the receipt of one."""
 
 from __future__ import annotations
 
-from shroff.console.access import page
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar.params import FromQuery
+
+from shroff.console.access import action, page
+from shroff.console.backend import ConsoleBackend
+from shroff.console.given import GivenBackend, GivenForm, GivenUser
+from shroff.console.receipts import receipt_view, replayed
+from shroff.console.searches import SearchForm, payment_query
 from shroff.console.views import view
-from shroff.console.web import Response
+from shroff.console.web import Request, Response
+from shroff.errors import ConfigurationError, NotFound
+from shroff.index import FoundPayments, keys_of, search_payments
 
 
 @page("/payments", role="analyst")
-def show_payments() -> Response:
-    """The page of payments."""
-    return view("payments.html")
+def show_payments(request: Request, backend: GivenBackend) -> Response:
+    """The newest payments, or those that a search describes."""
+    asked = SearchForm.read(request.query_params)
+    problem, found = "", FoundPayments((), None)
+    try:
+        query = payment_query(asked, backend.settings.hmac_key())
+        found = search_payments(backend.index, query)
+    except ConfigurationError as error:
+        problem = str(error)
+    following = None
+    if found.after is not None:
+        following = urlencode(asked.fields() | {"after": "{}.{}".format(*found.after)})
+    bundle = backend.production()
+    context = {
+        "asked": asked,
+        "payments": found.payments,
+        "next": following,
+        "problem": problem,
+        "behind": backend.following.failure,
+        "keys": () if bundle is None else keys_of(bundle),
+        "published": bundle is not None,
+    }
+    return view("payments.html", context, status=422 if problem else 200)
 
 
-ROUTES = (show_payments,)
+@page("/payments/receipt", role="analyst")
+def show_receipt(backend: GivenBackend, user: GivenUser, id: FromQuery[str] = "") -> Response:  # noqa: A002  # the name of the field in the address
+    """One payment: the receipt of its decision."""
+    return view("receipt.html", _receipt(backend, id, user.name))
+
+
+@action("/payments/replay", role="analyst")
+def replay_payment(backend: GivenBackend, user: GivenUser, form: GivenForm) -> Response:
+    """The same page with the decision made again; nothing is changed."""
+    name = form.raw("id")
+    context = _receipt(backend, name, user.name)
+    replay, why = replayed(backend, name)
+    return view("receipt.html", context | {"replay": replay, "why": why})
+
+
+def _receipt(backend: ConsoleBackend, name: str, viewer: str) -> dict[str, Any]:
+    if not name:
+        raise NotFound("expected the id of a payment in the address: search for one.")
+    return {"one": receipt_view(backend, name, viewer), "replay": None, "why": ""}
+
+
+ROUTES = (show_payments, show_receipt, replay_payment)

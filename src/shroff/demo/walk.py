@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +20,8 @@ from rich.table import Table
 
 from shroff.client import Client, Decision
 from shroff.control import Keys
-from shroff.errors import ShroffError
+from shroff.demo.processes import start_service
+from shroff.demo.traffic import payload_of
 from shroff.evaluate.report import comparison, payment_parts
 from shroff.pipeline import Progress, collect_table, package, summary, train_models
 from shroff.project import load_project
@@ -90,7 +88,8 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> D
     for old in settings.home.glob("ledger.db*"):
         old.unlink()
     key = Keys(settings.control).create("demo", ["decide", "read"])
-    server, url = _start(packaged.folder, folder / "history.parquet", settings, port)
+    warm = ("--warm", str(folder / "history.parquet"))
+    server, url = start_service(settings, str(packaged.folder), *warm, port=port)
     try:
         progress(f"send {SENT_PAYMENTS} held-out payments")
         sent = log[chosen]
@@ -122,7 +121,7 @@ def run_demo(folder: Path, *, payments: int, port: int, progress: Progress) -> D
         "One decision, whole:",
         json.dumps(shown, indent=2, ensure_ascii=False),
     ]
-    payment = _payload(sent.row(SENT_PAYMENTS - 1, named=True)) | {
+    payment = payload_of(sent.row(SENT_PAYMENTS - 1, named=True)) | {
         "transaction_id": "my-first-payment"
     }
     return DemoResult(parts, document, server, url, command, payment, key)
@@ -138,53 +137,10 @@ def _busiest(log: pl.DataFrame, first_day: int) -> slice:
     return slice(best, best + SENT_PAYMENTS)
 
 
-def _start(
-    bundle: Path, history: Path, settings: Settings, port: int
-) -> tuple[subprocess.Popen[bytes], str]:
-    """Start the service as a user would, and wait until it is ready."""
-    if port == 0:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-    environment = os.environ | {"SHROFF_HOME": str(settings.home)}
-    for name in ("SHROFF_LEDGER", "SHROFF_CONTROL"):
-        environment.pop(name, None)
-    command = [
-        sys.executable,
-        "-m",
-        "shroff",
-        "serve",
-        str(bundle),
-        "--warm",
-        str(history),
-        "--port",
-        str(port),
-    ]
-    with (settings.home / "service.log").open("wb") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}"
-    with Client(url) as client:
-        for _ in range(600):
-            if server.poll() is not None:
-                break
-            if client.ready():
-                return server, url
-            time.sleep(0.1)
-    server.kill()
-    raise ShroffError(f"the service did not become ready; see {settings.home / 'service.log'}.")
-
-
-def _payload(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of the log as a shop would send it: without what is only known later."""
-    later = ("result", "result_at", "is_fraud", "labelled_at", "fraud_pattern")
-    payload = {name: value for name, value in row.items() if name not in later}
-    return payload | {"created_at": row["created_at"].strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
-
-
 def _send(url: str, key: str, log: pl.DataFrame) -> tuple[list[Decision], float]:
     with Client(url, key=key) as client:
         started = time.perf_counter()
-        decisions = [client.decide(_payload(row)) for row in log.iter_rows(named=True)]
+        decisions = [client.decide(payload_of(row)) for row in log.iter_rows(named=True)]
         return decisions, time.perf_counter() - started
 
 

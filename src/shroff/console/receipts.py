@@ -1,0 +1,147 @@
+"""The receipt of a payment as a page shows it, with features in words, and its replay."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from threading import Lock
+from typing import Final, NamedTuple
+
+from msgspec import UNSET
+
+from shroff.collect.payment import Value
+from shroff.collect.times import format_time
+from shroff.console.backend import ConsoleBackend
+from shroff.decide.words import number, sentences
+from shroff.errors import BundleError, NotFound, Unavailable
+from shroff.evaluate.cost import ACTIONS
+from shroff.index import keys_of
+from shroff.ledger.receipt import Receipt, read_receipt
+from shroff.monitor import Replayed, replayer
+from shroff.package import Bundle
+
+_TOKEN: Final = re.compile("[0-9a-f]{64}")
+_one_replay = Lock()
+
+
+class ReceiptValue(NamedTuple):
+    """A value with its name; a token is shown shortened, payments are found by a key, and `words`
+    say what a feature means.
+    """
+
+    name: str
+    text: str
+    token: bool = False
+    key: bool = False
+    words: str = ""
+
+
+class ReceiptView(NamedTuple):
+    """What the page of a payment shows.
+
+    Attributes:
+        records: how many the ledger has.
+        amount, currency: in major units of the currency that it is counted in.
+        values, features: what the payment said, and what was computed.
+        case: the number of its case.
+        hidden: whether its case hides reasons until it is decided, to measure whether they help.
+        blind: whether the reader judges its case a second time, and may not know what it came to.
+    """
+
+    receipt: Receipt
+    records: int
+    amount: Value
+    currency: str
+    values: tuple[ReceiptValue, ...]
+    features: tuple[ReceiptValue, ...]
+    case: int | None
+    hidden: bool = False
+    blind: bool = False
+
+    @property
+    def costs(self) -> list[tuple[str, float]]:
+        """What each action was expected to cost, where the policy decides by cost."""
+        costs = self.receipt.answer.expected_costs
+        if costs is UNSET:
+            return []
+        named = ((name, getattr(costs, name)) for name in ACTIONS)
+        return [(name, cost) for name, cost in named if cost is not None]
+
+
+def receipt_view(backend: ConsoleBackend, payment_id: str, viewer: str) -> ReceiptView:
+    """The receipt of a payment, as somebody may see it.
+
+    Raises:
+        NotFound: the ledger has no such payment, or it was forgotten.
+        Unavailable: a database does not answer.
+    """
+    bundle = backend.production()
+    rank = (lambda source: 0) if bundle is None else bundle.schema.label_rank
+    receipt = read_receipt(backend.ledger, payment_id, rank)
+    decided_by = _bundle(backend, receipt.record.model) or bundle
+    values, features = receipt.payment.values, receipt.record.features
+    amount = None if decided_by is None else decided_by.schema.amount
+    currency = None if decided_by is None else decided_by.schema.currency
+    base = receipt.payment.rates.partition(" ")[0]
+    desk, case = backend.desk, backend.desk.case_of(receipt.payment.id)
+    shown = None if case is None else desk.case(case, viewer)[0].status
+    return ReceiptView(
+        receipt,
+        backend.ledger.head().seq,
+        values.get(amount or "amount"),
+        base or str(values.get(currency or "currency") or ""),
+        _values(values, decided_by),
+        _features(features, decided_by),
+        case,
+        hidden=case is not None and desk.hides_reasons(case, viewer),
+        blind=case is not None and shown != desk.case(case)[0].status,
+    )
+
+
+def replayed(backend: ConsoleBackend, payment_id: str) -> tuple[Replayed | None, str]:
+    """The replay of a decision, or a sentence about why there is none.
+
+    Raises:
+        Unavailable: a database does not answer, or another replay is under way: one may read
+            months of payments.
+    """
+    if not _one_replay.acquire(blocking=False):
+        raise Unavailable("another replay is under way: ask again in a moment.")
+    try:
+        return replayer(backend.settings, backend.ledger)(payment_id), ""
+    except (NotFound, BundleError) as error:
+        return None, str(error)
+    finally:
+        _one_replay.release()
+
+
+def _bundle(backend: ConsoleBackend, version: str) -> Bundle | None:
+    try:
+        return backend.bundle(version)
+    except (NotFound, BundleError):
+        return None
+
+
+def _features(features: Mapping[str, Value], bundle: Bundle | None) -> tuple[ReceiptValue, ...]:
+    words = {} if bundle is None else sentences(bundle.groups, bundle.schema)
+    return tuple(
+        ReceiptValue(name, _text(value), words=words[name].tells(value) if name in words else "")
+        for name, value in features.items()
+    )
+
+
+def _values(values: Mapping[str, Value], bundle: Bundle | None) -> tuple[ReceiptValue, ...]:
+    keys = () if bundle is None else keys_of(bundle)
+    times = () if bundle is None else (bundle.schema.time,)
+    found = []
+    for name, value in values.items():
+        text = format_time(value) if name in times and isinstance(value, int) else _text(value)
+        token = _TOKEN.fullmatch(text) is not None
+        found.append(ReceiptValue(name, text, token=token, key=name in keys and value is not None))
+    return tuple(found)
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "–" if value is None else str(value)
+    return number(value) if value == round(value) else repr(value)

@@ -1,0 +1,114 @@
+"""What somebody types to find payments, and the query that it means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Final, NamedTuple, Self
+
+from shroff.collect.personal import forms
+from shroff.collect.times import DAY_US, parse_time
+from shroff.errors import ConfigurationError
+from shroff.evaluate.cost import ACTIONS, Action
+from shroff.index import UNITS, PaymentQuery
+
+_MOST_CHARACTERS: Final = 200
+_MOST_AMOUNT: Final = Decimal(10**14)
+
+
+class SearchForm(NamedTuple):
+    """The fields of the search, as they were typed."""
+
+    q: str = ""
+    least: str = ""
+    most: str = ""
+    since: str = ""
+    until: str = ""
+    action: str = ""
+    after: str = ""
+
+    @classmethod
+    def read(cls, given: Mapping[str, str]) -> Self:
+        """The fields of a query string; others are left out."""
+        return cls(*(str(given.get(name, "")).strip()[:_MOST_CHARACTERS] for name in cls._fields))
+
+    def fields(self) -> dict[str, str]:
+        """Those that were filled in, without the page."""
+        return {name: value for name, value in self._asdict().items() if value and name != "after"}
+
+
+def payment_query(asked: SearchForm, key: bytes) -> PaymentQuery:
+    """The query of a search.
+
+    Args:
+        key: of the HMAC over personal columns: a host is found as it was sent, and as its token.
+
+    Raises:
+        ConfigurationError: a field that is no amount, time or decision; the sentence names it.
+    """
+    return PaymentQuery(
+        values=tuple(forms(asked.q, key)) if asked.q else (),
+        least=_units(asked.least, "The least amount"),
+        most=_units(asked.most, "The greatest amount"),
+        since=_moment(asked.since, "From"),
+        until=_moment(asked.until, "Until", end=True),
+        action=_action(asked.action),
+        after=_place(asked.after),
+    )
+
+
+def _units(text: str, field: str) -> int | None:
+    """
+    >>> _units("1,234.50", "Least"), _units("", "Least")
+    (12345000, None)
+    """
+    if not text:
+        return None
+    try:
+        amount = Decimal(text.replace(",", ""))
+    except InvalidOperation:
+        amount = Decimal("nan")
+    if not amount.is_finite() or abs(amount) > _MOST_AMOUNT:
+        raise ConfigurationError(f"{field}: expected an amount such as 1234.50.")
+    return int(amount * UNITS)
+
+
+def _moment(text: str, field: str, *, end: bool = False) -> int | None:
+    """A time in UTC; of a day alone its beginning, or its end.
+
+    >>> _moment("2024-01-01", "Until", end=True) - _moment("2024-01-01 12:00", "From")
+    43200000000
+    """
+    if not text:
+        return None
+    day = len(text) == len("2024-01-01")
+    try:
+        moment = parse_time(f"{text.removesuffix('Z')}{'T00:00' if day else ''}Z", None)
+    except ValueError:
+        raise ConfigurationError(
+            f"{field}: expected a day or a time in UTC, such as 2024-01-31 or 2024-01-31 18:30."
+        ) from None
+    return moment + DAY_US if day and end else moment
+
+
+def _action(text: str) -> Action | None:
+    if not text:
+        return None
+    for one in ACTIONS:
+        if text == one:
+            return one
+    raise ConfigurationError(f"Decision: expected one of {', '.join(ACTIONS)}.")
+
+
+def _place(text: str) -> tuple[int, int] | None:
+    """Where the page before ended, as its link says."""
+    if not text:
+        return None
+    time, _, seq = text.partition(".")
+    try:
+        place = int(time), int(seq)
+    except ValueError:
+        place = 2**63, 0
+    if not all(-(2**63) <= one < 2**63 for one in place):
+        raise ConfigurationError("expected the link to the next page as it was; search again.")
+    return place
