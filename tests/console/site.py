@@ -50,8 +50,9 @@ class Visit:
 class ConsoleSite:
     """A console that runs, and the installation that it shows."""
 
-    def __init__(self, url: str, settings: Settings, log: Path) -> None:
+    def __init__(self, url: str, settings: Settings, log: Path, process: int) -> None:
         self.url = url
+        self.process = process
         self.settings = settings
         self.log = log
         self.visits: list[Visit] = []
@@ -98,7 +99,7 @@ def started_process(settings: Settings, *words: str) -> Iterator[ConsoleSite]:
             line = process.stdout.readline()
             assert line, log.read_text()
             said += line
-        site = ConsoleSite(json.loads(said)["url"], settings, log)
+        site = ConsoleSite(json.loads(said)["url"], settings, log, process.pid)
         yield site
         for visit in site.visits:
             visit.http.close()

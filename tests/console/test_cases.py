@@ -154,6 +154,27 @@ def test_several_are_closed_at_once_or_none(console: ConsoleSite, desk: Desk) ->
     assert "No case is like that" in visit.page("/cases?subject=nobody&mine=on&overdue=on&after=x")
 
 
+def test_whatever_an_address_or_a_form_says_is_answered(console: ConsoleSite) -> None:
+    visit, huge = console.visit("analyst"), "9" * 30
+    told = {
+        f"/cases/{huge}": 404,
+        f"/cases/{huge}/pack": 404,
+        f"/cases?after=1:{huge}": 200,
+        "/cases?after=nan:1": 200,
+        f"/cases?done={huge}": 200,
+        "/cases?subject=%00": 422,
+        "/cases?queue=%E2%80%AE": 422,
+        "/cases?subject=%ED%A0%80": 200,
+    }
+    found = {address: visit.http.get(address).status_code for address in told}
+    assert found == told
+    for step in ("claim", "decide", "undo", "note"):
+        answer = visit.send(f"/cases/{huge}/{step}", outcome="fraud", version=huge, leave=huge)
+        assert answer.status_code == 404, step
+    assert visit.send("/cases/next", queue="\0").status_code == 422
+    assert visit.send("/cases/decide", outcome="fraud", case=f"{huge}:1").status_code == 404
+
+
 def test_hidden_reasons_are_not_in_the_page(console: ConsoleSite, desk: Desk) -> None:
     visit = console.visit("analyst")
     case = waiting(desk, "hidden")

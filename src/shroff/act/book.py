@@ -30,6 +30,8 @@ from shroff.errors import BrokenChain, NotFound
 T = TypeVar("T")
 USUAL: Final = CaseQueue(name="review")
 """Where cases wait that no other queue takes."""
+MAX_NUMBER: Final = 2**63 - 1
+"""No case has a larger number: no database holds it."""
 _PART_IDS: Final = 500
 MINUTE_US: Final = 60_000_000
 _decode_event: Final = msgspec.json.Decoder(CaseEvent).decode
@@ -48,7 +50,8 @@ class CaseBook:
         Raises:
             NotFound: there is none.
         """
-        found = self.cases(CASES.c.id == number, limit=1)
+        known = 0 < number <= MAX_NUMBER
+        found = self.cases(CASES.c.id == number, limit=1) if known else []
         if not found:
             raise NotFound("there is no case with this number.")
         return found[0]

@@ -258,9 +258,10 @@ class Desk:
                 raise CaseConflict(f"case {number} is {case.status}, at version {case.version}.")
             require_alone(book, case)
             book.undraw(number)
-            return book.change(
-                case, "reopened", by, status="open", closed=None, parent=None, note=note
-            )
+            again = {"status": "open", "closed": None, "parent": None}
+            case = book.change(case, "reopened", by, note=note, **again)
+            hiding.end_reading(book, case)
+            return case
 
     def undo(self, number: int, by: str) -> Case:
         """Take back a decision that the caller made within the last five minutes: the case is open

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from statistics import NormalDist
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import select
@@ -82,11 +82,13 @@ def begin_reading(book: CaseBook, key: bytes, case: Case) -> None:
 
 
 def end_reading(book: CaseBook, case: Case) -> None:
-    """Record what a case came to; None where its decision was taken back."""
+    """Record what a case came to. One that was opened again counts no more: whoever decided it has
+    seen its reasons.
+    """
     own = CASE_READINGS.c.case == case.id
-    told = {"outcome": case.outcome, "decided": case.closed}
+    told: dict[str, Any] = {"outcome": case.outcome, "decided": case.closed}
     if case.status == "open":
-        told = {"outcome": None, "decided": None}
+        told = {"outcome": None, "decided": None, "share": 0.0}
     book.connection.execute(CASE_READINGS.update().where(own), told)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import Row, select
 
-from shroff.act.book import CaseBook
+from shroff.act.book import MAX_NUMBER, CaseBook
 from shroff.act.case import Case, CaseEvent, CasePayment, Outcome
 from shroff.act.tables import CASE_SECOND
 from shroff.errors import CaseConflict, ConfigurationError
@@ -73,7 +73,8 @@ def held(book: CaseBook, number: int, by: str | None) -> Row[Any] | None:
     second = CASE_SECOND.c
     mine = (second.case == number, second.holder == by, second.outcome.is_(None))
     query = select(CASE_SECOND).where(*mine)
-    return None if by is None else book.connection.execute(query).one_or_none()
+    known = by is not None and number <= MAX_NUMBER
+    return book.connection.execute(query).one_or_none() if known else None
 
 
 def require_seen(book: CaseBook, number: int, by: str) -> None:

@@ -93,5 +93,7 @@ def sharing(book: CaseBook, trait: Trait) -> list[int]:
         .join(CASE_PAYMENTS, CASE_PAYMENTS.c.case == CASES.c.id)
         .join(payments, payments.c.payment_id == CASE_PAYMENTS.c.payment_id)
         .distinct()
+        .order_by(number.desc())
+        .limit(MAX_SHARED)
     )
-    return sorted(map(int, book.connection.scalars(query)), reverse=True)[:MAX_SHARED]
+    return [*map(int, book.connection.scalars(query))]

@@ -12,6 +12,7 @@ from shroff.act import Case, gather, look, narrate, zip_evidence
 from shroff.act.case import OUTCOMES
 from shroff.act.rules import require_outcome
 from shroff.act.undo import UNDO_MINUTES
+from shroff.collect.values import require_readable
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
 from shroff.console.case_drawings import draw_links, draw_timeline
@@ -54,6 +55,7 @@ def decide_case(
     """Close a case, and go on with the next one of the queue."""
     queue = form.text("queue")
     try:
+        require_readable(queue, "a queue")
         outcome = require_outcome(form.text("outcome"))
         backend.desk.decide(
             number,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from shroff.act import Case
+from shroff.act.book import MAX_NUMBER
 from shroff.act.rules import require_outcome
+from shroff.collect.values import require_readable
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
 from shroff.console.given import GivenBackend, GivenForm, GivenUser
@@ -64,6 +67,8 @@ def show_cases(request: Request, backend: GivenBackend, user: GivenUser) -> Resp
     """The queues, and a list of cases."""
     query = request.query_params
     choice = CaseChoice.read(query)
+    require_readable(choice.queue, "a queue")
+    require_readable(choice.subject, "a subject")
     return view("cases.html", _listed(backend, user, choice, done=query.get("done", "")))
 
 
@@ -73,6 +78,7 @@ def claim_next(
 ) -> Response:
     """Claim the case that is most worth the time."""
     queue = form.text("queue")
+    require_readable(queue, "a queue")
     case = backend.desk.next(user.name, queue=queue or None)
     if case is None:
         return lead(request, CaseChoice(queue=queue).address(), said="No case waits here.")
@@ -165,9 +171,10 @@ def _place(text: str) -> tuple[float, int] | None:
     """Where a page begins; the first one for what no page said."""
     worth, _, number = text.partition(":")
     try:
-        return float(worth), int(number)
+        found = float(worth), int(number)
     except ValueError:
         return None
+    return found if math.isfinite(found[0]) and 0 < found[1] <= MAX_NUMBER else None
 
 
 ROUTES = (show_cases, claim_next, decide_several, show_reasons)
