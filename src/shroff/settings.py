@@ -36,9 +36,9 @@ class Settings:
     shroff.errors.UnknownSetting: unknown setting `SHROFF_LEDGR`: did you mean `SHROFF_LEDGER`? \
 Valid settings: SHROFF_ALERT_MAIL, SHROFF_ALERT_SECRET, SHROFF_ALERT_WEBHOOK, SHROFF_API_KEY, \
 SHROFF_AZUREML_ECHO, SHROFF_AZUREML_PROBABILITY_OF, \
-SHROFF_AZUREML_RESULT, SHROFF_CONSENT, SHROFF_CONTROL, SHROFF_HOME, SHROFF_KAFKA, SHROFF_LEDGER, \
-SHROFF_MEMORY, SHROFF_MODELS, SHROFF_PERSONAL_KEY, SHROFF_SERVICE, SHROFF_SPOOL, \
-SHROFF_SPOOL_SIZE, SHROFF_STATE, SHROFF_STORE, SHROFF_TRACKING, SHROFF_TRACKING_NAME.
+SHROFF_AZUREML_RESULT, SHROFF_CONSENT, SHROFF_CONSOLE_OIDC, SHROFF_CONTROL, SHROFF_HOME, \
+SHROFF_KAFKA, SHROFF_LEDGER, SHROFF_MEMORY, SHROFF_MODELS, SHROFF_PERSONAL_KEY, SHROFF_SERVICE, \
+SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, SHROFF_STORE, SHROFF_TRACKING, SHROFF_TRACKING_NAME.
     """
 
     home: Path = Path(".shroff")
@@ -51,6 +51,8 @@ SHROFF_SPOOL_SIZE, SHROFF_STATE, SHROFF_STORE, SHROFF_TRACKING, SHROFF_TRACKING_
     """Kafka's servers, `host:port,host:port`, or a file of librdkafka's `option=value` lines."""
     control: str = field(default="", repr=False)
     """URL of the database of keys and lists; default: in `home`, or the ledger's PostgreSQL."""
+    console_oidc: str = field(default="", repr=False)
+    """Where people of the console sign in: `https://CLIENT:SECRET@issuer?…` (docs/console.md)."""
     alert_webhook: str = field(default="", repr=False)
     """URL that alarms are posted to as CloudEvents, `https://…`; default: none."""
     alert_secret: str = field(default="", repr=False)

@@ -75,14 +75,14 @@ class ConsoleSite:
 
 
 @contextmanager
-def running(settings: Settings, *options: str) -> Iterator[ConsoleSite]:
+def running(settings: Settings, *options: str, **variables: str) -> Iterator[ConsoleSite]:
     """A console as a process, over an installation."""
-    with started_process(settings, "console", *options) as site:
+    with started_process(settings, "console", *options, **variables) as site:
         yield site
 
 
 @contextmanager
-def started_process(settings: Settings, *words: str) -> Iterator[ConsoleSite]:
+def started_process(settings: Settings, *words: str, **variables: str) -> Iterator[ConsoleSite]:
     """A command that serves the console, on a free port."""
     log = settings.home / "console.log"
     with log.open("w") as errors:
@@ -90,7 +90,7 @@ def started_process(settings: Settings, *words: str) -> Iterator[ConsoleSite]:
             command(*words, "--port", "0", "--json"),
             stdout=subprocess.PIPE,
             stderr=errors,
-            env=environment(settings.home, settings.home),
+            env=environment(settings.home, settings.home) | variables,
         )
     assert process.stdout is not None
     try:

@@ -27,6 +27,7 @@ from shroff.console.pages import (
     overview,
     payments,
     proposals,
+    provider,
     rule_editor,
     rules,
     users,
@@ -38,6 +39,7 @@ from shroff.control.users import User
 
 PAGES: Final = (
     account,
+    provider,
     overview,
     cases,
     case,
@@ -101,6 +103,8 @@ def console_app(backend: ConsoleBackend) -> Litestar:
         debug=False,
     )
     app.state.backend = backend
+    # a setting that is wrong is said at the start
+    _ = backend.oidc
     assets()
     return app
 

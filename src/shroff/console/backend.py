@@ -13,6 +13,7 @@ from shroff.backtest import RecentPast, RuleBench
 from shroff.clock import Clock, system_time
 from shroff.console.following import Following
 from shroff.console.jobs import Jobs
+from shroff.console.oidc import OpenIdSignIn, Provider
 from shroff.console.packaged import PackagedRuns
 from shroff.control import Lists, reading_keyring
 from shroff.control.attempts import Attempts
@@ -52,6 +53,12 @@ class ConsoleBackend:
     def attempts(self) -> Attempts:
         """How often somebody may try to."""
         return Attempts(self.settings.control, clock=self.clock)
+
+    @cached_property
+    def oidc(self) -> OpenIdSignIn | None:
+        """The provider through which people sign in; None without one."""
+        text = self.settings.console_oidc
+        return OpenIdSignIn(Provider.read(text)) if text else None
 
     @cached_property
     def desk(self) -> Desk:

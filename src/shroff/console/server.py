@@ -52,7 +52,7 @@ def serve_console(
 
 def require_users(backend: ConsoleBackend, host: str) -> None:
     """Raise `ConfigurationError` if others reach an address while nobody can sign in."""
-    if not _of_this_machine(host) and not backend.users.any():
+    if not _of_this_machine(host) and backend.oidc is None and not backend.users.any():
         raise ConfigurationError(
             f"expected somebody who can sign in before the console listens on {host}: add one with "
             "`shroff users add NAME --role admin`, or listen on 127.0.0.1."

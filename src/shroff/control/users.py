@@ -150,6 +150,19 @@ class Users:
             row = connection.execute(query).mappings().one_or_none()
         return None if row is None else user_of(row)
 
+    def invited(self, name: str, identity: str) -> User | None:
+        """Who was added by name without a password, who is from now on whom the provider calls so;
+        None where nobody waits under the name.
+        """
+        waits = (
+            USERS.c.folded == _fold(name),
+            USERS.c.password.is_(None),
+            USERS.c.identity.is_(None),
+        )
+        with self._control.transaction("take up an invited user") as connection:
+            taken = connection.execute(USERS.update().where(*waits).values(identity=identity))
+        return self.identified(identity) if taken.rowcount else None
+
     def signing_in(self, name: str, password: str) -> User | None:
         """Who has this name and password and is not disabled; None takes as long to say."""
         query = select(USERS).where(USERS.c.folded == _fold(name))

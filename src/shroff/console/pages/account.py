@@ -14,6 +14,7 @@ from shroff.console.access import (
     session_token,
     visit_cookie,
 )
+from shroff.console.backend import ConsoleBackend
 from shroff.console.given import GivenBackend, GivenForm, GivenUser
 from shroff.console.views import THEMES, lead, local_path, view
 from shroff.console.web import Request, Response
@@ -24,6 +25,25 @@ _REFUSED: Final = (
 )
 
 
+def sign_in_view(
+    backend: ConsoleBackend,
+    *,
+    after: str = "/",
+    problem: str = "",
+    name: str = "",
+    status: int = 200,
+) -> Response:
+    """The page to sign in on."""
+    context = {
+        "after": after,
+        "problem": problem,
+        "name": name,
+        "provider": backend.oidc is not None,
+        "nobody": not problem and backend.oidc is None and not backend.users.any(),
+    }
+    return view("sign_in.html", context, status=status)
+
+
 @page("/sign-in", role=None)
 def show_sign_in(
     request: Request,
@@ -32,10 +52,7 @@ def show_sign_in(
 ) -> Response:
     """The form to sign in."""
     made = visit_cookie(request)
-    shown = view(
-        "sign_in.html",
-        {"after": local_path(after), "problem": "", "name": "", "nobody": not backend.users.any()},
-    )
+    shown = sign_in_view(backend, after=local_path(after))
     if made is not None:
         shown.set_cookie(made)
     return shown
@@ -48,8 +65,7 @@ def sign_in(request: Request, backend: GivenBackend, form: GivenForm) -> Respons
     address = "" if request.client is None else request.client.host
 
     def again(problem: str, status: int) -> Response:
-        context = {"after": after, "problem": problem, "name": name, "nobody": False}
-        return view("sign_in.html", context, status=status)
+        return sign_in_view(backend, after=after, problem=problem, name=name, status=status)
 
     if wait := backend.attempts.take(name, address):
         shown = again(f"Too many attempts. Wait {wait} seconds, then try again.", 429)
