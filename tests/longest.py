@@ -87,6 +87,7 @@ LONGEST: Final = (
     "collect/test_clean.py",
     "serve/test_doors.py",
     "collect/test_csv_dialect.py",
+    "console/test_rules.py",
 )
 """Files that take longest, by `pytest --durations`, and those whose processes take most."""
 

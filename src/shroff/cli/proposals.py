@@ -122,6 +122,8 @@ def person() -> Person:
 
 def print_proposal(one: Proposal, as_json: bool) -> None:
     """Print a proposal: what it changes, its history, and what comes next."""
+    from shroff.control.proposal import STATES
+
     if as_json:
         show(
             _row(one)
@@ -136,7 +138,7 @@ def print_proposal(one: Proposal, as_json: bool) -> None:
         "shadow": "another person can agree to it: `shroff policy approve",
     }.get(one.stage)
     out.print(
-        f"Proposal {one.id} is {one.stage}{f'; {after} {one.id}`' if after else ''}.",
+        f"Proposal {one.id} is {STATES[one.stage]}{f'; {after} {one.id}`' if after else ''}.",
         soft_wrap=True,
     )
     for sentence in one.words:
