@@ -20,6 +20,7 @@ import httpx
 
 from patience import PATIENCE, until
 from servers import free_port
+from web import TRUST
 
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
@@ -152,7 +153,9 @@ def chromium(folder: Path) -> Iterator[Browser]:
     with (folder / "chromedriver.log").open("w") as log:
         process = subprocess.Popen([driver, f"--port={port}"], stdout=log, stderr=log)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as http:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, verify=TRUST
+        ) as http:
             _wait_until_ready(http)
             wanted = {"alwaysMatch": _capabilities(program, folder)}
             answer = http.post("/session", json={"capabilities": wanted}).json()["value"]

@@ -19,13 +19,14 @@ from program import command, environment
 from shroff.control.sessions import Sessions
 from shroff.control.users import Users
 from shroff.settings import Settings
+from web import TRUST
 
 
 class Visit:
     """Somebody's client; `user` is empty where nobody is signed in."""
 
     def __init__(self, url: str, token: str = "") -> None:
-        self.http = httpx.Client(base_url=url, timeout=PATIENCE)
+        self.http = httpx.Client(base_url=url, timeout=PATIENCE, verify=TRUST)
         if token:
             self.http.cookies.set("shroff_session", token)
 

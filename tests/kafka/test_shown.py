@@ -20,6 +20,7 @@ from shroff.control.models import Models
 from shroff.detect import Calibration
 from shroff.package import save
 from telemetry.scraped import Scrape
+from web import TRUST
 
 Pay = Callable[..., dict[str, Any]]
 Consumes = Callable[..., Consuming]
@@ -41,7 +42,10 @@ def test_figures_tell_what_is_done_and_what_waits(
     keys = Keys(f"sqlite:///{tmp_path / 'home' / 'control.db'}")
     headers = {"authorization": f"Bearer {keys.create('prometheus', ['read'])}"}
     words = ("--from", source, "--to", target, "--metrics-port", str(port))
-    with consuming(*words) as consumer, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+    with (
+        consuming(*words) as consumer,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", verify=TRUST) as client,
+    ):
 
         def scrape() -> Scrape:
             try:
@@ -83,7 +87,10 @@ def test_nothing_waits_where_only_the_end_of_a_transaction_is_left(
     end = bus.end(source)
     assert end > 10, "the broker writes no markers"
     words = ("--from", source, "--to", target, "--metrics-port", str(port), "--without-keys")
-    with consuming(*words) as consumer, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+    with (
+        consuming(*words) as consumer,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", verify=TRUST) as client,
+    ):
 
         def lag() -> float | None:
             try:
@@ -115,7 +122,7 @@ def test_a_ledger_that_cannot_be_written_is_told_there_too(
 
         def ready() -> int:
             try:
-                return httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code
+                return httpx.get(f"http://127.0.0.1:{port}/health/ready", verify=TRUST).status_code
             except httpx.TransportError:
                 return 0
 
@@ -145,7 +152,7 @@ def test_a_port_that_is_taken_is_one_sentence(bus: Bus, consuming: Consumes) -> 
 
 def reached(port: str) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/health/live").status_code == 200
+        return httpx.get(f"http://127.0.0.1:{port}/health/live", verify=TRUST).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -171,9 +178,9 @@ def test_what_is_published_decides_from_then_on(
 
         def value(name: str, **labels: str) -> float:
             try:
-                return Scrape(httpx.get(f"http://127.0.0.1:{port}/metrics").text).value(
-                    name, **labels
-                )
+                return Scrape(
+                    httpx.get(f"http://127.0.0.1:{port}/metrics", verify=TRUST).text
+                ).value(name, **labels)
             except httpx.TransportError:
                 return 0.0
 

@@ -30,6 +30,7 @@ from shroff.ledger.labels import MAX_SOURCE_LABELS
 from shroff.monitor import ledger_parity, replay_decision
 from shroff.package import Bundle
 from shroff.scoring.scorer import Scorer
+from web import TRUST
 
 Pay = Callable[..., dict[str, Any]]
 SOURCES = ("chargeback", "analyst", "rule")
@@ -348,7 +349,9 @@ def test_over_http_the_key_says_who_speaks(bundle_folder: Path, tmp_path: Path, 
         ]
         assert stored.fraud is True
         raw = httpx.get(
-            f"{service.url}/v1/decisions/a", headers={"authorization": f"Bearer {shop}"}
+            f"{service.url}/v1/decisions/a",
+            headers={"authorization": f"Bearer {shop}"},
+            verify=TRUST,
         ).json()
         assert Decision(**raw).payment_id == "a"
 

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from patience import PATIENCE, until
+from web import TRUST
 
 KEY = b"k" * 32
 needs_curl = pytest.mark.skipif(
@@ -106,7 +107,7 @@ class Service:
         return url.host, url.port or 80
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return httpx.request(method, self.url + path, timeout=PATIENCE, **options)
+        return httpx.request(method, self.url + path, timeout=PATIENCE, verify=TRUST, **options)
 
     def raw(self, sent: bytes) -> bytes:
         """What comes back for bytes as they are, until the service closes the connection."""

@@ -16,6 +16,7 @@ import pytest
 from patience import PATIENCE, until
 from serve.service import KEY
 from servers import or_skip, postgres_schema, redis
+from web import TRUST
 
 PROGRAM = """
 import sys
@@ -107,7 +108,7 @@ def _starts(log: Path) -> int:
 
 def ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health/ready", timeout=PATIENCE).status_code == 200
+        return httpx.get(f"{url}/health/ready", timeout=PATIENCE, verify=TRUST).status_code == 200
     except httpx.TransportError:
         return False
 

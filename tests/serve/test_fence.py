@@ -22,6 +22,7 @@ from shroff.serve import fence, server
 from shroff.serve.connection import Connection
 from shroff.serve.fence import http_protocol
 from shroff.settings import Settings
+from web import TRUST
 
 Pay = Callable[..., dict[str, Any]]
 
@@ -85,9 +86,12 @@ def test_payments_are_decided_over_plain_http_too(
                 decision = client.decide(payment)
                 assert client.decide(payment) == decision
             assert (
-                httpx.post(f"{url}/v1/decisions", content=b"{", timeout=PATIENCE).status_code >= 400
+                httpx.post(
+                    f"{url}/v1/decisions", content=b"{", timeout=PATIENCE, verify=TRUST
+                ).status_code
+                >= 400
             )
-            assert httpx.get(f"{url}/help", timeout=PATIENCE).status_code == 200
+            assert httpx.get(f"{url}/help", timeout=PATIENCE, verify=TRUST).status_code == 200
         finally:
             running.should_exit = True
             thread.join(PATIENCE)

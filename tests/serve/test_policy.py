@@ -37,6 +37,7 @@ from shroff.package import save
 from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
 from telemetry.scraped import Scrape
+from web import TRUST
 
 __all__ = ["shared_ledger", "state_url"]
 
@@ -243,7 +244,7 @@ def test_all_workers_take_a_policy_up_and_no_request_fails(
         def policies(payments: int) -> set[str]:
             """Which decided so many payments, each over a connection of its own."""
             answers = [
-                httpx.post(f"{url}/v1/decisions", json=pay(), timeout=PATIENCE)
+                httpx.post(f"{url}/v1/decisions", json=pay(), timeout=PATIENCE, verify=TRUST)
                 for _ in range(payments)
             ]
             assert {answer.status_code for answer in answers} == {200}

@@ -27,6 +27,7 @@ from shroff.serve.server import Service, listen
 from shroff.serve.workers import Seat, Workers
 from shroff.settings import Settings
 from telemetry.scraped import Scrape
+from web import TRUST
 
 __all__ = ["ledger_url", "state_url"]
 
@@ -43,7 +44,7 @@ def test_any_worker_tells_the_figures_of_all(
             """What any worker tells, if one answers."""
             try:
                 # a connection each: another worker may answer
-                answer = httpx.get(f"{url}/metrics", timeout=PATIENCE)
+                answer = httpx.get(f"{url}/metrics", timeout=PATIENCE, verify=TRUST)
             except httpx.TransportError:
                 return seen[-1]
             seen.append(Scrape(answer.text).value("shroff_decisions_total"))
@@ -51,7 +52,7 @@ def test_any_worker_tells_the_figures_of_all(
 
         send(url, [pay() for _ in range(40)])
         until(lambda: all(decided() == 40 for _ in range(6)))
-        found = Scrape(httpx.get(f"{url}/metrics", timeout=PATIENCE).text)
+        found = Scrape(httpx.get(f"{url}/metrics", timeout=PATIENCE, verify=TRUST).text)
         assert found.value("shroff_stage_seconds_count", stage="whole") == 40
         assert found.value("shroff_requests_total", route="/v1/decisions", outcome="ok") == 40
         assert found.value("shroff_ready") == 1
@@ -73,7 +74,9 @@ def test_a_worker_that_is_not_ready_takes_no_connection_from_one_that_is(
             """Ask over connections of their own; those that the killed worker had may break."""
             for _ in range(10):
                 with suppress(httpx.TransportError):
-                    statuses.append(httpx.get(f"{url}/health/ready", timeout=PATIENCE).status_code)
+                    statuses.append(
+                        httpx.get(f"{url}/health/ready", timeout=PATIENCE, verify=TRUST).status_code
+                    )
 
         def back(started: int) -> bool:
             ask()
@@ -95,7 +98,7 @@ def test_workers_that_cannot_start_say_why(
 
         def said() -> str:
             with suppress(httpx.TransportError):
-                answer = httpx.get(f"{url}/health/ready", timeout=PATIENCE)
+                answer = httpx.get(f"{url}/health/ready", timeout=PATIENCE, verify=TRUST)
                 return answer.text if answer.status_code == 503 else ""
             return ""
 
@@ -110,7 +113,10 @@ def send(url: str, payments: list[dict[str, Any]]) -> None:
     def answered(payment: dict[str, Any]) -> bool:
         try:
             return (
-                httpx.post(f"{url}/v1/decisions", json=payment, timeout=PATIENCE).status_code == 200
+                httpx.post(
+                    f"{url}/v1/decisions", json=payment, timeout=PATIENCE, verify=TRUST
+                ).status_code
+                == 200
             )
         except httpx.TransportError:
             return False
@@ -134,7 +140,7 @@ def test_workers_end_with_the_process_that_started_them_at_any_moment(
         parent.wait()
         until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
         with pytest.raises(httpx.ConnectError):
-            httpx.get(f"{url}/health/live", timeout=PATIENCE)
+            httpx.get(f"{url}/health/live", timeout=PATIENCE, verify=TRUST)
 
 
 def stubborn(listener: socket.socket, seat: Seat, *, asked: int) -> None:

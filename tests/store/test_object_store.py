@@ -17,6 +17,7 @@ from servers import free_port
 from shroff.errors import NotFound, StoreUnavailable
 from shroff.store import FeatureStore, TrainingSet
 from store.world import LIMITS, PAYMENTS, day, limits, payments
+from web import TRUST
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def endpoint() -> Iterator[str]:
 
 def answers(address: str) -> bool:
     try:
-        return httpx.get(address).is_success
+        return httpx.get(address, verify=TRUST).is_success
     except httpx.TransportError:
         return False
 
@@ -62,7 +63,7 @@ def options(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 @pytest.fixture
 def store(endpoint: str, options: dict[str, str], request: pytest.FixtureRequest) -> FeatureStore:
     bucket = f"bucket-{abs(hash(request.node.name)) % 10**9}"
-    httpx.put(f"{endpoint}/{bucket}").raise_for_status()
+    httpx.put(f"{endpoint}/{bucket}", verify=TRUST).raise_for_status()
     return FeatureStore(f"s3://{bucket}/store", options=options)
 
 

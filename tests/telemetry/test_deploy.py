@@ -23,6 +23,7 @@ from shroff.control import Keys
 from shroff.monitor import figures as monitored
 from shroff.telemetry import Family
 from telemetry.scraped import Scrape
+from web import TRUST
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -153,7 +154,7 @@ def test_prometheus_scrapes_by_the_example_and_every_panel_can_be_asked(
 
 
 def ask(url: str, query: str) -> list[dict[str, Any]]:
-    response = httpx.get(f"{url}/api/v1/query", params={"query": query})
+    response = httpx.get(f"{url}/api/v1/query", params={"query": query}, verify=TRUST)
     if response.status_code == 503:
         response.raise_for_status()  # it is starting
     answer = response.json()

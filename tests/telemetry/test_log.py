@@ -20,11 +20,12 @@ from typing import Any
 import httpx
 import pytest
 
-from patience import PATIENCE
+from patience import PATIENCE, until
 from shroff.control import Keys
 from shroff.serve import asgi, problem
 from shroff.telemetry import log
 from shroff.telemetry.meter import Meter
+from web import TRUST
 
 Pay = Callable[..., dict[str, Any]]
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -56,10 +57,9 @@ def running(bundle: Path, home: Path, *options: str) -> Iterator[tuple[str, Path
         lines = [process.stdout.readline() for _ in range(4)]
         url = json.loads("".join(lines))["url"]
         client = httpx.Client(
-            base_url=url, transport=httpx.HTTPTransport(retries=3), timeout=PATIENCE
+            base_url=url, transport=httpx.HTTPTransport(retries=3, verify=TRUST), timeout=PATIENCE
         )
-        while client.get("/health/ready").status_code != 200:
-            pass
+        until(lambda: client.get("/health/ready").status_code == 200)
         client.close()
         yield url, told
     finally:
@@ -111,7 +111,7 @@ def test_no_line_holds_a_value_that_was_sent(bundle_folder: Path, tmp_path: Path
         b"{" * 5000,
     ]
     with running(bundle_folder, tmp_path, "--log", "json") as (url, told):
-        with httpx.Client(base_url=url, timeout=PATIENCE) as client:
+        with httpx.Client(base_url=url, timeout=PATIENCE, verify=TRUST) as client:
             bodies = [json.dumps(body).encode() for body in sent] + raw
             for token in tokens:
                 headers = {"authorization": f"Bearer {token}", "traceparent": PARENT}
@@ -125,7 +125,7 @@ def test_no_line_holds_a_value_that_was_sent(bundle_folder: Path, tmp_path: Path
                         client.post(path, content=body, headers=headers)
                 client.get("/v1/decisions/a-card-371449635398431", headers=headers)
                 client.put("/nowhere/6011111111111117?card=30569309025904", headers=headers)
-        with httpx.Client(base_url=url) as broken:
+        with httpx.Client(base_url=url, verify=TRUST) as broken:
             broken.post(
                 "/v1/decisions",
                 content=b"5105105105105100",
@@ -155,7 +155,9 @@ def test_no_line_holds_a_value_that_was_sent(bundle_folder: Path, tmp_path: Path
 
 def test_the_usual_log_reads_as_text(bundle_folder: Path, tmp_path: Path) -> None:
     with running(bundle_folder, tmp_path, "--without-keys") as (url, told):
-        httpx.post(f"{url}/v1/decisions", content=b"{", headers={"traceparent": PARENT})
+        httpx.post(
+            f"{url}/v1/decisions", content=b"{", headers={"traceparent": PARENT}, verify=TRUST
+        )
     # while it starts, whoever asks is told that it is not ready
     lines = [line for line in told.read_text().splitlines() if "/health/" not in line]
     assert len(lines) == 3

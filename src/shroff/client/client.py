@@ -27,6 +27,7 @@ from shroff.client.requests import (
     forget,
     report,
     stored_decision,
+    trusted,
 )
 from shroff.decisions import Decision, Forgetting, ModelVersion
 from shroff.errors import ShroffError
@@ -52,7 +53,7 @@ class Client:
         self, url: str, *, key: str | None = None, timeout: float = 2.0, retries: int = 2
     ) -> None:
         self._session = Session(url, key, timeout, retries)
-        self._http = httpx.Client(timeout=timeout, headers=self._session.headers)
+        self._http = httpx.Client(timeout=timeout, headers=self._session.headers, verify=trusted())
         self.cases = Cases(self._send)
         """What people do with cases."""
 
@@ -173,7 +174,9 @@ class AsyncClient:
         self, url: str, *, key: str | None = None, timeout: float = 2.0, retries: int = 2
     ) -> None:
         self._session = Session(url, key, timeout, retries)
-        self._http = httpx.AsyncClient(timeout=timeout, headers=self._session.headers)
+        self._http = httpx.AsyncClient(
+            timeout=timeout, headers=self._session.headers, verify=trusted()
+        )
         self.cases = AsyncCases(self._send)
         """What people do with cases."""
 

@@ -6,7 +6,9 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from itertools import islice
+from ssl import SSLContext
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
 
@@ -72,6 +74,15 @@ MAX_BATCH_PAYMENTS: Final = 256
 """Most payments in one batch: the service takes as many before its answers must be read."""
 _FIRST_PAUSE_SECONDS: Final = 0.1  # seconds; doubled for each further attempt
 _MAX_PAUSE_SECONDS: Final = 10.0
+
+
+@cache
+def trusted() -> SSLContext:
+    """What certificates of services are checked against; to load it takes 30 ms, so all clients of
+    a process share it.
+    """
+    return httpx.create_ssl_context()
+
 
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 _decision: Final = msgspec.json.Decoder(Decision).decode

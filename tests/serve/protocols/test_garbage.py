@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from patience import PATIENCE
 from serve.fixtures import PREPARATION, iso
 from serve.service import Service
+from web import TRUST
 
 Json = dict[str, Any]
 JSONS = st.recursive(
@@ -106,7 +107,7 @@ def spoilt(document: Json, place: tuple[Any, ...], value: Any) -> Json:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    with httpx.Client(timeout=PATIENCE) as client:
+    with httpx.Client(timeout=PATIENCE, verify=TRUST) as client:
         yield client
 
 
