@@ -9,7 +9,9 @@ from __future__ import annotations
 import linecache
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from hashlib import sha256
+from types import CodeType
 from typing import Any, Final
 
 _INDENT: Final = re.compile("^ +", re.MULTILINE)
@@ -52,6 +54,12 @@ def define(source: str, namespace: dict[str, Any]) -> Callable[..., Any]:
         oldest = next(iter(_files))
         del _files[oldest]
         linecache.cache.pop(oldest, None)
-    exec(compile(source, file, "exec"), namespace)
+    exec(_compiled(source, file), namespace)
     defined: Callable[..., Any] = namespace[name]
     return defined
+
+
+@lru_cache(maxsize=128)
+def _compiled(source: str, file: str) -> CodeType:
+    """Two engines of one plan share the code."""
+    return compile(source, file, "exec")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 from shroff.collect import Payment, Schema
@@ -10,6 +11,7 @@ from shroff.collect.payment import Value
 from shroff.expression import Expression
 from shroff.features.engines.embedding import UNITS_PER_COMPONENT, vector_reader
 from shroff.features.engines.online.codegen import (
+    Count,
     compile_count,
     compile_observe,
     count_source,
@@ -47,7 +49,6 @@ class PlanTimelines:
         self.later = [timelines for timelines in self.by_stream if timelines.later]
         self.source = observe_source(plan, self.by_stream)
         self._observe = compile_observe(self.source, plan, self.by_stream)
-        self._count = compile_count(count_source(plan, self.by_stream), plan, self.by_stream)
         self._walks = walks(plan.links, self.by_stream)
         self._rows = [
             (row.name, reader(row, plan.schema.time, plan.schema.timezone)) for row in plan.rows
@@ -119,6 +120,11 @@ class PlanTimelines:
         """What `observe` does, without features: later payments see this one."""
         self._advance(payment.time, now)
         self._count(payment, self.watermark)
+
+    @cached_property
+    def _count(self) -> Count:
+        """Only an engine that starts from a history needs it."""
+        return compile_count(count_source(self.plan, self.by_stream), self.plan, self.by_stream)
 
     def _advance(self, time: int, now: int) -> None:
         watermark = (time if time < now else now) - self.lateness
