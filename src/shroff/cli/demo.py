@@ -67,7 +67,7 @@ def demo(
 def _console_installed() -> bool:
     from importlib.util import find_spec
 
-    if all(find_spec(name) for name in ("litestar", "jinja2", "argon2")):
+    if all(find_spec(name) for name in ("litestar", "jinja2", "joserfc")):
         return True
     err.print("To look around in the console: `pip install 'shroff[console]'`.", markup=False)
     return False
