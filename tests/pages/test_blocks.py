@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ BLOCKS: Final = {page: blocks(page) for page in PAGES if not page.is_relative_to
 FIRST: Final = ROOT / "docs" / "get-started.md"
 RUN: Final = ("file: ", "servers: ", "figures vary")
 NOTES: Final = ("not run: ", "parsed: ", "run by ", *RUN)
+SHOWN: Final = [*BLOCKS, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 LEFT_OUT: Final = [
     one for found in BLOCKS.values() for one in found if one.said("not run") or one.said("parsed")
 ]
@@ -105,6 +107,16 @@ def test_a_block_says_nothing_else_of_itself(page: Path) -> None:
             assert page.name in (ROOT / file).read_text(encoding="utf-8"), (
                 f"{file}: not {page.name}"
             )
+
+
+@pytest.mark.parametrize("page", SHOWN, ids=name)
+def test_commands_in_indented_blocks_and_in_tables_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    shown = re.findall(r"^    (.+)$", text, re.MULTILINE)
+    shown += re.findall(r"^\| `(shroff [^`]+)`", text, re.MULTILINE)
+    shown += [block.text for block in blocks(page) if block.kind in SHELL]
+    found = [problem(words) for line in shown for words in commands(line)]
+    assert [one for one in found if one] == []
 
 
 def test_a_command_that_does_not_exist_is_found() -> None:
