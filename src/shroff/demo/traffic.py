@@ -29,9 +29,19 @@ def payload_of(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def endless(log: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    """The payments of a log as if they were made now, again and again, under new ids."""
+    """The payments of a log as if they were made now, again and again, each by somebody new."""
+    run = token_hex(3)
     for number, row in enumerate(cycle(log.iter_rows(named=True))):
-        own = {"transaction_id": f"live-{token_hex(4)}-{number}", "created_at": datetime.now(UTC)}
+        person = f"{run}{number}"
+        own = {
+            "transaction_id": f"live-{person}",
+            "created_at": datetime.now(UTC),
+            "card_id": f"c{person}",
+            "account_id": f"a{person}",
+            "host_id": f"203.0.113.{number % 254 + 1}" if number % 3 == 0 else f"host-{person}",
+            "email": f"{person}@example.org",
+            "phone": f"+45{number:08}",
+        }
         yield payload_of(row | own)
 
 

@@ -80,9 +80,13 @@ _json: Final = msgspec.json.Encoder().encode
 
 
 def keys_of(bundle: Bundle) -> tuple[str, ...]:
-    """The columns that payments are found by: the keys of the schema, and those of entities."""
-    entities = (name for group in bundle.groups for name in group.key_columns)
-    return tuple(dict.fromkeys((*bundle.schema.keys, *entities)))
+    """The columns that payments are found by: the keys of the schema, and what else identifies
+    somebody and is a key of an entity or compared, such as a host or an e-mail.
+    """
+    named = (name for group in bundle.groups for name in group.key_columns)
+    identifying = bundle.schema.identifying
+    known = (name for name in named if name in identifying)
+    return tuple(dict.fromkeys((*bundle.schema.keys, *known)))
 
 
 def shape_of(schema: Schema, keys: Sequence[str]) -> str:
