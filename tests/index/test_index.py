@@ -172,7 +172,13 @@ def counted(payments: Sequence[IndexedPayment]) -> list[IndexedMinutes]:
 def require_as_scanned(file: IndexFile, payments: Sequence[IndexedPayment]) -> None:
     newest_first = sorted(payments, key=lambda one: (one.time, one.seq), reverse=True)
     assert all_pages(file, PaymentQuery(limit=100)) == newest_first
-    assert IndexedMinutes.read(file, since=0, until=10 * MINUTE) == counted(payments)
+    counts = counted(payments)
+    assert IndexedMinutes.read(file, since=0, until=10 * MINUTE) == counts
+    days = IndexedMinutes.read(file, since=0, until=1, minutes=1_440)
+    assert sum(one.payments for one in days) == len(payments)
+    assert {(one.began, one.action, one.fraud) for one in days} == {
+        (0, one.action, one.fraud) for one in counts
+    }
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,16 @@ from sqlite3 import Connection
 from typing import Final
 
 from shroff.collect import Schema
-from shroff.index.rows import COLUMNS, Row, hash_of, indexed, link_rows, payment_of, row_of
+from shroff.index.rows import (
+    COLUMNS,
+    DAY_MINUTES,
+    Row,
+    hash_of,
+    indexed,
+    link_rows,
+    payment_of,
+    row_of,
+)
 from shroff.ledger import StoredEntry
 from shroff.ledger.answer import later_record
 from shroff.ledger.keyring import Period
@@ -29,6 +38,11 @@ _COUNT: Final = """
 INSERT INTO minute
 SELECT minute, currency, action, ifnull(fraud, -1), count(*), total(units)
 FROM payment WHERE minute = ? GROUP BY 1, 2, 3, 4
+"""
+_COUNT_DAY: Final = """
+INSERT INTO day
+SELECT ?1, currency, action, fraud, sum(payments), total(units)
+FROM minute WHERE minute >= ?1 * 1440 AND minute < (?1 + 1) * 1440 GROUP BY 2, 3, 4
 """
 
 
@@ -92,7 +106,10 @@ def _remove(connection: Connection, condition: str, values: Sequence[object]) ->
 
 
 def _count(connection: Connection, minutes: Iterable[int]) -> None:
-    """Count minutes that changed again, from their payments: no sum can go wrong."""
+    """Count minutes that changed again, from their payments, and then their days."""
     changed = [(minute,) for minute in sorted(minutes)]
     connection.executemany("DELETE FROM minute WHERE minute = ?", changed)
     connection.executemany(_COUNT, changed)
+    days = [(day,) for day in sorted({minute // DAY_MINUTES for (minute,) in changed})]
+    connection.executemany("DELETE FROM day WHERE day = ?", days)
+    connection.executemany(_COUNT_DAY, days)

@@ -12,10 +12,10 @@ from shroff.errors import IndexUnavailable
 from shroff.ledger import GENESIS, Head
 from shroff.private import private_file
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _LOCK_SECONDS: Final = 10.0
 _CACHE_KIB: Final = 65_536
-_TABLES: Final = ("mark", "payment", "link", "minute")
+_TABLES: Final = ("mark", "payment", "link", "minute", "day")
 # `link` has the values of keys as hashes: tokens are texts of 64 characters, and a payment has
 # several; the payment itself has the text, against which a hash is checked
 _MADE: Final = """
@@ -39,6 +39,9 @@ CREATE TABLE link (
 CREATE TABLE minute (
     minute INTEGER, currency TEXT, action INTEGER, fraud INTEGER, payments INTEGER NOT NULL,
     units REAL NOT NULL, PRIMARY KEY (minute, currency, action, fraud)) WITHOUT ROWID;
+CREATE TABLE day (
+    day INTEGER, currency TEXT, action INTEGER, fraud INTEGER, payments INTEGER NOT NULL,
+    units REAL NOT NULL, PRIMARY KEY (day, currency, action, fraud)) WITHOUT ROWID;
 """
 
 

@@ -14,12 +14,12 @@ import numpy as np
 
 from shroff.evaluate.cost import ACTIONS, Action, Cost, realised_by_place
 from shroff.index.file import IndexFile, mark_of
-from shroff.index.rows import MINUTE_US, UNITS
+from shroff.index.rows import DAY_MINUTES, MINUTE_US, UNITS
 
 _UNKNOWN: Final = -1
 _CELLS: Final = """
-SELECT minute / ?1 * ?1 AS part, currency, action, fraud, sum(payments), total(units)
-FROM minute WHERE minute >= ?2 AND minute < ?3 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+SELECT {unit} / ?1 * ?1 AS part, currency, action, fraud, sum(payments), total(units)
+FROM {unit} WHERE {unit} >= ?2 AND {unit} < ?3 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
 
 
@@ -43,17 +43,21 @@ class IndexedMinutes(NamedTuple):
     def read(
         cls, file: IndexFile, *, since: int, until: int, minutes: int = 1
     ) -> list[IndexedMinutes]:
-        """The minutes between two moments (µs, `until` not included), so many together.
+        """The minutes between two moments (µs, `until` not included), so many together; whole days
+        where they are days.
 
         Raises:
             IndexUnavailable: the index cannot be read.
         """
-        bounds = (minutes, since // MINUTE_US, -(-until // MINUTE_US))
+        daily = minutes % DAY_MINUTES == 0
+        one = MINUTE_US * (DAY_MINUTES if daily else 1)
+        bounds = (minutes * MINUTE_US // one, since // one, -(-until // one))
         with file.reading() as connection:
-            rows = connection.execute(_CELLS, bounds).fetchall()
+            query = _CELLS.format(unit="day" if daily else "minute")
+            rows = connection.execute(query, bounds).fetchall()
         return [
             cls(
-                part * MINUTE_US,
+                part * one,
                 currency,
                 ACTIONS[action],
                 None if fraud == _UNKNOWN else bool(fraud),

@@ -16,6 +16,7 @@ from shroff.ledger.keyring import parts_of
 from shroff.package import Bundle
 
 MINUTE_US: Final = 60_000_000
+DAY_MINUTES: Final = 1_440
 UNITS: Final = 10_000
 """Units of a major unit of money, as in `Payment.units`."""
 COLUMNS: Final = (
