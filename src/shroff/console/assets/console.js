@@ -11,12 +11,16 @@
     if (typeof uPlot === "undefined" || place.firstChild) return;
     const told = JSON.parse(place.dataset.chart);
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
+    const timed = told.time !== false;
+    const utc = (seconds, form) => uPlot.fmtDate(form)(uPlot.tzDate(new Date(seconds * 1000), "UTC"));
+    const times = { ...axis, values: (_, marks) => marks.map((at) => utc(at, at % 86400 ? "{HH}:{mm}" : "{YYYY}-{MM}-{DD}")), space: 80 };
     const series = told.series.map((one, at) => ({ width: 2, stroke: colour(one.colour || `--s${at % 8}`), points: { show: told.data[0].length < 40 }, ...one }));
     const chart = new uPlot({
       width: place.clientWidth, height: Math.max(180, place.clientHeight), title: told.title,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
-      scales: { x: { time: told.time !== false } },
-      axes: [axis, { ...axis, size: 60 }], series: [{}, ...series],
+      scales: { x: { time: timed } },
+      axes: [timed ? times : axis, { ...axis, size: 60 }],
+      series: [timed ? { label: "time", value: (_, at) => (at == null ? "–" : utc(at, "{YYYY}-{MM}-{DD} {HH}:{mm}")) } : {}, ...series],
     }, told.data, place);
     new ResizeObserver(() => chart.setSize({ width: place.clientWidth, height: chart.height })).observe(place);
   }
