@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
+import polars as pl
 
 from console.hostile import HOSTILE
 from decide.test_standing import held_out
@@ -10,9 +12,24 @@ from report.records import two_detectors
 from serve.fixtures import fitted_model, make_bundle
 from shroff.control.models import Models
 from shroff.detect import Calibration
+from shroff.evaluate.reference import TrainingReference
 from shroff.ledger import Ledger
 from shroff.package import load, save
 from shroff.settings import Settings
+
+
+def training() -> TrainingReference:
+    """Five hundred payments of fifty cards; a country is missing for every tenth."""
+    rows = range(500)
+    table = pl.DataFrame(
+        {
+            "amount": [float(row % 97) for row in rows],
+            "card_count_1h": [float(row % 3) for row in rows],
+            "request_country": [None if row % 10 == 0 else HOSTILE[row % 2] for row in rows],
+        }
+    )
+    time = np.array([row * 3_600_000_000 for row in rows])
+    return TrainingReference.of(table, time, pl.Series([f"c{row % 50}" for row in rows]))
 
 
 def models(settings: Settings) -> None:
@@ -27,6 +44,7 @@ def models(settings: Settings) -> None:
             calibration=Calibration(1.0, -0.1 * day),
             metrics={"findings": [], "detectors": {"logistic_regression": {"findings": []}}},
             held_out=held_out(),
+            reference=training(),
             currency="EUR",
         )
         folder = settings.home / f"bundle{day}"

@@ -11,6 +11,7 @@ from shroff.act import Desk
 from shroff.act.desk import UNDO_SECONDS
 from shroff.backtest import RecentPast, RuleBench
 from shroff.clock import Clock, system_time
+from shroff.console.catalogue import Measurement
 from shroff.console.following import Following
 from shroff.console.jobs import Jobs
 from shroff.console.oidc import OpenIdSignIn, Provider
@@ -84,6 +85,29 @@ class ConsoleBackend:
     def jobs(self) -> Jobs:
         """What takes longer than a page."""
         return Jobs(self.clock)
+
+    @cached_property
+    def measured(self) -> dict[str, Measurement]:
+        """The last measurement of the inputs of a model, by its version."""
+        return {}
+
+    @cached_property
+    def _loaded(self) -> dict[str, Bundle]:
+        return {}
+
+    def production(self) -> Bundle:
+        """The bundle in production, read once.
+
+        Raises:
+            ConfigurationError: none is there.
+        """
+        version = self.models.pointers.production
+        if version is None or version not in self._loaded:
+            bundle = self.models.production()
+            self._loaded.clear()
+            self._loaded[bundle.version] = bundle
+            return bundle
+        return self._loaded[version]
 
     @cached_property
     def _names(self) -> dict[str, str]:

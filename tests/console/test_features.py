@@ -1,0 +1,42 @@
+"""The page of features: the catalogue, a distribution, and what is said before a decision."""
+
+from __future__ import annotations
+
+import re
+
+from browser import Browser
+from console.hostile import assert_inert
+from console.site import ConsoleSite
+from patience import until
+
+
+def test_inputs_are_shown_as_defined_and_as_in_training(
+    console: ConsoleSite, browser: Browser, axe: str
+) -> None:
+    visit = console.visit("modeller")
+    assert re.findall(r'href="/features/of/([^"]*)"', visit.page("/features")) == [
+        "amount",
+        "card_count_1h",
+        "request_country",
+    ]
+    shown = visit.page("/features/of/card_count_1h")
+    assert "velocity, version 1" in shown
+    assert "1 payment by this card in 1 hour" in shown
+    assert "&#34;function&#34;:&#34;count&#34;" in shown
+    country = visit.page("/features/of/request_country")
+    assert_inert(country)
+    assert "&lt;script&gt;" in country
+    assert visit.http.get("/features/of/nothing").status_code == 404
+    console.sign_in(browser, "modeller")
+    for theme in ("light", "dark"):
+        browser.emulate(390, 844, scheme=theme)
+        for path in ("/features", "/features/of/amount"):
+            browser.open(f"{console.url}{path}")
+            assert browser.barriers(axe) == [], (path, theme)
+    browser.emulate(1280, 900)
+
+
+def test_measuring_says_that_nothing_was_decided(console: ConsoleSite) -> None:
+    visit = console.visit("modeller")
+    assert visit.send("/features").status_code == 303
+    until(lambda: "has decided no payment of this ledger yet" in visit.page("/features"))
