@@ -8,6 +8,11 @@ from console.site import ConsoleSite, problem_in
 from shroff.control.models import Models
 
 
+def shown(browser: Browser) -> str:
+    """The text of the page, whichever is there just now."""
+    return str(browser.run("return document.querySelector('main')?.innerText ?? ''"))
+
+
 def test_a_model_comes_to_production_and_goes_again(
     console: ConsoleSite, browser: Browser, axe: str
 ) -> None:
@@ -19,17 +24,17 @@ def test_a_model_comes_to_production_and_goes_again(
     browser.open(f"{console.url}/models")
     assert "research" in browser.text("tbody tr:first-child")
     browser.click("tbody tr:first-child a")
-    browser.wait(lambda: "Promote" in browser.text("main"))
+    browser.wait(lambda: "Promote" in shown(browser))
     version = browser.run("return location.pathname").rsplit("/", 1)[1]
     browser.type("#field-why", "it is newer")
     browser.click("button.primary")
-    browser.wait(lambda: "Refused by" in browser.text("main"))
+    browser.wait(lambda: "Refused by" in shown(browser))
     assert kept.pointers.production == before
     assert [one.action for one in kept.pointers.concerning(version)] == ["refuse"]
     browser.type("#field-why", "by hand")
     browser.click("input[name=force]")
     browser.click("button.primary")
-    browser.wait(lambda: "by force" in browser.text("main"))
+    browser.wait(lambda: "by force" in shown(browser))
     assert kept.pointers.production == version
     for theme in ("light", "dark"):
         browser.emulate(390, 844, scheme=theme)
@@ -40,7 +45,7 @@ def test_a_model_comes_to_production_and_goes_again(
     browser.type("#field-why", "too many alerts")
     browser.click("button.danger")
     browser.call("POST", "/alert/accept")
-    browser.wait(lambda: "is in production again" in browser.text("main"))
+    browser.wait(lambda: "is in production again" in shown(browser))
     last = kept.pointers.changes[-1]
     assert (last.action, last.version, last.by, last.note) == (
         "rollback",
@@ -67,9 +72,9 @@ def test_the_threshold_moves_in_money(console: ConsoleSite, browser: Browser) ->
 
 def test_notes_and_merchants_stay_text(console: ConsoleSite) -> None:
     visit = console.visit("modeller")
-    shown = visit.page("/models")
-    assert_inert(shown)
-    assert "&lt;script&gt;window.owned" in shown
+    page = visit.page("/models")
+    assert_inert(page)
+    assert "&lt;script&gt;window.owned" in page
     for version in Models(console.settings.models).versions:
         assert_inert(visit.page(f"/models/{version}"))
     for text in HOSTILE:
