@@ -36,7 +36,11 @@ def test_inputs_are_shown_as_defined_and_as_in_training(
     browser.emulate(1280, 900)
 
 
-def test_measuring_says_that_nothing_was_decided(console: ConsoleSite) -> None:
+def test_inputs_are_measured_on_what_was_decided(console: ConsoleSite) -> None:
     visit = console.visit("modeller")
     assert visit.send("/features").status_code == 303
-    until(lambda: "has decided no payment of this ledger yet" in visit.page("/features"))
+    until(lambda: "payments were computed again in batch" in visit.page("/features"))
+    shown = visit.page("/features")
+    assert '<span class="badge good">equal</span>' in shown
+    assert "differ</span>" not in shown
+    assert 'aria-label="Now"' in visit.page("/features/of/amount")

@@ -92,24 +92,6 @@ class ConsoleBackend:
         return {}
 
     @cached_property
-    def _loaded(self) -> dict[str, Bundle]:
-        return {}
-
-    def production(self) -> Bundle:
-        """The bundle in production, read once.
-
-        Raises:
-            ConfigurationError: none is there.
-        """
-        version = self.models.pointers.production
-        if version is None or version not in self._loaded:
-            bundle = self.models.production()
-            self._loaded.clear()
-            self._loaded[bundle.version] = bundle
-            return bundle
-        return self._loaded[version]
-
-    @cached_property
     def _names(self) -> dict[str, str]:
         return {}
 

@@ -66,9 +66,9 @@ def show_feature(backend: GivenBackend, name: FromPath[str]) -> Response:
 def _context(backend: ConsoleBackend) -> dict[str, Any]:
     context: dict[str, Any] = {"rows": [], "bundle": None, "measured": None, "problem": ""}
     context["job"] = backend.jobs.find(_JOB)
-    if backend.models.pointers.production is None:
-        return context
     bundle = backend.production()
+    if bundle is None:
+        return context
     measured = backend.measured.get(bundle.version)
     columns = training_columns(bundle) if measured is None else measured.columns
     different = {} if measured is None else measured.different
