@@ -39,6 +39,7 @@ LONGEST: Final = (
     "contract/test_label_histories.py",
     "kafka/test_refusals.py",
     "test_cli_demo.py",
+    "demo/test_months.py",
     "store/test_erase.py",
     "contract/test_currencies.py",
     "serve/test_forgettings.py",

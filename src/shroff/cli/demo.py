@@ -75,18 +75,18 @@ def _console_installed() -> bool:
 
 def _look_around(folder: Path, port: int) -> None:
     """Show six months in the console, until Ctrl-C."""
-    from contextlib import suppress
+    from contextlib import ExitStack, suppress
 
     from shroff.demo import open_months, tour
 
-    with steps(quiet=False) as step:
-        made = open_months(folder / "months", progress=step)
-        step("start the service and the console")
-        with tour(made, port=port, console_port=0) as running:
-            step("")
-            err.print(f"The console: {running.console}/", soft_wrap=True)
-            err.print(f"  user {running.user}, password {running.password}", soft_wrap=True)
-            err.print(f"The service: {running.service}/help", soft_wrap=True)
-            err.print("Payments keep coming. Both run until Ctrl-C.")
-            with suppress(KeyboardInterrupt):
-                running.stroll()
+    with ExitStack() as stack:
+        with steps(quiet=False) as step:
+            made = open_months(folder / "months", progress=step)
+            step("start the service and the console")
+            running = stack.enter_context(tour(made, port=port, console_port=0))
+        err.print(f"The console: {running.console}/", soft_wrap=True)
+        err.print(f"  user {running.user}, password {running.password}", soft_wrap=True)
+        err.print(f"The service: {running.service}/help", soft_wrap=True)
+        err.print("Payments keep coming. Both run until Ctrl-C.")
+        with suppress(KeyboardInterrupt):
+            running.stroll()
