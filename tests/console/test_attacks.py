@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from threading import Thread
 
 import pytest
 
@@ -10,6 +11,7 @@ from browser import Browser
 from console.hostile import HOSTILE, assert_inert
 from console.seed import PASSWORD
 from console.site import ConsoleSite, problem_in
+from patience import PATIENCE
 from shroff.control.attempts import Attempts
 from shroff.control.passwords import password_fits
 from shroff.control.sessions import Sessions
@@ -24,6 +26,8 @@ ELSEWHERE = (
     "\\\\evil.example",
     "/%0d%0aset-cookie: a=b\r\nset-cookie: a=b",
 )
+SAME = ("nobody", "Nobody", "\uff4eobody", "nobod\uff39")
+"""What finds the same user."""
 
 
 def test_a_session_that_somebody_planted_is_not_used(console: ConsoleSite) -> None:
@@ -50,7 +54,9 @@ def test_nobody_is_led_elsewhere(console: ConsoleSite, target: str) -> None:
 
 
 def test_attempts_run_out_and_tell_nothing(console: ConsoleSite) -> None:
-    """A wrong password, an unknown name and a disabled user are refused in the same words."""
+    """A wrong password, an unknown name and a disabled user are refused in the same words; other
+    letters that mean the same name are no further attempts.
+    """
     users = Users(console.settings.control)
     users.add("gone", "analyst", password=PASSWORD)
     users.disable("gone")
@@ -61,7 +67,7 @@ def test_attempts_run_out_and_tell_nothing(console: ConsoleSite) -> None:
         (403, problem_in(tried[0].text))
     }
     attempts = Attempts(console.settings.control)
-    assert [attempts.take("nobody", "127.0.0.1") for _ in range(4)] == [0, 0, 0, 0]
+    assert [attempts.take(name, "127.0.0.1") for name in SAME] == [0, 0, 0, 0]
     refused = visit.send("/sign-in", name="nobody", password="x")
     assert refused.status_code == 429
     assert 1 <= int(refused.headers["retry-after"]) <= 60
@@ -78,6 +84,30 @@ def test_a_name_that_nobody_has_takes_as_long() -> None:
         return time.process_time() - begun
 
     assert min(seconds(None) for _ in range(2)) > 0.4 * min(seconds(stored) for _ in range(2))
+
+
+def test_passwords_that_are_looked_at_together_do_not_wait_for_ever() -> None:
+    """Derivations at once share the four threads that OpenSSL has for a process."""
+    several = [Thread(target=password_fits, args=("x", None), daemon=True) for _ in range(4)]
+    for one in several:
+        one.start()
+    for one in several:
+        one.join(PATIENCE)
+    assert not any(one.is_alive() for one in several)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("OPTIONS", "/users", 303),
+        ("GET", "/payments?least=1e9999999", 422),
+        ("GET", "/proposals/99999999999999999999", 404),
+    ],
+)
+def test_what_no_page_sends_is_no_defect(
+    console: ConsoleSite, method: str, path: str, status: int
+) -> None:
+    assert console.visit("admin").http.request(method, path).status_code == status
 
 
 def test_every_answer_keeps_other_sites_out(console: ConsoleSite) -> None:

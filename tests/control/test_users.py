@@ -59,7 +59,17 @@ def test_attempts_come_back_and_are_counted_by_name_and_address(tmp_path: Path) 
 def test_names_and_roles_are_refused_in_a_sentence(tmp_path: Path) -> None:
     users = Users(f"sqlite:///{tmp_path}/control.db")
     users.add("Ada", "analyst")
-    for name in ("ada", "ADA", "ａｄａ", "", " ada", "a" * 101, "4111111111111111", "a\u202eb"):
+    for name in (
+        "ada",
+        "ADA",
+        "ａｄａ",
+        "",
+        " ada",
+        "a" * 101,
+        "4111111111111111",
+        "a\u202eb",
+        "ada, agreed by bob",
+    ):
         with pytest.raises(ConfigurationError, match="expected"):
             users.add(name, "analyst")
     with pytest.raises(ConfigurationError, match="a role of analyst, modeller, admin"):

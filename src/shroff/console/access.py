@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from hashlib import sha256
 from inspect import iscoroutinefunction
@@ -14,13 +14,13 @@ from typing import Any, Final, TypeVar
 
 import litestar
 from litestar import get, post
-from litestar.concurrency import sync_to_thread
 from litestar.datastructures import Cookie
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 
 from shroff.console.forms import read_form
+from shroff.console.threads import PAGES, in_thread
 from shroff.console.web import Connection
 from shroff.control.users import USER_ROLES, User, UserRole
 
@@ -47,14 +47,16 @@ def page(path: str, *, role: UserRole | None) -> Callable[[Handler], HTTPRouteHa
     return lambda handler: get(path, opt={ROLE: role}, include_in_schema=False)(_threaded(handler))
 
 
-def action(path: str, *, role: UserRole | None) -> Callable[[Handler], HTTPRouteHandler]:
-    """Declare the handler of a form and the least role that may send it."""
+def action(
+    path: str, *, role: UserRole | None, threads: ThreadPoolExecutor = PAGES
+) -> Callable[[Handler], HTTPRouteHandler]:
+    """Declare the handler of a form, the least role that may send it, and where it runs."""
     return lambda handler: post(path, opt={ROLE: role}, include_in_schema=False, status_code=200)(
-        _threaded(handler)
+        _threaded(handler, threads)
     )
 
 
-def _threaded(handler: Handler) -> Callable[..., Any]:
+def _threaded(handler: Handler, threads: ThreadPoolExecutor = PAGES) -> Callable[..., Any]:
     """A handler that waits for databases in a thread; one that is asynchronous stays.
 
     Litestar's own option wraps a handler twice where an address has a page and a form.
@@ -64,7 +66,7 @@ def _threaded(handler: Handler) -> Callable[..., Any]:
 
     @wraps(handler)
     async def run(*given: Any, **named: Any) -> Any:
-        return await sync_to_thread(handler, *given, **named)
+        return await in_thread(threads, handler, *given, **named)
 
     return run
 
@@ -80,11 +82,13 @@ def require_role(connection: Connection, handler: BaseRouteHandler) -> None:
     role = handler.opt.get(ROLE, USER_ROLES[-1])
     if role is None:
         return
-    if connection.user is None:
+    # nobody is asked who sends OPTIONS
+    user: User | None = connection.scope.get("user")
+    if user is None:
         raise SignInNeeded
-    if not connection.user.may(role):
+    if not user.may(role):
         raise PermissionDeniedException(
-            f"this needs the role {role}; yours is {connection.user.role}. "
+            f"this needs the role {role}; yours is {user.role}. "
             f"Ask an administrator: `shroff users role NAME {role}`."
         )
 
@@ -115,7 +119,7 @@ class SessionReader(AbstractAuthenticationMiddleware):
         user: User | None = None
         if token:
             sessions = connection.app.state.backend.sessions
-            user = await asyncio.to_thread(sessions.user, token)
+            user = await in_thread(PAGES, sessions.user, token)
         return AuthenticationResult(user=user, auth=token if user else None)
 
 

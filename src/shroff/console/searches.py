@@ -68,7 +68,7 @@ def _units(text: str, field: str) -> int | None:
         amount = Decimal(text.replace(",", ""))
     except InvalidOperation:
         amount = Decimal("nan")
-    if not amount.is_finite() or abs(amount) > _MOST_AMOUNT:
+    if not amount.is_finite() or amount.copy_abs() > _MOST_AMOUNT:
         raise ConfigurationError(f"{field}: expected an amount such as 1234.50.")
     return int(amount * UNITS)
 

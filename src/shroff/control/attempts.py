@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Column, Connection, Float, String, Table, sel
 
 from shroff.clock import Clock, system_time
 from shroff.control.database import METADATA, Control, in_turn
+from shroff.control.users import folded_name
 
 _ATTEMPTS: Final = Table(
     "shroff_sign_in_attempt",
@@ -75,7 +76,8 @@ class Attempts:
 
 
 def _limits(name: str, address: str) -> dict[str, _Limit]:
-    folded = name.casefold()
+    # as users are found: other letters that mean the same are no further attempts
+    folded = folded_name(name)
     return {
         _digest("together", folded, address): _TOGETHER,
         _digest("address", address): _ADDRESS,

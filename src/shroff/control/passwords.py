@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from functools import cache
-from threading import BoundedSemaphore
+from threading import Lock
 from typing import Final
 
 from cryptography.exceptions import InvalidKey
@@ -15,8 +15,9 @@ from shroff.errors import ConfigurationError
 
 SHORTEST: Final = 12
 _LONGEST: Final = 256
-# each takes 64 MiB and a core: many at once would take the machine
-_AT_ONCE: Final = BoundedSemaphore(2)
+# one at a time: OpenSSL has four threads for all of a process, and two derivations that hold two
+# each wait for the others for ever
+_ONE: Final = Lock()
 
 
 def hash_password(password: str) -> str:
@@ -32,7 +33,7 @@ def hash_password(password: str) -> str:
         raise ConfigurationError(
             f"expected a password of {SHORTEST} to {_LONGEST} characters, got {len(password)}."
         )
-    with _AT_ONCE:
+    with _ONE:
         kdf = Argon2id(salt=os.urandom(16), length=32, iterations=3, lanes=4, memory_cost=64 * 1024)
         return kdf.derive_phc_encoded(_bytes(password))
 
@@ -46,7 +47,7 @@ def password_fits(password: str, stored: str | None) -> bool:
     if len(password) > _LONGEST:
         # no password is so long, whoever's
         password = ""
-    with _AT_ONCE:
+    with _ONE:
         try:
             Argon2id.verify_phc_encoded(_bytes(password), stored or _nobodys())
         except InvalidKey:

@@ -246,7 +246,8 @@ class Proposals:
 
     def _found(self, connection: Connection, number: int) -> Proposal:
         query = select(_PROPOSAL).where(_PROPOSAL.c.id == number)
-        found = _read(connection, [dict(row) for row in connection.execute(query).mappings()])
+        rows = connection.execute(query).mappings() if 0 < number < 2**63 else ()
+        found = _read(connection, [dict(row) for row in rows])
         if not found:
             raise NotFound(f"there is no proposal {number}.")
         return found[0]

@@ -97,13 +97,14 @@ class Users:
 
         Raises:
             ConfigurationError: a name that somebody has, that is empty, over 100 characters, holds
-                a card number or shows otherwise than it reads; an unknown role; a short password.
+                a card number, names two people or shows otherwise than it reads; an unknown role;
+                a short password.
         """
         _require_name(name)
         _require_role(role)
         values = {
             "name": name,
-            "folded": _fold(name),
+            "folded": folded_name(name),
             "role": role,
             "password": None if password is None else hash_password(password),
             "identity": identity,
@@ -136,7 +137,7 @@ class Users:
         Raises:
             NotFound: there is none.
         """
-        query = select(USERS).where(USERS.c.folded == _fold(name))
+        query = select(USERS).where(USERS.c.folded == folded_name(name))
         with self._control.transaction("read a user") as connection:
             row = connection.execute(query).mappings().one_or_none()
         if row is None:
@@ -155,7 +156,7 @@ class Users:
         None where nobody waits under the name.
         """
         waits = (
-            USERS.c.folded == _fold(name),
+            USERS.c.folded == folded_name(name),
             USERS.c.password.is_(None),
             USERS.c.identity.is_(None),
         )
@@ -165,7 +166,7 @@ class Users:
 
     def signing_in(self, name: str, password: str) -> User | None:
         """Who has this name and password and is not disabled; None takes as long to say."""
-        query = select(USERS).where(USERS.c.folded == _fold(name))
+        query = select(USERS).where(USERS.c.folded == folded_name(name))
         with self._control.transaction("read a user") as connection:
             row = connection.execute(query).mappings().one_or_none()
         fits = password_fits(password, None if row is None else row["password"])
@@ -207,7 +208,7 @@ class Users:
         self._change(name, {"disabled": None}, ends_sessions=False)
 
     def _change(self, name: str, values: Mapping[str, Any], *, ends_sessions: bool) -> None:
-        own = USERS.c.folded == _fold(name)
+        own = USERS.c.folded == folded_name(name)
         with self._control.transaction("change a user") as connection:
             if not connection.execute(USERS.update().where(own).values(values)).rowcount:
                 raise _unknown()
@@ -222,7 +223,8 @@ def user_of(row: Mapping[Any, Any]) -> User:
     return User(**{name: row[name] for name in names})
 
 
-def _fold(name: str) -> str:
+def folded_name(name: str) -> str:
+    """A name as it is compared: however it is capitalised, and whichever forms its letters have."""
     return unicodedata.normalize("NFKC", name).casefold()[:200]
 
 
@@ -234,6 +236,9 @@ def _require_name(name: str) -> None:
         )
     require_no_card_number(name, "a name of a user")
     require_readable(name, "a name of a user")
+    if ", agreed by " in " ".join(folded_name(name).split()):
+        # histories name two people so
+        raise ConfigurationError("expected the name of one person, without `, agreed by `.")
 
 
 def _require_role(role: str) -> None:

@@ -16,6 +16,7 @@ from shroff.console.access import (
 )
 from shroff.console.backend import ConsoleBackend
 from shroff.console.given import GivenBackend, GivenForm, GivenUser
+from shroff.console.threads import PASSWORDS
 from shroff.console.views import THEMES, lead, local_path, view
 from shroff.console.web import Request, Response
 from shroff.errors import ShroffError
@@ -58,7 +59,7 @@ def show_sign_in(
     return shown
 
 
-@action("/sign-in", role=None)
+@action("/sign-in", role=None, threads=PASSWORDS)
 def sign_in(request: Request, backend: GivenBackend, form: GivenForm) -> Response:
     """Begin a session: always a new one, so that nobody can have chosen its token."""
     name, after = form.text("name")[:200], local_path(form.raw("next"))
@@ -96,7 +97,7 @@ def show_account() -> Response:
     return view("account.html", {"problem": ""})
 
 
-@action("/account/password", role="analyst")
+@action("/account/password", role="analyst", threads=PASSWORDS)
 def change_password(
     request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm
 ) -> Response:

@@ -14,6 +14,7 @@ from shroff.console.access import page
 from shroff.console.backend import ConsoleBackend
 from shroff.console.given import GivenBackend
 from shroff.console.series import WINDOWS, money, traffic
+from shroff.console.threads import PAGES, in_thread
 from shroff.console.views import view, wants_part
 from shroff.console.web import Request, Response
 from shroff.index import indexed_until
@@ -41,13 +42,13 @@ async def show_events(backend: GivenBackend) -> ServerSentEvent:
 
 
 async def _events(backend: ConsoleBackend) -> AsyncIterator[str]:
-    known = await asyncio.to_thread(_state, backend)
+    known = await in_thread(PAGES, _state, backend)
     yield "connected"
     for _ in range(_LIVE_LOOKS):
         await asyncio.sleep(_LOOK_SECONDS)
         if backend.following.stopped:
             return
-        now = await asyncio.to_thread(_state, backend)
+        now = await in_thread(PAGES, _state, backend)
         if now != known:
             known = now
             yield "changed"

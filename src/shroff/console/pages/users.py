@@ -8,6 +8,7 @@ from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
 from shroff.console.given import GivenBackend, GivenForm, GivenUser
 from shroff.console.problems import status_of
+from shroff.console.threads import PASSWORDS
 from shroff.console.views import lead, view
 from shroff.console.web import Request, Response
 from shroff.control.users import USER_ROLES, UserRole
@@ -20,7 +21,7 @@ def show_users(backend: GivenBackend) -> Response:
     return view("users.html", _context(backend))
 
 
-@action("/users", role="admin")
+@action("/users", role="admin", threads=PASSWORDS)
 def add_user(request: Request, backend: GivenBackend, form: GivenForm) -> Response:
     """Add somebody."""
     name = form.text("name")
