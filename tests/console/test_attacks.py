@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from threading import Thread
 
@@ -108,6 +109,13 @@ def test_what_no_page_sends_is_no_defect(
     console: ConsoleSite, method: str, path: str, status: int
 ) -> None:
     assert console.visit("admin").http.request(method, path).status_code == status
+
+
+def test_a_form_that_does_not_arrive_whole_is_no_defect(console: ConsoleSite) -> None:
+    with socket.create_connection(("127.0.0.1", int(console.url.rpartition(":")[2]))) as half:
+        half.sendall(b"POST /theme HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nname")
+    console.visit().page("/sign-in")
+    assert console.log.read_text() == ""
 
 
 def test_every_answer_keeps_other_sites_out(console: ConsoleSite) -> None:

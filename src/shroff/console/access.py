@@ -42,9 +42,13 @@ class BadToken(PermissionDeniedException):
     """A form without the token of its session: another site's, or of a session that has ended."""
 
 
-def page(path: str, *, role: UserRole | None) -> Callable[[Handler], HTTPRouteHandler]:
-    """Declare the handler of a page and the least role that may see it."""
-    return lambda handler: get(path, opt={ROLE: role}, include_in_schema=False)(_threaded(handler))
+def page(
+    path: str, *, role: UserRole | None, threads: ThreadPoolExecutor = PAGES
+) -> Callable[[Handler], HTTPRouteHandler]:
+    """Declare the handler of a page, the least role that may see it, and where it runs."""
+    return lambda handler: get(path, opt={ROLE: role}, include_in_schema=False)(
+        _threaded(handler, threads)
+    )
 
 
 def action(
@@ -56,7 +60,7 @@ def action(
     )
 
 
-def _threaded(handler: Handler, threads: ThreadPoolExecutor = PAGES) -> Callable[..., Any]:
+def _threaded(handler: Handler, threads: ThreadPoolExecutor) -> Callable[..., Any]:
     """A handler that waits for databases in a thread; one that is asynchronous stays.
 
     Litestar's own option wraps a handler twice where an address has a page and a form.

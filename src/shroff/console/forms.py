@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qs
 
-from litestar.exceptions import ClientException
+from litestar.exceptions import ClientException, InternalServerException
 
 from shroff.console.web import Request
 
@@ -45,9 +45,12 @@ async def read_form(request: Request) -> Form:
     """The form that a request carries.
 
     Raises:
-        ClientException: it is no form of UTF-8, or has over a thousand fields.
+        ClientException: it is no form of UTF-8, has over a thousand fields or did not arrive whole.
     """
-    content = await request.body()
+    try:
+        content = await request.body()
+    except InternalServerException:
+        raise ClientException("the form did not arrive whole: send it again.") from None
     try:
         fields = parse_qs(
             content.decode("ascii"),

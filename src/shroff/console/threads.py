@@ -16,6 +16,8 @@ T = TypeVar("T")
 PAGES: Final = ThreadPoolExecutor(8, thread_name_prefix="pages")
 PASSWORDS: Final = ThreadPoolExecutor(2, thread_name_prefix="passwords")
 """Of what looks at a password: many attempts wait for each other, and no page for them."""
+PROVIDER: Final = ThreadPoolExecutor(2, thread_name_prefix="provider")
+"""Of what asks the provider of OpenID Connect, which may be slow."""
 
 
 async def in_thread(

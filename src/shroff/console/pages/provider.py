@@ -13,6 +13,7 @@ from shroff.console.backend import ConsoleBackend
 from shroff.console.given import GivenBackend
 from shroff.console.oidc import OpenIdSignIn, Visitor
 from shroff.console.pages.account import sign_in_view
+from shroff.console.threads import PROVIDER
 from shroff.console.views import lead, local_path
 from shroff.console.web import Connection, Request, Response
 from shroff.control.users import User
@@ -33,7 +34,7 @@ class SignInJourney(msgspec.Struct, frozen=True):
     after: str
 
 
-@page("/sign-in/provider", role=None)
+@page("/sign-in/provider", role=None, threads=PROVIDER)
 def depart(
     request: Request,
     backend: GivenBackend,
@@ -52,7 +53,7 @@ def depart(
     return answer
 
 
-@page("/sign-in/back", role=None)
+@page("/sign-in/back", role=None, threads=PROVIDER)
 def arrive(
     request: Request,
     backend: GivenBackend,
