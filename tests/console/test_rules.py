@@ -106,7 +106,7 @@ def test_a_rule_goes_from_draft_to_live_by_two_people_and_the_service_decides_by
     address = browser.run("return location.pathname")
     browser.click('button[value="shadow"]')
     browser.wait(lambda: "shadow" in text_of(browser, "h1"))
-    assert "expected the consent of an admin, got a modeller" in browser.text("main")
+    assert "An admin who did not make it agrees" in browser.text("main")
     refused = desk.visit("modeller").send(f"{address}/consent", to="live")
     assert refused.status_code == 403
     assert rules_of(shop) == ["blocked_host"]
@@ -143,7 +143,7 @@ def test_nobody_agrees_to_what_they_wrote_and_another_admin_rolls_back(
     own = admin.send(f"{address}/consent", to="live")
     assert own.status_code == 403
     assert "a second person's consent, got admin" in problem_in(own.text)
-    assert "who made the proposal" in unescape(admin.page(address))
+    assert "You made it: another admin agrees" in unescape(admin.page(address))
     before = rules_of(shop)
     assert bob.send(f"{address}/consent", to="live").status_code == 303
     assert rules_of(shop) == [*before, "mine"]

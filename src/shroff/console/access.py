@@ -93,7 +93,7 @@ def require_role(connection: Connection, handler: BaseRouteHandler) -> None:
     if not user.may(role):
         raise PermissionDeniedException(
             f"this needs the role {role}; yours is {user.role}. "
-            f"Ask an administrator: `shroff users role NAME {role}`."
+            f"Ask an administrator: `shroff users role {user.name} {role}`."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final, NamedTuple, Self
@@ -14,6 +15,7 @@ from shroff.index import UNITS, PaymentQuery
 
 _MOST_CHARACTERS: Final = 200
 _MOST_AMOUNT: Final = Decimal(10**14)
+_THOUSANDS: Final = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d*)?")
 
 
 class SearchForm(NamedTuple):
@@ -61,11 +63,14 @@ def _units(text: str, field: str) -> int | None:
     """
     >>> _units("1,234.50", "Least"), _units("", "Least")
     (12345000, None)
+    >>> _units("96,62", "Least")  # read as 9,662 it would find other payments
+    Traceback (most recent call last):
+    shroff.errors.ConfigurationError: Least: expected an amount such as 1234.50.
     """
     if not text:
         return None
     try:
-        amount = Decimal(text.replace(",", ""))
+        amount = Decimal(text.replace(",", "") if _THOUSANDS.fullmatch(text) else text)
     except InvalidOperation:
         amount = Decimal("nan")
     if not amount.is_finite() or amount.copy_abs() > _MOST_AMOUNT:

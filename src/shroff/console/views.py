@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Litestar
 from litestar.response import Redirect, Template
@@ -69,7 +70,7 @@ class View(Template):
             "asset": lambda name: link(request, asset_address(name)),
             "theme": _theme(request),
             "said": unquote(read_cookie(request, _SAID)),
-            "version": __version__,
+            "release": __version__,
             "here": quote(path) + (f"?{request.url.query}" if request.url.query else ""),
             "navigation": [
                 (one, path == one.path or path.startswith(f"{one.path.rstrip('/')}/"))
@@ -142,6 +143,7 @@ def environment() -> Environment:
         "percent": percent,
         "made": made_html,
         "coded": coded,
+        "plain": plain,
         "day": day_tag,
     }
     made.globals["dash"] = Markup("–")
@@ -224,6 +226,11 @@ def coded(text: str) -> Markup:
         return escape(text)
     named = Markup("<code>{}</code>")
     return Markup("").join(named.format(one) if at % 2 else one for at, one in enumerate(parts))
+
+
+def plain(value: Any) -> Any:
+    """A struct as its fields by name; any other value as it is."""
+    return msgspec.structs.asdict(value) if isinstance(value, msgspec.Struct) else value
 
 
 def _theme(request: Request) -> str:
