@@ -72,7 +72,7 @@ def test_a_receipt_has_everything_and_is_replayed(console: ConsoleSite) -> None:
         assert shown in page, shown
     assert HOST in page
     assert "ada@example.org" not in page
-    again = visit.send("/payments/replay", id=STRANGE_ID)
+    again = visit.send(RECEIPT)
     assert again.status_code == 200
     assert "equal to the bit" in again.text
     missing = visit.http.get("/payments/receipt?id=none")
@@ -81,7 +81,7 @@ def test_a_receipt_has_everything_and_is_replayed(console: ConsoleSite) -> None:
         "the ledger has no payment with this id.",
     )
     assert visit.http.get("/payments/receipt").status_code == 404
-    assert visit.send("/payments/replay", id="none").status_code == 404
+    assert visit.send("/payments/receipt?id=none").status_code == 404
 
 
 def test_pages_in_a_browser_run_nothing_of_a_payment(
@@ -98,7 +98,7 @@ def test_pages_in_a_browser_run_nothing_of_a_payment(
             assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), path
     browser.emulate(1280, 900)
     browser.open(f"{console.url}{RECEIPT}")
-    browser.click("form[action*='/payments/replay'] button")
+    browser.click("form[action*='/payments/receipt'] button")
     browser.wait(lambda: "equal to the bit" in browser.text("main"))
     assert browser.barriers(axe) == []
     assert browser.console() == []

@@ -118,6 +118,13 @@ class Desk:
         with reading(self._control, self._clock()) as book:
             return self._hides(book, book.case(number), viewer)
 
+    def blind_payments(self, viewer: str) -> frozenset[str]:
+        """The payments of cases that somebody judges a second time, whose labels they may not see
+        yet.
+        """
+        with reading(self._control, self._clock()) as book:
+            return second.payments_held(book, viewer)
+
     def case_of(self, payment_id: str) -> int | None:
         """The number of the case that a payment is in; None where it is in none."""
         with reading(self._control, self._clock()) as book:

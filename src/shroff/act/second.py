@@ -77,6 +77,14 @@ def held(book: CaseBook, number: int, by: str | None) -> Row[Any] | None:
     return book.connection.execute(query).one_or_none() if known else None
 
 
+def payments_held(book: CaseBook, by: str) -> frozenset[str]:
+    """The payments of all cases whose second review somebody is at."""
+    second = CASE_SECOND.c
+    mine = select(second.case).where(second.holder == by, second.outcome.is_(None))
+    found = book.connection.scalars(mine).all()
+    return frozenset(one.payment_id for number in found for one in book.payments(number))
+
+
 def require_seen(book: CaseBook, number: int, by: str) -> None:
     """Raise `CaseConflict` for who judges a case a second time, and may not know it yet."""
     if held(book, number, by) is not None:

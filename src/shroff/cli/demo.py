@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +38,8 @@ def demo(
     """Walk the whole path once: simulate, train, package, serve, decide; then look around."""
     from shroff.demo import run_demo
 
+    # what the demo started ends with it, also where no terminal sends Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with steps(quiet=as_json) as step:
         outcome = run_demo(folder, payments=payments, port=port, progress=step)
     stay = sys.stdin.isatty() if keep is None else keep

@@ -9,7 +9,7 @@ from litestar.params import FromQuery
 
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
-from shroff.console.given import GivenBackend, GivenForm, GivenUser
+from shroff.console.given import GivenBackend, GivenUser
 from shroff.console.receipts import receipt_view, replayed
 from shroff.console.searches import SearchForm, payment_query
 from shroff.console.views import view
@@ -19,7 +19,7 @@ from shroff.index import FoundPayments, keys_of, search_payments
 
 
 @page("/payments", role="analyst")
-def show_payments(request: Request, backend: GivenBackend) -> Response:
+def show_payments(request: Request, backend: GivenBackend, user: GivenUser) -> Response:
     """The newest payments, or those that a search describes."""
     asked = SearchForm.read(request.query_params)
     problem, found = "", FoundPayments((), None)
@@ -35,6 +35,7 @@ def show_payments(request: Request, backend: GivenBackend) -> Response:
     context = {
         "asked": asked,
         "payments": found.payments,
+        "blind": backend.desk.blind_payments(user.name),
         "next": following,
         "problem": problem,
         "behind": backend.following.failure,
@@ -50,12 +51,11 @@ def show_receipt(backend: GivenBackend, user: GivenUser, id: FromQuery[str] = ""
     return view("receipt.html", _receipt(backend, id, user.name))
 
 
-@action("/payments/replay", role="analyst")
-def replay_payment(backend: GivenBackend, user: GivenUser, form: GivenForm) -> Response:
+@action("/payments/receipt", role="analyst")
+def replay_payment(backend: GivenBackend, user: GivenUser, id: FromQuery[str] = "") -> Response:  # noqa: A002  # the name of the field in the address
     """The same page with the decision made again; nothing is changed."""
-    name = form.raw("id")
-    context = _receipt(backend, name, user.name)
-    replay, why = replayed(backend, name)
+    context = _receipt(backend, id, user.name)
+    replay, why = replayed(backend, id)
     return view("receipt.html", context | {"replay": replay, "why": why})
 
 
