@@ -69,13 +69,14 @@ def test_the_second_reviewer_is_somebody_else_and_sees_no_outcome(
     assert (case.outcome, case.holder, [one.fraud for one in payments]) == (None, "bob", [None])
     assert [(one.step, one.note) for one in steps] == [("opened", None)]
     assert desk.cases(closed=True, viewer="bob") == []
-    assert (desk.blind_payments("bob"), desk.blind_payments("cleo")) == ({"p3"}, set())
+    assert desk.blind_payments("bob") == {"p3"}
+    assert not desk.blind_payments("cleo")
     assert [one.id for one in desk.cases(closed=True, viewer="cleo")] == [4]
     with pytest.raises(ConfigurationError, match="no labels"):
         desk.decide(4, "bob", outcome="genuine", labels={"p3": False})
     waiting = len(desk.labels())
     done = desk.decide(4, "bob", outcome="genuine", version=seen.version)
-    assert desk.blind_payments("bob") == set()
+    assert not desk.blind_payments("bob")
     # the case and its labels stay as they were, and the step is in the chain
     assert (done.outcome, done.status, len(desk.labels())) == ("fraud", "closed", waiting)
     last = desk.case(4)[2][-1]

@@ -171,8 +171,9 @@ def test_a_proposal_over_an_older_policy_is_rebased(desk: ConsoleSite) -> None:
     again = admin.send(f"{second}/move", to="rebased").headers["location"]
     assert again not in (first, second)
     assert "Rebased from" in admin.page(again)
-    assert "What it would have done" in admin.page(f"{again}/trial")
-    assert "Over the last 31 days" in admin.page("/rules/figures")
+    # the console reads the ledger's last days first
+    until(lambda: "What it would have done" in admin.page(f"{again}/trial"))
+    until(lambda: "Over the last 31 days" in admin.page("/rules/figures"))
     limits = admin.send("/rules/limits", review_at="0.2", decline_at="0.9", note="fewer")
     assert "Set review_at = 0.2." in admin.page(limits.headers["location"])
     bad = admin.send("/rules/limits", review_at="high")

@@ -115,7 +115,7 @@ COMMANDS: Final = {
     ),
     "demo": (
         "demo:demo",
-        "Walk the whole path once: simulate, train, package, serve, decide.",
+        "Walk the whole path once: simulate, train, package, serve, decide; then look around.",
     ),
     "forget": (
         "forget:forget",

@@ -10,6 +10,7 @@ import uvicorn
 from shroff.console.app import console_app
 from shroff.console.backend import ConsoleBackend
 from shroff.errors import ConfigurationError
+from shroff.prepared import prepare_types
 from shroff.serve.server import listen, url_of
 from shroff.settings import Settings
 
@@ -31,6 +32,7 @@ def serve_console(
         ConfigurationError: the address cannot be listened on, or is not this machine's alone while
             nobody can sign in.
     """
+    prepare_types()
     backend = ConsoleBackend(settings)
     require_users(backend, host)
     with listen(host, port) as listener:

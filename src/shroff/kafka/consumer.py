@@ -22,6 +22,7 @@ from shroff.kafka.messages import Message, Partition, Topics, named, read_event,
 from shroff.kafka.order import EventOrder
 from shroff.kafka.progress import Progress
 from shroff.kafka.quarantine import Held, Quarantine
+from shroff.prepared import prepare_types
 from shroff.scoring.feedback import Result, moment
 from shroff.scoring.scorer import Scorer
 from shroff.serve import problem
@@ -103,6 +104,7 @@ class Consumer:
             BrokerUnavailable: Kafka does not answer.
             ConfigurationError: a topic is missing, or Kafka refuses.
         """
+        prepare_types()
         self._feed.join(self._topics.written)
 
     async def run(self) -> None:

@@ -34,6 +34,7 @@ from shroff.errors import ConfigurationError, Unavailable
 from shroff.ledger import Keyring, Ledger
 from shroff.package import load
 from shroff.package.trial import passed, trust
+from shroff.prepared import prepare_types
 from shroff.scoring.check import Check
 from shroff.scoring.deployments import Deployments
 from shroff.scoring.forgetting import Eraser
@@ -212,6 +213,7 @@ class Service:
             BundleError, ConfigurationError, DataError: as `app`, before `listening` is called.
             BrokenChain: the ledger was changed.
         """
+        prepare_types()
         app = self.app(seat)
         server = uvicorn.Server(_config(app, self.tls))
         app.stop = partial(setattr, server, "should_exit", True)
