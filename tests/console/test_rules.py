@@ -228,7 +228,18 @@ def test_lists_are_edited_searched_and_tell_their_history(desk: ConsoleSite) -> 
     assert "no card number" in problem_in(refused.text)
     assert 'value="a card"' in refused.text
     assert admin.send("/lists/edit", bad | {"list": "gone"}).status_code == 404
-    odd = admin.send("/lists/edit", bad | {"value": "x", "until": "soon"})
+    address = proposal_of(admin, name="mail", condition="email IN blocked")
+    admin.send(f"{address}/move", to="shadow")
+    assert desk.visit("bob").send(f"{address}/consent", to="live").status_code == 303
+    open_value = {"list": "blocked", "value": "ada@example.org", "step": "add"}
+    refused = admin.send("/lists/edit", open_value)
+    assert "the personal column email" in problem_in(refused.text)
+    assert 'value="yes" checked' in refused.text
+    token = "0f" * 32
+    for sent in (open_value | {"personal": "yes"}, open_value | {"value": token}):
+        assert admin.send("/lists/edit", sent).status_code == 303
+    assert token in admin.page("/lists/values?name=blocked")
+    odd = admin.send("/lists/edit", bad | {"value": token, "until": "soon"})
     assert "expected a date" in problem_in(odd.text)
 
 

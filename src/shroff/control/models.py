@@ -14,7 +14,6 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import dropwhile
 from pathlib import Path
 from typing import Final
 
@@ -260,10 +259,7 @@ class Models:
         """
         made = self._signed(by, note)
         with self._turn() as pointers:
-            # a rollback of the model may have restored it already
-            earlier = tuple(
-                dropwhile(lambda version: version == pointers.policy, pointers.earlier_policies)
-            )
+            earlier = pointers.policies_before
             if not earlier:
                 raise NotFound(f"{self.folder}: there is no earlier policy to go back to.")
             version = earlier[0]

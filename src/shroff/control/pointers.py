@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import dropwhile
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -130,6 +131,13 @@ class Pointers(msgspec.Struct, frozen=True):
     def standing(self) -> str | None:
         """The version of the policy in force: the published one, or the model's own."""
         return self.policy or self.production
+
+    @property
+    def policies_before(self) -> tuple[str | None, ...]:
+        """The policies to go back to, the latest first: a rollback of the model may have restored
+        one already.
+        """
+        return tuple(dropwhile(lambda version: version == self.policy, self.earlier_policies))
 
     @property
     def head(self) -> str:

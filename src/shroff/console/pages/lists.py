@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -21,8 +22,12 @@ from shroff.control import listed_value
 from shroff.control.changes import ListChange
 from shroff.control.proposal import OPEN, Person
 from shroff.control.users import User
+from shroff.decide.standing import kinds_of
 from shroff.errors import ConfigurationError, NotFound, ShroffError
+from shroff.expression import parse
+from shroff.expression.tree import InList
 
+_TOKEN = re.compile("[0-9a-f]{64}")
 _SHOWN_VALUES = 200
 _SHOWN_EDITS = 100
 
@@ -81,10 +86,19 @@ def _asked(backend: ConsoleBackend, form: Form, name: str) -> ListChange:
     if step not in ("add", "remove"):
         raise ConfigurationError("expected to add or to remove a value.")
     bundle, key = backend.bench.in_use.contender.bundle, backend.settings.hmac_key()
+    typed = form.text("value")
+    is_token = _TOKEN.fullmatch(typed) is not None
+    personal = _personal_columns(backend, name)
+    if step == "add" and personal and not is_token and "personal" not in form:
+        raise ConfigurationError(
+            f"expected a value of the personal column {personal[0]}, which rules compare this list "
+            "with: tick that its keyed hash is kept, or it would equal no payment's."
+        )
     value = listed_value(
-        form.text("value"),
+        typed,
         "add" if step == "add" else "remove",
-        personal="personal" in form,
+        # a token, such as a receipt shows, is a keyed hash already
+        personal="personal" in form and not is_token,
         token=tokenizer(key),
         numbers=bundle.numbers,
     )
@@ -94,6 +108,22 @@ def _asked(backend: ConsoleBackend, form: Form, name: str) -> ListChange:
         action="add" if step == "add" else "remove",
         until=_moment(until) if until else None,
     )
+
+
+def _personal_columns(backend: ConsoleBackend, name: str) -> list[str]:
+    """The personal columns that rules in force compare a list with."""
+    bundle, standing = backend.bench.in_use.contender
+    columns, policy = kinds_of(bundle), standing.policy
+    rules = [parse(one.condition, columns, [*policy.lists]) for one in policy.rules]
+    return [
+        column
+        for column in bundle.schema.personal
+        if any(
+            isinstance(one, InList) and one.name == name
+            for rule in rules
+            for one in rule.compared_with(column)
+        )
+    ]
 
 
 def _moment(text: str) -> int:
@@ -130,6 +160,7 @@ def _context(backend: ConsoleBackend, name: str, q: str, problem: str = "") -> d
         "now": now,
         "proposed": proposed,
         "two": backend.settings.needs_consent("lists"),
+        "personal": _personal_columns(backend, name),
         "typed": {"value": "", "until": "", "note": ""},
     }
 

@@ -101,6 +101,7 @@ def _context(backend: ConsoleBackend, problem: str = "") -> dict[str, Any]:
         "limits": {name: getattr(given, name) for name in LIMITS},
         "proposals": backend.proposals.latest(stages=OPEN),
         "done": [one for one in backend.proposals.latest() if one.stage not in OPEN][:10],
+        "before": used.pointers.policies_before,
         "history": moves[: -_SHOWN_CHANGES - 1 : -1],
         "figures": None,
         "figures_problem": "",
