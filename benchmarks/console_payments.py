@@ -1,6 +1,6 @@
 """How long the console's pages take with 10,000 open cases and a month of a million payments.
 
-    PYTHONPATH=tests python -m benchmarks.console_payments [--payments N] [--cases N] [--views N]
+    python -m benchmarks.console_payments [--payments N] [--cases N] [--views N]
 
 Fills a ledger in SQLite as a service does, without deciding; follows it into an index, which says
 how long that takes and how much memory; opens cases; starts `shroff console` and asks for each page
