@@ -1,4 +1,4 @@
-"""Records of a ledger as cases are made from them, without a service."""
+"""Records of a ledger as cases are made from them, without a service, and a clock."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ import msgspec
 from shroff.act import CaseIntake
 from shroff.ledger import StoredEntry
 from shroff.package import Bundle
+
+
+class Moment:
+    """A clock that tests set."""
+
+    now = 1_700_000_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
 
 
 class Records:

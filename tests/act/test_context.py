@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from act.records import Records
+from act.records import Moment, Records
 from shroff.act import CaseIntake, CaseQueue, Desk
 from shroff.act.hiding import CaseReading, are_hidden, effects
 from shroff.act.similar import MAX_LINKED
@@ -21,20 +21,6 @@ from shroff.ledger import StoredEntry
 from shroff.package import Bundle
 
 MINUTE = 60_000_000
-
-
-class Moment:
-    """A clock that tests set."""
-
-    now = 1_700_000_000_000_000
-
-    def __call__(self) -> int:
-        return self.now
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'control.db'}"
 
 
 def paid(records: Records, payment_id: str, codes: tuple[str, ...], **values: Any) -> StoredEntry:

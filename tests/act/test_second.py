@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from act.records import Records, open_cases
+from act.records import Moment, Records, open_cases
 from shroff.act import CaseIntake, CaseQueue, Desk, Outcome
 from shroff.act.analysts import agreement, kappa, wilson
 from shroff.act.second import SecondReview, is_drawn
@@ -20,25 +20,6 @@ from shroff.errors import CaseConflict, ConfigurationError
 from shroff.package import Bundle
 
 HOUR = 3_600_000_000
-
-
-class Moment:
-    """A clock that tests set."""
-
-    now = 1_700_000_000_000_000
-
-    def __call__(self) -> int:
-        return self.now
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'control.db'}"
-
-
-@pytest.fixture
-def clock() -> Moment:
-    return Moment()
 
 
 @pytest.fixture

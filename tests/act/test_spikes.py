@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import pytest
 
@@ -17,11 +15,6 @@ from shroff.package import Bundle
 
 MINUTE = 60_000_000
 RULE = CaseSpike(column="host_id", payments=5, minutes=10)
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'control.db'}"
 
 
 @pytest.fixture

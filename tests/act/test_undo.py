@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from act.records import Records, open_cases
+from act.records import Moment, Records, open_cases
 from shroff.act import CaseIntake, CaseQueue, Desk
 from shroff.act.case import CaseSpike
 from shroff.errors import CaseConflict
 from shroff.package import Bundle
 
 MINUTE = 60_000_000
-
-
-class Moment:
-    """A clock that tests set."""
-
-    now = 1_700_000_000_000_000
-
-    def __call__(self) -> int:
-        return self.now
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'control.db'}"
-
-
-@pytest.fixture
-def clock() -> Moment:
-    return Moment()
 
 
 @pytest.fixture
