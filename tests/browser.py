@@ -23,6 +23,14 @@ from servers import free_port
 from web import TRUST
 
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+_PASSING = {
+    "element click intercepted",
+    "element not interactable",
+    "no such element",
+    "stale element reference",
+}
+"""Errors of a page that is still changing: the element is not there yet, or has just been replaced.
+"""
 
 
 class Browser:
@@ -34,9 +42,8 @@ class Browser:
 
     def call(self, method: str, path: str, **body: Any) -> Any:
         """One WebDriver command; its value."""
-        content = json.dumps(body) if method == "POST" else None
-        answer = self._http.request(method, self._session + path, content=content).json()["value"]
-        assert not (isinstance(answer, dict) and "error" in answer), answer
+        answer = self._answer(method, path, **body)
+        assert not _error(answer), answer
         return answer
 
     def open(self, url: str) -> None:
@@ -49,17 +56,16 @@ class Browser:
 
     def text(self, selector: str) -> str:
         """The text of an element as it is rendered."""
-        return str(self.call("GET", f"/element/{self._find(selector)}/text"))
+        return str(self._with(selector, "GET", "text"))
 
     def click(self, selector: str) -> None:
         """Scroll to an element and click on it."""
-        self.call("POST", f"/element/{self._find(selector)}/click")
+        self._with(selector, "POST", "click")
 
     def type(self, selector: str, text: str) -> None:
         """Replace what is in a field, by the keyboard."""
-        element = self._find(selector)
-        self.call("POST", f"/element/{element}/clear")
-        self.call("POST", f"/element/{element}/value", text=text)
+        self._with(selector, "POST", "clear")
+        self._with(selector, "POST", "value", text=text)
 
     def press(self, key: str, *, held: str = "") -> None:
         """Press a key of the keyboard, whatever has the focus; with another that is `held`."""
@@ -117,9 +123,30 @@ class Browser:
     def _devtools(self, command: str, **parameters: Any) -> Any:
         return self.call("POST", "/goog/cdp/execute", cmd=command, params=parameters)
 
-    def _find(self, selector: str) -> str:
-        found = self.call("POST", "/element", using="css selector", value=selector)
-        return str(found[_ELEMENT])
+    def _with(self, selector: str, method: str, command: str, **body: Any) -> Any:
+        """One command about an element, as soon as the page has it and stands still."""
+        answer: Any = None
+
+        def done() -> bool:
+            nonlocal answer
+            answer = self._answer("POST", "/element", using="css selector", value=selector)
+            if not _error(answer):
+                path = f"/element/{answer[_ELEMENT]}/{command}"
+                answer = self._answer(method, path, **body)
+            return _error(answer) not in _PASSING
+
+        until(done, said=lambda: f"{command} of {selector}: {_error(answer)}")
+        assert not _error(answer), answer
+        return answer
+
+    def _answer(self, method: str, path: str, **body: Any) -> Any:
+        content = json.dumps(body) if method == "POST" else None
+        return self._http.request(method, self._session + path, content=content).json()["value"]
+
+
+def _error(answer: Any) -> str:
+    """Which error a driver answered with, `""` where it did what it was asked for."""
+    return str(answer.get("error", "")) if isinstance(answer, dict) else ""
 
 
 def axe_core() -> str:

@@ -89,7 +89,7 @@ def test_a_rule_goes_from_draft_to_live_by_two_people_and_the_service_decides_by
     browser.type("#field-name", "dear")
     browser.type("#condition", "amoun")
     browser.wait(lambda: shown(browser, '[role="option"]'))
-    assert "unknown column `amoun`" in browser.text("#fault")
+    browser.wait(lambda: "unknown column `amoun`" in browser.text("#fault"))
     write(browser, "\ue015\ue007")  # arrow down, enter
     assert browser.run("return document.querySelector('#condition').value") == "amount"
     write(browser, " > 61.5")
@@ -157,7 +157,7 @@ def test_nobody_agrees_to_what_they_wrote_and_another_admin_rolls_back(
     assert "no" in bob.page(late)
 
 
-def test_a_proposal_over_an_older_policy_is_rebased(desk: ConsoleSite) -> None:
+def test_a_proposal_over_an_older_policy_is_rebased(desk: ConsoleSite, decided: list[str]) -> None:
     admin, bob = desk.visit("admin"), desk.visit("bob")
     first, second = (
         proposal_of(admin, name=name, condition="card_count_1d > 92") for name in ("one", "two")
