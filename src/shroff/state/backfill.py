@@ -16,7 +16,7 @@ from shroff.state import rebuild
 from shroff.state.rebuild import Mark
 
 Tick = Callable[[], None]
-"""Called for each payment of history and each record that is read; may raise to abort the reading.
+"""Called for each stretch of history and each record that is read; may raise to abort the reading.
 """
 
 

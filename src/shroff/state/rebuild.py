@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
-from itertools import count
 from typing import Final, NamedTuple
 
 import polars as pl
@@ -32,8 +31,8 @@ _LOOK_SECONDS: Final = 0.2
 """Seconds between two checks of a state that another process fills."""
 _BATCH_PAYMENTS: Final = 100
 """Payments that an engine observes in one call, with Redis in one round trip."""
-_CLAIM_RECORDS: Final = 10_000
-"""Records after which a claim is renewed."""
+_HOLD_SECONDS: Final = 1.0
+"""Seconds after which a claim is renewed."""
 _log = logging.getLogger(__name__)
 
 
@@ -78,7 +77,7 @@ def fill(
         currency: the only one that payments may be counted in; None takes any.
         lateness: of payments, in microseconds.
         now: the clock's time; results and labels of history count if they arrived up to then.
-        tick: called for each payment of history; may raise to abort.
+        tick: called again and again while history is read; may raise to abort.
     """
     schema, known = engine.plan.schema, now + MAX_AHEAD_US
     there: Mapping[str, int] = {}
@@ -160,14 +159,14 @@ def replay(
             if entry.time >= since:
                 together.append(_payment(entry, engine.plan.schema, currency))
         if together and (len(together) == _BATCH_PAYMENTS or entry.kind != "payment"):
-            _observe(engine, together)
+            _count(engine, together)
             together = []
         if entry.kind == "result" or entry.kind == "label":
             said = later_record(entry)
             rank = engine.plan.schema.label_rank(said.source) if entry.kind == "label" else 0
             engine.later(entry.payment_id, entry.kind, said.value, rank=rank, arrived=entry.arrived)
     if together:
-        _observe(engine, together)
+        _count(engine, together)
     return Mark(seq, arrived, oldest=oldest, newest=newest, future=future, forgotten=forgotten)
 
 
@@ -182,11 +181,11 @@ def _payment(entry: StoredEntry, schema: Schema, currency: str | None) -> Paymen
     return payment
 
 
-def _observe(engine: StateEngine, payments: Sequence[Payment]) -> None:
+def _count(engine: StateEngine, payments: Sequence[Payment]) -> None:
     # for a payment that it knows, Redis would rebuild what it saw; asking first is cheaper
     new = engine.lacking(payments)
     if new:
-        engine.observe_all(new)
+        engine.count_all(new)
 
 
 def by_arrival(entries: Iterable[StoredEntry]) -> Iterator[StoredEntry]:
@@ -222,7 +221,7 @@ def ensure_filled(
         if filling is None:
             time.sleep(_LOOK_SECONDS)
         else:
-            source, mark = fill(_every(_CLAIM_RECORDS, filling.hold))
+            source, mark = fill(_at_most_every(_HOLD_SECONDS, filling.hold))
             filling.pour(source)
             if filling.open(mark=mark.seq):
                 _log.warning("the state was filled from the ledger up to record %d.", mark.seq)
@@ -231,7 +230,14 @@ def ensure_filled(
     return max(known, replay(engine, read(known), currency=currency).seq)
 
 
-def _every(times: int, call: Callable[[], None]) -> Callable[[], None]:
-    """A function that calls another one every so many times."""
-    turns = count(1)
-    return lambda: call() if next(turns) % times == 0 else None
+def _at_most_every(seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+    """A function that calls another one, unless that was called a moment ago."""
+    last = time.monotonic()
+
+    def again() -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            call()
+            last = time.monotonic()
+
+    return again

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from shroff.collect import Schema, require_clean
 from shroff.collect.currencies import codes_of
 from shroff.collect.labels import HISTORY, said_of
-from shroff.collect.payment import Payment, Value, payments
+from shroff.collect.payment import Value, payments
 from shroff.features.engines.online import Engine, OnlineEngine
+from shroff.features.engines.online.bulk import Known, Table
 from shroff.features.group import FeatureGroup
+from shroff.features.plan import Plan
 from shroff.features.streams import Later
 from shroff.features.window import END_OF_TIME_US
-
-T = TypeVar("T")
 
 
 def replay(
@@ -67,30 +68,6 @@ def feed(
         MixedCurrencies: a feature reads amounts that are in several currencies.
         DataError: the table is raw.
     """
-    return _fed(engine, frame, known, engine.observe)
-
-
-def count(
-    engine: OnlineEngine, frame: pl.DataFrame, *, known: int = END_OF_TIME_US
-) -> Iterator[None]:
-    """`feed` without features, and without payments that no window will reach: yields when a
-    payment is counted.
-
-    Raises:
-        MixedCurrencies, DataError: as `feed`.
-    """
-    schema = engine.plan.schema
-    require_clean(frame.schema, schema)
-    engine.plan.require_one_currency(lambda: codes_of(frame, schema))
-    if len(frame):
-        times = frame[schema.time].dt.epoch("us")
-        frame = frame.filter(times > engine.reach(int(times.max())))  # type: ignore[arg-type]  # no null
-    return _fed(engine, frame, known, engine.count)
-
-
-def _fed(
-    engine: Engine, frame: pl.DataFrame, known: int, see: Callable[[Payment], T]
-) -> Iterator[T]:
     schema = engine.plan.schema
     require_clean(frame.schema, schema)
     engine.plan.require_one_currency(lambda: codes_of(frame, schema))
@@ -106,12 +83,83 @@ def _fed(
         while upcoming is not None and upcoming.arrived < payment.arrived:
             _tell(engine, upcoming)
             upcoming = next(later, None)
-        yield see(payment)
+        yield engine.observe(payment)
         for kind, values in at_once.items():
             engine.later(payment.id, kind, values[row])
     while upcoming is not None and upcoming.arrived <= known:
         _tell(engine, upcoming)
         upcoming = next(later, None)
+
+
+def count(
+    engine: OnlineEngine, frame: pl.DataFrame, *, known: int = END_OF_TIME_US
+) -> Iterator[int]:
+    """`feed` without features, and without payments that no window will reach, to an engine that
+    has seen none: fills its timelines from columns. Yields how many events they got, in stretches.
+
+    Raises:
+        MixedCurrencies, DataError: as `feed`.
+    """
+    schema = engine.plan.schema
+    require_clean(frame.schema, schema)
+    engine.plan.require_one_currency(lambda: codes_of(frame, schema))
+    if len(frame):
+        times = frame[schema.time].dt.epoch("us")
+        frame = frame.filter(times > engine.reach(int(times.max())))  # type: ignore[arg-type]  # no null
+    ordered = frame[_arrival_order(frame, schema)]
+    histories = HISTORY in ordered.columns and "label" in engine.plan.later
+    known_of = {} if histories else _known(ordered, engine.plan, known)
+    yield from engine.fill(Table(ordered, engine.plan), known_of)
+    if histories:
+        # labels that change come one by one
+        _tell_all(engine, ordered, known)
+
+
+def _known(ordered: pl.DataFrame, plan: Plan, known: int) -> dict[Later, Known]:
+    """The results and labels of a table's payments that `feed` would tell."""
+    schema, found = plan.schema, dict[Later, Known]()
+    arrivals = ordered[schema.arrived_at or schema.time].dt.epoch("us")
+    upto = _last_told(arrivals, known)
+    for kind, column, moment in _kinds(schema):
+        if kind not in plan.later or column is None:
+            continue
+        if moment is None:
+            arrived = np.zeros(len(ordered), np.int64)
+            found[kind] = Known(ordered[column], arrived, 2 * arrivals.to_numpy())
+            continue
+        when = pl.max_horizontal(pl.col(moment).dt.epoch("us"), arrivals)
+        told = ordered.select(
+            pl.when(pl.col(moment).is_not_null() & (when <= upto)).then(column).alias("value"),
+            when.alias("at"),
+        )
+        arrived = told["at"].to_numpy()
+        # what arrives with its payment comes before all else that arrives then
+        found[kind] = Known(told["value"], arrived, 2 * arrived + 1)
+    return found
+
+
+def _last_told(arrivals: pl.Series, known: int) -> int:
+    """Until when results and labels are told: up to `known`, or before the last payment."""
+    return max(known, int(arrivals.max() or 0) - 1)  # type: ignore[arg-type]  # a whole number
+
+
+def _tell_all(engine: OnlineEngine, ordered: pl.DataFrame, known: int) -> None:
+    """Tell what `feed` would tell, in its order, once all payments are there."""
+    schema = engine.plan.schema
+    arrivals = ordered[schema.arrived_at or schema.time].dt.epoch("us")
+    upto = _last_told(arrivals, known)
+    events = [(2 * event.arrived + 1, event) for event in _later_events(ordered, engine, schema)]
+    for kind, column, moment in _kinds(schema):
+        if kind in engine.plan.later and column is not None and moment is None:
+            rows = zip(arrivals, ordered[schema.id], ordered[column], strict=True)
+            events += [
+                (2 * at, _Event(0, row, name, kind, value))
+                for row, (at, name, value) in enumerate(rows)
+            ]
+    events.sort(key=lambda event: (event[0], event[1].row))
+    for _, event in events:
+        if event.arrived <= upto:
+            _tell(engine, event)
 
 
 class _Event(NamedTuple):

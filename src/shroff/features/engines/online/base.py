@@ -97,6 +97,13 @@ class StateEngine(Engine, Protocol):
     def census(self) -> Iterator[int]:
         """How many events the timelines of this process hold, in batches to pause between."""
 
+    def count_all(self, payments: Sequence[Payment]) -> None:
+        """`observe_all` for payments whose features nobody needs.
+
+        Raises:
+            StateUnavailable: as `observe_all`.
+        """
+
     def lacking(self, payments: Sequence[Payment]) -> Sequence[Payment]:
         """Those of the payments that a replay of the ledger must still let the engine observe.
 

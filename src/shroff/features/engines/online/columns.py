@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Final, Protocol, TypeVar, cast
 
 Name = str | float | int | bool
@@ -39,6 +40,14 @@ class Column(Protocol[Given]):
 
     def insert(self, at: int, time: int, cell: Given) -> None:
         """Add an event at place `at`."""
+
+    def fill(
+        self, times: Sequence[int], cells: Sequence[Given], ends: Sequence[int] | None
+    ) -> None:
+        """Add events, in order of time, to a column without any.
+
+        `ends` are the places where events end that are kept as one; None keeps each.
+        """
 
     def remove(self, at: int, time: int, cell: Given) -> None:
         """Undo `insert` of an event; `at` is the place of the first event of its time."""
@@ -81,6 +90,10 @@ class RunningSums:
             sums.append(sums[-1] + cell)
         except OverflowError:
             self._continue(len(sums), [sums[-1] + cell])
+
+    def fill(self, times: Sequence[int], cells: Sequence[int], ends: Sequence[int] | None) -> None:
+        sums = list(accumulate(cells, initial=0))
+        self._continue(0, sums if ends is None else [0, *map(sums.__getitem__, ends)])
 
     def insert(self, at: int, time: int, cell: int) -> None:
         sums = self.sums
@@ -163,6 +176,10 @@ class Minima:
             times.pop()
         times.append(time)
         records.append(cell)
+
+    def fill(self, times: Sequence[int], cells: Sequence[int], ends: Sequence[int] | None) -> None:
+        self.numbers.extend(cells)
+        self._keep_records()
 
     def insert(self, at: int, time: int, cell: int) -> None:
         self.numbers.insert(at, cell)

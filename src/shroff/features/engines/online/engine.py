@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from shroff.clock import Clock, overtaken, system_time
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.errors import BadFile
 from shroff.features.engines.online.base import Observed
+from shroff.features.engines.online.bulk import Known, Table, awaited
 from shroff.features.engines.online.pending import Notice, Pending, PendingPayments
 from shroff.features.engines.online.plan_timelines import (
     PlanTimelines,
@@ -66,6 +67,21 @@ class OnlineEngine:
         """`observe` without features, several times as fast: for a history."""
         self.timelines.count(payment, self._clock())
         self._await(payment)
+
+    def count_all(self, payments: Sequence[Payment]) -> None:
+        """`count` payments in their order."""
+        for payment in payments:
+            self.count(payment)
+
+    def fill(self, table: Table, known: Mapping[Later, Known]) -> Iterator[int]:
+        """`count` for a table's payments and what is known of them, in an engine without any.
+
+        Yields how many events its timelines got, in stretches.
+        """
+        yield from self.timelines.fill(table, known, self._clock())
+        if self.timelines.later:
+            limit = self.timelines.watermark - self._horizon
+            self._pending.fill(*awaited(table, known, self._pending.columns, limit))
 
     def reach(self, newest: int) -> int:
         """The event time up to which no window reaches from payments that are not late, after one

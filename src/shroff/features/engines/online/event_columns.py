@@ -33,6 +33,14 @@ class EventValues:
         for column, value in zip(self.columns, cell, strict=True):
             column.append(intern(value) if isinstance(value, str) else value)  # type: ignore[arg-type]  # its kind
 
+    def fill(
+        self, times: Sequence[int], cells: Sequence[Values], ends: Sequence[int] | None
+    ) -> None:
+        """Add events, in order of time, to a column without any."""
+        for column, values in zip(self.columns, zip(*cells, strict=True), strict=True):
+            names = [intern(value) if isinstance(value, str) else value for value in values]
+            column.extend(names)  # type: ignore[arg-type]  # its kind
+
     def insert(self, at: int, time: int, cell: Values) -> None:
         """Add an event at place `at`."""
         for column, value in zip(self.columns, cell, strict=True):

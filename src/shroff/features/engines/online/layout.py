@@ -3,6 +3,7 @@
 An expression knows these names:
 
     payment, time   the payment that is judged, or added
+    amount, name    its amount in ten-thousandths, and its id
     v0, v1 …        its values in the schema's columns
     w0_0, w0_1 …    the components of its vectors
     times, c0 …     the timeline's event times, and its columns
@@ -33,6 +34,8 @@ Code = str
 ColumnKind = Literal["one", "total", "present", "square", "min", "max", "names", "said"]
 """The kind of a timeline's column: running sums, minima, names, or the values of each event."""
 
+_FIELDS: Final = {"amount": "units", "name": "id"}
+_NAMES: Final = re.compile(r"\b(?:v\d+|w\d+_\d+|amount|name)\b")
 _VALUES: Final = re.compile(r"\bv(\d+)\b")
 _VECTORS: Final = re.compile(r"\bw(\d+)_\d+\b")
 _SINGLE: Final = frozenset[Kind]({"first", "last", "min", "max", "latest", "earliest", "quantile"})
@@ -62,7 +65,7 @@ class Layout:
         self._places: dict[tuple[ColumnKind, str | None], int] = {}
         self._said: list[str] = []
         # events that may leave again are found by the payment's id
-        self._identity = ["payment.id"] if any(stream.revised for stream in streams) else []
+        self._identity = ["name"] if any(stream.revised for stream in streams) else []
 
     @property
     def time(self) -> Code:
@@ -136,6 +139,9 @@ def values_in(code: Code, plan: Plan) -> Iterator[Code]:
     for place, name in enumerate(plan.vectors):
         if str(place) in _VECTORS.findall(code):
             yield f"{', '.join(vector_of(name, plan))} = vector{place}(payment.units, time, values)"
+    for name, field in _FIELDS.items():
+        if re.search(rf"\b{name}\b", code):
+            yield f"{name} = payment.{field}"
     columns = list(plan.schema.scales)
     for number in sorted({int(found) for found in _VALUES.findall(code)}):
         yield f"v{number} = values.get({columns[number]!r})"
@@ -154,6 +160,24 @@ def compile_event(
     return define(
         function("event(payment, values, time)", lines), GLOBALS | vector_readers(layout.plan)
     )
+
+
+def compile_cells(layout: Layout) -> tuple[Callable[..., list[Sequence[Cell]]], list[Code]]:
+    """The function that makes the cells of many events, by column, and the names of its arguments:
+    how many events there are, and of each name that cells read the values of all.
+    """
+    read = [sorted({*_NAMES.findall(cell)}) for cell in layout.cells]
+    columns = [
+        f"[{cell} for {''.join(f'{name}, ' for name in names)} in zip({', '.join(names)})]"
+        if names
+        else f"[{cell}] * count"
+        for cell, names in zip(layout.cells, read, strict=True)
+    ]
+    arguments = sorted({name for names in read for name in names})
+    source = function(
+        f"cells({', '.join(['count', *arguments])})", [f"return [{', '.join(columns)}]"]
+    )
+    return define(source, dict(GLOBALS)), arguments
 
 
 def vector_readers(plan: Plan) -> dict[str, object]:
@@ -185,7 +209,7 @@ def _cell(kind: ColumnKind, column: str | None, plan: Plan) -> Code:
         kind
     ]
     if column == schema.amount:
-        return number.format("payment.units")
+        return number.format("amount")
     nothing = "NO_MINIMUM" if kind in ("min", "max") else "0"
     return f"({nothing} if {value} is None else {number.format(f'units({value})')})"
 
@@ -194,7 +218,7 @@ def _said(column: str, schema: Schema) -> Code:
     """An event's value in a column: ten-thousandths, or a name."""
     value = value_of(column, schema)
     if column == schema.amount:
-        return "payment.units"
+        return "amount"
     return (
         value
         if schema.scales[column] in NAME_SCALES

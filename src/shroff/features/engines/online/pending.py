@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from shroff.collect import Payment
@@ -49,7 +49,7 @@ class PendingPayments:
     """Payments by id, oldest first, each with its values in these columns."""
 
     def __init__(self, columns: Sequence[str]) -> None:
-        self._columns = columns
+        self.columns = columns
         self._held: OrderedDict[str, KeptPayment] = OrderedDict()
         self._known: dict[str, dict[Later, Notice]] = {}
 
@@ -65,13 +65,23 @@ class PendingPayments:
     def put(self, payment: Payment, limit: int, newest: int) -> None:
         """Keep a payment, and drop those up to `limit`; one after `newest` blocks no others."""
         held = self._held
-        held[payment.id] = (payment.time, payment.units, *map(payment.values.get, self._columns))
+        held[payment.id] = (payment.time, payment.units, *map(payment.values.get, self.columns))
         while (oldest := next(iter(held.values()))[0]) <= limit:
             self._known.pop(held.popitem(last=False)[0], None)
             if not held:
                 return
         if oldest > newest:
             held.move_to_end(next(iter(held)))
+
+    def fill(
+        self,
+        ids: Sequence[str],
+        payments: Iterable[KeptPayment],
+        known: Mapping[str, dict[Later, Notice]],
+    ) -> None:
+        """Keep payments, oldest first, with what is known of some."""
+        self._held.update(zip(ids, payments, strict=True))
+        self._known.update(known)
 
     def drop(self, payment_id: str) -> None:
         """Drop a payment."""
@@ -107,7 +117,7 @@ class PendingPayments:
 
     def _payment(self, payment_id: str, held: KeptPayment) -> Payment:
         time, units, *values = held
-        return Payment(payment_id, time, 0, 0, units, dict(zip(self._columns, values, strict=True)))
+        return Payment(payment_id, time, 0, 0, units, dict(zip(self.columns, values, strict=True)))
 
 
 def _values(known: Mapping[Later, Notice]) -> dict[Later, Value]:

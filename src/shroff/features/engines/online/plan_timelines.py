@@ -10,6 +10,7 @@ from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.expression import Expression
 from shroff.features.engines.embedding import UNITS_PER_COMPONENT, vector_reader
+from shroff.features.engines.online.bulk import Known, Table, fill
 from shroff.features.engines.online.codegen import (
     Count,
     compile_count,
@@ -125,6 +126,15 @@ class PlanTimelines:
     def _count(self) -> Count:
         """Only an engine that starts from a history needs it."""
         return compile_count(count_source(self.plan, self.by_stream), self.plan, self.by_stream)
+
+    def fill(self, table: Table, known: Mapping[Later, Known], now: int) -> Iterator[int]:
+        """What `count` does for a table's payments, for timelines without keys; yields how many
+        events they got, in stretches.
+        """
+        if len(table):
+            self._advance(int(table.times.max()), now)
+        for timelines in self.by_stream:
+            yield from fill(timelines, table, known, self.watermark)
 
     def _advance(self, time: int, now: int) -> None:
         watermark = (time if time < now else now) - self.lateness

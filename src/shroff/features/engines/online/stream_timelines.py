@@ -48,6 +48,7 @@ class StreamTimelines:
         columns: the key columns.
         later: the events that must arrive, besides the payment, before it counts.
         horizon: how far back any window reaches, microseconds.
+        condition: what payments must meet to count; `where` is the same as a function.
         layout: the time of an event and what it adds to the columns, as code.
         reads: how each measure of each window is read, as code.
         unseen: the timeline of a key without events.
@@ -59,7 +60,8 @@ class StreamTimelines:
         self.horizon = max(stream.horizon for stream in streams)
         self._reach = self.horizon + lateness
         self.by_key: OrderedDict[Key, Timeline] = OrderedDict()
-        self.where = streams[0].where.closure() if streams[0].where else None
+        self.condition = streams[0].where
+        self.where = None if self.condition is None else self.condition.closure()
         self.layout = layout = Layout(streams, plan)
         # reading decides which columns there are, so it comes before timelines are made
         self.reads = reads(layout, streams)
@@ -89,6 +91,11 @@ class StreamTimelines:
             self.by_key.move_to_end(key)
             line.forget(limit)
         line.add(time, cells, joins=self._joins)
+
+    def place(self, key: Key, times: Sequence[int], cells: Sequence[Sequence[Cell]]) -> None:
+        """Add a new key's events, in order of time, given by column."""
+        line = self.by_key[key] = self._empty()
+        line.fill(times, cells, joins=self._joins)
 
     def begin(self, key: Key, limit: int) -> Timeline:
         """A new timeline for a key that gets its first event; removes up to two idle timelines."""

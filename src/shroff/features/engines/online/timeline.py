@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from shroff.features.engines.online.columns import (
@@ -53,6 +54,16 @@ class Timeline:
         times.insert(at, time)
         for column, cell in zip(self.columns, cells, strict=True):
             column.insert(at, time, cell)
+
+    def fill(self, times: Sequence[int], cells: Sequence[Sequence[Cell]], *, joins: bool) -> None:
+        """Add events, in order of time, to a timeline without any."""
+        ends = None
+        if joins:
+            ends = [at for at, pair in enumerate(pairwise(times), start=1) if pair[0] != pair[1]]
+            ends.append(len(times))
+        self.times.extend(times if ends is None else [times[end - 1] for end in ends])
+        for column, own in zip(self.columns, cells, strict=True):
+            column.fill(times, own, ends)
 
     def remove(self, time: int, cells: Sequence[Cell], *, joins: bool) -> None:
         """Undo `add`: remove one equal event, unless it is forgotten."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any, Final, cast
 
 from shroff.features.engines.online.columns import Cell, Name, Packed
@@ -109,6 +110,16 @@ class NameTimes:
         seen.see(time)
         newest.append(time)
 
+    def fill(self, times: Sequence[int], cells: Sequence[Cell], ends: Sequence[int] | None) -> None:
+        all_seen = self.seen
+        for time, cell in zip(times, cells, strict=True):
+            if cell is not None:
+                seen = all_seen.get(cell)
+                if seen is None:
+                    seen = all_seen[cell] = Tally() if self._joins else Times("q")
+                seen.see(time)
+        self._sort_newest()
+
     def insert(self, at: int, time: int, cell: Cell) -> None:
         if cell is None:
             return
@@ -180,6 +191,9 @@ class NameTimes:
         self.seen = {
             name: kind.unpack(seen) for name, seen in cast(Mapping[Name, bytes], packed).items()
         }
+        self._sort_newest()
+
+    def _sort_newest(self) -> None:
         self.newest = array("q", sorted(seen.last() for seen in self.seen.values()))
 
     def _forget_newest(self, time: int) -> None:
@@ -217,6 +231,16 @@ class CodedNames:
             self.seen.push(time, cell)
         else:
             self.insert(len(cells), time, cell)
+
+    def fill(self, times: Sequence[int], cells: Sequence[Cell], ends: Sequence[int] | None) -> None:
+        if len(cells) > MAX_CODED_EVENTS:
+            self.seen = NameTimes(joins=False)
+            self.seen.fill(times, cells, ends)
+            return
+        names = dict.fromkeys(cells)
+        names.pop(None, None)
+        self.names = {name: place for place, name in enumerate(names)}
+        self.cells.extend(map(self.names.get, cells, repeat(_NAMELESS)))
 
     def insert(self, at: int, time: int, cell: Cell) -> None:
         if self.seen is not None:

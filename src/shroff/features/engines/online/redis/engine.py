@@ -172,6 +172,14 @@ class RedisEngine:
             raise OutOfBounds(self.too_late)
         return features
 
+    def count_all(self, payments: Sequence[Payment]) -> None:
+        """`observe_all`: the features come with the same answers.
+
+        Raises:
+            StateUnavailable: as `observe_all`.
+        """
+        self.observe_all(payments)
+
     @drop_if_garbled
     def observe_all(self, payments: Sequence[Payment]) -> list[Observed]:
         """`observe` for payments that wait together, in one round trip and in their order.
