@@ -32,6 +32,7 @@ def test_a_session_ends_when_it_is_not_used_and_when_it_is_old(tmp_path: Path) -
     for _ in range(24):
         clock.now += 29 * MINUTE
         assert sessions.user(used) == ada
+        sessions.user(unused, used=False)
     assert sessions.user(unused) is None
     clock.now += 24 * MINUTE
     assert sessions.user(used) is None

@@ -16,6 +16,7 @@ from shroff.console.following import Following
 from shroff.console.jobs import Jobs
 from shroff.console.oidc import OpenIdSignIn, Provider
 from shroff.console.packaged import PackagedRuns
+from shroff.console.streams import Streams
 from shroff.control import Lists, reading_keyring
 from shroff.control.attempts import Attempts
 from shroff.control.models import Models
@@ -49,6 +50,11 @@ class ConsoleBackend:
     def sessions(self) -> Sessions:
         """The sessions of those who did."""
         return Sessions(self.settings.control, clock=self.clock)
+
+    @cached_property
+    def streams(self) -> Streams:
+        """The open streams of server-sent events."""
+        return Streams(self.sessions, lambda: self.following.stopped)
 
     @cached_property
     def attempts(self) -> Attempts:

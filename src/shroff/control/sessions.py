@@ -47,8 +47,12 @@ class Sessions:
             connection.execute(SESSIONS.insert(), values)
         return token
 
-    def user(self, token: str) -> User | None:
-        """Whose session it is; None once it has ended, or they were disabled."""
+    def user(self, token: str, *, used: bool = True) -> User | None:
+        """Whose session it is; None once it has ended, or they were disabled.
+
+        Args:
+            used: whether somebody uses it; without, it ends no later for it.
+        """
         now, digest = self._clock(), _digest(token)
         query = (
             select(USERS, SESSIONS.c.seen)
@@ -62,9 +66,9 @@ class Sessions:
         )
         with self._control.transaction("read a session") as connection:
             row = connection.execute(query).mappings().one_or_none()
-            if row is not None and row["seen"] < now - _NOTED_EACH_US:
-                used = SESSIONS.update().where(SESSIONS.c.digest == digest)
-                connection.execute(used.values(seen=now))
+            if used and row is not None and row["seen"] < now - _NOTED_EACH_US:
+                noted = SESSIONS.update().where(SESSIONS.c.digest == digest)
+                connection.execute(noted.values(seen=now))
         return None if row is None else user_of(row)
 
     def end(self, token: str) -> None:

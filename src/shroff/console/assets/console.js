@@ -61,11 +61,13 @@
   }
 
   // <div id="…" data-live="/…/events">: each server-sent event `changed` fetches the page's part again.
-  // What somebody has opened stays open.
+  // What somebody has opened stays open. `ended`: nobody is signed in any more, or in another role,
+  // so the page is asked for again, which leads to where that can be said.
   function live(place) {
     if (typeof htmx === "undefined" || typeof EventSource === "undefined") return;
     const source = new EventSource(place.dataset.live);
     source.addEventListener("message", (event) => {
+      if (event.data === "ended") { source.close(); location.reload(); return; }
       if (event.data !== "changed" || document.hidden) return;
       const open = [...place.querySelectorAll("details")].map((one) => one.open);
       htmx.ajax("GET", location.pathname + location.search, { target: place, swap: "innerHTML" }).then(() => {

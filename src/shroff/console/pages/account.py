@@ -77,6 +77,7 @@ def sign_in(request: Request, backend: GivenBackend, form: GivenForm) -> Respons
         return again(_REFUSED, 403)
     backend.attempts.succeeded(name, address)
     token = backend.sessions.begin(user, instead_of=session_token(request) or None)
+    backend.streams.wake()
     answer = lead(request, after)
     answer.set_cookie(session_cookie(request, token))
     return answer
@@ -86,6 +87,7 @@ def sign_in(request: Request, backend: GivenBackend, form: GivenForm) -> Respons
 def sign_out(request: Request, backend: GivenBackend) -> Response:
     """End the session."""
     backend.sessions.end(session_token(request))
+    backend.streams.wake()
     answer = lead(request, "/sign-in")
     answer.set_cookie(session_cookie(request, ""))
     return answer
@@ -117,6 +119,7 @@ def change_password(
         backend.users.set_password(user.name, form.raw("new"))
     except ShroffError as error:
         return view("account.html", {"problem": str(error)}, status=422)
+    backend.streams.wake()
     answer = lead(request, "/account", said="Your password is changed; other sessions have ended.")
     answer.set_cookie(session_cookie(request, backend.sessions.begin(user)))
     return answer

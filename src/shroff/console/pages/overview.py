@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from litestar.params import FromQuery
 from litestar.response import ServerSentEvent
 
-from shroff.console.access import page
+from shroff.console.access import page, session_token
 from shroff.console.backend import ConsoleBackend
-from shroff.console.given import GivenBackend
+from shroff.console.given import GivenBackend, GivenUser
 from shroff.console.series import WINDOWS, money, traffic
-from shroff.console.threads import PAGES, in_thread
 from shroff.console.views import view, wants_part
 from shroff.console.web import Request, Response
 from shroff.index import indexed_until
 
 _DRIFT: Final = ("drift", "missing", "new names", "score")
-_LOOK_SECONDS: Final = 2.0
-_LIVE_LOOKS: Final = 300
-"""After ten minutes a browser connects again, and its session is read again."""
 
 
 @page("/", role="analyst")
@@ -36,22 +30,12 @@ def show_overview(
 
 
 @page("/overview/events", role="analyst")
-async def show_events(backend: GivenBackend) -> ServerSentEvent:
+async def show_events(
+    request: Request, backend: GivenBackend, user: GivenUser
+) -> ServerSentEvent:
     """Server-sent events: one whenever something on the overview is new."""
-    return ServerSentEvent(_events(backend))
-
-
-async def _events(backend: ConsoleBackend) -> AsyncIterator[str]:
-    known = await in_thread(PAGES, _state, backend)
-    yield "connected"
-    for _ in range(_LIVE_LOOKS):
-        await asyncio.sleep(_LOOK_SECONDS)
-        if backend.following.stopped:
-            return
-        now = await in_thread(PAGES, _state, backend)
-        if now != known:
-            known = now
-            yield "changed"
+    stream = backend.streams.open(session_token(request), user, lambda: _state(backend))
+    return ServerSentEvent(stream)
 
 
 def _state(backend: ConsoleBackend) -> object:

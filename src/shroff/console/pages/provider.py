@@ -84,6 +84,7 @@ def arrive(
         return sign_in_view(backend, problem=str(failed), status=503)
     answer = lead(request, kept.after)
     token = backend.sessions.begin(user, instead_of=session_token(request) or None)
+    backend.streams.wake()
     answer.set_cookie(session_cookie(request, token))
     answer.set_cookie(cookie(request, _JOURNEY, ""))
     return answer

@@ -54,6 +54,7 @@ def change_user(
             raise ConfigurationError("expected a step of role, disable or enable.")
     except ShroffError as error:
         return view("users.html", _context(backend, str(error)), status=status_of(error))
+    backend.streams.wake()
     return lead(request, "/users", said=f"{name} is changed.")
 
 
