@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import polars as pl
@@ -51,10 +53,15 @@ def models(settings: Settings) -> None:
         save(made, folder)
         if day < 3:
             published.publish(folder, by="ada", note=HOSTILE[day - 1])
-        packaged = {"folder": str(folder), "version": load(folder).version}
-        record = msgspec.structs.replace(
-            two_detectors(), run=f"2024050{day}T081500Z-1f3a", bundle=packaged
-        )
-        file = settings.home / "runs" / record.run / "run.json"
-        file.parent.mkdir(parents=True)
-        file.write_bytes(msgspec.json.encode(record))
+        record_run(settings, folder, load(folder).version, day)
+
+
+def record_run(settings: Settings, folder: Path, version: str, day: int) -> None:
+    """Keep the record of a run that packaged a bundle."""
+    packaged = {"folder": str(folder), "version": version}
+    record = msgspec.structs.replace(
+        two_detectors(), run=f"2024050{day}T081500Z-1f3a", bundle=packaged
+    )
+    file = settings.home / "runs" / record.run / "run.json"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(msgspec.json.encode(record))

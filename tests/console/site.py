@@ -111,7 +111,7 @@ def started_process(settings: Settings, *words: str, **variables: str) -> Iterat
 
 
 def problem_in(html: str) -> str:
-    """The sentence about what went wrong on a page."""
+    """The sentence about what went wrong on a page, with backticks around what is code."""
     found = re.search(r'<p class="problem" role="alert">(.*?)</p>', html, re.DOTALL)
     assert found is not None, html
-    return unescape(found[1])
+    return unescape(re.sub("</?code>", "`", found[1]))

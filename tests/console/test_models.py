@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import httpx
+from litestar.testing import TestClient
+
 from browser import Browser
 from console.hostile import HOSTILE, assert_inert
+from console.model_seed import record_run
 from console.site import ConsoleSite, problem_in
+from serve.fixtures import fitted_model, make_bundle
+from shroff.console import ConsoleBackend, console_app
 from shroff.control.models import Models
+from shroff.control.sessions import Sessions
+from shroff.control.users import Users
+from shroff.detect import Calibration
+from shroff.package import load, save
+from shroff.settings import Settings
 
 
 def shown(browser: Browser) -> str:
@@ -29,6 +43,8 @@ def test_a_model_comes_to_production_and_goes_again(
     browser.type("#field-why", "it is newer")
     browser.click("button.primary")
     browser.wait(lambda: "Refused by" in shown(browser))
+    # and what to do next
+    assert "or allow more milliseconds" in shown(browser)
     assert kept.pointers.production == before
     assert [one.action for one in kept.pointers.concerning(version)] == ["refuse"]
     browser.type("#field-why", "by hand")
@@ -88,10 +104,59 @@ def test_what_cannot_be_done_is_said_where_it_was_tried(console: ConsoleSite) ->
     asked = visit.send(path, to="production", why="", delay="")
     assert (asked.status_code, problem_in(asked.text)) == (
         422,
-        "expected the reason: the history keeps it.",
+        "Expected the reason: the history keeps it.",
     )
     asked = visit.send(path, to="production", why="kept <b>text</b>", delay="soon")
-    assert problem_in(asked.text).startswith("expected a number of days")
+    assert problem_in(asked.text).startswith("Expected a number of days")
     asked = visit.send("/models/rollback", what="production", why="why", seen="another")
-    assert problem_in(asked.text).startswith("version another was measured")
+    assert problem_in(asked.text).startswith("Version another was measured")
     assert visit.http.get("/models/none").status_code == 404
+
+
+def test_the_first_model_comes_to_production_by_the_page(tmp_path: Path) -> None:
+    """Once: the next one is compared with it, and its own policy needs a second person here."""
+    settings = Settings(home=tmp_path, consent="policy")
+    ada = Users(settings.control).add("ada", "admin")
+    bundles = [_packaged(settings, day) for day in (1, 2)]
+    with TestClient(console_app(ConsoleBackend(settings))) as client:
+        client.cookies.set("shroff_session", Sessions(settings.control).begin(ada))
+
+        def send(version: str, step: str, **fields: str) -> httpx.Response:
+            shown = client.get("/models").text
+            found = re.search(r'name="csrf" value="([^"]+)"', shown)
+            assert found is not None
+            path = f"/models/{version}/{step}"
+            return client.post(path, data={"csrf": found[1], **fields}, follow_redirects=False)
+
+        assert "Put it into production" in client.get(f"/models/{bundles[0]}").text
+        refused = send(bundles[0], "publish", why="")
+        assert problem_in(refused.text) == "Expected the reason: the history keeps it."
+        early = send(bundles[0], "promote", to="production", why="first")
+        assert early.status_code == 303
+        assert send(bundles[0], "publish", why="the first one").status_code == 303
+        made = Models(settings.models).pointers.changes[-1]
+        assert (made.action, made.version, made.by) == ("publish", bundles[0], "ada")
+        shown = client.get(f"/models/{bundles[1]}").text
+        assert "Measure and promote" in shown
+        assert 'name="own_policy"' not in shown
+        late = send(bundles[1], "publish", why="also the first one")
+        assert problem_in(late.text).startswith(
+            f"Expected no model in production, and {bundles[0]}"
+        )
+        own = send(bundles[1], "promote", to="production", why="mine", own_policy="on")
+        assert "a second person's consent" in problem_in(own.text)
+        # nothing of it moved, and what was typed is there
+        assert Models(settings.models).pointers.production == bundles[0]
+        assert 'value="mine"' in own.text
+
+
+def _packaged(settings: Settings, day: int) -> str:
+    """The version of a bundle that a run packaged and nobody published."""
+    folder = settings.home / f"bundle{day}"
+    made = make_bundle(
+        fitted_model(), created=f"2024010{day}T000000Z", calibration=Calibration(1.0, -0.1 * day)
+    )
+    save(made, folder)
+    version = load(folder).version
+    record_run(settings, folder, version, day)
+    return version

@@ -78,7 +78,7 @@ def test_a_receipt_has_everything_and_is_replayed(console: ConsoleSite) -> None:
     missing = visit.http.get("/payments/receipt?id=none")
     assert (missing.status_code, problem_in(missing.text)) == (
         404,
-        "the ledger has no payment with this id.",
+        "The ledger has no payment with this id.",
     )
     assert visit.http.get("/payments/receipt").status_code == 404
     assert visit.send("/payments/receipt?id=none").status_code == 404

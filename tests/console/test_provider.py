@@ -83,12 +83,52 @@ def test_people_come_in_through_the_provider(provider: TestProvider, tmp_path: P
         assert (answer.status_code, "a name that nobody has" in answer.text) == (403, True)
         provider.person = {"sub": "3", "preferred_username": "Mallory"}
         answer = refused.http.get(sent(refused, "//evil.example"))
-        assert problem_in(answer.text).startswith("you have no role here")
+        assert problem_in(answer.text).startswith("You have no role here")
         provider.person = {"sub": "4", "preferred_username": "Alan", "roles": "admin"}
         assert refused.http.get(sent(refused, "//evil.example")).headers["location"] == "/"
         users.disable("Alan")
         answer = refused.http.get(sent(refused, "/"))
-        assert problem_in(answer.text).startswith("you may sign in here no longer")
+        assert problem_in(answer.text).startswith("You may sign in here no longer")
+
+
+def test_a_role_that_the_provider_takes_back_is_lost(
+    provider: TestProvider, tmp_path: Path
+) -> None:
+    settings = Settings(home=tmp_path)
+    users = Users(settings.control)
+    users.add("Ada", "modeller")
+    users.add("Carol", "analyst")
+    with running(settings, SHROFF_CONSOLE_OIDC=setting(provider)) as console:
+        ada = console.visit()
+        provider.person = {"sub": "1", "preferred_username": "Ada", "roles": ["admin"]}
+        ada.http.get(sent(ada, "/"))
+        ada.page("/users")
+        provider.person = {"sub": "1", "preferred_username": "Ada", "roles": ["staff"]}
+        # elsewhere: the session that she has ends too
+        refused = console.visit()
+        answer = refused.http.get(sent(refused, "/"))
+        assert (answer.status_code, problem_in(answer.text)) == (
+            403,
+            "The provider names no role for you any more, so you have no access here: ask an "
+            "administrator for one there, or here with `shroff users role Ada ROLE`.",
+        )
+        assert ada.http.get("/account").status_code == 303
+        # an administrator here may have the last word
+        users.set_role("Ada", "analyst")
+        assert refused.http.get(sent(refused, "/")).status_code == 303
+        assert refused.http.get("/users").status_code == 403
+        # whose role was always one of here keeps it
+        provider.person = {"sub": "2", "preferred_username": "Carol"}
+        carol = console.visit()
+        assert carol.http.get(sent(carol, "/")).status_code == 303
+        assert users.named("Carol").role == "analyst"
+    lent = f"{setting(provider)}&default=analyst"
+    with running(settings, SHROFF_CONSOLE_OIDC=lent) as console:
+        for roles, role in ((["admin"], "admin"), ([], "analyst")):
+            provider.person = {"sub": "3", "preferred_username": "Erin", "roles": roles}
+            erin = console.visit()
+            assert erin.http.get(sent(erin, "/")).status_code == 303
+            assert users.named("Erin").role == role
 
 
 def sent(visit: Visit, after: str) -> str:

@@ -178,7 +178,7 @@ def test_a_proposal_over_an_older_policy_is_rebased(desk: ConsoleSite, decided: 
     assert "Set review_at = 0.2." in admin.page(limits.headers["location"])
     bad = admin.send("/rules/limits", review_at="high")
     assert bad.status_code == 422
-    assert "expected a number in review at" in problem_in(bad.text)
+    assert "Expected a number in review at" in problem_in(bad.text)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_lists_are_edited_searched_and_tell_their_history(desk: ConsoleSite) -> 
         assert admin.send("/lists/edit", sent).status_code == 303
     assert token in admin.page("/lists/values?name=blocked")
     odd = admin.send("/lists/edit", bad | {"value": token, "until": "soon"})
-    assert "expected a date" in problem_in(odd.text)
+    assert "Expected a date" in problem_in(odd.text)
 
 
 def test_no_text_that_somebody_wrote_becomes_markup(

@@ -85,7 +85,7 @@ def promote(
     from shroff.control import reading_keyring
     from shroff.errors import ConfigurationError
     from shroff.ledger import Ledger
-    from shroff.promotion import Budget, card_gaps, find_bundle, from_ledger, from_log
+    from shroff.promotion import Budget, card_gaps, find_bundle, from_ledger, from_log, remedies
     from shroff.promotion import promote as through_gates
     from shroff.scoring.history import history_of
 
@@ -150,4 +150,7 @@ def promote(
             soft_wrap=True,
             markup=False,
         )
+        if done.refused:
+            for sentence in remedies(done.gates):
+                out.print(sentence, soft_wrap=True, markup=False)
     raise typer.Exit(1 if done.refused else 0)

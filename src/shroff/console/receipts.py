@@ -26,7 +26,7 @@ _one_replay = Lock()
 
 class ReceiptValue(NamedTuple):
     """A value with its name; a token is shown shortened, payments are found by a key, and `words`
-    say what a feature means.
+    say what a feature means. `exact` has all digits of a number that `text` rounds.
     """
 
     name: str
@@ -34,6 +34,7 @@ class ReceiptValue(NamedTuple):
     token: bool = False
     key: bool = False
     words: str = ""
+    exact: str = ""
 
 
 class ReceiptView(NamedTuple):
@@ -125,7 +126,12 @@ def _bundle(backend: ConsoleBackend, version: str) -> Bundle | None:
 def _features(features: Mapping[str, Value], bundle: Bundle | None) -> tuple[ReceiptValue, ...]:
     words = {} if bundle is None else sentences(bundle.groups, bundle.schema)
     return tuple(
-        ReceiptValue(name, _text(value), words=words[name].tells(value) if name in words else "")
+        ReceiptValue(
+            name,
+            number(value) if isinstance(value, float) else _text(value),
+            words=words[name].tells(value) if name in words else "",
+            exact=_text(value),
+        )
         for name, value in features.items()
     )
 

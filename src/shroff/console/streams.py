@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Final
 from weakref import WeakSet
 
@@ -58,10 +59,8 @@ class Streams:
 
     async def pause(self) -> bool:
         """Wait two seconds, or until somebody wakes; returns whether the console goes on."""
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), _LOOK_SECONDS)
-        except TimeoutError:
-            pass
         return not self._stopped()
 
     def lasts(self, token: str, user: User) -> bool:

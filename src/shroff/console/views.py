@@ -26,14 +26,33 @@ from shroff.markup import Html
 _SAID: Final = "shroff_said"
 _THEME: Final = "shroff_theme"
 THEMES: Final = ("auto", "light", "dark")
+_OPENINGS: Final = frozenset(
+    "a an another cannot case expected it no nobody of one only proposal somebody something that "
+    "the there these they this too unknown version what your you".split()
+)
+"""How sentences of ours begin that are written without a capital."""
+_TOKEN: Final = re.compile(r"\b([0-9a-f]{64})\b")
 
 
 class Entry(NamedTuple):
-    """An entry of the navigation: its address, its title, and the least role that sees it."""
+    """An entry of the navigation: its address, its title, and the least role that sees it; pages
+    below `also` belong to it too.
+    """
 
     path: str
     title: str
     role: UserRole
+    also: str | None = None
+
+    def has(self, path: str) -> bool:
+        """Whether a page belongs to it.
+
+        >>> Entry("/rules", "Rules", "modeller", also="/proposals").has("/proposals/7")
+        True
+        """
+        if self.path == "/":
+            return path == "/"
+        return f"{path}/".startswith(tuple(f"{one}/" for one in (self.path, self.also) if one))
 
 
 NAVIGATION: Final = (
@@ -42,7 +61,7 @@ NAVIGATION: Final = (
     Entry("/payments", "Payments", "analyst"),
     Entry("/models", "Models", "modeller"),
     Entry("/features", "Features", "modeller"),
-    Entry("/rules", "Rules", "modeller"),
+    Entry("/rules", "Rules", "modeller", also="/proposals"),
     Entry("/lists", "Lists", "admin"),
     Entry("/users", "Users", "admin"),
 )
@@ -73,9 +92,7 @@ class View(Template):
             "release": __version__,
             "here": quote(path) + (f"?{request.url.query}" if request.url.query else ""),
             "navigation": [
-                (one, path == one.path or path.startswith(f"{one.path.rstrip('/')}/"))
-                if one.path != "/"
-                else (one, path == "/")
+                (one, one.has(path))
                 for one in NAVIGATION
                 if user is not None and user.may(one.role)
             ],
@@ -140,9 +157,12 @@ def environment() -> Environment:
         "time": time_tag,
         "money": money,
         "count": count,
+        "many": many,
+        "tokened": tokened,
         "percent": percent,
         "made": made_html,
         "coded": coded,
+        "sentence": sentence,
         "plain": plain,
         "day": day_tag,
     }
@@ -206,6 +226,27 @@ def count(number: float | None) -> str:
     return "–" if number is None else f"{number:,.0f}"
 
 
+def many(number: float, noun: str) -> str:
+    """A number of things.
+
+    >>> many(1, "value"), many(1200, "value")
+    ('1 value', '1,200 values')
+    """
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def tokened(text: str) -> Markup:
+    """A text in which tokens of personal values are shortened; each is whole in its title.
+
+    >>> str(tokened("paid from " + 64 * "a"))[:30]
+    'paid from <span title="aaaaaaa'
+    """
+    parts, short = _TOKEN.split(text), Markup('<span title="{}">{}…</span>')
+    return Markup("").join(
+        short.format(one, one[:12]) if at % 2 else one for at, one in enumerate(parts)
+    )
+
+
 def percent(share: float | None, digits: int = 1) -> str:
     """A share as per cent.
 
@@ -226,6 +267,18 @@ def coded(text: str) -> Markup:
         return escape(text)
     named = Markup("<code>{}</code>")
     return Markup("").join(named.format(one) if at % 2 else one for at, one in enumerate(parts))
+
+
+def sentence(text: str) -> str:
+    """A sentence of ours, such as an error's, as it begins on a page: with a capital.
+
+    What begins with a name, of a person or a column, stays as it is.
+
+    >>> sentence("expected a reason."), sentence("ada has claimed it."), sentence("`x` is null.")
+    ('Expected a reason.', 'ada has claimed it.', '`x` is null.')
+    """
+    word = text.partition(" ")[0]
+    return word.capitalize() + text[len(word) :] if word in _OPENINGS else text
 
 
 def plain(value: Any) -> Any:

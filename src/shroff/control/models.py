@@ -91,6 +91,7 @@ class Models:
         accept_schema: bool = False,
         own_policy: bool = False,
         measured: Measured | None = None,
+        first: bool = False,
     ) -> Bundle:
         """Store a bundle as a version and point to it; returns the stored bundle.
 
@@ -101,19 +102,21 @@ class Models:
             accept_schema: publish it even if its payments' schema differs from production's.
             own_policy: replace the published policy by the one that it was packaged with.
             measured: what the gates of a promotion found; by default it is published without any.
+            first: only while no model is in production.
 
         Raises:
             BundleError: it is incomplete or altered, its model does not pass its trial, or its own
                 policy does not fit.
             ConfigurationError: its schema differs, the published policy does not fit it, the note
-                is too long, or another model is in production than the gates compared it with.
+                is too long, or another model is in production than the gates compared it with, or
+                than `first` allows.
         """
         if own_policy and role == "shadow":
             raise ConfigurationError(
                 "expected a policy beside the model in production: a shadow decides nothing."
             )
         if own_policy:
-            self._require_no_consent()
+            self.require_no_consent()
         files, made = read(bundle), self._signed(by, note)
         action: Action = "publish"
         if measured is not None:
@@ -123,6 +126,11 @@ class Models:
         with self._turn() as pointers:
             if measured is not None:
                 measured.require_incumbent(pointers.production)
+            if first and pointers.production is not None:
+                raise ConfigurationError(
+                    f"expected no model in production, and {pointers.production} is there by now: "
+                    "promote this one through the gates, which compare the two."
+                )
             if not accept_schema:
                 self.require_same_schema(loaded, pointers)
             policy = (
@@ -234,7 +242,7 @@ class Models:
             ProposalConflict: another policy is in force than the consent was about.
         """
         if agreed is None:
-            self._require_no_consent()
+            self.require_no_consent()
             made = self._signed(by, note)
         else:
             made = self._signed(agreed.signed, note)
@@ -321,7 +329,8 @@ class Models:
         bundle = self._in_production(pointers)
         return bundle, own(bundle) if pointers.policy is None else self.policy(pointers.policy)
 
-    def _require_no_consent(self) -> None:
+    def require_no_consent(self) -> None:
+        """Raise `ConsentRequired` if one person alone may not change the policy here."""
         if self._consent:
             raise ConsentRequired(
                 "expected a second person's consent to another policy (SHROFF_CONSENT): propose "

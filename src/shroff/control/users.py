@@ -21,6 +21,8 @@ UserRole = Literal["analyst", "modeller", "admin"]
 """What a person may do; each role may what those before it may."""
 USER_ROLES: Final[tuple[UserRole, ...]] = get_args(UserRole)
 
+_SHOWN_NAMES: Final = 20
+
 USERS: Final = Table(
     "shroff_user",
     METADATA,
@@ -32,6 +34,7 @@ USERS: Final = Table(
     Column("identity", String(500), unique=True),
     Column("created", BigInteger, nullable=False),
     Column("disabled", BigInteger),
+    Column("claimed", BigInteger),
 )
 SESSIONS: Final = Table(
     "shroff_session",
@@ -47,7 +50,8 @@ SESSIONS: Final = Table(
 class User:
     """A person who signs in; times in microseconds since the epoch.
 
-    `identity` is who they are to the provider of OpenID Connect, where they sign in there.
+    `identity` is who they are to the provider of OpenID Connect, where they sign in there;
+    `claimed` when it named their role last, None where somebody here did.
     """
 
     id: int
@@ -56,6 +60,7 @@ class User:
     created: int
     disabled: int | None = None
     identity: str | None = None
+    claimed: int | None = None
 
     def may(self, role: UserRole) -> bool:
         """Whether this person may do what a role may.
@@ -92,8 +97,12 @@ class Users:
         *,
         password: str | None = None,
         identity: str | None = None,
+        claimed: bool = False,
     ) -> User:
         """Add a person; without a password they sign in through OpenID Connect only.
+
+        Args:
+            claimed: whether the provider names their role.
 
         Raises:
             ConfigurationError: a name that somebody has, that is empty, over 100 characters, holds
@@ -109,6 +118,7 @@ class Users:
             "password": None if password is None else hash_password(password),
             "identity": identity,
             "created": self._clock(),
+            "claimed": self._clock() if claimed else None,
         }
         with self._control.transaction("add a user") as connection:
             try:
@@ -144,6 +154,20 @@ class Users:
             raise _unknown()
         return user_of(row)
 
+    def active(self, name: str) -> User:
+        """The person of this name, to whom work may be given.
+
+        Raises:
+            ConfigurationError: nobody who may sign in is called so; it names those who are.
+        """
+        able = [one for one in self.all() if one.disabled is None]
+        found = next((one for one in able if folded_name(one.name) == folded_name(name)), None)
+        if found is None:
+            names = ", ".join(one.name for one in able[:_SHOWN_NAMES])
+            more = f" and {len(able) - _SHOWN_NAMES} more" if len(able) > _SHOWN_NAMES else ""
+            raise ConfigurationError(f"expected somebody who may sign in: {names}{more}.")
+        return found
+
     def identified(self, identity: str) -> User | None:
         """The person whom a provider of OpenID Connect calls so."""
         query = select(USERS).where(USERS.c.identity == identity)
@@ -172,15 +196,27 @@ class Users:
         fits = password_fits(password, None if row is None else row["password"])
         return user_of(row) if row is not None and fits and row["disabled"] is None else None
 
-    def set_role(self, name: str, role: UserRole) -> None:
+    def set_role(self, name: str, role: UserRole, *, claimed: bool = False) -> None:
         """Give a person another role, at once.
+
+        Args:
+            claimed: whether the provider names it, and somebody here does not.
 
         Raises:
             NotFound: there is no such person.
             ConfigurationError: an unknown role.
         """
         _require_role(role)
-        self._change(name, {"role": role}, ends_sessions=False)
+        values = {"role": role, "claimed": self._clock() if claimed else None}
+        self._change(name, values, ends_sessions=False)
+
+    def end_sessions(self, name: str) -> None:
+        """End the sessions of a person.
+
+        Raises:
+            NotFound: there is no such person.
+        """
+        self._change(name, {}, ends_sessions=True)
 
     def set_password(self, name: str, password: str) -> None:
         """Give a person another password, and end their sessions.
@@ -210,7 +246,9 @@ class Users:
     def _change(self, name: str, values: Mapping[str, Any], *, ends_sessions: bool) -> None:
         own = USERS.c.folded == folded_name(name)
         with self._control.transaction("change a user") as connection:
-            if not connection.execute(USERS.update().where(own).values(values)).rowcount:
+            # without values, the name as it is
+            changed = USERS.update().where(own).values({"folded": folded_name(name), **values})
+            if not connection.execute(changed).rowcount:
                 raise _unknown()
             if ends_sessions:
                 whose = select(USERS.c.id).where(own).scalar_subquery()
@@ -219,7 +257,7 @@ class Users:
 
 def user_of(row: Mapping[Any, Any]) -> User:
     """The person of a row."""
-    names = ("id", "name", "role", "created", "disabled", "identity")
+    names = ("id", "name", "role", "created", "disabled", "identity", "claimed")
     return User(**{name: row[name] for name in names})
 
 

@@ -20,6 +20,7 @@ from shroff.act.case import CaseSpike
 from shroff.act.follow import ledger_name
 from shroff.collect.times import DAY_US
 from shroff.control.models import Models
+from shroff.demo.declared import DEMO_CARD
 from shroff.demo.people import DemoAnalysts
 from shroff.demo.traffic import DemoTraffic
 from shroff.evaluate import Cost
@@ -32,7 +33,7 @@ from shroff.monitor.alerts import Alarms
 from shroff.package import Bundle, read
 from shroff.pipeline import Progress, collect_table, package, silent, summary, train_models
 from shroff.project import Project, load_project
-from shroff.promotion import Budget
+from shroff.promotion import Budget, card_gaps
 from shroff.retrain import Order, RetrainingTerms, retrain
 from shroff.scoring.scorer import Scorer
 from shroff.settings import Settings
@@ -134,10 +135,12 @@ class _DemoClock:
 
 
 def _project(path: Path) -> Project:
-    """The project of `shroff init`, with cheaper reviews, so that people have something to do."""
+    """The project of `shroff init`, with cheaper reviews, so that people have something to do, and
+    with all that a model card declares.
+    """
     loaded = load_project(path)
     policy = changed(loaded.policy, cost=Cost(review=2.0, missed="amount", declined=15.0))
-    return replace(loaded, vectors=(), policy=policy)
+    return replace(loaded, vectors=(), policy=policy, model_card=DEMO_CARD)
 
 
 def months_log(months: DemoMonths) -> pl.DataFrame:
@@ -271,7 +274,7 @@ class _Life:
                 delay_days=_LABEL_DELAY_DAYS, test_days=21, train_days=60, accept=_ACCEPTED
             ),
             now=self._clock(),
-            missing=lambda bundle: (),
+            missing=lambda bundle: card_gaps(self._models, self._runs, bundle.version),
             to="production",
             by="olga",
             budget=Budget(p99_ms=1_000.0),

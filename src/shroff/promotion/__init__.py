@@ -14,6 +14,7 @@ from shroff.promotion.evidence import Contender, Evidence, from_ledger, from_log
 from shroff.promotion.gates import Budget
 from shroff.promotion.paired import PairedDecisions, PairedResult, compare_pairs
 from shroff.promotion.promote import Promotion, find_bundle, promote
+from shroff.promotion.remedies import remedies
 
 __all__ = [
     "Budget",
@@ -29,4 +30,5 @@ __all__ = [
     "from_ledger",
     "from_log",
     "promote",
+    "remedies",
 ]

@@ -62,8 +62,11 @@ def promote(
     Raises:
         ConfigurationError: it is in production already, its schema differs, the policy does not fit
             it, or another model came into production meanwhile.
+        ConsentRequired: `own_policy`, where one person alone may not change the policy.
         BundleError: it is no sound bundle.
     """
+    if own_policy:
+        models.require_no_consent()
     bundle, pointers = load(folder), models.pointers
     if bundle.version == pointers.production:
         raise ConfigurationError(f"version {bundle.version} is in production already.")

@@ -138,8 +138,8 @@ def _escalate(
 def _assign(
     backend: ConsoleBackend, number: int, user: User, form: Form, version: int | None
 ) -> Case:
-    to, note = form.text("to"), form.text("note")
-    return backend.desk.assign(number, user.name, to=to, note=note, version=version)
+    to = backend.users.active(form.text("to")).name
+    return backend.desk.assign(number, user.name, to=to, note=form.text("note"), version=version)
 
 
 def _snooze(
@@ -201,6 +201,7 @@ def _context(
         "graph": draw_links(found.case, around.links),
         "outcomes": OUTCOMES,
         "snoozes": list(_SNOOZES),
+        "people": [one.name for one in backend.users.all() if one.disabled is None],
         "queue": queue,
         "now": now,
         "held": found.case.holder not in (None, user.name),

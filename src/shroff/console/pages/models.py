@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litestar.params import FromPath
 
@@ -12,13 +12,19 @@ from shroff.console.forms import Form
 from shroff.console.given import GivenBackend, GivenForm, GivenUser
 from shroff.console.packaged import PackagedRun, report_of
 from shroff.console.problems import status_of
+from shroff.console.promotions import (
+    STAGES,
+    TYPED,
+    AskedPromotion,
+    mirror,
+    promote_version,
+    publish_first,
+    reason_of,
+)
 from shroff.console.views import lead, view
 from shroff.console.web import Request, Response
 from shroff.control.pointers import Measured
-from shroff.errors import ConfigurationError, NotFound, ShroffError
-
-if TYPE_CHECKING:
-    from shroff.promotion import Contender, Evidence, Promotion
+from shroff.errors import NotFound, ShroffError
 
 
 @page("/models", role="modeller")
@@ -33,7 +39,7 @@ def roll_back(
 ) -> Response:
     """Put the model before into production again, or remove the candidate."""
     try:
-        why = _why(form)
+        why = reason_of(form)
         if form.text("what") == "candidate":
             backend.models.withdraw(by=user.name, note=why)
             said = "The candidate is withdrawn."
@@ -45,7 +51,7 @@ def roll_back(
     except ShroffError as error:
         context = _models(backend) | {"problem": str(error), "why": form.text("why")}
         return view("models.html", context, status=status_of(error))
-    return lead(request, "/models", said=said + _mirror(backend))
+    return lead(request, "/models", said=said + mirror(backend))
 
 
 @page("/models/{version:str}", role="modeller")
@@ -73,86 +79,42 @@ def promote_model(
     version: FromPath[str],
 ) -> Response:
     """Begin to measure a model by the gates; it moves if every one lets it pass."""
-    to = form.text("to")
     try:
-        why, delay = _why(form), _days(form.text("delay"))
-        if to not in ("candidate", "production"):
-            raise ConfigurationError("expected a stage of candidate or production.")
+        asked = AskedPromotion.read(form)
+        if asked.own_policy:
+            backend.models.require_no_consent()
         backend.jobs.begin(
             version,
-            f"promote {version} to {to}",
+            f"promote {version} to {asked.to}",
             user.name,
-            lambda: _promote(backend, version, to, user.name, why, delay, "force" in form),
+            lambda: promote_version(backend, version, asked, user.name),
         )
     except ShroffError as error:
-        typed = {"why": form.text("why"), "delay": form.text("delay"), "to": to}
-        context = _model(backend, version) | {"problem": str(error), "typed": typed}
-        return view("model.html", context, status=status_of(error))
+        return _refused(backend, version, form, error)
     return lead(request, f"/models/{version}")
 
 
-def _promote(
-    backend: ConsoleBackend,
-    version: str,
-    to: Any,
-    by: str,
-    why: str,
-    delay: float | None,
-    force: bool,
-) -> str:
-    """Measure a model on the ledger's payments, as `shroff promote` does."""
-    # what measures takes seconds to import
-    from shroff.promotion import Budget, card_gaps, find_bundle, from_ledger, promote
-
-    def evidence(candidate: Contender, incumbent: Contender | None) -> Evidence:
-        if incumbent is None:
-            raise ConfigurationError(
-                "no model is in production yet whose decisions the ledger would have: measure the "
-                "first one on a log, with `shroff promote … --data TABLE`."
-            )
-        return from_ledger(
-            candidate,
-            incumbent,
-            backend.ledger.records(),
-            now=backend.clock(),
-            delay_days=delay,
-        )
-
-    run = backend.packaged.maker(version)
-    source = version if version in backend.models or run is None else run.run
-    done = promote(
-        backend.models,
-        find_bundle(backend.models, backend.packaged.runs, source),
-        to,
-        evidence,
-        missing=lambda bundle: card_gaps(backend.models, backend.packaged.runs, bundle.version),
-        by=by,
-        why=why,
-        budget=Budget(),
-        force=force,
-    )
-    return _said(done) + _mirror(backend)
-
-
-def _said(done: Promotion) -> str:
-    refused = [one.gate for one in done.gates if not one.passed]
-    stage = f"It is in the stage {done.stage}"
-    if not refused:
-        return f"Every gate let it pass. {stage}."
-    return f"Refused by {', '.join(refused)}. {stage}{', by force' if done.forced else ''}."
-
-
-def _mirror(backend: ConsoleBackend) -> str:
-    """Send the stages to MLflow where that is set; the warning where it is away."""
-    if not backend.settings.tracking:
-        return ""
-    from shroff.tracking import Mirror
-
+@action("/models/{version:str}/publish", role="admin")
+def publish_model(
+    request: Request,
+    backend: GivenBackend,
+    user: GivenUser,
+    form: GivenForm,
+    version: FromPath[str],
+) -> Response:
+    """Put the first model into production: no decision of another says how good it is."""
     try:
-        Mirror(backend.settings.tracking, backend.settings).send_models()
+        said = publish_first(backend, version, by=user.name, why=reason_of(form))
     except ShroffError as error:
-        return f" {error} Send them later with `shroff models track`."
-    return ""
+        return _refused(backend, version, form, error)
+    return lead(request, f"/models/{version}", said=said)
+
+
+def _refused(backend: ConsoleBackend, version: str, form: Form, error: ShroffError) -> Response:
+    """The page with the sentence, and what was typed."""
+    typed = {name: form.text(name) for name in TYPED}
+    context = _model(backend, version) | {"problem": str(error), "typed": typed}
+    return view("model.html", context, status=status_of(error))
 
 
 def _models(backend: ConsoleBackend) -> dict[str, Any]:
@@ -198,8 +160,11 @@ def _model(backend: ConsoleBackend, version: str) -> dict[str, Any]:
         "changes": list(reversed(changes)),
         "gates": next((one for one in reversed(changes) if one.gates), None),
         "job": backend.jobs.find(version),
+        "first": pointers.production is None,
+        "stages": STAGES,
+        "alone": not backend.settings.needs_consent("policy"),
         "problem": "",
-        "typed": {"why": "", "delay": "", "to": "production"},
+        "typed": dict.fromkeys(TYPED, "") | {"to": "production"},
     }
 
 
@@ -212,24 +177,4 @@ def _report(backend: ConsoleBackend, run: PackagedRun | None) -> tuple[str, str]
     return report_of(backend.packaged.runs.folder, run.run)
 
 
-def _why(form: Form) -> str:
-    if not form.text("why"):
-        raise ConfigurationError("expected the reason: the history keeps it.")
-    return form.text("why")
-
-
-def _days(text: str) -> float | None:
-    if not text:
-        return None
-    try:
-        days = float(text)
-    except ValueError:
-        days = -1.0
-    if not 0 <= days < 10_000:
-        raise ConfigurationError(
-            "expected a number of days for the delay of labels, such as 30, or none."
-        )
-    return days
-
-
-ROUTES = (show_models, roll_back, show_model, show_job, promote_model)
+ROUTES = (show_models, roll_back, show_model, show_job, promote_model, publish_model)

@@ -30,9 +30,7 @@ def show_overview(
 
 
 @page("/overview/events", role="analyst")
-async def show_events(
-    request: Request, backend: GivenBackend, user: GivenUser
-) -> ServerSentEvent:
+async def show_events(request: Request, backend: GivenBackend, user: GivenUser) -> ServerSentEvent:
     """Server-sent events: one whenever something on the overview is new."""
     stream = backend.streams.open(session_token(request), user, lambda: _state(backend))
     return ServerSentEvent(stream)

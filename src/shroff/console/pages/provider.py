@@ -16,7 +16,7 @@ from shroff.console.pages.account import sign_in_view
 from shroff.console.threads import PROVIDER
 from shroff.console.views import lead, local_path
 from shroff.console.web import Connection, Request, Response
-from shroff.control.users import User
+from shroff.control.users import User, UserRole
 from shroff.errors import AccessDenied, NotFound, ShroffError
 
 _JOURNEY: Final = "shroff_oidc"
@@ -103,15 +103,27 @@ def _user_of(backend: ConsoleBackend, signing: OpenIdSignIn, visitor: Visitor) -
                 "adds you with `shroff users add NAME --role ROLE --without-password`."
             )
         try:
-            known = backend.users.add(visitor.name, role, identity=visitor.identity)
+            known = backend.users.add(visitor.name, role, identity=visitor.identity, claimed=True)
         except ShroffError as error:
             raise AccessDenied(f"you cannot be added: {error}") from None
-    elif visitor.role is not None and visitor.role != known.role:
-        backend.users.set_role(known.name, visitor.role)
-        known = backend.users.named(known.name)
+    elif visitor.role is not None or known.claimed is not None:
+        known = _with_role(backend, known, visitor.role or signing.provider.default)
     if known.disabled is not None:
         raise AccessDenied("you may sign in here no longer: ask an administrator.")
     return known
+
+
+def _with_role(backend: ConsoleBackend, known: User, role: UserRole | None) -> User:
+    """A user with the role of the provider; whom it named one and names none now has none here."""
+    if role is None:
+        backend.users.end_sessions(known.name)
+        backend.streams.wake()
+        raise AccessDenied(
+            "the provider names no role for you any more, so you have no access here: ask an "
+            f"administrator for one there, or here with `shroff users role {known.name} ROLE`."
+        )
+    backend.users.set_role(known.name, role, claimed=True)
+    return backend.users.named(known.name)
 
 
 def _required(backend: ConsoleBackend) -> OpenIdSignIn:
