@@ -13,7 +13,7 @@ from sqlalchemy import create_engine
 from console.site import ConsoleSite, Visit, problem_in
 from patience import PATIENCE, until
 from shroff.console import streams as module
-from shroff.console.streams import ENDED, STREAMS_PER_SESSION, Stream, Streams
+from shroff.console.streams import ENDED, STREAMS_PER_SESSION, EventStream, Streams
 from shroff.control.sessions import Sessions
 from shroff.control.users import SESSIONS, Users
 from shroff.errors import TooManyRequests
@@ -93,5 +93,5 @@ def test_who_ends_a_session_here_waits_for_no_look(
     assert asyncio.run(run()) == ["connected", ENDED]
 
 
-async def _all(stream: Stream) -> list[str]:
+async def _all(stream: EventStream) -> list[str]:
     return [event async for event in stream]

@@ -26,11 +26,11 @@ class Streams:
         self._sessions = sessions
         self._stopped = stopped
         # weak: a stream whose browser leaves before it begins is never ended, only dropped
-        self._open: dict[str, WeakSet[Stream]] = {}
+        self._open: dict[str, WeakSet[EventStream]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
 
-    def open(self, token: str, user: User, look: Callable[[], object]) -> Stream:
+    def open(self, token: str, user: User, look: Callable[[], object]) -> EventStream:
         """A stream of what changes in what `look` returns, for a session.
 
         Raises:
@@ -44,7 +44,7 @@ class Streams:
                 "more may be: close one, then open this one again."
             )
         self._loop = asyncio.get_running_loop()
-        stream = Stream(self, token, user, look)
+        stream = EventStream(self, token, user, look)
         streams.add(stream)
         return stream
 
@@ -69,7 +69,7 @@ class Streams:
         return found is not None and found.role == user.role
 
 
-class Stream:
+class EventStream:
     """`connected`, then `changed` whenever something is new, and `ENDED` with the session.
 
     What ends a session in another process is noticed with the next look.
