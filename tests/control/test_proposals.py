@@ -70,6 +70,15 @@ def rules_of(models: Models) -> list[str]:
     return [rule.name for rule in models.in_production()[1].policy.rules]
 
 
+def test_what_waits_is_shown_however_much_was_decided_since(proposals: Proposals) -> None:
+    waits = proposals.propose([DEAR], by=ADA)
+    for _ in range(3):
+        proposals.withdraw(proposals.propose_edit(HOST, by=ADA).id, by=ADA)
+    assert [one.id for one in proposals.open()] == [waits.id]
+    assert [one.id for one in proposals.decided(2)] == [4, 3]
+    assert [one.id for one in proposals.latest()] == [4, 3, 2, waits.id]
+
+
 @given(policies, policies)
 def test_changes_between_two_policies_make_one_the_other(before: Policy, after: Policy) -> None:
     made = changes_between(before, after)
@@ -150,7 +159,7 @@ def test_one_person_alone_changes_nothing(
 
 
 def test_a_proposal_against_an_older_policy_is_refused_until_it_is_rebased(
-    models: Models, proposals: Proposals
+    url: str, models: Models, proposals: Proposals
 ) -> None:
     first = proposals.propose([DEAR], by=ADA)
     second = proposals.propose([AddRule(Rule("night", "card_count_1d > 5"))], by=ADA)
@@ -163,6 +172,11 @@ def test_a_proposal_against_an_older_policy_is_refused_until_it_is_rebased(
         proposals.approve(second.id, by=BOB)
     assert proposals.find(second.id).stage == "shadow"
     dan = Person("dan", "admin")
+    # one that ends between its two steps leaves what was proposed
+    times = [1]
+    with pytest.raises(IndexError):
+        Proposals(url, models, clock=times.pop).rebase(second.id, by=dan)
+    assert (times, proposals.find(second.id).stage) == ([], "shadow")
     again = proposals.rebase(second.id, by=dan)
     assert (again.rebased, again.makers, again.stage) == (second.id, ("dan", "ada"), "draft")
     assert proposals.find(second.id).stage == "withdrawn"

@@ -10,7 +10,7 @@ from program import answer, shroff
 from shroff.control.attempts import Attempts
 from shroff.control.sessions import Sessions
 from shroff.control.users import Users
-from shroff.errors import ConfigurationError, NotFound
+from shroff.errors import AccessDenied, ConfigurationError, NotFound
 
 MINUTE = 60_000_000
 
@@ -36,6 +36,18 @@ def test_a_session_ends_when_it_is_not_used_and_when_it_is_old(tmp_path: Path) -
     assert sessions.user(unused) is None
     clock.now += 24 * MINUTE
     assert sessions.user(used) is None
+    # who proved to be somebody with a password that was changed since has not signed in
+    users = Users(url, clock=clock)
+    users.add("bob", "analyst", password="correct horse battery")
+    before = users.signing_in("bob", "correct horse battery")
+    assert before is not None
+    now = users.set_password("bob", "another horse battery")
+    with pytest.raises(AccessDenied, match="sign in again"):
+        sessions.begin(before)
+    assert sessions.user(sessions.begin(now)) == now
+    users.disable("bob")
+    with pytest.raises(AccessDenied, match="sign in again"):
+        sessions.begin(now)
     assert used not in (tmp_path / "control.db").read_bytes().decode("latin-1")
 
 
@@ -49,6 +61,11 @@ def test_attempts_come_back_and_are_counted_by_name_and_address(tmp_path: Path) 
     assert [attempts.take("ada", "10.0.0.1") for _ in range(2)] == [0, 60]
     attempts.succeeded("ada", "10.0.0.1")
     assert attempts.take("ada", "10.0.0.1") == 0
+    # a network of IPv6, of which one customer has all addresses, is one address
+    for number in range(5):
+        assert attempts.take("eve", f"2001:db8:0:1::{number}") == 0
+    assert attempts.take("eve", "2001:db8:0:1:ffff::9") == 60
+    assert attempts.take("eve", "2001:db8:0:2::9") == 0
     # many names from one address
     assert (
         attempts.take("last", "10.0.0.9")

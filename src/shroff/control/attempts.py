@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from ipaddress import IPv6Address, IPv6Network
 from typing import Final, NamedTuple
 
 from sqlalchemy import BigInteger, Column, Connection, Float, String, Table, select
@@ -77,12 +78,27 @@ class Attempts:
 
 def _limits(name: str, address: str) -> dict[str, _Limit]:
     # as users are found: other letters that mean the same are no further attempts
-    folded = folded_name(name)
+    folded, address = folded_name(name), _network(address)
     return {
         _digest("together", folded, address): _TOGETHER,
         _digest("address", address): _ADDRESS,
         _digest("name", folded): _NAME,
     }
+
+
+def _network(address: str) -> str:
+    """Of IPv6 the network that one customer of a provider has; any other address as it is.
+
+    >>> _network("2001:db8:0:1::7"), _network("::ffff:192.0.2.7"), _network("192.0.2.7")
+    ('2001:db8:0:1::/64', '192.0.2.7', '192.0.2.7')
+    """
+    try:
+        found = IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(IPv6Network((found, 64), strict=False))
 
 
 def _left(connection: Connection, digest: str, limit: _Limit, now: int) -> float:

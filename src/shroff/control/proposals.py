@@ -17,8 +17,10 @@ import msgspec
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Integer,
+    ScalarSelect,
     String,
     Table,
     Text,
@@ -33,7 +35,7 @@ from shroff.control.database import METADATA, PROPOSALS_LOCK, Control, in_turn
 from shroff.control.lists import Lists
 from shroff.control.models import Models
 from shroff.control.pointers import Agreed
-from shroff.control.proposal import STATES, Move, Person, Proposal, Stage, require_maker
+from shroff.control.proposal import OPEN, STATES, Move, Person, Proposal, Stage, require_maker
 from shroff.decide.policy import Policy
 from shroff.decide.standing import fit
 from shroff.errors import ConfigurationError, ConsentRequired, NotFound, ProposalConflict
@@ -128,14 +130,24 @@ class Proposals:
     def find(self, number: int) -> Proposal:
         """A proposal; raises `NotFound`."""
         with self._control.transaction("read a proposal") as connection:
-            return self._found(connection, number)
+            return _found(connection, number)
 
-    def latest(self, *, stages: Sequence[Stage] = ()) -> list[Proposal]:
-        """The last proposals, at most 200, the newest first; `stages` keeps those at one."""
-        query = select(_PROPOSAL).order_by(_PROPOSAL.c.id.desc()).limit(_SHOWN)
+    def latest(self) -> list[Proposal]:
+        """All open proposals, and the last 200 decided ones, the newest first."""
+        return sorted([*self.open(), *self.decided()], key=lambda one: -one.id)
+
+    def open(self) -> list[Proposal]:
+        """The proposals that wait for somebody, the newest first."""
+        return self._selected(_stage_now().in_(OPEN))
+
+    def decided(self, most: int = _SHOWN) -> list[Proposal]:
+        """The last proposals that are live, refused or withdrawn, the newest first."""
+        return self._selected(_stage_now().not_in(OPEN), most)
+
+    def _selected(self, wanted: ColumnElement[bool], most: int | None = None) -> list[Proposal]:
+        query = select(_PROPOSAL).where(wanted).order_by(_PROPOSAL.c.id.desc()).limit(most)
         with self._control.transaction("read the proposals") as connection:
-            found = _read(connection, [dict(row) for row in connection.execute(query).mappings()])
-        return [one for one in found if not stages or one.stage in stages]
+            return _read(connection, [dict(row) for row in connection.execute(query).mappings()])
 
     def policy_of(self, proposal: Proposal) -> Policy:
         """The policy as given that a proposal makes of the one that it changes.
@@ -183,45 +195,47 @@ class Proposals:
             )
         bundle, standing = self._models.in_production()
         fit(changed(standing.given, old.changes), bundle)
-        self._move(number, "withdrawn", by, "rebased on the policy in force")
         content = _Content(old.changes)
-        return self._draft(content, standing.version, by, old.note, rebased=number)
+        with self._control.transaction("rebase a proposal") as connection:
+            in_turn(connection, PROPOSALS_LOCK)
+            self._moved(connection, number, "withdrawn", by, "rebased on the policy in force")
+            row = self._row(content, standing.version, by, old.note) | {"rebased": number}
+            return _drafted(connection, row)
 
-    def _draft(
-        self,
-        content: _Content,
-        base: str | None,
-        by: Person,
-        note: str | None,
-        rebased: int | None = None,
-    ) -> Proposal:
+    def _draft(self, content: _Content, base: str | None, by: Person, note: str | None) -> Proposal:
+        row = self._row(content, base, by, note)
+        with self._control.transaction("keep a proposal") as connection:
+            return _drafted(connection, row)
+
+    def _row(
+        self, content: _Content, base: str | None, by: Person, note: str | None
+    ) -> dict[str, Any]:
         require_maker(by)
         _require_short(note)
-        now = self._clock()
-        row: dict[str, Any] = {"base": base, "note": note}
-        row["content"] = msgspec.json.encode(content).decode()
-        row |= {"made_by": by.name, "made_at": now, "rebased": rebased}
-        with self._control.transaction("keep a proposal") as connection:
-            (key,) = connection.execute(_PROPOSAL.insert(), row).inserted_primary_key or (0,)
-            _keep_move(connection, int(key), 0, Move("draft", by.name, now, note, None))
-            return self._found(connection, int(key))
+        kept = {"base": base, "note": note, "made_by": by.name, "made_at": self._clock()}
+        return kept | {"content": msgspec.json.encode(content).decode()}
 
     def _move(self, number: int, to: Stage, by: Person, note: str | None) -> Proposal:
         _require_short(note)
         with self._control.transaction("move a proposal") as connection:
             in_turn(connection, PROPOSALS_LOCK)
-            one = self._found(connection, number)
-            if to not in one.next_stages:
-                raise ProposalConflict(
-                    f"proposal {number} is {STATES[one.stage]} since {one.moves[-1].by} moved it: "
-                    f"it cannot become {STATES[to]}."
-                )
-            if why := one.barred(by, to):
-                raise ConsentRequired(why)
-            result = self._put_in_force(connection, one, by) if to == "live" else None
-            move = Move(to, by.name, self._clock(), note, result)
-            _keep_move(connection, number, len(one.moves), move)
-            return self._found(connection, number)
+            return self._moved(connection, number, to, by, note)
+
+    def _moved(
+        self, connection: Connection, number: int, to: Stage, by: Person, note: str | None
+    ) -> Proposal:
+        one = _found(connection, number)
+        if to not in one.next_stages:
+            raise ProposalConflict(
+                f"proposal {number} is {STATES[one.stage]} since {one.moves[-1].by} moved it: "
+                f"it cannot become {STATES[to]}."
+            )
+        if why := one.barred(by, to):
+            raise ConsentRequired(why)
+        result = self._put_in_force(connection, one, by) if to == "live" else None
+        move = Move(to, by.name, self._clock(), note, result)
+        _keep_move(connection, number, len(one.moves), move)
+        return _found(connection, number)
 
     def _put_in_force(self, connection: Connection, one: Proposal, by: Person) -> str:
         """The version of the policy, or the number of the edit.
@@ -244,13 +258,27 @@ class Proposals:
         if name not in self._models.in_production()[1].policy.lists:
             raise NotFound(f"the policy in force has no list `{name}`.")
 
-    def _found(self, connection: Connection, number: int) -> Proposal:
-        query = select(_PROPOSAL).where(_PROPOSAL.c.id == number)
-        rows = connection.execute(query).mappings() if 0 < number < 2**63 else ()
-        found = _read(connection, [dict(row) for row in rows])
-        if not found:
-            raise NotFound(f"there is no proposal {number}.")
-        return found[0]
+
+def _drafted(connection: Connection, row: dict[str, Any]) -> Proposal:
+    (key,) = connection.execute(_PROPOSAL.insert(), row).inserted_primary_key or (0,)
+    draft = Move("draft", row["made_by"], row["made_at"], row["note"], None)
+    _keep_move(connection, int(key), 0, draft)
+    return _found(connection, int(key))
+
+
+def _found(connection: Connection, number: int) -> Proposal:
+    query = select(_PROPOSAL).where(_PROPOSAL.c.id == number)
+    rows = connection.execute(query).mappings() if 0 < number < 2**63 else ()
+    found = _read(connection, [dict(row) for row in rows])
+    if not found:
+        raise NotFound(f"there is no proposal {number}.")
+    return found[0]
+
+
+def _stage_now() -> ScalarSelect[str]:
+    """The stage of a proposal's last move."""
+    own = select(_MOVE.c.stage).where(_MOVE.c.proposal == _PROPOSAL.c.id)
+    return own.order_by(_MOVE.c.step.desc()).limit(1).correlate(_PROPOSAL).scalar_subquery()
 
 
 def _read(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[Proposal]:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from shroff.clock import Clock, system_time
 from shroff.control.database import Control
 from shroff.control.users import SESSIONS, USERS, User, user_of
+from shroff.errors import AccessDenied
 
 _HOUR_US: Final = 3_600_000_000
 _IDLE_US: Final = 1 * _HOUR_US
@@ -34,7 +35,11 @@ class Sessions:
         """A new session; returns its token, which only the browser keeps.
 
         Args:
+            user: as they were when they proved who they are.
             instead_of: the token of the session that it ends.
+
+        Raises:
+            AccessDenied: they have another password since then, or were disabled.
         """
         token, now = secrets.token_urlsafe(32), self._clock()
         old = SESSIONS.c.created <= now - _LIFETIME_US
@@ -44,6 +49,12 @@ class Sessions:
             if instead_of is not None:
                 ended = SESSIONS.c.digest == _digest(instead_of)
                 connection.execute(SESSIONS.delete().where(ended))
+            # a change of the password, which ends sessions, comes before this or after it
+            own = select(USERS.c.password, USERS.c.disabled).where(USERS.c.id == user.id)
+            if connection.execute(own.with_for_update()).one_or_none() != (user.password, None):
+                raise AccessDenied(
+                    "your password was changed, or you were disabled, just now: sign in again."
+                )
             connection.execute(SESSIONS.insert(), values)
         return token
 

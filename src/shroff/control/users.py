@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, get_args
 
 from sqlalchemy import BigInteger, Column, Integer, String, Table, func, select
@@ -51,7 +51,8 @@ class User:
     """A person who signs in; times in microseconds since the epoch.
 
     `identity` is who they are to the provider of OpenID Connect, where they sign in there;
-    `claimed` when it named their role last, None where somebody here did.
+    `claimed` when it named their role last, None where somebody here did; `password` the hash by
+    which they sign in here, as it was when they were read.
     """
 
     id: int
@@ -61,6 +62,7 @@ class User:
     disabled: int | None = None
     identity: str | None = None
     claimed: int | None = None
+    password: str | None = field(default=None, repr=False)
 
     def may(self, role: UserRole) -> bool:
         """Whether this person may do what a role may.
@@ -218,14 +220,16 @@ class Users:
         """
         self._change(name, {}, ends_sessions=True)
 
-    def set_password(self, name: str, password: str) -> None:
-        """Give a person another password, and end their sessions.
+    def set_password(self, name: str, password: str) -> User:
+        """Give a person another password, and end their sessions; who they are with it.
 
         Raises:
             NotFound: there is no such person.
             ConfigurationError: a short password.
         """
-        self._change(name, {"password": hash_password(password)}, ends_sessions=True)
+        made = hash_password(password)
+        self._change(name, {"password": made}, ends_sessions=True)
+        return replace(self.named(name), password=made)
 
     def disable(self, name: str) -> None:
         """Let a person sign in no longer, and end their sessions.
@@ -257,7 +261,7 @@ class Users:
 
 def user_of(row: Mapping[Any, Any]) -> User:
     """The person of a row."""
-    names = ("id", "name", "role", "created", "disabled", "identity", "claimed")
+    names = ("id", "name", "role", "created", "disabled", "identity", "claimed", "password")
     return User(**{name: row[name] for name in names})
 
 

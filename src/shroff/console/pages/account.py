@@ -116,12 +116,12 @@ def change_password(
         problem = "The new password was typed in two ways. Type it twice alike."
         return view("account.html", {"problem": problem}, status=422)
     try:
-        backend.users.set_password(user.name, form.raw("new"))
+        changed = backend.users.set_password(user.name, form.raw("new"))
     except ShroffError as error:
         return view("account.html", {"problem": str(error)}, status=422)
     backend.streams.wake()
     answer = lead(request, "/account", said="Your password is changed; other sessions have ended.")
-    answer.set_cookie(session_cookie(request, backend.sessions.begin(user)))
+    answer.set_cookie(session_cookie(request, backend.sessions.begin(changed)))
     return answer
 
 

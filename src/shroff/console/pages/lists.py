@@ -20,7 +20,7 @@ from shroff.console.views import lead, view
 from shroff.console.web import Request, Response
 from shroff.control import listed_value
 from shroff.control.changes import ListChange
-from shroff.control.proposal import OPEN, Person
+from shroff.control.proposal import Person
 from shroff.control.users import User
 from shroff.decide.standing import kinds_of
 from shroff.errors import ConfigurationError, NotFound, ShroffError
@@ -145,9 +145,7 @@ def _context(backend: ConsoleBackend, name: str, q: str, problem: str = "") -> d
     edits = backend.lists.latest(name, _SHOWN_EDITS)[::-1]
     found = [value for value in values if q.casefold() in value.casefold()]
     ends = {one.value: one.until for one in reversed(edits) if one.covers(now)}
-    proposed = [
-        one for one in backend.proposals.latest(stages=OPEN) if one.edit and one.edit.name == name
-    ]
+    proposed = [one for one in backend.proposals.open() if one.edit and one.edit.name == name]
     return {
         "name": name,
         "q": q,

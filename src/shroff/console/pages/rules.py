@@ -11,10 +11,11 @@ from shroff.console.problems import status_of
 from shroff.console.rule_forms import LIMITS, limits, moved
 from shroff.console.views import lead, view, wants_part
 from shroff.console.web import Request, Response
-from shroff.control.proposal import OPEN, Person
+from shroff.control.proposal import Person
 from shroff.errors import ShroffError
 
 _SHOWN_CHANGES = 20
+_SHOWN_PROPOSALS = 10
 
 
 @page("/rules", role="modeller")
@@ -99,8 +100,8 @@ def _context(backend: ConsoleBackend, problem: str = "") -> dict[str, Any]:
         "standing": used.contender.standing.policy,
         "model": used.contender.bundle,
         "limits": {name: getattr(given, name) for name in LIMITS},
-        "proposals": backend.proposals.latest(stages=OPEN),
-        "done": [one for one in backend.proposals.latest() if one.stage not in OPEN][:10],
+        "proposals": backend.proposals.open(),
+        "done": backend.proposals.decided(_SHOWN_PROPOSALS),
         "before": used.pointers.policies_before,
         "history": moves[: -_SHOWN_CHANGES - 1 : -1],
         "figures": None,
