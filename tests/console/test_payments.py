@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from pathlib import Path
+from shutil import copytree
 from urllib.parse import quote
+
+import pytest
+from litestar.testing import TestClient
 
 from browser import Browser
 from console.payment_seed import HOST, MANY, STRANGE_ID, STRANGE_MERCHANT
 from console.site import ConsoleSite, Visit, problem_in
 from patience import until
+from shroff.clock import system_time
+from shroff.console import ConsoleBackend, console_app
+from shroff.console.following import IndexThread, RepeatedWork
+from shroff.errors import SourceUnavailable
+from shroff.index import IndexFile
+from shroff.monitor.latency import waited
+from shroff.settings import Settings
 
 RECEIPT = f"/payments/receipt?id={quote(STRANGE_ID, safe='')}"
 
@@ -102,6 +114,56 @@ def test_pages_in_a_browser_run_nothing_of_a_payment(
     browser.wait(lambda: "equal to the bit" in browser.text("main"))
     assert browser.barriers(axe) == []
     assert browser.console() == []
+
+
+def test_pages_say_what_the_index_lacks(console: ConsoleSite, tmp_path: Path) -> None:
+    settled(console.visit("analyst"))
+    backend = ConsoleBackend(console.settings, clock=lambda: system_time() + 60_000_000)
+    empty = IndexFile(tmp_path / "index.db")
+    given = (console.settings, empty, backend.production, lambda: backend.ledger)
+    records = backend.ledger.head().seq
+    late = IndexThread(*given, clock=backend.clock)
+    assert late.behind().startswith(f"The index is being built: it has 0 of {records} records")
+    assert backend.following.behind() == ""
+    assert "being built" not in console.visit("analyst").page("/payments")
+
+
+def test_a_thread_outlives_what_nobody_expected() -> None:
+    done: list[str] = []
+
+    def work() -> None:
+        done.append("")
+        raise ValueError("4111111111111111")
+
+    repeated = RepeatedWork("odd", work, pause_seconds=0.0)
+    repeated.start()
+    until(lambda: len(done) > 1)
+    repeated.stop()
+    assert str(repeated.failure).startswith("This is a defect of Shroff")
+
+
+def test_a_service_that_answers_with_a_page_is_no_service(console: ConsoleSite) -> None:
+    with pytest.raises(SourceUnavailable, match="got another text"):
+        waited(f"{console.url}/sign-in?next=", "")
+
+
+def test_an_altered_model_takes_down_only_what_needs_it(
+    console: ConsoleSite, tmp_path: Path
+) -> None:
+    settled(console.visit("analyst"))
+    own = console.settings
+    copytree(own.models, tmp_path / "models")
+    backend = ConsoleBackend(Settings(home=tmp_path, control=own.control, ledger=own.ledger))
+    version = str(backend.models.pointers.production)
+    (tmp_path / "models" / "versions" / version / "model.onnx").write_bytes(b"no")
+    token = backend.sessions.begin(backend.users.named("modeller"))
+    with TestClient(console_app(backend), cookies={"shroff_session": token}) as client:
+        until(lambda: "in production cannot be read" in client.get("/").text)
+        for path in ("/", "/payments", RECEIPT):
+            shown = client.get(path)
+            assert (shown.status_code, str(tmp_path) in shown.text) == (200, False), path
+        assert "model.onnx" in client.get("/features").text
+        assert "No model is in production" not in client.get("/rules").text
 
 
 def test_the_overview_says_what_there_is_without_script(console: ConsoleSite) -> None:

@@ -92,8 +92,8 @@ def console_app(backend: ConsoleBackend) -> Litestar:
         },
         exception_handlers=HANDLERS,
         before_send=[_add_headers],
-        on_startup=[backend.following.start],
-        on_shutdown=[backend.following.stop],
+        on_startup=[backend.start],
+        on_shutdown=[backend.stop],
         template_config=TemplateConfig(
             instance=JinjaTemplateEngine.from_environment(environment())
         ),

@@ -12,7 +12,7 @@ from shroff.act.desk import UNDO_SECONDS
 from shroff.backtest import RecentPast, RuleBench
 from shroff.clock import Clock, system_time
 from shroff.console.catalogue import Measurement
-from shroff.console.following import Following
+from shroff.console.following import IndexThread, LatencyThread
 from shroff.console.jobs import Jobs
 from shroff.console.oidc import OpenIdSignIn, Provider
 from shroff.console.packaged import PackagedRuns
@@ -124,17 +124,11 @@ class ConsoleBackend:
     @cached_property
     def bench(self) -> RuleBench:
         """What may be written over the policy in force, and how it would have done."""
-        recent = RecentPast(self._open_ledger, self._published, clock=self.clock)
+        recent = RecentPast(self._open_ledger, self.bundle_or_none, clock=self.clock)
         return RuleBench(self.models, self.lists, recent, clock=self.clock)
 
     def _open_ledger(self) -> Ledger:
         return Ledger(self.settings.ledger, keyring=reading_keyring(self.settings.control))
-
-    def _published(self, version: str) -> Bundle | None:
-        try:
-            return self.models.load(version)
-        except (NotFound, BundleError):
-            return None
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -152,16 +146,47 @@ class ConsoleBackend:
         return IndexFile(self.settings.home / "index.db")
 
     @cached_property
-    def following(self) -> Following:
+    def following(self) -> IndexThread:
         """What keeps the index up to date."""
-        return Following(self.settings, self.index, self.production, lambda: self.ledger)
+        given = (self.settings, self.index, self.production, lambda: self.ledger)
+        return IndexThread(*given, clock=self.clock)
+
+    @cached_property
+    def latency(self) -> LatencyThread:
+        """What asks how long the service takes."""
+        return LatencyThread(self.settings)
+
+    def start(self) -> None:
+        """Begin what goes on beside the pages, unless it has begun."""
+        self.following.start()
+        self.latency.start()
+
+    def stop(self) -> None:
+        """End it."""
+        self.latency.stop()
+        self.following.stop()
 
     @cached_property
     def bundle(self) -> Callable[[str], Bundle]:
         """Loads a published version; those asked for last are kept."""
         return lru_cache(maxsize=_BUNDLES)(self.models.load)
 
+    def bundle_or_none(self, version: str | None) -> Bundle | None:
+        """A published version, for what goes on without; None where it is gone or was altered."""
+        try:
+            return None if version is None else self.bundle(version)
+        except (NotFound, BundleError):
+            return None
+
     def production(self) -> Bundle | None:
-        """The model in production; None where there is none."""
+        """The model in production; None where there is none.
+
+        Raises:
+            BundleError: it was altered.
+        """
         version = self.models.pointers.production
         return None if version is None else self.bundle(version)
+
+    def readable_production(self) -> Bundle | None:
+        """The model in production, for what goes on without; None where it cannot be read."""
+        return self.bundle_or_none(self.models.pointers.production)

@@ -29,7 +29,7 @@ def mounted_console(settings: Settings) -> Asgi:
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
         # the server begins and ends without it, and an index is followed once somebody looks
-        backend.following.start()
+        backend.start()
         await behind_proxy({**scope, "root_path": f"/{MOUNT}"}, receive, send)  # type: ignore[arg-type]  # a scope of HTTP, whose type is a plain mapping here
 
     return run

@@ -45,7 +45,8 @@ class ReceiptView(NamedTuple):
         amount, currency: in major units of the currency that it is counted in.
         values, features: what the payment said, and what was computed.
         case: the number of its case.
-        hidden: whether its case hides reasons until it is decided, to measure whether they help.
+        hidden: whether its case hides reasons and rules until it is decided, to measure whether
+            they help.
         blind: whether the reader judges its case a second time, and may not know what it came to.
     """
 
@@ -58,6 +59,11 @@ class ReceiptView(NamedTuple):
     case: int | None
     hidden: bool = False
     blind: bool = False
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The rules that held; none where its case hides them."""
+        return () if self.hidden else tuple(self.receipt.answer.rules)
 
     @property
     def costs(self) -> list[tuple[str, float]]:
@@ -76,10 +82,10 @@ def receipt_view(backend: ConsoleBackend, payment_id: str, viewer: str) -> Recei
         NotFound: the ledger has no such payment, or it was forgotten.
         Unavailable: a database does not answer.
     """
-    bundle = backend.production()
+    bundle = backend.readable_production()
     rank = (lambda source: 0) if bundle is None else bundle.schema.label_rank
     receipt = read_receipt(backend.ledger, payment_id, rank)
-    decided_by = _bundle(backend, receipt.record.model) or bundle
+    decided_by = backend.bundle_or_none(receipt.record.model) or bundle
     values, features = receipt.payment.values, receipt.record.features
     amount = None if decided_by is None else decided_by.schema.amount
     currency = None if decided_by is None else decided_by.schema.currency
@@ -114,13 +120,6 @@ def replayed(backend: ConsoleBackend, payment_id: str) -> tuple[Replayed | None,
         return None, str(error)
     finally:
         _one_replay.release()
-
-
-def _bundle(backend: ConsoleBackend, version: str) -> Bundle | None:
-    try:
-        return backend.bundle(version)
-    except (NotFound, BundleError):
-        return None
 
 
 def _features(features: Mapping[str, Value], bundle: Bundle | None) -> tuple[ReceiptValue, ...]:

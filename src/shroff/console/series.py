@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from shroff.collect.times import DAY_US
 from shroff.console.backend import ConsoleBackend
 from shroff.decide.standing import own
+from shroff.errors import BundleError
 from shroff.evaluate.cost import ACTIONS, Cost
 from shroff.index import IndexedMinutes, MoneyKept, money_kept
 
@@ -147,10 +148,12 @@ def _of(day: int, currency: str, cells: Sequence[IndexedMinutes], cost: Cost | N
 
 
 def _cost(backend: ConsoleBackend) -> Cost | None:
-    """The costs of the policy in force."""
-    bundle = backend.production()
-    if bundle is None:
+    """The costs of the policy in force; None where it cannot be read."""
+    pointers = backend.models.pointers
+    try:
+        if pointers.policy is not None:
+            return backend.models.policy(pointers.policy).policy.cost
+    except BundleError:
         return None
-    policy = backend.models.pointers.policy
-    standing = own(bundle) if policy is None else backend.models.policy(policy)
-    return standing.policy.cost
+    bundle = backend.bundle_or_none(pointers.production)
+    return None if bundle is None else own(bundle).policy.cost

@@ -30,9 +30,10 @@ def waited(url: str, key: str) -> Buckets:
         AccessDenied: the API key is not for this.
     """
     try:
+        # a key that no header can hold is a `ValueError`
         headers = {"authorization": f"Bearer {key}"} if key else {}
         answer = httpx.get(f"{url.rstrip('/')}/metrics", headers=headers, timeout=_TIMEOUT_SECONDS)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise SourceUnavailable(
             f"expected a service at the URL of --service, got {type(error).__name__}."
         ) from None
@@ -42,7 +43,12 @@ def waited(url: str, key: str) -> Buckets:
         raise SourceUnavailable(
             f"expected the metrics of the service of --service, got status {answer.status_code}."
         )
-    return buckets(answer.text)
+    try:
+        return buckets(answer.text)
+    except (ValueError, KeyError):
+        raise SourceUnavailable(
+            "expected the metrics of a service at the URL of --service, got another text."
+        ) from None
 
 
 def buckets(text: str) -> Buckets:

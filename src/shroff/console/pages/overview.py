@@ -40,7 +40,7 @@ def _state(backend: ConsoleBackend) -> object:
     """What changes when the overview does."""
     waiting = sum(one.waiting for one in backend.desk.loads())
     alarms = [one.id for one in backend.alarms.open()]
-    return indexed_until(backend.index), waiting, alarms, backend.following.latency
+    return indexed_until(backend.index), waiting, alarms, backend.latency.found
 
 
 def _context(backend: ConsoleBackend) -> dict[str, Any]:
@@ -53,10 +53,10 @@ def _context(backend: ConsoleBackend) -> dict[str, Any]:
         "loads": loads,
         "waiting": sum(one.waiting for one in loads),
         "overdue": sum(one.overdue for one in loads),
-        "latency": backend.following.latency,
+        "latency": backend.latency.found,
         "service": backend.settings.service,
-        "behind": backend.following.failure,
-        "published": backend.production() is not None,
+        "behind": backend.following.behind(),
+        "published": backend.models.pointers.production is not None,
     }
 
 

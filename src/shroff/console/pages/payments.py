@@ -28,19 +28,21 @@ def show_payments(request: Request, backend: GivenBackend, user: GivenUser) -> R
         found = search_payments(backend.index, query)
     except ConfigurationError as error:
         problem = str(error)
-    following = None
+    older = None
     if found.after is not None:
-        following = urlencode(asked.fields() | {"after": "{}.{}".format(*found.after)})
-    bundle = backend.production()
+        older = urlencode(asked.fields() | {"after": "{}.{}".format(*found.after)})
+    ruled = [one.payment_id for one in found.payments if one.rules]
+    bundle = backend.readable_production()
     context = {
         "asked": asked,
         "payments": found.payments,
         "blind": backend.desk.blind_payments(user.name),
-        "next": following,
+        "hidden": backend.desk.hidden_payments(ruled, user.name),
+        "next": older,
         "problem": problem,
-        "behind": backend.following.failure,
+        "behind": backend.following.behind(),
         "keys": () if bundle is None else keys_of(bundle),
-        "published": bundle is not None,
+        "published": backend.models.pointers.production is not None,
     }
     return view("payments.html", context, status=422 if problem else 200)
 
