@@ -74,6 +74,10 @@ class Browser:
         actions = [{"type": kind, "value": one} for kind, one in strokes]
         self.call("POST", "/actions", actions=[{"type": "key", "id": "keys", "actions": actions}])
 
+    def hold(self, key: str) -> None:
+        """What the browser gets from a letter that is held: the same key again, without an end."""
+        self._devtools("Input.dispatchKeyEvent", type="keyDown", key=key, text=key, autoRepeat=True)
+
     def wait(self, condition: Callable[[], bool]) -> None:
         """Until something is so."""
         until(condition, said=lambda: "nothing happened")

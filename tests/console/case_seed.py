@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from serve.fixtures import fitted_model, make_bundle
-from shroff import Policy
+from shroff import Policy, Rule
 from shroff.act import CaseIntake, CaseQueue, Desk
 from shroff.act.follow import ledger_name
 from shroff.act.intake import SUSPICIOUS
@@ -30,7 +30,10 @@ QUEUES: Final = [
 
 def cases(settings: Settings) -> None:
     """Payments that were reviewed, in four queues."""
-    policy = msgspec.to_builtins(Policy(review_at=0.0001, decline_at=0.999999, degraded="review"))
+    rule = Rule("secret_rule", "amount > 9000", "review")
+    policy = msgspec.to_builtins(
+        Policy(review_at=0.0001, decline_at=0.999999, degraded="review", rules=[rule])
+    )
     bundle = make_bundle(fitted_model(), policy=policy)
     ledger = Ledger(settings.ledger)
     asyncio.run(_decide(Scorer(bundle, ledger, key=settings.hmac_key()), _payments()))

@@ -11,6 +11,7 @@ import pytest
 from browser import Browser
 from console.case_seed import IMAGE, SCRIPT
 from console.site import ConsoleSite, problem_in
+from patience import until
 from shroff.act import Case, Desk, gather
 from shroff.ledger import Ledger
 
@@ -51,6 +52,13 @@ def test_a_whole_shift_by_keyboard(console: ConsoleSite, browser: Browser, desk:
     browser.wait(lambda: shown(browser, "h1") == "Cases")
     before = len(closed(desk))
     browser.press("n")
+    browser.wait(lambda: current(browser) != 0)
+    # a key that is held, or Enter in the note, decides nothing
+    browser.hold("f")
+    browser.type("#decision-note", "genuine")
+    browser.press(ENTER)
+    browser.open(browser.run("return location.href"))
+    assert len(closed(desk)) == before
     done: list[int] = []
     expected: dict[int, str] = {}
     for turn in range(20):
@@ -152,6 +160,19 @@ def test_several_are_closed_at_once_or_none(console: ConsoleSite, desk: Desk) ->
     assert visit.send("/cases/decide", outcome="fraud").status_code == 422
     assert visit.send("/cases/decide", outcome="fraud", case=ticked).status_code == 303
     assert {desk.case(one.id)[0].outcome for one in pairs} == {"fraud"}
+    # what is undone is undone, whatever the form says of the case claimed since
+    for one, leave in zip(pairs, ("4711", "9" * 5_000), strict=True):
+        assert visit.send(f"/cases/{one.id}/undo", leave=leave).status_code == 303
+        assert desk.case(one.id)[0].status == "open"
+    ticked = [f"{one.id}:{desk.case(one.id)[0].version}" for one in pairs]
+    # the list that was filtered is led back to, and shown with the sentence
+    filters = {"queue": "pairs", "mine": "on", "subject": pairs[0].subject}
+    refused = visit.send("/cases/decide", filters, outcome="fraud")
+    for name, value in filters.items():
+        assert f'type="hidden" name="{name}" value="{value}"' in refused.text
+    assert visit.send("/cases/decide", outcome="fraud", queue="\0").status_code == 422
+    led = visit.send("/cases/decide", filters, outcome="fraud", case=ticked)
+    assert led.headers["location"] == f"/cases?queue=pairs&mine=on&subject={pairs[0].subject}"
     shown = visit.page(f"/cases?status=closed&subject={pairs[0].subject}")
     assert f">{pairs[0].id}</a>" in shown
     assert f">{pairs[1].id}</a>" not in shown
@@ -195,7 +216,14 @@ def test_hidden_reasons_are_not_in_the_page(console: ConsoleSite, desk: Desk) ->
     assert not [one for one in words if one in text_of(html)]
     assert not [one for one in reasons if one.code in html or one.text in html]
     assert visit.http.get(f"/cases/{case.id}/pack").status_code == 409
+    # nor on the pages of its payment, which name the rule that held
+    receipt = "/payments/receipt?id=h0"
+    until(lambda: "h0" in visit.page("/payments?q=h0"))
+    for shown in (visit.page(receipt), visit.send(receipt).text, visit.page("/payments?q=h0")):
+        assert "secret_rule" not in shown
     visit.send(f"/cases/{case.id}/decide", outcome="unclear")
+    for shown in (visit.page(receipt), visit.page("/payments?q=h0")):
+        assert "secret_rule" in shown
     html = visit.page(f"/cases/{case.id}")
     assert [one for one in words if one in text_of(html)] == words
     pack = visit.http.get(f"/cases/{case.id}/pack")

@@ -176,9 +176,16 @@ def test_a_proposal_over_an_older_policy_is_rebased(desk: ConsoleSite, decided: 
     until(lambda: "Over the last 31 days" in admin.page("/rules/figures"))
     limits = admin.send("/rules/limits", review_at="0.2", decline_at="0.9", note="fewer")
     assert "Set review_at = 0.2." in admin.page(limits.headers["location"])
-    bad = admin.send("/rules/limits", review_at="high")
-    assert bad.status_code == 422
-    assert "Expected a number in review at" in problem_in(bad.text)
+    for name, text in (
+        ("review_at", "high"),
+        ("review_at", "0,2"),
+        ("decline_at", "nan"),
+        ("reviews_per_day", "1,5"),
+        ("reviews_per_day", "1e99999999"),
+    ):
+        bad = admin.send("/rules/limits", {name: text})
+        assert bad.status_code == 422
+        assert f"Expected a number in {name.replace('_', ' ')}" in problem_in(bad.text)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,14 @@ class CaseBook:
         row = self.connection.execute(query).mappings().one_or_none()
         return None if row is None else (int(row["case"]), payment_of(row))
 
+    def cases_of(self, payment_ids: Sequence[str]) -> dict[str, int]:
+        """The number of the case of each payment that is in one."""
+        columns, found = CASE_PAYMENTS.c, dict[str, int]()
+        for part in self.parts(payment_ids):
+            query = select(columns.payment_id, columns.case).where(columns.payment_id.in_(part))
+            found.update((name, number) for name, number in self.connection.execute(query))
+        return found
+
     def put(self, number: int, payment: CasePayment) -> None:
         """Add a payment to a case, or replace it there."""
         values = msgspec.structs.asdict(payment)

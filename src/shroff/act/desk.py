@@ -118,6 +118,13 @@ class Desk:
         with reading(self._control, self._clock()) as book:
             return self._hides(book, book.case(number), viewer)
 
+    def hidden_payments(self, payment_ids: Sequence[str], viewer: str) -> frozenset[str]:
+        """Those of some payments whose cases hide from somebody why they were suspicious."""
+        with reading(self._control, self._clock()) as book:
+            cases = book.cases_of(payment_ids)
+            hidden = {one: self._hides(book, book.case(one), viewer) for one in {*cases.values()}}
+        return frozenset(name for name, number in cases.items() if hidden[number])
+
     def blind_payments(self, viewer: str) -> frozenset[str]:
         """The payments of cases that somebody judges a second time, whose labels they may not see
         yet.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -12,6 +14,8 @@ from shroff.console.web import Request
 
 MAX_BODY_BYTES: Final = 1 << 20
 _MAX_FIELDS: Final = 1_000
+_MOST: Final = Decimal(10**14)
+_THOUSANDS: Final = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d*)?")
 
 
 class Form:
@@ -37,8 +41,34 @@ class Form:
         """Every value of a field that may be there several times."""
         return list(self._fields.get(name, []))
 
+    def single(self) -> dict[str, str]:
+        """The text of each field, by its name."""
+        return {name: self.text(name) for name in self._fields}
+
     def __contains__(self, name: str) -> bool:
         return name in self._fields
+
+
+def typed_number(text: str) -> Decimal:
+    """A number that somebody typed, with or without commas between thousands.
+
+    Raises:
+        ValueError: it is none, or one above 10¹⁴; `0,2` is none, as it would be read as 2.
+
+    >>> typed_number("1,234.50")
+    Decimal('1234.50')
+    >>> typed_number("0,2")
+    Traceback (most recent call last):
+    ...
+    ValueError: expected a number, got another text
+    """
+    try:
+        number = Decimal(text.replace(",", "") if _THOUSANDS.fullmatch(text) else text)
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite() or number.copy_abs() > _MOST:
+        raise ValueError("expected a number, got another text")
+    return number
 
 
 async def read_form(request: Request) -> Form:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from shroff.console.forms import Form
+from shroff.console.forms import Form, typed_number
 from shroff.control.changes import AddRule, Change, EditRule, OrderRules, RemoveRule, SetFields
 from shroff.decide.policy import Policy, Rule
 from shroff.errors import ConfigurationError
@@ -95,12 +95,19 @@ def limits(policy: Policy, form: Form) -> list[Change]:
     """
     asked: dict[str, Any] = {}
     for name in LIMITS:
-        text = form.text(name).replace(",", "")
+        text = form.text(name)
         try:
-            asked[name] = (int if name == "reviews_per_day" else float)(text) if text else None
+            asked[name] = _limit(text, whole=name == "reviews_per_day") if text else None
         except ValueError:
             raise ConfigurationError(
                 f"expected a number in {name.replace('_', ' ')}, or nothing: it is chosen then."
             ) from None
     fields = {name: value for name, value in asked.items() if value != getattr(policy, name)}
     return [SetFields(msgspec.to_builtins(fields))] if fields else []
+
+
+def _limit(text: str, *, whole: bool) -> float:
+    number = typed_number(text)
+    if whole and number % 1:
+        raise ValueError("expected a whole number, got a fraction")
+    return int(number) if whole else float(number)

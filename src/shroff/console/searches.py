@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Final, NamedTuple, Self
 
 from shroff.collect.personal import forms
 from shroff.collect.times import DAY_US, parse_time
+from shroff.console.forms import typed_number
 from shroff.errors import ConfigurationError
 from shroff.evaluate.cost import ACTIONS, Action
 from shroff.index import UNITS, PaymentQuery
 
 _MOST_CHARACTERS: Final = 200
-_MOST_AMOUNT: Final = Decimal(10**14)
-_THOUSANDS: Final = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d*)?")
 
 
 class SearchForm(NamedTuple):
@@ -70,12 +67,9 @@ def _units(text: str, field: str) -> int | None:
     if not text:
         return None
     try:
-        amount = Decimal(text.replace(",", "") if _THOUSANDS.fullmatch(text) else text)
-    except InvalidOperation:
-        amount = Decimal("nan")
-    if not amount.is_finite() or amount.copy_abs() > _MOST_AMOUNT:
-        raise ConfigurationError(f"{field}: expected an amount such as 1234.50.")
-    return int(amount * UNITS)
+        return int(typed_number(text) * UNITS)
+    except ValueError:
+        raise ConfigurationError(f"{field}: expected an amount such as 1234.50.") from None
 
 
 def _moment(text: str, field: str, *, end: bool = False) -> int | None:

@@ -45,6 +45,8 @@
   // <a data-key="n"> or <button data-key="d">: the key does what a click does, outside of fields.
   function press(event) {
     if (leave(event)) return;
+    // a key that is held decides one case, not one after the other
+    if (event.repeat && !"jk".includes(event.key)) return;
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]")) return;
     const key = CSS.escape(event.key);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from litestar.exceptions import NotFoundException
@@ -18,12 +19,12 @@ from shroff.console.backend import ConsoleBackend
 from shroff.console.case_drawings import draw_links, draw_timeline
 from shroff.console.forms import Form
 from shroff.console.given import GivenBackend, GivenForm, GivenUser
-from shroff.console.pages.cases import CaseChoice, case_address
+from shroff.console.pages.cases import CaseChoice, case_address, number_in
 from shroff.console.problems import status_of
 from shroff.console.views import lead, view
 from shroff.console.web import Request, Response
 from shroff.control.users import User
-from shroff.errors import ConfigurationError, ShroffError
+from shroff.errors import CaseConflict, ConfigurationError, NotFound, ShroffError
 
 _MINUTE_US: Final = 60_000_000
 _SNOOZES: Final = {"1 hour": 60, "4 hours": 240, "1 day": 1_440, "3 days": 4_320}
@@ -62,7 +63,7 @@ def decide_case(
             user.name,
             outcome=outcome,
             note=form.text("note") or None,
-            version=_version(form),
+            version=number_in(form.text("version")),
         )
     except ShroffError as error:
         return _refused(backend, user, number, form, error, "decide")
@@ -84,14 +85,19 @@ def undo_case(
     """Take a decision back; the case that was claimed after it is given back."""
     try:
         case = backend.desk.undo(number, user.name)
-        leave = form.text("leave")
-        if leave.isdecimal() and backend.desk.case(int(leave), user.name)[0].holder == user.name:
-            backend.desk.release(int(leave), user.name)
     except ShroffError as error:
         return _refused(backend, user, number, form, error, "undo")
+    _leave(backend, user, number_in(form.text("leave")))
     how = "open again" if case.outcome is None else "open again, after its labels were sent"
     said = f"Case {number} is {how}, and yours."
     return lead(request, case_address(number, form.text("queue")), said=said)
+
+
+def _leave(backend: ConsoleBackend, user: User, number: int | None) -> None:
+    """Give back the case that was claimed since, if it still is: what was undone is undone."""
+    with suppress(NotFound, CaseConflict):
+        if number and backend.desk.case(number, user.name)[0].holder == user.name:
+            backend.desk.release(number, user.name)
 
 
 @action("/cases/{number:int}/{step:str}", role="analyst")
@@ -108,7 +114,7 @@ def change_case(
         raise NotFoundException("there is no such page.")
     change, told = _STEPS[step]
     try:
-        change(backend, number, user, form, _version(form))
+        change(backend, number, user, form, number_in(form.text("version")))
     except ShroffError as error:
         return _refused(backend, user, number, form, error, step)
     return lead(request, case_address(number, form.text("queue")), said=f"Case {number} is {told}.")
@@ -189,7 +195,7 @@ def _context(
 ) -> dict[str, Any]:
     found = look(backend.desk, backend.ledger, number, user.name)
     around = backend.desk.context(number, user.name)
-    now, done, last = backend.clock(), query.get("done", ""), found.steps[-1]
+    now, last = backend.clock(), found.steps[-1]
     own = {one.payment.payment_id for one in found.payments}
     mine = (last.step, last.by) == ("closed", user.name)
     return {
@@ -206,16 +212,10 @@ def _context(
         "now": now,
         "held": found.case.holder not in (None, user.name),
         "undoable": mine and now - last.at < UNDO_MINUTES * _MINUTE_US,
-        "done": int(done) if done.isdecimal() and len(done) < 19 else None,
+        "done": number_in(query.get("done", "")),
         "problem": problem,
         "typed": {"step": "", "note": "", "to": ""},
     }
-
-
-def _version(form: Form) -> int | None:
-    """The version that a form was made for; None where it says none."""
-    text = form.text("version")
-    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 ROUTES = (show_case, send_pack, decide_case, undo_case, change_case)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -36,9 +37,13 @@ class CaseChoice:
     after: str = ""
 
     @classmethod
-    def read(cls, query: Any) -> CaseChoice:
-        """The choice of a query; what is missing is as usual."""
-        return cls(
+    def read(cls, query: Mapping[str, str]) -> CaseChoice:
+        """The choice of a query or of a form; what is missing is as usual.
+
+        Raises:
+            ConfigurationError: a queue or a subject that holds hidden characters.
+        """
+        made = cls(
             queue=query.get("queue", _ALL_QUEUES),
             status="closed" if query.get("status") == "closed" else "open",
             mine=query.get("mine") == "on",
@@ -46,19 +51,25 @@ class CaseChoice:
             subject=query.get("subject", "").strip(),
             after=query.get("after", ""),
         )
+        require_readable(made.queue, "a queue")
+        require_readable(made.subject, "a subject")
+        return made
+
+    def fields(self) -> dict[str, str]:
+        """What of it is not as usual, as `read` reads it."""
+        told = {
+            "queue": self.queue,
+            "status": "closed" if self.status == "closed" else "",
+            "mine": "on" if self.mine else "",
+            "overdue": "on" if self.overdue else "",
+            "subject": self.subject,
+            "after": self.after,
+        }
+        return {name: value for name, value in told.items() if value}
 
     def address(self, **changes: Any) -> str:
         """The address of this list, or of one that differs in something."""
-        chosen = replace(self, **changes)
-        told = {
-            "queue": chosen.queue,
-            "status": "closed" if chosen.status == "closed" else "",
-            "mine": "on" if chosen.mine else "",
-            "overdue": "on" if chosen.overdue else "",
-            "subject": chosen.subject,
-            "after": chosen.after,
-        }
-        query = urlencode({name: value for name, value in told.items() if value})
+        query = urlencode(replace(self, **changes).fields())
         return f"/cases?{query}" if query else "/cases"
 
 
@@ -67,8 +78,6 @@ def show_cases(request: Request, backend: GivenBackend, user: GivenUser) -> Resp
     """The queues, and a list of cases."""
     query = request.query_params
     choice = CaseChoice.read(query)
-    require_readable(choice.queue, "a queue")
-    require_readable(choice.subject, "a subject")
     return view("cases.html", _listed(backend, user, choice, done=query.get("done", "")))
 
 
@@ -90,7 +99,7 @@ def decide_several(
     request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm
 ) -> Response:
     """Close the ticked cases at the versions that were listed, or none."""
-    choice = CaseChoice(queue=form.text("queue"))
+    choice = CaseChoice.read(form.single())
     try:
         versions = dict(map(_ticked, form.all("case")))
         if not versions:
@@ -122,6 +131,11 @@ def case_address(number: int, queue: str = "", *, done: int | None = None) -> st
     return f"/cases/{number}?{query}" if query else f"/cases/{number}"
 
 
+def number_in(text: str) -> int | None:
+    """A number of a case, or a version, in an address or a form; None where there is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
 def _listed(
     backend: ConsoleBackend,
     user: User,
@@ -151,7 +165,7 @@ def _listed(
         "more": choice.address(after=_after(shown[-1])) if more else None,
         "problem": problem,
         "note": note,
-        "done": int(done) if done.isdecimal() and len(done) < 19 else None,
+        "done": number_in(done),
     }
 
 
