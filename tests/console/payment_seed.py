@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from serve.fixtures import SCHEMA, VELOCITY, fitted_model, make_bundle
+from shroff.collect.personal import tokenizer
 from shroff.control.models import Models
 from shroff.ledger import Ledger
 from shroff.package import save
@@ -18,6 +19,8 @@ from shroff.settings import Settings
 STRANGE_ID: Final = '"><img src=x onerror="window.owned = 1">/../?id=&#;é'
 STRANGE_MERCHANT: Final = "</td></table><script>window.owned = 1</script>"
 HOST: Final = "198.51.100.7"
+PRIVATE: Final = "eve@example.org"
+"""Whose token a payment has as its card, as a personal key is recorded."""
 MANY: Final = 60
 
 
@@ -29,10 +32,12 @@ def payments(settings: Settings) -> None:
         save(made, settings.home / "first")
         models.publish(settings.home / "first")
     bundle = models.production()
-    asyncio.run(_decide(Scorer(bundle, Ledger(settings.ledger), key=settings.hmac_key())))
+    key = settings.hmac_key()
+    token = tokenizer(key)(PRIVATE)
+    asyncio.run(_decide(Scorer(bundle, Ledger(settings.ledger), key=key), token))
 
 
-async def _decide(scorer: Scorer) -> None:
+async def _decide(scorer: Scorer, token: str) -> None:
     scorer.start()
     now = datetime.now(UTC) - timedelta(minutes=5)
     for number in range(MANY):
@@ -42,6 +47,7 @@ async def _decide(scorer: Scorer) -> None:
         STRANGE_ID, now, amount=777.25, merchant_id=STRANGE_MERCHANT, host_id=HOST, card_id="c-777"
     )
     await scorer.decide(strange)
+    await scorer.decide(_body("private", now, amount=31.0, merchant_id="m", card_id=token))
     await scorer.learn("result", STRANGE_ID, "failed")
     await scorer.learn("label", STRANGE_ID, False, source="shop", note=STRANGE_MERCHANT)
     await scorer.learn("label", STRANGE_ID, True, source="shop")

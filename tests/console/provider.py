@@ -27,6 +27,7 @@ class TestProvider:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.issuer = url
         self.key = RSAKey.generate_key(2048, {"kid": "first", "use": "sig"})
         self.person: dict[str, Any] = {"sub": "1", "preferred_username": "Grace"}
         self.asked: dict[str, dict[str, str]] = {}
@@ -35,7 +36,7 @@ class TestProvider:
     def claims(self, nonce: str) -> dict[str, Any]:
         """What a token says of the person."""
         now = int(time.time())
-        return {"iss": self.url, "aud": CLIENT, "iat": now, "exp": now + 60, "nonce": nonce} | (
+        return {"iss": self.issuer, "aud": CLIENT, "iat": now, "exp": now + 60, "nonce": nonce} | (
             self.person
         )
 
@@ -47,7 +48,7 @@ class TestProvider:
         """What it says of itself."""
         ends = {"authorization": "authorize", "token": "token"}
         found = {f"{name}_endpoint": f"{self.url}/{path}" for name, path in ends.items()}
-        return found | {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
+        return found | {"issuer": self.issuer, "jwks_uri": f"{self.url}/keys"}
 
     def authorize(self, query: str) -> str:
         """Where a visitor goes who let themselves in."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,27 @@ def test_the_first_view_has_little_script() -> None:
     assert sum(len(one.packed) for one in sent) < SCRIPT_BUDGET / 2
 
 
+def test_what_is_new_is_not_kept_under_an_old_address(console: ConsoleSite) -> None:
+    visit = console.visit()
+    own = re.search(r'href="(/assets/console.css[?]v=[0-9a-f]+)"', visit.page("/sign-in"))
+    assert own is not None
+    kept = [visit.http.get(one).headers["cache-control"] for one in (own[1], f"{own[1]}0")]
+    assert kept == ["public, max-age=31536000, immutable", "no-store"]
+
+
+def test_the_theme_is_chosen_on_the_page_of_a_failed_form(console: ConsoleSite) -> None:
+    visit = console.visit("admin")
+    failed = visit.send("/users", name="x", role="admin", password="short")
+    assert failed.status_code == 422
+    asked = re.search(r'action="/theme".*?name="next" value="([^"]*)"', failed.text, re.DOTALL)
+    assert asked is not None
+    led = visit.send("/theme", next=asked[1], theme="dark")
+    assert visit.http.get(led.headers["location"]).status_code == 200
+
+
 def test_without_users_it_stays_on_this_machine(tmp_path: Path) -> None:
+    several = shroff(tmp_path, "serve", "--console", "--workers", "2", "--port", "0")
+    assert (several.returncode, "got --workers 2: run `shroff" in several.stderr) == (2, True)
     refused = shroff(tmp_path, "console", "--host", "0.0.0.0", "--port", "0")
     assert refused.returncode == 2
     assert "add one with `shroff users add NAME --role admin`" in refused.stderr

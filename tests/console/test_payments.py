@@ -12,10 +12,11 @@ import pytest
 from litestar.testing import TestClient
 
 from browser import Browser
-from console.payment_seed import HOST, MANY, STRANGE_ID, STRANGE_MERCHANT
+from console.payment_seed import HOST, MANY, PRIVATE, STRANGE_ID, STRANGE_MERCHANT
 from console.site import ConsoleSite, Visit, problem_in
 from patience import until
 from shroff.clock import system_time
+from shroff.collect.personal import tokenizer
 from shroff.console import ConsoleBackend, console_app
 from shroff.console.following import IndexThread, RepeatedWork
 from shroff.errors import SourceUnavailable
@@ -58,6 +59,20 @@ def test_payments_are_found_by_what_people_know(console: ConsoleSite) -> None:
     ]
     for nothing in ("nobody", "%00", "%F0%9F%92%B3", "'%20OR%201=1"):
         assert "No payment is like this" in visit.page(f"/payments?q={nothing}")
+
+
+def test_no_address_names_what_may_be_somebodys(console: ConsoleSite) -> None:
+    visit = settled(console.visit("analyst"))
+    token = tokenizer(console.settings.hmac_key())(PRIVATE)
+    for typed, kept in (("c-777", "c-777"), (PRIVATE, token), (token, token)):
+        led = visit.send("/payments", q=typed, least="1")
+        assert (led.status_code, led.headers["location"]) == (303, f"/payments?q={kept}&least=1")
+    assert found(visit, q=token) == ["private"]
+    nothing = visit.send("/payments", q="nobody@example.org")
+    assert (nothing.status_code, "No payment is like this" in nothing.text) == (200, True)
+    assert 'value="nobody@example.org"' in nothing.text
+    assert visit.send("/payments", q="nobody", least="a lot").status_code == 422
+    assert visit.send("/payments").headers["location"] == "/payments"
 
 
 def test_a_field_that_cannot_be_read_is_named_and_kept(console: ConsoleSite) -> None:

@@ -36,7 +36,7 @@ def provider() -> Iterator[TestProvider]:
 
 @pytest.fixture(autouse=True)
 def honest(provider: TestProvider) -> None:
-    provider.sign = provider.signed
+    provider.sign, provider.issuer = provider.signed, provider.url
     provider.person = {"sub": "1", "preferred_username": "Grace", "roles": ["staff", "modeller"]}
 
 
@@ -191,6 +191,16 @@ def test_a_token_that_does_not_hold_lets_nobody_in(
 ) -> None:
     signing = OpenIdSignIn(Provider.read(setting(provider)))
     lie(provider)
+    with pytest.raises(AccessDenied, match="does not hold"):
+        arrived(signing, signing.depart(BACK))
+
+
+def test_an_issuer_that_ends_with_a_slash_is_that_one(provider: TestProvider) -> None:
+    provider.issuer = f"{provider.url}/"
+    for text in (setting(provider), setting(provider).replace("?", "/?")):
+        signing = OpenIdSignIn(Provider.read(text))
+        assert arrived(signing, signing.depart(BACK)).identity == f"{provider.url} 1"
+    liar(lambda claims: claims | {"iss": provider.url})(provider)
     with pytest.raises(AccessDenied, match="does not hold"):
         arrived(signing, signing.depart(BACK))
 

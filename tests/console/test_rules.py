@@ -19,6 +19,7 @@ from patience import until
 from serve.fixtures import POLICY, make_bundle
 from serve.service import Service
 from shroff.client import Client
+from shroff.control import Lists
 from shroff.control.models import Models
 from shroff.control.users import Users
 from shroff.package import save
@@ -152,6 +153,7 @@ def test_nobody_agrees_to_what_they_wrote_and_another_admin_rolls_back(
     late = proposal_of(admin, name="late", condition="card_count_1d > 91")
     assert bob.send("/rules/move", rule="blocked_host", step="remove").status_code == 303
     assert bob.send(f"{late}/move", to="odd").status_code == 422
+    assert bob.http.get("/rules/edit?rule=gone").status_code == 404
     assert bob.send("/proposals/999/move", to="shadow").status_code == 404
     assert bob.send(f"{late}/consent", to="refused", note="no").status_code == 303
     assert "no" in bob.page(late)
@@ -214,6 +216,7 @@ def test_what_is_wrong_is_said_and_the_text_kept(
 
 def test_lists_are_edited_searched_and_tell_their_history(desk: ConsoleSite) -> None:
     admin, address = desk.visit("admin"), "/lists/values?name=blocked"
+    desk_lists = Lists(desk.settings.control)
     for value, until_day in (("10.9.9.1", ""), ("10.9.9.2", "2099-01-31")):
         fields = {"list": "blocked", "value": value, "until": until_day, "note": "card testing"}
         assert admin.send("/lists/edit", fields, step="add").headers["location"] == address
@@ -229,6 +232,12 @@ def test_lists_are_edited_searched_and_tell_their_history(desk: ConsoleSite) -> 
     hashed = admin.send("/lists/edit", list="blocked", value="10.7.7.7", personal="yes", step="add")
     assert hashed.status_code == 303
     assert "10.7.7.7" not in admin.page(address)
+    # a personal value is found as it is sent, and no address has it
+    of_hash = admin.send("/lists/values", name="blocked", q="10.7.7.7")
+    assert (of_hash.status_code, of_hash.text.count("</code></th>")) == (200, 1)
+    for number in range(101):
+        desk_lists.edit("blocked", "10.8.8.8", "add", by=f"a{number}")
+    assert "2099-01-31 23:59" in admin.page(f"{address}&q=9.9.2")
     bad = {"list": "blocked", "value": "4111111111111111", "note": "a card", "step": "add"}
     refused = admin.send("/lists/edit", bad)
     assert refused.status_code == 422

@@ -350,3 +350,18 @@ def test_money_is_what_a_sum_over_payments_says(tmp_path: Path) -> None:
     paid_for = total_cost(np.array(frauds), np.array(actions), amounts, cost)
     assert money.saved == pytest.approx(float(amounts[frauds].sum()) - paid_for)
     assert (money.lost, money.stopped, money.unknown) == (10.0, 24.0, 1)
+
+
+def test_a_page_sees_one_state(tmp_path: Path) -> None:
+    """Who is forgotten, or an index begun anew, between two questions of a page changes neither."""
+    file, count = IndexFile(tmp_path / "index.db"), "SELECT count(*) FROM day"
+    file.make()
+    with file.changing() as connection:
+        connection.execute("INSERT INTO day VALUES (1, 'EUR', 0, 0, 1, 1.0)")
+    with file.reading() as page:
+        before = page.execute(count).fetchone()
+        with file.changing() as connection:
+            file.begin_anew(connection, "")
+        assert page.execute(count).fetchone() == before == (1,)
+    with file.reading() as page:
+        assert page.execute(count).fetchone() == (0,)

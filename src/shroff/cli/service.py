@@ -92,12 +92,20 @@ def serve(
         tls=None if tls_certificate is None else Certificate(tls_certificate, tls_key),
         log=log,
         figures=(without_topics,),
-        mounts=_console(host) if console else {},
+        mounts=_console(host, workers) if console else {},
     )
     run(service, host=host, port=port, workers=workers, listening=listening)
 
 
-def _console(host: str) -> Mapping[str, Callable[[Settings], Asgi]]:
+def _console(host: str, workers: int) -> Mapping[str, Callable[[Settings], Asgi]]:
+    if workers > 1:
+        from shroff.errors import ConfigurationError
+
+        # jobs, measurements and the one replay at a time are of a process
+        raise ConfigurationError(
+            f"expected one process with --console, got --workers {workers}: run `shroff console` "
+            "beside the service."
+        )
     from shroff.cli.console import with_console
 
     with with_console():

@@ -74,8 +74,11 @@ def show_asset(request: Request, name: FromPath[str]) -> Response:
     asset = assets().get(name)
     if asset is None:
         raise NotFoundException("there is no such file.")
+    # an old address, as a page of the release before has it, is not kept with what is new
+    own = request.query_params.get("v") == asset.digest
+    kept = f"public, max-age={_YEAR}, immutable" if own else "no-store"
     packed = "gzip" in request.headers.get("accept-encoding", "")
-    headers = {"cache-control": f"public, max-age={_YEAR}, immutable", "vary": "accept-encoding"}
+    headers = {"cache-control": kept, "vary": "accept-encoding"}
     return Response(
         asset.packed if packed else asset.plain,
         media_type=asset.kind,

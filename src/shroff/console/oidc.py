@@ -53,7 +53,10 @@ class Provider:
     @classmethod
     def read(cls, text: str) -> Provider:
         """The provider of a setting."""
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+        except ValueError:  # brackets that hold no address
+            parts = urlsplit("")
         near = parts.hostname in ("127.0.0.1", "localhost", "::1")
         options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         if (
@@ -153,6 +156,7 @@ class OpenIdSignIn:
         values = named if isinstance(named, Sequence) and not isinstance(named, str) else [named]
         role = next((one for one in reversed(USER_ROLES) if one in values), None)
         name = claims.get(self.provider.name) or claims.get("email") or claims["sub"]
+        # users are known by the issuer without a `/` at its end, as the setting has it
         identity = f"{self.provider.issuer} {claims['sub']}"
         return Visitor(identity=identity, name=str(name), role=role)
 
@@ -168,7 +172,8 @@ class OpenIdSignIn:
             ) from None
         registry = jwt.JWTClaimsRegistry(
             leeway=_LEEWAY_SECONDS,
-            iss={"essential": True, "value": self.provider.issuer},
+            # as the provider writes it, with `/` at its end or without
+            iss={"essential": True, "value": self._metadata()["issuer"]},
             aud={"essential": True, "value": self.provider.client},
             sub={"essential": True},
             exp={"essential": True},

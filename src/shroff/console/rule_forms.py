@@ -10,7 +10,7 @@ import msgspec
 from shroff.console.forms import Form, typed_number
 from shroff.control.changes import AddRule, Change, EditRule, OrderRules, RemoveRule, SetFields
 from shroff.decide.policy import Policy, Rule
-from shroff.errors import ConfigurationError
+from shroff.errors import ConfigurationError, NotFound
 from shroff.evaluate.cost import ACTIONS
 
 LIMITS: Final = ("reviews_per_day", "review_at", "decline_at")
@@ -48,11 +48,17 @@ class RuleForm(NamedTuple):
 
     @classmethod
     def of(cls, policy: Policy, name: str) -> RuleForm:
-        """The form of a rule in force, or of a new one."""
+        """The form of a rule in force, or, without a name, of a new one.
+
+        Raises:
+            NotFound: the policy has no such rule.
+        """
+        if not name:
+            return cls()
         for rule in policy.rules:
             if rule.name == name:
                 return cls(name, name, rule.condition, rule.action)
-        return cls()
+        raise NotFound("the policy in force has no rule of this name: choose one under Rules.")
 
     def changes(self) -> list[Change]:
         """The changes that it asks for.

@@ -10,7 +10,7 @@ from shroff.collect.times import DAY_US, parse_time
 from shroff.console.forms import typed_number
 from shroff.errors import ConfigurationError
 from shroff.evaluate.cost import ACTIONS, Action
-from shroff.index import UNITS, PaymentQuery
+from shroff.index import UNITS, IndexFile, PaymentQuery, search_payments
 
 _MOST_CHARACTERS: Final = 200
 
@@ -54,6 +54,20 @@ def payment_query(asked: SearchForm, key: bytes) -> PaymentQuery:
         action=_action(asked.action),
         after=_place(asked.after),
     )
+
+
+def addressed(asked: SearchForm, index: IndexFile, key: bytes) -> SearchForm | None:
+    """A search that an address may name: of what was typed the form that payments have, a token
+    where its column is personal; None where none has it.
+
+    Raises:
+        ConfigurationError: as `payment_query`.
+        IndexUnavailable: the index cannot be read.
+    """
+    for value in (query := payment_query(asked, key)).values:
+        if search_payments(index, PaymentQuery(values=(value,), limit=1)).payments:
+            return asked._replace(q=value)
+    return None if query.values else asked
 
 
 def _units(text: str, field: str) -> int | None:

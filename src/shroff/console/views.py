@@ -90,7 +90,7 @@ class View(Template):
             "theme": _theme(request),
             "said": unquote(read_cookie(request, _SAID)),
             "release": __version__,
-            "here": quote(path) + (f"?{request.url.query}" if request.url.query else ""),
+            "here": _here(request),
             "navigation": [
                 (one, one.has(path))
                 for one in NAVIGATION
@@ -98,6 +98,13 @@ class View(Template):
             ],
         }
         return {**shared, **super().create_template_context(request)}
+
+
+def _here(request: Request) -> str:
+    """Where to come back to; the first page after a form, whose address may have no page."""
+    if request.method != "GET":
+        return "/"
+    return quote(path_of(request)) + (f"?{request.url.query}" if request.url.query else "")
 
 
 def view(template: str, context: Mapping[str, Any] | None = None, *, status: int = 200) -> View:

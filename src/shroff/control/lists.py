@@ -137,6 +137,11 @@ class Lists:
             wanted = or_(wanted, _EDIT_TABLE.c.id.in_([*also]))
         return self._read(select(_EDIT_TABLE).where(wanted).order_by(_EDIT_TABLE.c.id))
 
+    def of(self, name: str, values: Collection[str]) -> list[Edit]:
+        """The edits of some values of a list, oldest first."""
+        own = (_EDIT_TABLE.c.name == name, _EDIT_TABLE.c.value.in_([*values]))
+        return self._read(select(_EDIT_TABLE).where(*own).order_by(_EDIT_TABLE.c.id))
+
     def latest(self, name: str, count: int) -> list[Edit]:
         """The last `count` edits of a list, oldest first."""
         query = (

@@ -67,12 +67,13 @@ class IndexFile:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one page; an index that was never followed is empty."""
+        """A connection for one page, which sees one state; one never followed is empty."""
         with self._sentence("read"):
             if not self.path.exists():
                 self.make()
             with closing(self._connect()) as connection:
                 connection.execute("PRAGMA query_only = ON")
+                connection.execute("BEGIN")
                 yield connection
 
     @contextmanager

@@ -67,15 +67,21 @@
   // so the page is asked for again, which leads to where that can be said.
   function live(place) {
     if (typeof htmx === "undefined" || typeof EventSource === "undefined") return;
-    const source = new EventSource(place.dataset.live);
-    source.addEventListener("message", (event) => {
-      if (event.data === "ended") { source.close(); location.reload(); return; }
-      if (event.data !== "changed" || document.hidden) return;
+    let missed = false; // while nobody looked
+    const refresh = () => {
+      missed = false;
       const open = [...place.querySelectorAll("details")].map((one) => one.open);
       htmx.ajax("GET", location.pathname + location.search, { target: place, swap: "innerHTML" }).then(() => {
         place.querySelectorAll("details").forEach((one, at) => { one.open = Boolean(open[at]); });
       });
+    };
+    const source = new EventSource(place.dataset.live);
+    source.addEventListener("message", (event) => {
+      if (event.data === "ended") { source.close(); location.reload(); return; }
+      if (event.data !== "changed") return;
+      if (document.hidden) missed = true; else refresh();
     });
+    document.addEventListener("visibilitychange", () => { if (missed && !document.hidden) refresh(); });
     addEventListener("pagehide", () => source.close());
   }
 

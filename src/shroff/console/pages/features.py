@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar.params import FromPath
+from litestar.params import FromQuery
 
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
@@ -53,8 +53,8 @@ def show_measuring(backend: GivenBackend) -> Response:
     return shown
 
 
-@page("/features/of/{name:str}", role="modeller")
-def show_feature(backend: GivenBackend, name: FromPath[str]) -> Response:
+@page("/features/of", role="modeller")
+def show_feature(backend: GivenBackend, name: FromQuery[str] = "") -> Response:
     """One input: its definition, and its values in training and now."""
     context = _context(backend)
     for entry, column, _ in context["rows"]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import quote
 
 from litestar.params import FromQuery
 
-from shroff.clock import system_time
-from shroff.collect.personal import tokenizer
+from shroff.collect.personal import forms, tokenizer
 from shroff.collect.times import parse_time
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
@@ -24,8 +24,7 @@ from shroff.control.proposal import Person
 from shroff.control.users import User
 from shroff.decide.standing import kinds_of
 from shroff.errors import ConfigurationError, NotFound, ShroffError
-from shroff.expression import parse
-from shroff.expression.tree import InList
+from shroff.expression import Expression, InList, parse
 
 _TOKEN = re.compile("[0-9a-f]{64}")
 _SHOWN_VALUES = 200
@@ -36,11 +35,10 @@ _SHOWN_EDITS = 100
 def show_lists(backend: GivenBackend) -> Response:
     """Every list of the policy in force."""
     try:
-        used, held = backend.bench.in_use, backend.bench.lists
+        held, rules = backend.bench.lists, _parsed_rules(backend)
     except ShroffError as error:
         return view("lists.html", {"problem": str(error), "lists": None})
-    rules = used.contender.standing.policy.rules
-    read = {name: [rule.name for rule in rules if name in rule.condition] for name in held}
+    read = {name: [rule for rule, one in rules.items() if name in one.lists] for name in held}
     return view("lists.html", {"problem": "", "lists": held, "read": read})
 
 
@@ -48,6 +46,12 @@ def show_lists(backend: GivenBackend) -> Response:
 def show_list(backend: GivenBackend, name: FromQuery[str] = "", q: FromQuery[str] = "") -> Response:
     """One list: its values, those that have a text, and its edits."""
     return view("list.html", _context(backend, name, q))
+
+
+@action("/lists/values", role="admin")
+def search_list(backend: GivenBackend, form: GivenForm) -> Response:
+    """The same for a text that no address keeps, as it may be somebody's."""
+    return view("list.html", _context(backend, form.text("name"), form.text("q")))
 
 
 @action("/lists/edit", role="admin")
@@ -112,18 +116,23 @@ def _asked(backend: ConsoleBackend, form: Form, name: str) -> ListChange:
 
 def _personal_columns(backend: ConsoleBackend, name: str) -> list[str]:
     """The personal columns that rules in force compare a list with."""
-    bundle, standing = backend.bench.in_use.contender
-    columns, policy = kinds_of(bundle), standing.policy
-    rules = [parse(one.condition, columns, [*policy.lists]) for one in policy.rules]
+    rules = _parsed_rules(backend).values()
     return [
         column
-        for column in bundle.schema.personal
+        for column in backend.bench.in_use.contender.bundle.schema.personal
         if any(
             isinstance(one, InList) and one.name == name
             for rule in rules
             for one in rule.compared_with(column)
         )
     ]
+
+
+def _parsed_rules(backend: ConsoleBackend) -> dict[str, Expression]:
+    """The conditions of the rules in force, by the names of the rules."""
+    bundle, standing = backend.bench.in_use.contender
+    columns, policy = kinds_of(bundle), standing.policy
+    return {one.name: parse(one.condition, columns, [*policy.lists]) for one in policy.rules}
 
 
 def _moment(text: str) -> int:
@@ -139,18 +148,25 @@ def _require_list(backend: ConsoleBackend, name: str) -> None:
         raise NotFound("there is no such list in the policy in force: choose one under Lists.")
 
 
+def _with_text(backend: ConsoleBackend, values: Collection[str], text: str) -> list[str]:
+    """The values that have a text, and the keyed hash of one that was typed as it is sent."""
+    hashes = forms(text, backend.settings.hmac_key())[1:] if text.strip() else []
+    return [one for one in values if text.casefold() in one.casefold() or one in hashes]
+
+
 def _context(backend: ConsoleBackend, name: str, q: str, problem: str = "") -> dict[str, Any]:
     _require_list(backend, name)
-    values, now = backend.bench.lists[name], system_time()
+    values, now = backend.bench.lists[name], backend.clock()
     edits = backend.lists.latest(name, _SHOWN_EDITS)[::-1]
-    found = [value for value in values if q.casefold() in value.casefold()]
-    ends = {one.value: one.until for one in reversed(edits) if one.covers(now)}
+    found = _with_text(backend, values, q)
+    shown = found[:_SHOWN_VALUES]
+    ends = {one.value: one.until for one in backend.lists.of(name, shown) if one.covers(now)}
     proposed = [one for one in backend.proposals.open() if one.edit and one.edit.name == name]
     return {
         "name": name,
         "q": q,
         "problem": problem,
-        "values": found[:_SHOWN_VALUES],
+        "values": shown,
         "found": len(found),
         "all": len(values),
         "ends": ends,
@@ -163,4 +179,4 @@ def _context(backend: ConsoleBackend, name: str, q: str, problem: str = "") -> d
     }
 
 
-ROUTES = (show_lists, show_list, edit_list)
+ROUTES = (show_lists, show_list, search_list, edit_list)

@@ -9,11 +9,12 @@ from litestar.params import FromQuery
 
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
-from shroff.console.given import GivenBackend, GivenUser
+from shroff.console.given import GivenBackend, GivenForm, GivenUser
 from shroff.console.receipts import receipt_view, replayed
-from shroff.console.searches import SearchForm, payment_query
-from shroff.console.views import view
+from shroff.console.searches import SearchForm, addressed, payment_query
+from shroff.console.views import lead, view
 from shroff.console.web import Request, Response
+from shroff.control.users import User
 from shroff.errors import ConfigurationError, NotFound
 from shroff.index import FoundPayments, keys_of, search_payments
 
@@ -21,7 +22,26 @@ from shroff.index import FoundPayments, keys_of, search_payments
 @page("/payments", role="analyst")
 def show_payments(request: Request, backend: GivenBackend, user: GivenUser) -> Response:
     """The newest payments, or those that a search describes."""
-    asked = SearchForm.read(request.query_params)
+    return _found(backend, user, SearchForm.read(request.query_params))
+
+
+@action("/payments", role="analyst")
+def find_payments(
+    request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm
+) -> Response:
+    """Lead to the payments of a search, whose address names no personal value."""
+    asked = SearchForm.read(form.single())
+    try:
+        kept = addressed(asked, backend.index, backend.settings.hmac_key())
+    except ConfigurationError:
+        kept = None
+    if kept is None:
+        return _found(backend, user, asked)
+    query = urlencode(kept.fields())
+    return lead(request, f"/payments?{query}" if query else "/payments")
+
+
+def _found(backend: ConsoleBackend, user: User, asked: SearchForm) -> Response:
     problem, found = "", FoundPayments((), None)
     try:
         query = payment_query(asked, backend.settings.hmac_key())
@@ -67,4 +87,4 @@ def _receipt(backend: ConsoleBackend, name: str, viewer: str) -> dict[str, Any]:
     return {"one": receipt_view(backend, name, viewer), "replay": None, "why": ""}
 
 
-ROUTES = (show_payments, show_receipt, replay_payment)
+ROUTES = (show_payments, find_payments, show_receipt, replay_payment)
