@@ -38,7 +38,8 @@ Valid settings: SHROFF_ALERT_MAIL, SHROFF_ALERT_SECRET, SHROFF_ALERT_WEBHOOK, SH
 SHROFF_AZUREML_ECHO, SHROFF_AZUREML_PROBABILITY_OF, \
 SHROFF_AZUREML_RESULT, SHROFF_CONSENT, SHROFF_CONSOLE_OIDC, SHROFF_CONTROL, SHROFF_HOME, \
 SHROFF_KAFKA, SHROFF_LEDGER, SHROFF_MEMORY, SHROFF_MODELS, SHROFF_PERSONAL_KEY, SHROFF_SERVICE, \
-SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, SHROFF_STORE, SHROFF_TRACKING, SHROFF_TRACKING_NAME.
+SHROFF_SNAPSHOT, SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, SHROFF_STORE, SHROFF_TRACKING, \
+SHROFF_TRACKING_NAME.
     """
 
     home: Path = Path(".shroff")
@@ -69,6 +70,8 @@ SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, SHROFF_STORE, SHROFF_TRACKING, SH
     """HMAC key over personal columns, at least 32 hexadecimal digits; default: made in `home`."""
     service: str = ""
     """URL of the service whose latency the console shows, asked with `api_key`; default: none."""
+    snapshot: str = "15m"
+    """How often a service keeps a snapshot of its state in memory, as `15m`; `0s`: never."""
     spool: Path = Path()
     """Local folder of the spool while a PostgreSQL ledger is away; default: in `home`."""
     spool_size: str = "64MB"
@@ -132,6 +135,27 @@ SHROFF_SPOOL, SHROFF_SPOOL_SIZE, SHROFF_STATE, SHROFF_STORE, SHROFF_TRACKING, SH
             if getattr(self, name) in ("", Path()):
                 # the way of a frozen dataclass to complete itself
                 object.__setattr__(self, name, value)
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder of snapshots of the state."""
+        return self.home / "snapshots"
+
+    def snapshot_seconds(self) -> int:
+        """`snapshot` in seconds.
+
+        Raises:
+            ConfigurationError: it is no duration.
+
+        >>> Settings(snapshot="2m").snapshot_seconds()
+        120
+        """
+        match = re.fullmatch(r"(\d{1,6})([smh])", self.snapshot)
+        if match is None:
+            raise ConfigurationError(
+                f"expected a duration such as `15m`, or `0s`, got snapshot `{self.snapshot}`."
+            )
+        return int(match[1]) * {"s": 1, "m": 60, "h": 3_600}[match[2]]
 
     def needs_consent(self, what: Literal["policy", "lists"]) -> bool:
         """Whether a change of the policy, or an edit of a list, needs a second person's consent.

@@ -14,5 +14,5 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 @pytest.fixture(scope="module")
 def engines(request: pytest.FixtureRequest) -> Engines:
-    """All, also by disk."""
-    return Engines(request, *ENGINES, "disk")
+    """All, also by disk, and online from a snapshot on."""
+    return Engines(request, *ENGINES, "disk", "resumed")

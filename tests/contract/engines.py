@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import note
@@ -17,7 +19,10 @@ from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.features.engines.batch import compute, compute_file
 from shroff.features.engines.online import Observed, OnlineEngine
+from shroff.features.engines.online.pending import Notice
 from shroff.features.engines.online.redis import RedisEngine, claim
+from shroff.features.engines.online.resume import Resuming
+from shroff.features.engines.online.snapshot import Origin, Portion
 from shroff.features.engines.replay import replay, replay_with
 from shroff.features.streams import Later
 
@@ -32,7 +37,7 @@ def engine_of(name: str, request: pytest.FixtureRequest) -> Engine:
     """An engine by its name; a server that it needs is started."""
     if name == "redis":
         return over_redis(request.getfixturevalue("redis_server"))
-    return {"batch": compute, "disk": by_disk, "online": replay}[name]
+    return {"batch": compute, "disk": by_disk, "online": replay, "resumed": resumed}[name]
 
 
 class Engines:
@@ -57,6 +62,84 @@ def by_disk(groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema)
         frame.write_parquet(source)
         compute_file(groups, source, target, schema, memory=LITTLE)
         return pl.read_parquet(target)
+
+
+def resumed(groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+    """Online, by one engine and then by another, which goes on from portions that were packed
+    between the payments, results and labels.
+    """
+    make = partial(OnlineEngine, groups, schema, lateness=ALWAYS)
+    return replay_with(Interrupted(make, len(frame) // 3), frame)
+
+
+class Interrupted:
+    """An engine that is packed from an event on, and replaced once all of it is packed.
+
+    Args:
+        make: makes an empty engine.
+        begin: the event before the first portion.
+    """
+
+    def __init__(self, make: Callable[[], OnlineEngine], begin: int) -> None:
+        self._make, self._engine, self._begin = make, make(), begin
+        self.plan = self._engine.plan
+        self._events: list[Payment | tuple[str, Later, Notice]] = []
+        self._portions: Iterator[Portion] | None = None
+        self._packed: list[tuple[int, Portion]] = []
+        self._origin = self._engine.origin()
+
+    @property
+    def newest(self) -> int:
+        return self._engine.newest
+
+    def observe(self, payment: Payment) -> dict[str, Value]:
+        features = self._engine.observe(payment)
+        self._came(payment)
+        return features
+
+    def observe_all(self, payments: Sequence[Payment]) -> list[Observed]:
+        return [Observed(payment.arrived, self.observe(payment)) for payment in payments]
+
+    def later(
+        self, payment_id: str, event: Later, value: Value, *, rank: int = 0, arrived: int = 0
+    ) -> bool:
+        found = self._engine.later(payment_id, event, value, rank=rank, arrived=arrived)
+        self._came((payment_id, event, Notice(value, rank, arrived)))
+        return found
+
+    def forget(self, payment: Payment) -> None:
+        raise NotImplementedError
+
+    def _came(self, event: Payment | tuple[str, Later, Notice]) -> None:
+        """Count an event, and pack the next portion."""
+        self._events.append(event)
+        number = len(self._events)
+        if number < self._begin or self._begin < 0:
+            return
+        if self._portions is None:
+            self._portions, self._origin = self._engine.portions(keys=2), self._engine.origin()
+        portion = next(self._portions, None)
+        if portion is not None:
+            self._packed.append((number, portion))
+            return
+        self._begin = -1
+        self._engine = self._resumed()
+
+    def _resumed(self) -> OnlineEngine:
+        engine = self._make()
+        engine.begin(msgspec.convert(msgspec.to_builtins(self._origin), Origin))
+        resuming = Resuming(engine)
+        for mark, portion in self._packed:
+            sent = msgspec.msgpack.encode(portion)
+            resuming.put(msgspec.msgpack.decode(sent, type=Portion), mark)
+        first = self._packed[0][0] if self._packed else 0
+        for number, event in enumerate(self._events, start=1):
+            if number > first:
+                if isinstance(event, Payment):
+                    resuming.count(event, number)
+                else:
+                    resuming.later(*event, number)
+        return engine
 
 
 def over_redis(url: str) -> Engine:

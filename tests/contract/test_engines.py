@@ -24,7 +24,7 @@ Case = tuple[Log, FeatureGroup, list[Ask]]
 @pytest.fixture(scope="module")
 def engines(request: pytest.FixtureRequest) -> Engines:
     """Not by disk, which runs the kernels of `batch`."""
-    return Engines(request, *ENGINES)
+    return Engines(request, *ENGINES, "resumed")
 
 
 def require_equal(engines: Engines, case: Case) -> None:

@@ -19,7 +19,7 @@ from shroff.errors import UnreadableRecord
 from shroff.features.engines.online import OnlineEngine
 from shroff.ledger import GENESIS, Entry, Head, Kind, Ledger, proof, reader, record
 from shroff.ledger.answer import LaterRecord, encode
-from shroff.state import rebuild
+from shroff.state import Mark, rebuild
 
 SCHEMA = Schema(
     id="id", time="at", amount="amount", keys=["card_id"], label="fraud", labelled_at="labelled_at"
@@ -63,7 +63,7 @@ def a_past(seed: int, days: int) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.arrived)
 
 
-def filled(ledger: Ledger) -> tuple[OnlineEngine, rebuild.Mark]:
+def filled(ledger: Ledger) -> tuple[OnlineEngine, Mark]:
     engine = OnlineEngine([GROUP], SCHEMA)
     read = ledger.proof(Head(0, GENESIS), tolerant=False).read
     mark = rebuild.fill(

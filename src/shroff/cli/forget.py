@@ -66,6 +66,7 @@ def forget(
     from shroff.backtest.cache import clear
     from shroff.errors import ConfigurationError
     from shroff.index import IndexFile, forget_gone
+    from shroff.state import remove_snapshots
 
     if (subject is None) == (older_than is None):
         raise ConfigurationError("expected a SUBJECT, or an age with --older-than.")
@@ -81,6 +82,7 @@ def forget(
         )
         if not dry_run:
             clear(settings.home / "backtests")
+            remove_snapshots(settings.snapshots)
             forget_gone(IndexFile(settings.home / "index.db"), settings.control)
         step("look for the subject in the store")
         stored = [one for value in subjects for one in _from_store(found.columns, value, dry_run)]

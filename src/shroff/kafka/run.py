@@ -112,7 +112,11 @@ async def _run(
         await background.refresh()
         joined()
         running = asyncio.create_task(consumer.run())
-        beside = [asyncio.create_task(background.watch()), asyncio.create_task(background.beat())]
+        beside = [
+            asyncio.create_task(background.watch()),
+            asyncio.create_task(background.beat()),
+            asyncio.create_task(background.save()),
+        ]
         await asyncio.sleep(0)
         # other threads than the main one, and Windows, have no signals to handle
         with suppress(NotImplementedError, RuntimeError, ValueError):

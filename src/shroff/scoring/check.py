@@ -24,6 +24,8 @@ class Check:
     Args:
         accept: go on where it is broken, and say so in what is checked.
         tick: called for each record verified on exit; may raise, to stop.
+        vouched: a record that this installation had written when it took a snapshot of its state;
+            of a long ledger, only what came after it is verified.
 
     Raises:
         BrokenChain: the ledger was changed.
@@ -31,14 +33,19 @@ class Check:
     """
 
     def __init__(
-        self, ledger: Ledger, *, accept: bool, tick: Callable[[], None] = lambda: None
+        self,
+        ledger: Ledger,
+        *,
+        accept: bool,
+        tick: Callable[[], None] = lambda: None,
+        vouched: Head | None = None,
     ) -> None:
         self._ledger = ledger
         self._tick = tick
         last = ledger.last_start()
         self.before = stored_start(last)
         """The last start."""
-        self._anchor = _anchor(ledger, last, self.before)
+        self._anchor = _anchor(ledger, last, self.before, vouched)
         self.proof = ledger.proof(self._anchor, tolerant=accept)
 
     def done(self) -> Checked:
@@ -74,7 +81,9 @@ class Check:
             ) from None
 
 
-def _anchor(ledger: Ledger, entry: StoredEntry | None, start: Start | None) -> Head:
+def _anchor(
+    ledger: Ledger, entry: StoredEntry | None, start: Start | None, vouched: Head | None
+) -> Head:
     """The record after which to verify the chain, from the last start."""
     if entry is None or start is None:
         return Head(0, GENESIS)
@@ -83,5 +92,6 @@ def _anchor(ledger: Ledger, entry: StoredEntry | None, start: Start | None) -> H
         # an operator accepted the break, and it stays in the ledger
         return Head(entry.seq, entry.chain)
     if ledger.head().seq - checked.after > _MAX_WHOLE_RECORDS:
-        return Head(checked.last, bytes.fromhex(checked.chain))
+        last = Head(checked.last, bytes.fromhex(checked.chain))
+        return last if vouched is None or vouched.seq < last.seq else vouched
     return Head(checked.after, bytes.fromhex(checked.anchor))

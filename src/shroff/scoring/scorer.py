@@ -26,11 +26,12 @@ from shroff.scoring.check import Check
 from shroff.scoring.control_group import ControlGroup
 from shroff.scoring.intake import Intake
 from shroff.scoring.past import say_start
+from shroff.scoring.saving import StateSaver
 from shroff.scoring.sequencer import Sequencer
 from shroff.scoring.shadow import Shadow
 from shroff.scoring.start import Start, currency_of, require_currency, say_end
 from shroff.scoring.switchover import Switchover
-from shroff.state import State, States
+from shroff.state import Snapshots, State, States
 from shroff.state.arrivals import Arrivals
 from shroff.telemetry.meter import Meter
 
@@ -54,6 +55,7 @@ class Scorer(Intake):
         member: the name of this process among those that share a state; by default one of its own.
         workers: how many processes share the budget of a control lane.
         history: makes a clean table to start from; payments that are also in the ledger count once.
+        snapshots: where to keep snapshots of a state in memory; None: nowhere.
         accept_broken_chain: start despite a ledger that was changed, and record that.
         clock: microseconds since the epoch.
 
@@ -80,6 +82,7 @@ class Scorer(Intake):
         member: str = "",
         workers: int = 1,
         history: Callable[[], pl.DataFrame] | None = None,
+        snapshots: Snapshots | None = None,
         accept_broken_chain: bool = False,
         clock: Clock = system_time,
     ) -> None:
@@ -94,6 +97,7 @@ class Scorer(Intake):
             clock=clock,
             tick=self._require_open,
             destroyed=lambda: "" if keys is None else keys.destroyed,
+            snapshots=snapshots,
         )
         empty = self._states.new(bundle)
         reader = reader_of(bundle, empty, key)
@@ -119,6 +123,7 @@ class Scorer(Intake):
             clock=clock,
             require_open=self._require_open,
         )
+        self._saver = StateSaver(sequencer, self._states, ledger)
         self.lists = lists
         self.rates = rates
         self._tables = tables
@@ -258,8 +263,14 @@ class Scorer(Intake):
     def _rebuild(self) -> None:
         """Fill the state, and record what it was built from."""
         require_currency(self.bundle, currency_of(self.ledger, self.bundle))
-        with Check(self.ledger, accept=self._accept_broken_chain, tick=self._require_open) as check:
-            mark = self._states.prepare(self.bundle, self.state, proof=check.proof)
+        saved = self._states.saved(self.bundle)
+        with Check(
+            self.ledger,
+            accept=self._accept_broken_chain,
+            tick=self._require_open,
+            vouched=None if saved is None else saved.end.head,
+        ) as check:
+            mark = self._states.prepare(self.bundle, self.state, proof=check.proof, saved=saved)
         self.state.join(self._require_open)
         self._arrivals.after(mark.arrived)
         start = Start.of(self.bundle, mark, check.done(), check.before)
@@ -324,6 +335,11 @@ class Scorer(Intake):
         if self.deciding:
             await self._switchover.refill()
 
+    async def save_state(self) -> None:
+        """Write a snapshot of the state in memory where it is time for one."""
+        if self.deciding and self._saver.due:
+            await self._saver.save()
+
     async def forget(self, erasure: SubjectErasure, finish: Callable[[], object]) -> None:
         """Destroy keys of subjects by `finish`, which a thread calls; the state forgets with it.
 
@@ -361,11 +377,16 @@ class Scorer(Intake):
             self.state.leave()
 
     def close(self) -> None:
-        """Write what waits and close the ledger, in any thread, once no caller waits any more."""
+        """Write what waits, close the ledger and keep a snapshot of the state, in any thread, once
+        no caller waits any more.
+        """
         self.closed = True
         with self._opening:
+            decided = self.deciding
             self._close_intake("it is shutting down")
             self.ledger.close()
+            if decided:
+                self._saver.save_now()
             say_end(self.commits.end)
 
     def _require_open(self) -> None:

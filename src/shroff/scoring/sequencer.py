@@ -75,6 +75,11 @@ class Sequencer:
         # how many payments waited in the last turn of the event loop; 0: none yet
         self._looked = 0
 
+    @property
+    def settled(self) -> bool:
+        """Whether the ledger has all that was decided."""
+        return not self._unsettled
+
     def use(self, active: Active) -> None:
         """Decide by this from the next batch on; change the state only at the start or `paused`."""
         self.active = active

@@ -127,6 +127,8 @@ class Switchover:
             forgotten = self._states.outdated(active.state)
             if not (forgotten or active.state.overtaken):
                 return
+            if forgotten:
+                self._states.remove_saved()
             self._failed_refill, said = None, "the state was filled anew from history and ledger."
             try:
                 await self._refill(active)
@@ -165,6 +167,7 @@ class Switchover:
                 await asyncio.to_thread(finish)
                 await asyncio.to_thread(states.catch_up, state, last)
                 states.date(state)
+                states.remove_saved()
                 self._sequencer.use(replace(self._active, state=state))
 
     def follow_lists(self) -> None:

@@ -106,12 +106,16 @@ class App:
             asyncio.create_task(self._start()),
             asyncio.create_task(self._background.watch()),
         ]
-        beating = asyncio.create_task(self._background.beat())
+        beside = [
+            asyncio.create_task(self._background.beat()),
+            asyncio.create_task(self._background.save()),
+        ]
         if self._accept_lock is not None:
             await self._accept_lock.enter(lambda: self._scorer.deciding, self.ending)
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        beating.cancel()
+        for task in beside:
+            task.cancel()
         self._scorer.leave()
         # closing the scorer also stops its start
         await asyncio.to_thread(self._scorer.close)

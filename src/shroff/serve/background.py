@@ -51,6 +51,12 @@ class Background:
             if self._deployments is not None:
                 await self._deployments.look()
 
+    async def save(self) -> None:
+        """Keep snapshots of the state, until cancelled."""
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            await self._scorer.save_state()
+
     async def beat(self) -> None:
         """Send heartbeats to processes that share the state, until cancelled."""
         while True:

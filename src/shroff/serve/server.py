@@ -47,6 +47,7 @@ from shroff.serve.fence import http_protocol
 from shroff.serve.protocols.azureml import Naming
 from shroff.serve.workers import Seat, Workers, require_shared
 from shroff.settings import Settings, opentelemetry
+from shroff.state import Snapshots
 from shroff.telemetry.configure import tracer
 from shroff.telemetry.family import Source
 from shroff.telemetry.fleet import Fleet
@@ -189,10 +190,17 @@ class Service:
             state=chosen.state,
             member=member,
             workers=workers,
+            snapshots=self._snapshots(),
             history=make if make is None or self.checked else History(make),
             accept_broken_chain=self.accept_broken_chain,
         )
         return scorer, None if models is None else Deployments(models, scorer)
+
+    def _snapshots(self) -> Snapshots | None:
+        chosen, seconds = self.settings, self.settings.snapshot_seconds()
+        if not seconds:
+            return None
+        return Snapshots(chosen.snapshots, chosen.hmac_key(), seconds=seconds)
 
     def work(self, listener: socket.socket, seat: Seat) -> None:
         """`run` in a process of its own."""

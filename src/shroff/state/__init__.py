@@ -6,7 +6,17 @@ after a restart the state that follows from the ledger.
 """
 
 from shroff.state.base import LocalState, News, State
-from shroff.state.rebuild import Mark
+from shroff.state.mark import Mark
+from shroff.state.snapshots import Saved, Snapshots, remove_snapshots
 from shroff.state.states import States
 
-__all__ = ["LocalState", "Mark", "News", "State", "States"]
+__all__ = [
+    "LocalState",
+    "Mark",
+    "News",
+    "Saved",
+    "Snapshots",
+    "State",
+    "States",
+    "remove_snapshots",
+]

@@ -17,6 +17,11 @@ class Arrivals:
         self._clock = clock
         self._last = 0
 
+    @property
+    def last(self) -> int:
+        """The latest arrival so far."""
+        return self._last
+
     def next(self) -> int:
         """The arrival of an event that comes now."""
         self._last = max(self._clock(), self._last + 1)

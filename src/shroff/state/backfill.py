@@ -13,7 +13,8 @@ from shroff.features.group import FeatureGroup
 from shroff.features.window import micros
 from shroff.ledger import Ledger, Proof, StoredEntry
 from shroff.state import rebuild
-from shroff.state.rebuild import Mark
+from shroff.state.mark import Mark
+from shroff.state.snapshots import Saved
 
 Tick = Callable[[], None]
 """Called for each stretch of history and each record that is read; may raise to abort the reading.
@@ -28,6 +29,7 @@ class Backfill:
         lateness: that of the states.
         history: makes a clean table to start from; payments that are also in the ledger count once.
         proof: verifies the ledger's records while they are read.
+        saved: a snapshot to go on from, instead of history and all records.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Backfill:
         clock: Clock,
         tick: Tick,
         proof: Proof | None = None,
+        saved: Saved | None = None,
     ) -> None:
         self.currency = currency
         self._groups = groups
@@ -52,6 +55,7 @@ class Backfill:
         self._clock = clock
         self._tick = tick
         self._proof = proof
+        self._saved = saved
 
     def engine(self) -> OnlineEngine:
         """An empty engine in memory."""
@@ -68,8 +72,19 @@ class Backfill:
         def read(after: int) -> Iterator[StoredEntry]:
             return ticking(self._entries(after), both)
 
-        history = None if self._history is None else self._history()
         lateness, now = micros(self._lateness), self._clock()
+        if self._saved is not None:
+            return rebuild.resume(
+                engine,
+                self._saved,
+                self._ledger,
+                read,
+                currency=self.currency,
+                lateness=lateness,
+                now=now,
+                tick=both,
+            )
+        history = None if self._history is None else self._history()
         return rebuild.fill(
             engine,
             history,

@@ -14,7 +14,7 @@ from shroff.features.streams import Later
 from shroff.ledger import Head, Ledger
 from shroff.state.arrivals import Arrivals
 from shroff.state.backfill import Backfill
-from shroff.state.rebuild import Mark
+from shroff.state.mark import Mark
 
 CLOCK_BACK: Final = "the clock was set back, and the state is filled anew"
 _log = logging.getLogger(__name__)
@@ -129,6 +129,8 @@ class LocalState:
     def __init__(self, engine: OnlineEngine, arrivals: Arrivals, *, destroyed: str = "") -> None:
         self.engine = engine
         self.destroyed = destroyed
+        self.filled: Mark | None = None
+        """What it was filled from; None before it was."""
         self.failure: str | None = None
         self.drops = 0
         self.away = False
@@ -146,7 +148,8 @@ class LocalState:
 
     def prepare(self, backfill: Backfill, *, only_empty: bool = False) -> Mark:
         """Load history and ledger."""
-        return backfill.fill(self.engine)
+        self.filled = backfill.fill(self.engine)
+        return self.filled
 
     def join(self, tick: Callable[[], None]) -> None:
         """Nothing to wait for: no other process shares it."""

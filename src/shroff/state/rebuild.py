@@ -6,20 +6,25 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
+from itertools import chain
 from typing import Final, NamedTuple
 
 import polars as pl
 
 from shroff.clock import MAX_AHEAD_US
 from shroff.collect import Payment, Schema
-from shroff.collect.extent import Extent, extent
+from shroff.collect.extent import extent
 from shroff.collect.payment import counted_in
 from shroff.errors import BundleError
 from shroff.features.engines.online import OnlineEngine, StateEngine
+from shroff.features.engines.online.pending import Notice
 from shroff.features.engines.online.redis import RedisEngine, claim
+from shroff.features.engines.online.resume import Resuming
 from shroff.features.engines.replay import count as count_history
 from shroff.ledger import Ledger, StoredEntry
 from shroff.ledger.answer import later_record, stored_payment
+from shroff.state.mark import Mark
+from shroff.state.snapshots import Saved
 
 Read = Callable[[int], Iterable[StoredEntry]]
 """The records of the ledger after one, by its number."""
@@ -34,27 +39,6 @@ _BATCH_PAYMENTS: Final = 100
 _HOLD_SECONDS: Final = 1.0
 """Seconds after which a claim is renewed."""
 _log = logging.getLogger(__name__)
-
-
-class Mark(NamedTuple):
-    """How far the ledger was read: the number of the last record, and the latest arrival.
-
-    `history` is the extent of the table that was read before it. `oldest` and `newest` are the
-    event times of the first and last payment of both, not in the future (0: none). `shared` says
-    that the state existed already. `known` is the moment up to which history counts as arrived, and
-    `future` is how many payments lay later, `forgotten` how many could not be counted because
-    nothing was kept of them.
-    """
-
-    seq: int
-    arrived: int
-    history: Extent | None = None
-    oldest: int = 0
-    newest: int = 0
-    shared: bool = False
-    known: int | None = None
-    future: int = 0
-    forgotten: int = 0
 
 
 def fill(
@@ -88,15 +72,12 @@ def fill(
             engine, history.filter(arrived & ~pl.col(schema.id).is_in(list(there))), known=now
         ):
             tick()
-    first, last = ledger.payment_times()
-    newest = max((time for time in last if time <= known), default=0)
-    # no feature sees a payment of an earlier time
-    since = min(newest, now) - lateness - engine.plan.horizon
+    first, since = _reached(ledger, engine, lateness, now)
     # no payment arrives long before its own time, so earlier arrivals need not be read
     after = ledger.before(since - MAX_AHEAD_US)
     mark = replay(engine, by_arrival(read(after)), since=since, known=known, currency=currency)
     recorded = _Span(mark.oldest, mark.newest, mark.future).join(
-        _Span(*first if first and first[0] <= known else ())
+        _Span(first, first) if first <= known else _Span()
     )
     mark = mark._replace(seq=max(mark.seq, after), known=known)
     if history is None:
@@ -105,6 +86,65 @@ def fill(
         _span(history.filter(~pl.col(schema.id).is_in(list(there)))[schema.time], known)
     )
     return mark._replace(history=extent(history, schema), **span._asdict())
+
+
+def _reached(ledger: Ledger, engine: OnlineEngine, lateness: int, now: int) -> tuple[int, int]:
+    """The event time of the first payment (0: there is none), and from when on features see one."""
+    first, last = ledger.payment_times()
+    newest = max((time for time in last if time <= now + MAX_AHEAD_US), default=0)
+    return next(iter(first), 0), min(newest, now) - lateness - engine.plan.horizon
+
+
+def resume(
+    engine: OnlineEngine,
+    saved: Saved,
+    ledger: Ledger,
+    read: Read,
+    *,
+    currency: str | None = None,
+    lateness: int,
+    now: int,
+    tick: Callable[[], None],
+) -> Mark:
+    """`fill` from a snapshot and the records after it.
+
+    Raises:
+        BadFile: the snapshot is of another engine.
+    """
+    engine.begin(saved.header.origin)
+    resuming, schema, end = Resuming(engine), engine.plan.schema, saved.end
+    for mark, portion in saved.portions():
+        resuming.put(portion, mark)
+        tick()
+    first, since = _reached(ledger, engine, lateness, now)
+    entries = iter(read(saved.header.first))
+    after: list[StoredEntry] = []
+    for entry in entries:
+        if entry.seq > end.head.seq:
+            after.append(entry)
+            break
+        # what came while portions were packed; such a snapshot's ledger has one writer, in order
+        if entry.kind == "payment" and not entry.gone and entry.time >= since:
+            resuming.count(_payment(entry, schema, currency), entry.seq)
+        elif (entry.kind == "result" or entry.kind == "label") and not entry.gone:
+            notice = _notice(entry, schema)
+            resuming.later(entry.payment_id, entry.kind, notice, entry.seq)
+    tail = replay(
+        engine,
+        by_arrival(chain(after, entries)),
+        since=since,
+        known=now + MAX_AHEAD_US,
+        currency=currency,
+    )
+    begun = saved.header.mark
+    return begun._replace(
+        seq=max(end.head.seq, tail.seq),
+        arrived=max(end.arrived, tail.arrived),
+        oldest=begun.oldest or first,
+        newest=max(end.newest, tail.newest),
+        future=begun.future + tail.future,
+        forgotten=begun.forgotten + tail.forgotten,
+    )
 
 
 class _Span(NamedTuple):
@@ -162,9 +202,8 @@ def replay(
             _count(engine, together)
             together = []
         if entry.kind == "result" or entry.kind == "label":
-            said = later_record(entry)
-            rank = engine.plan.schema.label_rank(said.source) if entry.kind == "label" else 0
-            engine.later(entry.payment_id, entry.kind, said.value, rank=rank, arrived=entry.arrived)
+            value, rank, arrived = _notice(entry, engine.plan.schema)
+            engine.later(entry.payment_id, entry.kind, value, rank=rank, arrived=arrived)
     if together:
         _count(engine, together)
     return Mark(seq, arrived, oldest=oldest, newest=newest, future=future, forgotten=forgotten)
@@ -179,6 +218,13 @@ def _payment(entry: StoredEntry, schema: Schema, currency: str | None) -> Paymen
             "that one, or begin another ledger (SHROFF_LEDGER)."
         )
     return payment
+
+
+def _notice(entry: StoredEntry, schema: Schema) -> Notice:
+    """The result or label in a record."""
+    said = later_record(entry)
+    rank = schema.label_rank(said.source) if entry.kind == "label" else 0
+    return Notice(said.value, rank, entry.arrived)
 
 
 def _count(engine: StateEngine, payments: Sequence[Payment]) -> None:

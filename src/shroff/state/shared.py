@@ -19,7 +19,8 @@ from shroff.state.arrivals import Arrivals
 from shroff.state.backfill import Backfill, Tick
 from shroff.state.backlog import Backlog, Numbers
 from shroff.state.base import News, Seen, State
-from shroff.state.rebuild import Mark, ensure_filled
+from shroff.state.mark import Mark
+from shroff.state.rebuild import ensure_filled
 
 _LOOK_SECONDS: Final = 0.1
 """Seconds between two checks whether the other processes have sent their backlogs."""

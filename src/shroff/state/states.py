@@ -9,16 +9,19 @@ from secrets import token_hex
 import polars as pl
 
 from shroff.clock import Clock
+from shroff.collect.extent import extent
+from shroff.errors import BadFile
 from shroff.features.engines.online import is_shared
 from shroff.features.engines.online.redis import RedisEngine
-from shroff.ledger import Ledger, Proof
+from shroff.ledger import Head, Ledger, Proof
 from shroff.package import Bundle
 from shroff.state import rebuild
 from shroff.state.arrivals import Arrivals
 from shroff.state.backfill import Backfill, ticking
 from shroff.state.base import LocalState, State
-from shroff.state.rebuild import Mark
+from shroff.state.mark import Mark
 from shroff.state.shared import SharedState
+from shroff.state.snapshots import End, Header, Saved, Snapshots, SnapshotWriter
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +35,7 @@ class States:
         history: makes a clean table to start from; payments that are also in the ledger count once.
         tick: called while something is read; may raise to abort.
         destroyed: a name for what keys of subjects are gone, see `LiveKeyring`.
+        snapshots: of a state in memory; None: none is written or read.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class States:
         clock: Clock,
         tick: Callable[[], None],
         destroyed: Callable[[], str] = lambda: "",
+        snapshots: Snapshots | None = None,
     ) -> None:
         self._where = where
         self._ledger = ledger
@@ -56,6 +61,10 @@ class States:
         self._clock = clock
         self._tick = tick
         self._destroyed = destroyed
+        # the records of another writer would be missing in it
+        kept = snapshots is not None and ledger.sole_writer and not is_shared(where)
+        self.snapshots = snapshots if kept else None
+        """Where snapshots of these states are, if there are any."""
 
     @property
     def alone(self) -> bool:
@@ -124,6 +133,91 @@ class States:
             extra={"event": "state_ahead"},
         )
 
+    def saved(self, bundle: Bundle) -> Saved | None:
+        """The snapshot that a state of a bundle can go on from; one that none can is removed.
+
+        Raises:
+            LedgerUnavailable: the database does not answer.
+            DataError: the history is unusable.
+        """
+        if self.snapshots is None:
+            return None
+        try:
+            saved = self.snapshots.read(self._ledger.identity)
+            why = None if saved is None else self._unfit(bundle, saved)
+        except BadFile as error:
+            saved, why = None, str(error)
+        if saved is not None and why is None:
+            _log.info(
+                "the state goes on from its snapshot of the ledger's first %s records.",
+                f"{saved.end.head.seq:,}",
+                extra={"event": "snapshot_used"},
+            )
+        if why is None:
+            return saved
+        _log.warning(
+            "the snapshot of the state is not used: %s. The state is rebuilt from history and the "
+            "whole ledger.",
+            why,
+            extra={"event": "snapshot_not_used"},
+        )
+        self.remove_saved()
+        return None
+
+    def _unfit(self, bundle: Bundle, saved: Saved) -> str | None:
+        """Why a state of a bundle cannot go on from a snapshot."""
+        header, engine = saved.header, self._backfill(bundle).engine()
+        if header.destroyed != self._destroyed():
+            return "people were forgotten since"
+        if header.currency != bundle.currency:
+            return "it counts amounts in another currency"
+        try:
+            engine.begin(header.origin)
+        except BadFile:
+            return "it is of other features or another lateness, or ahead of the clock"
+        if not self._ledger.holds(saved.end.head):
+            return "the ledger does not have its last record"
+        table = None if self._history is None else extent(self._history(), bundle.schema)
+        return None if table == saved.history else "it began with another history"
+
+    def whole(self, state: LocalState) -> bool:
+        """Whether a state counts all that it should, and nobody who was forgotten."""
+        return not (
+            state.filled is None or state.failure or state.overtaken or self.outdated(state)
+        )
+
+    def snapshot_of(self, bundle: Bundle, state: LocalState, first: int) -> SnapshotWriter:
+        """A snapshot of a whole state that is about to be written.
+
+        Args:
+            first: the last record that the state knows.
+
+        Raises:
+            OSError: its folder cannot be written.
+        """
+        if self.snapshots is None or state.filled is None:
+            raise ValueError("expected a state that was filled, and a place for its snapshot.")
+        return self.snapshots.begin(
+            Header(
+                origin=state.engine.origin(),
+                ledger=self._ledger.identity,
+                destroyed=state.destroyed,
+                currency=bundle.currency,
+                mark=state.filled,
+                first=first,
+            )
+        )
+
+    def remove_saved(self) -> None:
+        """Remove the snapshot, which counts people who were forgotten."""
+        if self.snapshots is not None:
+            self.snapshots.remove(self._ledger.identity)
+
+    def end(self, state: LocalState, head: Head) -> End:
+        """How a snapshot of a state ends that knows all records up to this one."""
+        newest = state.engine.newest if state.engine.timelines.watermark else 0
+        return End(head=head, arrived=self._arrivals.last, newest=newest)
+
     def prepare(
         self,
         bundle: Bundle,
@@ -132,18 +226,20 @@ class States:
         only_empty: bool = False,
         proof: Proof | None = None,
         ledger: Ledger | None = None,
+        saved: Saved | None = None,
     ) -> Mark:
         """Fill a state from history and ledger; with `only_empty` only if it is missing in Redis.
 
         Args:
             proof: verifies the ledger's records while they are read.
             ledger: another view of the ledger.
+            saved: a snapshot to go on from.
 
         Raises:
             StateUnavailable, LedgerUnavailable: the server or the database does not answer.
             BrokenChain: the ledger was changed.
         """
-        return state.prepare(self._backfill(bundle, proof, ledger), only_empty=only_empty)
+        return state.prepare(self._backfill(bundle, proof, ledger, saved), only_empty=only_empty)
 
     def catch_up(self, state: State, last: int, ledger: Ledger | None = None) -> int:
         """Add what came after a record; returns the number of the last one."""
@@ -151,7 +247,11 @@ class States:
         return max(last, rebuild.replay(state.engine, ticking(entries, self._tick)).seq)
 
     def _backfill(
-        self, bundle: Bundle, proof: Proof | None = None, ledger: Ledger | None = None
+        self,
+        bundle: Bundle,
+        proof: Proof | None = None,
+        ledger: Ledger | None = None,
+        saved: Saved | None = None,
     ) -> Backfill:
         return Backfill(
             bundle.groups,
@@ -163,4 +263,5 @@ class States:
             clock=self._clock,
             tick=self._tick,
             proof=proof,
+            saved=saved,
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from shroff.clock import Clock, overtaken, system_time
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
-from shroff.errors import BadFile
 from shroff.features.engines.online.base import Observed
 from shroff.features.engines.online.bulk import Known, Table, awaited
 from shroff.features.engines.online.pending import Notice, Pending, PendingPayments
@@ -17,10 +17,13 @@ from shroff.features.engines.online.plan_timelines import (
     pack,
     unpack,
 )
-from shroff.features.engines.online.snapshot import Snapshot
+from shroff.features.engines.online.snapshot import PORTION_KEYS, Origin, Portion, Snapshot
+from shroff.features.engines.online.stream_timelines import StreamTimelines
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 from shroff.features.streams import Later
+
+T = TypeVar("T")
 
 
 class OnlineEngine:
@@ -60,13 +63,17 @@ class OnlineEngine:
             One value per feature: float, text, or None.
         """
         features = self.timelines.observe(payment, self._clock())
-        self._await(payment)
+        self.expect(payment)
         return features
 
     def count(self, payment: Payment) -> None:
         """`observe` without features, several times as fast: for a history."""
         self.timelines.count(payment, self._clock())
-        self._await(payment)
+        self.expect(payment)
+
+    def count_in(self, by_stream: Sequence[StreamTimelines], payment: Payment) -> None:
+        """`count` in some of the timelines; `expect` does the rest."""
+        self.timelines.count_in(by_stream, payment, self._clock())
 
     def count_all(self, payments: Sequence[Payment]) -> None:
         """`count` payments in their order."""
@@ -89,7 +96,8 @@ class OnlineEngine:
         """
         return min(newest, self._clock()) - self.timelines.lateness - self.plan.horizon
 
-    def _await(self, payment: Payment) -> None:
+    def expect(self, payment: Payment) -> None:
+        """Keep what a later result or label of a payment needs."""
         timelines = self.timelines
         if timelines.later:
             self._pending.put(payment, timelines.watermark - self._horizon, timelines.newest)
@@ -106,17 +114,23 @@ class OnlineEngine:
         The first result counts; of labels the one of the lowest rank, within a rank the one that
         arrived last. Returns whether windows still reach the payment.
         """
+        later = self.timelines.later
+        return self.learn(payment_id, event, Notice(value, rank, arrived), lambda payment: later)
+
+    def learn(
+        self,
+        payment_id: str,
+        event: Later,
+        notice: Notice,
+        among: Callable[[Payment], Sequence[StreamTimelines]],
+    ) -> bool:
+        """`later` for some of the timelines: those that the payment is `among`."""
         if payment_id not in self._pending:
             return False
-        change = (
-            None
-            if value is None
-            else self._pending.tell(payment_id, event, Notice(value, rank, arrived))
-        )
+        change = None if notice.value is None else self._pending.tell(payment_id, event, notice)
         if change is not None:
-            self.timelines.learn(
-                change.payment, event, change.known, self.timelines.later, before=change.before
-            )
+            payment = change.payment
+            self.timelines.learn(payment, event, change.known, among(payment), before=change.before)
         return True
 
     def lacking(self, payments: Sequence[Payment]) -> Sequence[Payment]:
@@ -131,19 +145,50 @@ class OnlineEngine:
     def close(self) -> None:
         """Nothing to do: the state is in this process."""
 
+    def origin(self) -> Origin:
+        """Which engine the state is of."""
+        timelines = self.timelines
+        return Origin(
+            definitions=self.plan.digest,
+            lateness=timelines.lateness,
+            watermark=timelines.watermark,
+        )
+
+    def portions(self, keys: int = PORTION_KEYS) -> Iterator[Portion]:
+        """The state in portions of so many keys, each packed when it is asked for: in between,
+        payments may be observed.
+        """
+        for names in _stretches(list(self._pending.names), keys):
+            yield Portion(waiting=self._pending.pack(names))
+        for place, timelines in enumerate(self.timelines.by_stream):
+            for some in _stretches(list(timelines.by_key), keys):
+                watermark = self.timelines.watermark
+                lines = [(key, pack([timelines], key, watermark)[0]) for key in some]
+                yield Portion(stream=place, lines=lines)
+
+    def begin(self, origin: Origin) -> None:
+        """Give up the state, and begin with the watermark of another one.
+
+        Raises:
+            BadFile: that is of other features or another lateness, or ahead of the clock.
+        """
+        timelines = self.timelines
+        origin.require(definitions=self.plan.digest, lateness=timelines.lateness, now=self._clock())
+        timelines.watermark = origin.watermark
+        for stream in timelines.by_stream:
+            stream.by_key.clear()
+        self._pending.clear()
+
+    def put(self, portion: Portion) -> None:
+        """Take over a portion of a state that this engine began with."""
+        timelines = self.timelines.by_stream[portion.stream]
+        for key, line in portion.lines:
+            unpack([timelines], tuple(key) if isinstance(key, list) else key, [line])
+        self._pending.unpack(portion.waiting)
+
     def snapshot(self) -> bytes:
         """The whole state, for `restore` in another process."""
-        watermark = self.timelines.watermark
-        return Snapshot(
-            definitions=self.plan.digest,
-            lateness=self.timelines.lateness,
-            watermark=watermark,
-            by_stream=[
-                [(key, pack([timelines], key, watermark)[0]) for key in list(timelines.by_key)]
-                for timelines in self.timelines.by_stream
-            ],
-            pending=self._pending.pack(),
-        ).encode()
+        return Snapshot(self.origin(), list(self.portions())).encode()
 
     def restore(self, data: bytes) -> None:
         """Take over the state that `snapshot` was taken of.
@@ -152,20 +197,10 @@ class OnlineEngine:
             BadFile: it is no snapshot, one of other features or another lateness, or one ahead of
                 the clock.
         """
-        snapshot = Snapshot.decode(
-            data, definitions=self.plan.digest, lateness=self.timelines.lateness
-        )
-        if overtaken(snapshot.watermark, self._clock(), self.timelines.lateness):
-            raise BadFile(
-                "expected a snapshot from before now, got one that is ahead of the clock: rebuild "
-                "the state."
-            )
-        self.timelines.watermark = snapshot.watermark
-        for timelines, lines in zip(self.timelines.by_stream, snapshot.by_stream, strict=True):
-            timelines.by_key.clear()
-            for key, line in lines:
-                unpack([timelines], tuple(key) if isinstance(key, list) else key, [line])
-        self._pending.unpack(snapshot.pending)
+        snapshot = Snapshot.decode(data)
+        self.begin(snapshot.origin)
+        for portion in snapshot.portions:
+            self.put(portion)
 
     @property
     def source(self) -> str:
@@ -207,3 +242,8 @@ class OnlineEngine:
     def pendings(self) -> Iterator[Pending]:
         """The payments that wait for a result or a label, oldest first, as far as they are kept."""
         return iter(self._pending)
+
+
+def _stretches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """The items in stretches of this size."""
+    return (items[at : at + size] for at in range(0, len(items), size))

@@ -65,7 +65,7 @@ class EventValues:
     def pack(self) -> Packed:
         """The column as MessagePack values."""
         return [
-            column.tobytes() if isinstance(column, array) else column for column in self.columns
+            column.tobytes() if isinstance(column, array) else [*column] for column in self.columns
         ]
 
     def unpack(self, packed: Packed) -> None:

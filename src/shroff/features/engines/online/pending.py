@@ -106,14 +106,25 @@ class PendingPayments:
     def __contains__(self, payment_id: str) -> bool:
         return payment_id in self._held
 
-    def pack(self) -> list[tuple[str, KeptPayment, dict[Later, Notice]]]:
-        """All of them as MessagePack values."""
-        return [(name, held, self._known.get(name, {})) for name, held in self._held.items()]
+    @property
+    def names(self) -> Iterable[str]:
+        """The ids of the payments, oldest first."""
+        return self._held.keys()
+
+    def pack(self, names: Iterable[str]) -> list[tuple[str, KeptPayment, dict[Later, Notice]]]:
+        """Some of them as MessagePack values, which no later event changes."""
+        held, known = self._held, self._known
+        return [(name, held[name], dict(known.get(name, ()))) for name in names if name in held]
 
     def unpack(self, packed: Sequence[tuple[str, Sequence[Value], dict[Later, Notice]]]) -> None:
-        """Restore what was packed."""
-        self._held = OrderedDict((name, tuple(held)) for name, held, _ in packed)  # type: ignore[misc]  # it was one
-        self._known = {name: known for name, _, known in packed if known}
+        """Add what was packed."""
+        self._held.update((name, tuple(held)) for name, held, _ in packed)  # type: ignore[misc]  # it was one
+        self._known.update((name, known) for name, _, known in packed if known)
+
+    def clear(self) -> None:
+        """Drop all payments."""
+        self._held.clear()
+        self._known.clear()
 
     def _payment(self, payment_id: str, held: KeptPayment) -> Payment:
         time, units, *values = held

@@ -122,6 +122,13 @@ class PlanTimelines:
         self._advance(payment.time, now)
         self._count(payment, self.watermark)
 
+    def count_in(self, by_stream: Sequence[StreamTimelines], payment: Payment, now: int) -> None:
+        """`count` in some of the timelines."""
+        self._advance(payment.time, now)
+        for timelines in by_stream:
+            if not timelines.later:
+                timelines.add(payment, payment.values, self.watermark)
+
     @cached_property
     def _count(self) -> Count:
         """Only an engine that starts from a history needs it."""

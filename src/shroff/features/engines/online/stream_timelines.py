@@ -138,6 +138,10 @@ class StreamTimelines:
         """The key of an event; None if a key column is null or the condition is not met."""
         if self.where is not None and self.where(values) is not True:
             return None
+        return self.key(values)
+
+    def key(self, values: Mapping[str, Value]) -> Key:
+        """The key of a payment, whether it is an event or not; None if a key column is null."""
         if len(self.columns) == 1:
             return values.get(self.columns[0])
         key = tuple([values.get(name) for name in self.columns])

@@ -1,0 +1,171 @@
+"""How long the state of a service takes to come back: from the whole ledger, and from a snapshot.
+
+    python -m benchmarks.restart --payments 1000000 --after 10000
+
+The work: the twenty features of `benchmarks/state.py` over simulated payments of ninety days, in a
+ledger in SQLite with their results and the labels of one in ten. The snapshot is written before the
+last `--after` payments. Both engines must then give the same features of the same payments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter, process_time
+from typing import NamedTuple
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.state import GROUP, SCHEMA, simulated
+from shroff.collect.payment import Payment, payments
+from shroff.features.engines.online import OnlineEngine
+from shroff.ledger import GENESIS, Entry, Head, Kind, Ledger
+from shroff.ledger.answer import LaterRecord, encode
+from shroff.state import Mark, Snapshots, rebuild
+from shroff.state.snapshots import End, Header
+
+_FEATURES = {feature.name: 0.5 for feature in GROUP.definitions}
+_WAITING_ENTRIES = 5_000
+_LATENESS_US = 86_400_000_000
+
+
+class Spent(NamedTuple):
+    """Seconds by the clock, and of the processor."""
+
+    clock: float
+    processor: float
+
+    @classmethod
+    def by(cls, work: Callable[[], object]) -> Spent:
+        """What work takes."""
+        begun, used = perf_counter(), process_time()
+        work()
+        return cls(perf_counter() - begun, process_time() - used)
+
+
+def entries(stream: Iterable[Payment]) -> Iterator[Entry]:
+    """The records of payments, each with its result and, of one in ten, its label."""
+    for number, payment in enumerate(stream):
+        kept = msgspec.structs.replace(payment, arrived=0)
+        body = encode({"payment": kept, "features": _FEATURES})
+        yield _entry("payment", payment, body)
+        yield _entry("result", payment, encode(LaterRecord("authorised")))
+        if number % 10 == 0:
+            yield _entry("label", payment, encode(LaterRecord(number % 200 == 0)))
+
+
+def _entry(kind: Kind, payment: Payment, body: bytes) -> Entry:
+    return Entry(kind, payment.id, payment.arrived, payment.time, sha256(body).digest(), body)
+
+
+def write(ledger: Ledger, stream: Iterable[Payment]) -> None:
+    """Write the records of payments."""
+    records = entries(stream)
+    while group := list(islice(records, _WAITING_ENTRIES)):
+        for entry in group[:-1]:
+            ledger.append(entry, lambda outcome: None)
+        ledger.write_now(group[-1])
+
+
+class Place:
+    """A ledger and its snapshot in a folder."""
+
+    def __init__(self, folder: str, now: int) -> None:
+        self.ledger = Ledger(f"sqlite:///{folder}/ledger.db")
+        self.snapshots = Snapshots(Path(folder), bytes(32), seconds=0)
+        self.now = now
+
+    def engine(self) -> OnlineEngine:
+        """An empty engine."""
+        return OnlineEngine([GROUP], SCHEMA, clock=lambda: self.now)
+
+    def replayed(self, engine: OnlineEngine) -> Mark:
+        """Fill an engine from the whole ledger."""
+        read = self.ledger.proof(Head(0, GENESIS), tolerant=False).read
+        return rebuild.fill(
+            engine, None, self.ledger, read, lateness=_LATENESS_US, now=self.now, tick=_nothing
+        )
+
+    def resumed(self, engine: OnlineEngine) -> Mark:
+        """Fill an engine from the snapshot and the records after it."""
+        saved = self.snapshots.read("bench")
+        assert saved is not None
+        read = self.ledger.proof(saved.end.head, tolerant=False).read
+        return rebuild.resume(
+            engine, saved, self.ledger, read, lateness=_LATENESS_US, now=self.now, tick=_nothing
+        )
+
+    def save(self, engine: OnlineEngine, mark: Mark) -> None:
+        """Write a snapshot of an engine."""
+        head = self.ledger.head()
+        header = Header(
+            origin=engine.origin(),
+            ledger="bench",
+            destroyed="",
+            currency=None,
+            mark=mark,
+            first=head.seq,
+        )
+        with self.snapshots.begin(header) as writer:
+            for portion in engine.portions():
+                writer.add(head.seq, portion)
+            writer.finish(End(head=head, arrived=mark.arrived, newest=engine.newest))
+
+
+def _nothing() -> None:
+    """Nobody aborts the reading."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--payments", type=int, default=100_000)
+    parser.add_argument("--after", type=int, default=1_000, help="payments after the snapshot")
+    options = parser.parse_args()
+    frame = simulated(options.payments + options.after).sort(SCHEMA.time, maintain_order=True)
+    stream = list(payments(frame, SCHEMA))
+    table = Table("", "seconds", "processor seconds", "µs a payment")
+
+    def add(name: str, work: Callable[[], object]) -> None:
+        spent = Spent.by(work)
+        each = f"{spent.processor / options.payments * 1e6:.1f}"
+        table.add_row(name, f"{spent.clock:.1f}", f"{spent.processor:.1f}", each)
+
+    with TemporaryDirectory() as folder:
+        place = Place(folder, stream[-1].time)
+        with place.ledger:
+            write(place.ledger, stream[: options.payments])
+            before = place.engine()
+            mark = place.replayed(before)
+            add("snapshot written", lambda: place.save(before, mark))
+            write(place.ledger, stream[options.payments :])
+        add("ledger opened", place.ledger.open)
+        place.ledger.close()
+        whole, again = place.engine(), place.engine()
+        add("whole ledger replayed", lambda: place.replayed(whole))
+        add("snapshot and records after it", lambda: place.resumed(again))
+        size = (Path(folder) / "bench.state").stat().st_size
+        for payment in stream[-options.after :]:
+            # at the newest time: what is late, windows need not see whole
+            values = payment.values | {SCHEMA.time: place.now}
+            probe = msgspec.structs.replace(
+                payment, id=f"{payment.id}-again", time=place.now, values=values
+            )
+            if whole.observe(probe) != again.observe(probe):
+                sys.exit(f"{payment.id}: the features differ")
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    console.print(
+        f"{options.payments:,} payments and {options.after:,} after the snapshot of "
+        f"{size / 1e6:,.1f} MB; the same features"
+    )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""Snapshots of a state in memory: a start reads the last one and only the records after it.
+
+A file holds a header, portions of the state, each with the last record that it knows, and an end;
+behind them an HMAC over all of it. It is written beside the last one and takes its place whole: a
+writer that is killed leaves none.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final, Self, TypeVar
+
+import msgspec
+
+from shroff.collect.extent import Extent
+from shroff.errors import BadFile
+from shroff.features.engines.online.snapshot import Origin, Portion
+from shroff.ledger import Head
+from shroff.private import private_folder
+from shroff.state.mark import Mark
+
+_SUFFIX: Final = ".state"
+_LENGTH_BYTES: Final = 8
+_TAG_BYTES: Final = 32
+_BLOCK_BYTES: Final = 1 << 20
+_OTHER_BYTES: Final = "it is damaged, or of another installation"
+
+T = TypeVar("T")
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What a snapshot is of.
+
+    `ledger` is the name of the ledger, `destroyed` that of the subjects' keys that were gone, and
+    `mark` what the state was built from at first. `first` is the last record that the first portion
+    knows.
+    """
+
+    origin: Origin
+    ledger: str
+    destroyed: str
+    currency: str | None
+    mark: Mark
+    first: int
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """The last record that the last portion knows, and the latest arrival and event time (µs)."""
+
+    head: Head
+    arrived: int
+    newest: int
+
+
+class Saved:
+    """A snapshot in a file, whole and of this installation."""
+
+    def __init__(self, path: Path, header: Header, end: End) -> None:
+        self._path = path
+        self.header = header
+        self.end = end
+
+    @property
+    def history(self) -> Extent | None:
+        """The table that the state began with."""
+        return self.header.mark.history
+
+    def portions(self) -> Iterator[tuple[int, Portion]]:
+        """The portions of the state, each after the last record that it knows."""
+        decode = msgspec.msgpack.Decoder(tuple[int, Portion]).decode
+        with self._path.open("rb") as file:
+            _frame(file)
+            while frame := _frame(file):
+                yield decode(frame)
+
+
+class Snapshots:
+    """The snapshots in a folder, one for each ledger.
+
+    Args:
+        key: of the HMAC: a file that was written with another one is not read.
+        seconds: between two snapshots of a service; 0: none is written or read.
+    """
+
+    def __init__(self, folder: Path, key: bytes, *, seconds: float) -> None:
+        self._folder = folder
+        self._key = hmac.digest(key, b"snapshots of the state", "sha256")
+        self.seconds = seconds
+
+    def begin(self, header: Header) -> SnapshotWriter:
+        """A snapshot that is about to be written.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        private_folder(self._folder)
+        return SnapshotWriter(self._path(header.ledger), self._key, header)
+
+    def read(self, ledger: str) -> Saved | None:
+        """The snapshot of the state over a ledger; None if there is none.
+
+        Raises:
+            BadFile: it is damaged, or was written by another installation or an older version.
+        """
+        path = self._path(ledger)
+        try:
+            with path.open("rb") as file:
+                end = self._authentic(file)
+                return Saved(
+                    path,
+                    msgspec.msgpack.decode(_frame(file), type=Header),
+                    msgspec.msgpack.decode(end, type=End),
+                )
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise BadFile(f"it cannot be read: {error.strerror}") from None
+        except msgspec.MsgspecError:
+            raise BadFile("it is of another version") from None
+
+    def remove(self, ledger: str) -> None:
+        """Remove the snapshot of the state over a ledger, if there is one."""
+        with suppress(OSError):
+            self._path(ledger).unlink(missing_ok=True)
+
+    def _path(self, ledger: str) -> Path:
+        return self._folder / f"{ledger}{_SUFFIX}"
+
+    def _authentic(self, file: IO[bytes]) -> bytes:
+        """The frame at the end of a file, which is then at its beginning; raises `BadFile` unless
+        its HMAC is right.
+        """
+        size, seen = (
+            os.fstat(file.fileno()).st_size - _TAG_BYTES,
+            hmac.new(self._key, digestmod="sha256"),
+        )
+        left = size
+        while left > 0 and (block := file.read(min(left, _BLOCK_BYTES))):
+            seen.update(block)
+            left -= len(block)
+        if size < 2 * _LENGTH_BYTES or not hmac.compare_digest(seen.digest(), file.read()):
+            raise BadFile(_OTHER_BYTES)
+        file.seek(size - _LENGTH_BYTES)
+        length = int.from_bytes(file.read(_LENGTH_BYTES))
+        file.seek(size - _LENGTH_BYTES - length)
+        end = file.read(length)
+        file.seek(0)
+        return end
+
+
+def remove_snapshots(folder: Path) -> None:
+    """Remove all snapshots in a folder, and what killed writers left.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for path in [*folder.glob(f"*{_SUFFIX}"), *folder.glob(f"*{_SUFFIX}.part")]:
+        path.unlink(missing_ok=True)
+
+
+class SnapshotWriter:
+    """Writes a snapshot; a context manager that leaves the last one as it is unless `finish` was
+    called.
+    """
+
+    def __init__(self, path: Path, key: bytes, header: Header) -> None:
+        self._path = path
+        # one process writes a ledger, and so its snapshot: what a killed one left is overwritten
+        self._part = path.with_name(f"{path.name}.part")
+        self._file = os.fdopen(
+            os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
+        )
+        self._seen = hmac.new(key, digestmod="sha256")
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._put(self._encode(header))
+
+    def add(self, mark: int, portion: Portion) -> None:
+        """Add a portion, which knows the records up to `mark`.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._put(self._encode((mark, portion)))
+
+    def finish(self, end: End) -> None:
+        """Put the snapshot in the place of the last one, durably.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._put(b"")
+        frame = self._encode(end)
+        self._write(frame + len(frame).to_bytes(_LENGTH_BYTES))
+        self._file.write(self._seen.digest())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._part.replace(self._path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            self._part.unlink(missing_ok=True)
+
+    def _put(self, frame: bytes) -> None:
+        self._write(len(frame).to_bytes(_LENGTH_BYTES))
+        self._write(frame)
+
+    def _write(self, data: bytes) -> None:
+        self._seen.update(data)
+        self._file.write(data)
+
+
+def _frame(file: IO[bytes]) -> bytes:
+    return file.read(int.from_bytes(file.read(_LENGTH_BYTES)))
