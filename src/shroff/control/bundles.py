@@ -8,8 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from shroff.errors import BundleError, NotFound
-from shroff.package import Bundle, load
+from shroff.collect import Schema
+from shroff.decide.standing import own, require_fits
+from shroff.errors import BundleError, ConfigurationError, NotFound
+from shroff.package import Bundle, load, try_model
+from shroff.package.compare import differences
 from shroff.package.files import MANIFEST, Files
 from shroff.private import private_folder
 
@@ -64,3 +67,25 @@ class Bundles:
 
     def _place(self, version: str) -> Path:
         return self._folder / "versions" / version
+
+
+def require_sound(bundle: Bundle) -> None:
+    """Raise `BundleError` unless a bundle can decide."""
+    try_model(bundle.model, bundle.preparation)
+    policy = own(bundle).policy
+    try:
+        policy.require_no_cards(bundle.numbers)
+        require_fits(policy, bundle)
+    except ConfigurationError as error:
+        raise BundleError(f"the bundle does not fit together: {error}") from None
+
+
+def require_same_schema(current: Schema, given: Schema) -> None:
+    """Raise `ConfigurationError` if payments of a new model have other fields than those now."""
+    if found := differences(current, given):
+        raise ConfigurationError(
+            "the schema of this model is not that of the one in production: "
+            f"{'; '.join(found)}. Pass `--accept-schema` to publish it all the same; services "
+            "that run then go on with the model they have where payments get other fields, "
+            "until they are started again."
+        )

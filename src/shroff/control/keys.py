@@ -121,23 +121,13 @@ class Keys:
                 or shows otherwise than it reads, or a rate or lifetime that is not above 0.
             ControlUnavailable: the database does not answer.
         """
-        if not 0 < len(name) <= 200:
-            raise ConfigurationError(
-                f"expected a name of 1 to 200 characters for the key, got {len(name)}."
-            )
+        _require_named(name, source)
         if not scopes or not set(scopes) <= set(SCOPES):
             raise ConfigurationError(
                 f"expected one or more scopes of {', '.join(SCOPES)} for the key."
             )
         if (rate is not None and not rate > 0) or (lifetime is not None and lifetime <= 0):
             raise ConfigurationError("expected a rate and a lifetime above 0 for the key.")
-        if source is not None and not 0 < len(source) <= 200:
-            raise ConfigurationError(
-                f"expected a source of labels of 1 to 200 characters, got {len(source)}."
-            )
-        for text, what in ((name, "a name of a key"), (source or name, "a source of labels")):
-            require_no_card_number(text, what)
-            require_readable(text, what)
         now, identifier = self._clock(), secrets.token_hex(6)
         token = f"{_PREFIX}{identifier}_{secrets.token_urlsafe(32)}"
         row = {
@@ -195,3 +185,18 @@ def split_token(token: str) -> tuple[str, str]:
 def digest(token: str) -> bytes:
     """The stored form of a key: the SHA-256 of its secret."""
     return sha256(split_token(token)[1].encode()).digest()
+
+
+def _require_named(name: str, source: str | None) -> None:
+    """Raise `ConfigurationError` for a name of a key, or of a source of labels, that is none."""
+    if not 0 < len(name) <= 200:
+        raise ConfigurationError(
+            f"expected a name of 1 to 200 characters for the key, got {len(name)}."
+        )
+    if source is not None and not 0 < len(source) <= 200:
+        raise ConfigurationError(
+            f"expected a source of labels of 1 to 200 characters, got {len(source)}."
+        )
+    for text, what in ((name, "a name of a key"), (source or name, "a source of labels")):
+        require_no_card_number(text, what)
+        require_readable(text, what)

@@ -11,9 +11,7 @@ change together.
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,27 +19,17 @@ import msgspec
 
 from shroff.clock import Clock, system_time
 from shroff.collect.fields import require_note
-from shroff.collect.sources import written_whole
 from shroff.collect.times import iso_time
-from shroff.control.bundles import Bundles
-from shroff.control.pointers import (
-    Action,
-    Agreed,
-    Measured,
-    Pointers,
-    Role,
-    Signature,
-    read_pointers,
-)
+from shroff.control.bundles import Bundles, require_same_schema, require_sound
+from shroff.control.pointers import Action, Agreed, Measured, Pointers, Role, Signature
+from shroff.control.pointers_file import PointersFile
 from shroff.control.policies import Policies
 from shroff.decide.policy import Policy
-from shroff.decide.standing import Standing, fit, own, refit, require_fits
+from shroff.decide.standing import Standing, fit, own, refit
 from shroff.errors import BundleError, ConfigurationError, ConsentRequired, NotFound
-from shroff.package import Bundle, read, try_model, unpack
-from shroff.package.compare import differences
-from shroff.private import private_file
+from shroff.package import Bundle, read, unpack
+from shroff.package.files import Files
 
-_POINTERS_FILE: Final = "pointers.json"
 _MAX_NOTE_CHARACTERS: Final = 500
 
 
@@ -60,6 +48,7 @@ class Models:
         self.folder = Path(folder)
         self._clock = clock
         self._consent = consent
+        self._file = PointersFile(self.folder)
         self._bundles = Bundles(self.folder)
         self._policies = Policies(self.folder / "policies")
 
@@ -74,7 +63,7 @@ class Models:
             BundleError: the file of the pointers is damaged.
             BrokenChain: its history was changed.
         """
-        return read_pointers(self.folder / _POINTERS_FILE)
+        return self._file.read()
 
     @property
     def versions(self) -> list[str]:
@@ -111,52 +100,27 @@ class Models:
                 is too long, or another model is in production than the gates compared it with, or
                 than `first` allows.
         """
-        if own_policy and role == "shadow":
-            raise ConfigurationError(
-                "expected a policy beside the model in production: a shadow decides nothing."
-            )
-        if own_policy:
-            self.require_no_consent()
+        self._require_allowed(role, own_policy=own_policy)
         files, made = read(bundle), self._signed(by, note)
-        action: Action = "publish"
-        if measured is not None:
-            action, made = "promote", measured.signing(made)
         loaded = unpack(files)
-        _require_sound(loaded)
-        with self._turn() as pointers:
+        require_sound(loaded)
+        with self._file.turn() as pointers:
             if measured is not None:
+                made = measured.signing(made)
                 measured.require_incumbent(pointers.production)
-            if first and pointers.production is not None:
-                raise ConfigurationError(
-                    f"expected no model in production, and {pointers.production} is there by now: "
-                    "promote this one through the gates, which compare the two."
-                )
+            if first:
+                pointers.require_no_model()
             if not accept_schema:
                 self.require_same_schema(loaded, pointers)
-            policy = (
-                pointers.policy
-                if own_policy or role == "shadow"
-                else self._policy_for(pointers, loaded)
-            )
-            if loaded.version not in self:
-                self._bundles.keep(files, loaded.version)
-            kept = self.load(loaded.version)
-            if kept.digest != loaded.digest:
-                raise BundleError(
-                    f"{bundle}: another bundle was published as version {kept.version}."
-                )
-            moved = pointers
-            if role == "shadow" and pointers.shadow != loaded.version:
-                moved = pointers.with_shadow(action, loaded.version, made)
-            elif role == "production" and (pointers.production, pointers.policy) != (
-                loaded.version,
-                policy,
-            ):
-                moved = pointers.with_model(action, loaded.version, policy, made)
+            kept_policy = own_policy or role == "shadow"
+            policy = pointers.policy if kept_policy else self._policy_for(pointers, loaded)
+            kept = self._kept(files, loaded, bundle)
+            action: Action = "publish" if measured is None else "promote"
+            moved = pointers.with_version(role, action, loaded.version, policy, made)
             if own_policy and policy is not None:
                 moved = self._with_own_policy(moved, kept, made)
             if moved != pointers:
-                self._point(moved)
+                self._file.write(moved)
         return kept
 
     def refuse(
@@ -168,8 +132,8 @@ class Models:
             ConfigurationError: the note is too long.
         """
         made = measured.signing(self._signed(by, note))
-        with self._turn() as pointers:
-            self._point(pointers.with_refusal(role, version, made))
+        with self._file.turn() as pointers:
+            self._file.write(pointers.with_refusal(role, version, made))
 
     def rollback(
         self,
@@ -192,14 +156,10 @@ class Models:
                 another model is in production than was measured.
         """
         made = self._signed(by, note)
-        if measured is not None:
-            made = measured.signing(made)
-        with self._turn() as pointers:
-            if measured is not None and pointers.production != measured.incumbent:
-                raise ConfigurationError(
-                    f"version {measured.incumbent} was measured, and another is in production by "
-                    "now: measure again."
-                )
+        with self._file.turn() as pointers:
+            if measured is not None:
+                made = measured.signing(made)
+                measured.require_same(pointers.production)
             if not pointers.earlier:
                 raise NotFound(
                     f"{self.folder}: there is no earlier version in production to go back to."
@@ -212,15 +172,15 @@ class Models:
                 policy = self._policy_for(pointers, bundle)
             except (ConfigurationError, BundleError):
                 policy = pointers.policy_beside(version)
-            self._point(pointers.with_model("rollback", version, policy, made))
+            self._file.write(pointers.with_model("rollback", version, policy, made))
             return version
 
     def withdraw(self, *, by: str | None = None, note: str | None = None) -> None:
         """Remove the shadow."""
         made = self._signed(by, note)
-        with self._turn() as pointers:
+        with self._file.turn() as pointers:
             if pointers.shadow is not None:
-                self._point(pointers.with_shadow("withdraw", None, made))
+                self._file.write(pointers.with_shadow("withdraw", None, made))
 
     def publish_policy(
         self,
@@ -246,7 +206,7 @@ class Models:
             made = self._signed(by, note)
         else:
             made = self._signed(agreed.signed, note)
-        with self._turn() as pointers:
+        with self._file.turn() as pointers:
             fitting = fit(policy, self._in_production(pointers))
             with suppress(BundleError, NotFound):  # a damaged policy must stay replaceable
                 standing = self.policy(str(pointers.standing))
@@ -255,7 +215,7 @@ class Models:
             if agreed is not None:
                 agreed.require_base(pointers.standing)
             version = self._policies.keep(fitting)
-            self._point(pointers.with_policy("publish", version, made))
+            self._file.write(pointers.with_policy("publish", version, made))
             return self.policy(version)
 
     def rollback_policy(self, *, by: str | None = None, note: str | None = None) -> Standing:
@@ -266,7 +226,7 @@ class Models:
             ConfigurationError: it does not fit the model in production, or the note is too long.
         """
         made = self._signed(by, note)
-        with self._turn() as pointers:
+        with self._file.turn() as pointers:
             earlier = pointers.policies_before
             if not earlier:
                 raise NotFound(f"{self.folder}: there is no earlier policy to go back to.")
@@ -278,7 +238,7 @@ class Models:
             moved = msgspec.structs.replace(pointers, earlier_policies=earlier).with_policy(
                 "rollback", version, made
             )
-            self._point(moved)
+            self._file.write(moved)
             return self.policy(str(moved.standing))
 
     def policy(self, version: str) -> Standing:
@@ -337,6 +297,23 @@ class Models:
                 "it with `shroff policy propose`, or in the console."
             )
 
+    def _require_allowed(self, role: Role, *, own_policy: bool) -> None:
+        if own_policy and role == "shadow":
+            raise ConfigurationError(
+                "expected a policy beside the model in production: a shadow decides nothing."
+            )
+        if own_policy:
+            self.require_no_consent()
+
+    def _kept(self, files: Files, loaded: Bundle, given: str | Path) -> Bundle:
+        """The bundle as it is stored, which is the same or none."""
+        if loaded.version not in self:
+            self._bundles.keep(files, loaded.version)
+        kept = self.load(loaded.version)
+        if kept.digest != loaded.digest:
+            raise BundleError(f"{given}: another bundle was published as version {kept.version}.")
+        return kept
+
     def _in_production(self, pointers: Pointers) -> Bundle:
         version = pointers.production
         if version is None:
@@ -377,32 +354,7 @@ class Models:
         except (BundleError, NotFound):
             # a damaged model must stay replaceable
             return
-        found = differences(current, bundle.schema)
-        if found:
-            raise ConfigurationError(
-                "the schema of this model is not that of the one in production: "
-                f"{'; '.join(found)}. Pass `--accept-schema` to publish it all the same; services "
-                "that run then go on with the model they have where payments get other fields, "
-                "until they are started again."
-            )
-
-    def _point(self, pointers: Pointers) -> None:
-        with written_whole(self.folder / _POINTERS_FILE, private=True) as file:
-            file.write(msgspec.json.format(msgspec.json.encode(pointers), indent=1))
-
-    @contextmanager
-    def _turn(self) -> Iterator[Pointers]:
-        """Lock the pointers against other processes."""
-        try:
-            private_file(self.folder / ".lock")
-            lock = (self.folder / ".lock").open("r+")
-        except OSError as error:
-            raise ConfigurationError(
-                f"{self.folder}: cannot keep models there: {error.strerror}."
-            ) from None
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield self.pointers
+        require_same_schema(current, bundle.schema)
 
     def _signed(self, by: str | None, note: str | None) -> Signature:
         if note is not None and not 0 < len(note) <= _MAX_NOTE_CHARACTERS:
@@ -411,14 +363,3 @@ class Models:
             )
         require_note(note)
         return Signature(by, note, at=iso_time(self._clock(), "seconds"))
-
-
-def _require_sound(bundle: Bundle) -> None:
-    """Raise `BundleError` unless a bundle can decide."""
-    try_model(bundle.model, bundle.preparation)
-    policy = own(bundle).policy
-    try:
-        policy.require_no_cards(bundle.numbers)
-        require_fits(policy, bundle)
-    except ConfigurationError as error:
-        raise BundleError(f"the bundle does not fit together: {error}") from None

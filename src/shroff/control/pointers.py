@@ -52,6 +52,14 @@ class Measured(NamedTuple):
                 f"{production or 'no model'} is in production by now: promote it again."
             )
 
+    def require_same(self, production: str | None) -> None:
+        """Raise `ConfigurationError` if another model than the measured one is in production."""
+        if production != self.incumbent:
+            raise ConfigurationError(
+                f"version {self.incumbent} was measured, and another is in production by "
+                "now: measure again."
+            )
+
 
 class Agreed(NamedTuple):
     """A second person's consent to a change of the policy of version `base`."""
@@ -220,6 +228,14 @@ class Pointers(msgspec.Struct, frozen=True):
                 found = change.policy
         return found
 
+    def require_no_model(self) -> None:
+        """Raise `ConfigurationError` if a model is in production."""
+        if self.production is not None:
+            raise ConfigurationError(
+                f"expected no model in production, and {self.production} is there by now: "
+                "promote this one through the gates, which compare the two."
+            )
+
     def with_model(
         self, action: Action, version: str, policy: str | None, made: Signature
     ) -> Pointers:
@@ -233,6 +249,15 @@ class Pointers(msgspec.Struct, frozen=True):
             self, production=version, shadow=shadow, policy=policy, earlier=earlier
         )
         return moved._after("production", action, version, made)
+
+    def with_version(
+        self, role: Role, action: Action, version: str, policy: str | None, made: Signature
+    ) -> Pointers:
+        """The pointers with a version in a role; the same where it is there."""
+        if role == "shadow":
+            return self if self.shadow == version else self.with_shadow(action, version, made)
+        here = (self.production, self.policy) == (version, policy)
+        return self if here else self.with_model(action, version, policy, made)
 
     def with_shadow(self, action: Action, version: str | None, made: Signature) -> Pointers:
         """The pointers with another model in the shadow, or none."""

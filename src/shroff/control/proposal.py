@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from shroff.control.changes import Change, ListChange
-from shroff.control.users import UserRole
+from shroff.control.users import UserRole, folded_name
 from shroff.errors import ConsentRequired
 
 Stage = Literal["draft", "shadow", "live", "refused", "withdrawn"]
@@ -116,8 +115,4 @@ def require_maker(by: Person) -> None:
 
 
 def _same(name: str, makers: Sequence[str]) -> bool:
-    return _folded(name) in {_folded(maker) for maker in makers}
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).strip().casefold()
+    return folded_name(name) in {folded_name(maker) for maker in makers}

@@ -267,7 +267,7 @@ def user_of(row: Mapping[Any, Any]) -> User:
 
 def folded_name(name: str) -> str:
     """A name as it is compared: however it is capitalised, and whichever forms its letters have."""
-    return unicodedata.normalize("NFKC", name).casefold()[:200]
+    return unicodedata.normalize("NFKC", name).strip().casefold()[:200]
 
 
 def _require_name(name: str) -> None:
