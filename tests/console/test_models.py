@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from shutil import copytree
 
 import httpx
+import msgspec
+import pytest
 from litestar.testing import TestClient
 
 from browser import Browser
@@ -14,10 +17,13 @@ from console.model_seed import record_run
 from console.site import ConsoleSite, problem_in
 from serve.fixtures import fitted_model, make_bundle
 from shroff.console import ConsoleBackend, console_app
+from shroff.console.packaged import report_of
 from shroff.control.models import Models
 from shroff.control.sessions import Sessions
 from shroff.control.users import Users
 from shroff.detect import Calibration
+from shroff.errors import ConfigurationError
+from shroff.experiment import RunRecord
 from shroff.package import load, save
 from shroff.settings import Settings
 
@@ -160,3 +166,16 @@ def _packaged(settings: Settings, day: int) -> str:
     version = load(folder).version
     record_run(settings, folder, version, day)
     return version
+
+
+def test_a_report_is_made_again_where_its_record_changed(
+    console: ConsoleSite, tmp_path: Path
+) -> None:
+    name = ConsoleBackend(console.settings).packaged.all()[0].run
+    copytree(console.settings.home / "runs" / name, tmp_path / name)
+    assert report_of(tmp_path, name)
+    file = tmp_path / name / "run.json"
+    record = msgspec.json.decode(file.read_bytes(), type=RunRecord)
+    file.write_bytes(msgspec.json.encode(msgspec.structs.replace(record, ended=None)))
+    with pytest.raises(ConfigurationError, match="did not finish"):
+        report_of(tmp_path, name)

@@ -17,6 +17,7 @@ from shroff.canonical import text_of
 from shroff.errors import ConfigurationError
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_TOKEN: Final = re.compile("[0-9a-f]{64}")
 _BLOCK: Final = 64
 _INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
@@ -40,6 +41,15 @@ def tokenizer(key: bytes) -> Callable[[str], str]:
         return second.hexdigest()
 
     return token
+
+
+def is_token(text: str) -> bool:
+    """Whether a text is one that `tokenizer` makes.
+
+    >>> is_token(tokenizer(b"k" * 32)("ada@example.org")), is_token("ada@example.org")
+    (True, False)
+    """
+    return _TOKEN.fullmatch(text) is not None
 
 
 def forms(value: str, key: bytes) -> list[str]:

@@ -20,7 +20,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 
 from shroff.console.forms import read_form
-from shroff.console.threads import PAGES, in_thread
+from shroff.console.threads import PAGE_THREADS, in_thread
 from shroff.console.web import Connection
 from shroff.control.users import USER_ROLES, User, UserRole
 
@@ -43,7 +43,7 @@ class BadToken(PermissionDeniedException):
 
 
 def page(
-    path: str, *, role: UserRole | None, threads: ThreadPoolExecutor = PAGES
+    path: str, *, role: UserRole | None, threads: ThreadPoolExecutor = PAGE_THREADS
 ) -> Callable[[Handler], HTTPRouteHandler]:
     """Declare the handler of a page, the least role that may see it, and where it runs."""
     return lambda handler: get(path, opt={ROLE: role}, include_in_schema=False)(
@@ -52,7 +52,7 @@ def page(
 
 
 def action(
-    path: str, *, role: UserRole | None, threads: ThreadPoolExecutor = PAGES
+    path: str, *, role: UserRole | None, threads: ThreadPoolExecutor = PAGE_THREADS
 ) -> Callable[[Handler], HTTPRouteHandler]:
     """Declare the handler of a form, the least role that may send it, and where it runs."""
     return lambda handler: post(path, opt={ROLE: role}, include_in_schema=False, status_code=200)(
@@ -123,7 +123,7 @@ class SessionReader(AbstractAuthenticationMiddleware):
         user: User | None = None
         if token:
             sessions = connection.app.state.backend.sessions
-            user = await in_thread(PAGES, sessions.user, token)
+            user = await in_thread(PAGE_THREADS, sessions.user, token)
         return AuthenticationResult(user=user, auth=token if user else None)
 
 

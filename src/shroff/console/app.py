@@ -35,6 +35,7 @@ from shroff.console.pages import (
 from shroff.console.problems import HANDLERS
 from shroff.console.views import environment
 from shroff.console.web import Request
+from shroff.control.proposal import Person
 from shroff.control.users import User
 
 PAGES: Final = (
@@ -88,6 +89,7 @@ def console_app(backend: ConsoleBackend) -> Litestar:
         dependencies={
             "backend": Provide(lambda: backend, sync_to_thread=False),
             "user": Provide(_user, sync_to_thread=False),
+            "person": Provide(_person, sync_to_thread=False),
             "form": Provide(read_form),
         },
         exception_handlers=HANDLERS,
@@ -113,6 +115,11 @@ def _user(request: Request) -> User:
     """Who is signed in, for handlers with a role."""
     user: User = request.user
     return user
+
+
+def _person(request: Request) -> Person:
+    """The same as who proposes a change, or agrees to one."""
+    return Person(request.user.name, request.user.role)
 
 
 async def _add_headers(message: Message, scope: Scope) -> None:

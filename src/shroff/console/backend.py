@@ -11,7 +11,7 @@ from shroff.act import Desk
 from shroff.act.desk import UNDO_SECONDS
 from shroff.backtest import RecentPast, RuleBench
 from shroff.clock import Clock, system_time
-from shroff.console.catalogue import Measurement
+from shroff.console.catalogue import InputsMeasured
 from shroff.console.following import IndexThread, LatencyThread
 from shroff.console.jobs import Jobs
 from shroff.console.oidc import OpenIdSignIn, Provider
@@ -93,7 +93,7 @@ class ConsoleBackend:
         return Jobs(self.clock)
 
     @cached_property
-    def measured(self) -> dict[str, Measurement]:
+    def measured(self) -> dict[str, InputsMeasured]:
         """The last measurement of the inputs of a model, by its version."""
         return {}
 

@@ -32,7 +32,7 @@ class InputEntry(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Measurement:
+class InputsMeasured:
     """What was measured of the inputs of a version on the ledger, and when (microseconds)."""
 
     version: str
@@ -67,7 +67,7 @@ def training_columns(bundle: Bundle) -> dict[str, CurrentColumn]:
     return {one.name: one for one in current_columns(bundle.reference, None)}
 
 
-def measure(bundle: Bundle, ledger: Ledger, key: bytes, clock: Clock) -> Measurement:
+def measure(bundle: Bundle, ledger: Ledger, key: bytes, clock: Clock) -> InputsMeasured:
     """Measure the inputs of all that a model decided, and the parity of some of it.
 
     Raises:
@@ -93,6 +93,6 @@ def measure(bundle: Bundle, ledger: Ledger, key: bytes, clock: Clock) -> Measure
         day=datetime.fromtimestamp(now / 1e6, UTC).date(),
     )
     found = current_columns(reference_of(bundle), observed)
-    return Measurement(
+    return InputsMeasured(
         bundle.version, now, {one.name: one for one in found}, parity.different, parity.payments
     )

@@ -1,4 +1,4 @@
-"""The runs that packaged a bundle, and their reports, read once: a finished run does not change."""
+"""The runs that packaged a bundle, and their reports, read again where a record has changed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,6 @@ class PackagedRuns:
             return None
 
 
-@lru_cache(maxsize=8)
 def report_of(folder: Path, run: str) -> tuple[Html, Html]:
     """The sections of a finished run's report, and the data of its script.
 
@@ -71,6 +70,15 @@ def report_of(folder: Path, run: str) -> tuple[Html, Html]:
         ConfigurationError: the run did not finish.
         BadFile: its record cannot be read.
     """
+    try:
+        changed = (folder / run / RECORD_FILE).stat().st_mtime_ns
+    except OSError:
+        changed = 0  # what reads it says what is wrong
+    return _report_of(folder, run, changed)
+
+
+@lru_cache(maxsize=8)
+def _report_of(folder: Path, run: str, _changed: int) -> tuple[Html, Html]:
     record: RunRecord = Runs(folder).find(run)
     require_finished(record)
     sections = (one for one in SECTIONS if one is not summary)

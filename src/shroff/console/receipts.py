@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from msgspec import UNSET
 
-from shroff.collect.payment import Value
+from shroff.collect.payment import Value, counted_in
+from shroff.collect.personal import is_token
 from shroff.collect.times import format_time
 from shroff.console.backend import ConsoleBackend
 from shroff.decide.words import number, sentences
 from shroff.errors import BundleError, NotFound, Unavailable
 from shroff.evaluate.cost import ACTIONS
-from shroff.index import keys_of
+from shroff.index import UNITS, keys_of
 from shroff.ledger.receipt import Receipt, read_receipt
 from shroff.monitor import Replayed, replayer
 from shroff.package import Bundle
 
-_TOKEN: Final = re.compile("[0-9a-f]{64}")
 _one_replay = Lock()
 
 
@@ -42,7 +41,8 @@ class ReceiptView(NamedTuple):
 
     Attributes:
         records: how many the ledger has.
-        amount, currency: in major units of the currency that it is counted in.
+        amount, currency: in major units of the currency that it is counted in, which is empty where
+            nobody knows it.
         values, features: what the payment said, and what was computed.
         case: the number of its case.
         hidden: whether its case hides reasons and rules until it is decided, to measure whether
@@ -52,7 +52,7 @@ class ReceiptView(NamedTuple):
 
     receipt: Receipt
     records: int
-    amount: Value
+    amount: float
     currency: str
     values: tuple[ReceiptValue, ...]
     features: tuple[ReceiptValue, ...]
@@ -87,16 +87,14 @@ def receipt_view(backend: ConsoleBackend, payment_id: str, viewer: str) -> Recei
     receipt = read_receipt(backend.ledger, payment_id, rank)
     decided_by = backend.bundle_or_none(receipt.record.model) or bundle
     values, features = receipt.payment.values, receipt.record.features
-    amount = None if decided_by is None else decided_by.schema.amount
-    currency = None if decided_by is None else decided_by.schema.currency
-    base = receipt.payment.rates.partition(" ")[0]
+    currency = None if decided_by is None else counted_in(receipt.payment, decided_by.schema)
     desk, case = backend.desk, backend.desk.case_of(receipt.payment.id)
     shown = None if case is None else desk.case(case, viewer)[0].status
     return ReceiptView(
         receipt,
         backend.ledger.head().seq,
-        values.get(amount or "amount"),
-        base or str(values.get(currency or "currency") or ""),
+        receipt.payment.units / UNITS,
+        currency or "",
         _values(values, decided_by),
         _features(features, decided_by),
         case,
@@ -141,7 +139,7 @@ def _values(values: Mapping[str, Value], bundle: Bundle | None) -> tuple[Receipt
     found = []
     for name, value in values.items():
         text = format_time(value) if name in times and isinstance(value, int) else _text(value)
-        token = _TOKEN.fullmatch(text) is not None
+        token = is_token(text)
         found.append(ReceiptValue(name, text, token=token, key=name in keys and value is not None))
     return tuple(found)
 

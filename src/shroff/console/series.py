@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from shroff.collect.times import DAY_US
+from shroff.collect.times import DAY_US, MINUTE_US
 from shroff.console.backend import ConsoleBackend
 from shroff.decide.standing import own
 from shroff.errors import BundleError
 from shroff.evaluate.cost import ACTIONS, Cost
 from shroff.index import IndexedMinutes, MoneyKept, money_kept
 
-_MINUTE_US: Final = 60_000_000
 _MONEY_DAYS: Final = 30
 _TABLE_ROWS: Final = 60
 _COLOURS: Final = {
@@ -96,9 +95,9 @@ class Traffic(NamedTuple):
 
 def traffic(backend: ConsoleBackend, window: ChartSpan) -> Traffic:
     """The payments of a window that ends now."""
-    step = window.step * _MINUTE_US
+    step = window.step * MINUTE_US
     until = backend.clock() // step * step + step
-    since = until - window.minutes * _MINUTE_US
+    since = until - window.minutes * MINUTE_US
     cells = IndexedMinutes.read(backend.index, since=since, until=until, minutes=window.step)
     counts = dict[int, list[int]]()
     for one in cells:

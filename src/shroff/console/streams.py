@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 from weakref import WeakSet
 
-from shroff.console.threads import PAGES, in_thread
+from shroff.console.threads import PAGE_THREADS, in_thread
 from shroff.control.sessions import Sessions
 from shroff.control.users import User
 from shroff.errors import TooManyRequests
@@ -83,13 +83,13 @@ class EventStream:
         self._look = look
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        known = await in_thread(PAGES, self._look)
+        known = await in_thread(PAGE_THREADS, self._look)
         yield "connected"
         while await self._streams.pause():
-            if not await in_thread(PAGES, self._streams.lasts, self._token, self._user):
+            if not await in_thread(PAGE_THREADS, self._streams.lasts, self._token, self._user):
                 yield ENDED
                 return
-            now = await in_thread(PAGES, self._look)
+            now = await in_thread(PAGE_THREADS, self._look)
             if now != known:
                 known = now
                 yield "changed"

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-PAGES: Final = ThreadPoolExecutor(8, thread_name_prefix="pages")
+PAGE_THREADS: Final = ThreadPoolExecutor(8, thread_name_prefix="pages")
 PASSWORDS: Final = ThreadPoolExecutor(2, thread_name_prefix="passwords")
 """Of what looks at a password: many attempts wait for each other, and no page for them."""
 PROVIDER: Final = ThreadPoolExecutor(2, thread_name_prefix="provider")

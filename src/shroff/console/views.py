@@ -117,6 +117,14 @@ def view(template: str, context: Mapping[str, Any] | None = None, *, status: int
     )
 
 
+def job_view(context: Mapping[str, Any]) -> View:
+    """The part about a job, `_job_part.html`; once it has ended, its page is asked for again."""
+    shown, job = view("_job_part.html", context), context["job"]
+    if job is None or not job.running:
+        shown.headers["hx-refresh"] = "true"
+    return shown
+
+
 def wants_part(request: Request) -> bool:
     """Whether htmx asks for a part of a page, which it puts into the open one."""
     return request.headers.get("hx-request") == "true" and "hx-boosted" not in request.headers

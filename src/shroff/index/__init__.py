@@ -15,7 +15,7 @@ from shroff.index.file import IndexFile
 from shroff.index.follow import IndexFollower, forget_gone
 from shroff.index.minutes import IndexedMinutes, MoneyKept, indexed_until, money_kept
 from shroff.index.rows import UNITS, IndexedPayment, keys_of, shape_of
-from shroff.index.search import FoundPayments, PaymentQuery, find_payment, search_payments
+from shroff.index.search import FoundPayments, PaymentQuery, search_payments
 
 __all__ = [
     "UNITS",
@@ -26,7 +26,6 @@ __all__ = [
     "IndexedPayment",
     "MoneyKept",
     "PaymentQuery",
-    "find_payment",
     "forget_gone",
     "indexed_until",
     "keys_of",

@@ -12,9 +12,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from shroff.collect.times import MINUTE_US
 from shroff.evaluate.cost import ACTIONS, Action, Cost, realised_by_place
 from shroff.index.file import IndexFile, mark_of
-from shroff.index.rows import DAY_MINUTES, MINUTE_US, UNITS
+from shroff.index.rows import DAY_MINUTES, UNITS
 
 _UNKNOWN: Final = -1
 _CELLS: Final = """

@@ -10,12 +10,12 @@ import msgspec
 
 from shroff.collect import Payment, Schema
 from shroff.collect.payment import counted_in
+from shroff.collect.times import MINUTE_US
 from shroff.evaluate.cost import ACTIONS, Action
 from shroff.ledger import StoredEntry, unreadable
 from shroff.ledger.keyring import parts_of
 from shroff.package import Bundle
 
-MINUTE_US: Final = 60_000_000
 DAY_MINUTES: Final = 1_440
 UNITS: Final = 10_000
 """Units of a major unit of money, as in `Payment.units`."""

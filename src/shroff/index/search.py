@@ -50,18 +50,6 @@ class FoundPayments(NamedTuple):
     after: Place | None
 
 
-def find_payment(file: IndexFile, payment_id: str) -> IndexedPayment | None:
-    """The payment of an id.
-
-    Raises:
-        IndexUnavailable: the index cannot be read.
-    """
-    with file.reading() as connection:
-        query = f"SELECT {COLUMNS} FROM payment WHERE id = ?"
-        row = connection.execute(query, (payment_id,)).fetchone()
-    return None if row is None else indexed(row)
-
-
 def search_payments(file: IndexFile, query: PaymentQuery) -> FoundPayments:
     """A page of the payments that a query describes, the newest first.
 

@@ -25,6 +25,8 @@ _REFUSED: Final = (
     "This name and password do not belong together. Try again, or ask an administrator."
 )
 
+_TOO_MANY: Final = "Too many attempts. Wait {} seconds, then try again."
+
 
 def sign_in_view(
     backend: ConsoleBackend,
@@ -63,15 +65,13 @@ def show_sign_in(
 def sign_in(request: Request, backend: GivenBackend, form: GivenForm) -> Response:
     """Begin a session: always a new one, so that nobody can have chosen its token."""
     name, after = form.text("name")[:200], local_path(form.raw("next"))
-    address = "" if request.client is None else request.client.host
+    address = _address(request)
 
     def again(problem: str, status: int) -> Response:
         return sign_in_view(backend, after=after, problem=problem, name=name, status=status)
 
     if wait := backend.attempts.take(name, address):
-        shown = again(f"Too many attempts. Wait {wait} seconds, then try again.", 429)
-        shown.headers["retry-after"] = str(wait)
-        return shown
+        return _later(again(_TOO_MANY.format(wait), 429), wait)
     user = backend.users.signing_in(name, form.raw("password"))
     if user is None:
         return again(_REFUSED, 403)
@@ -104,10 +104,10 @@ def change_password(
     request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm
 ) -> Response:
     """Another password: the old one is asked for, and all sessions end but a new one."""
-    address = "" if request.client is None else request.client.host
+    address = _address(request)
     if wait := backend.attempts.take(user.name, address):
-        problem = f"Too many attempts. Wait {wait} seconds, then try again."
-        return view("account.html", {"problem": problem}, status=429)
+        shown = view("account.html", {"problem": _TOO_MANY.format(wait)}, status=429)
+        return _later(shown, wait)
     if backend.users.signing_in(user.name, form.raw("password")) is None:
         problem = "This is not your password as it is now."
         return view("account.html", {"problem": problem}, status=422)
@@ -123,6 +123,15 @@ def change_password(
     answer = lead(request, "/account", said="Your password is changed; other sessions have ended.")
     answer.set_cookie(session_cookie(request, backend.sessions.begin(changed)))
     return answer
+
+
+def _address(request: Request) -> str:
+    return "" if request.client is None else request.client.host
+
+
+def _later(shown: Response, seconds: int) -> Response:
+    shown.headers["retry-after"] = str(seconds)
+    return shown
 
 
 @action("/theme", role=None)

@@ -13,6 +13,7 @@ from shroff.act import Case, gather, look, narrate, zip_evidence
 from shroff.act.case import OUTCOMES
 from shroff.act.rules import require_outcome
 from shroff.act.undo import UNDO_MINUTES
+from shroff.collect.times import MINUTE_US
 from shroff.collect.values import require_readable
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
@@ -26,7 +27,6 @@ from shroff.console.web import Request, Response
 from shroff.control.users import User
 from shroff.errors import CaseConflict, ConfigurationError, NotFound, ShroffError
 
-_MINUTE_US: Final = 60_000_000
 _SNOOZES: Final = {"1 hour": 60, "4 hours": 240, "1 day": 1_440, "3 days": 4_320}
 """How long a case can be put off, in minutes."""
 Step = Callable[[ConsoleBackend, int, User, Form, int | None], Case]
@@ -112,12 +112,12 @@ def change_case(
     """Claim a case, give it back, note something, put it off, pass it on or open it again."""
     if step not in _STEPS:
         raise NotFoundException("there is no such page.")
-    change, told = _STEPS[step]
+    change, done = _STEPS[step]
     try:
         change(backend, number, user, form, number_in(form.text("version")))
     except ShroffError as error:
         return _refused(backend, user, number, form, error, step)
-    return lead(request, case_address(number, form.text("queue")), said=f"Case {number} is {told}.")
+    return lead(request, case_address(number, form.text("queue")), said=f"Case {number} is {done}.")
 
 
 def _claim(backend: ConsoleBackend, number: int, user: User, _: Form, version: int | None) -> Case:
@@ -154,7 +154,7 @@ def _snooze(
     minutes = _SNOOZES.get(form.text("until"))
     if minutes is None:
         raise ConfigurationError(f"expected one of {', '.join(_SNOOZES)}.")
-    until = backend.clock() + minutes * _MINUTE_US
+    until = backend.clock() + minutes * MINUTE_US
     note = form.text("note") or None
     return backend.desk.snooze(number, user.name, until=until, note=note, version=version)
 
@@ -185,9 +185,9 @@ def _refused(
     step: str,
 ) -> Response:
     """The page as the case is now, with the sentence and what was typed."""
-    told = _context(backend, user, number, form.text("queue"), {}, problem=str(error))
-    told["typed"] = {"step": step, "note": form.raw("note"), "to": form.text("to")}
-    return view("case.html", told, status=status_of(error))
+    context = _context(backend, user, number, form.text("queue"), {}, problem=str(error))
+    context["typed"] = {"step": step, "note": form.raw("note"), "to": form.text("to")}
+    return view("case.html", context, status=status_of(error))
 
 
 def _context(
@@ -211,7 +211,7 @@ def _context(
         "queue": queue,
         "now": now,
         "held": found.case.holder not in (None, user.name),
-        "undoable": mine and now - last.at < UNDO_MINUTES * _MINUTE_US,
+        "undoable": mine and now - last.at < UNDO_MINUTES * MINUTE_US,
         "done": number_in(query.get("done", "")),
         "problem": problem,
         "typed": {"step": "", "note": "", "to": ""},

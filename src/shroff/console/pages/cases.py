@@ -57,7 +57,7 @@ class CaseChoice:
 
     def fields(self) -> dict[str, str]:
         """What of it is not as usual, as `read` reads it."""
-        told = {
+        context = {
             "queue": self.queue,
             "status": "closed" if self.status == "closed" else "",
             "mine": "on" if self.mine else "",
@@ -65,7 +65,7 @@ class CaseChoice:
             "subject": self.subject,
             "after": self.after,
         }
-        return {name: value for name, value in told.items() if value}
+        return {name: value for name, value in context.items() if value}
 
     def address(self, **changes: Any) -> str:
         """The address of this list, or of one that differs in something."""
@@ -112,8 +112,8 @@ def decide_several(
             versions=versions,
         )
     except ShroffError as error:
-        told = _listed(backend, user, choice, problem=str(error), note=form.text("note"))
-        return view("cases.html", told, status=status_of(error))
+        context = _listed(backend, user, choice, problem=str(error), note=form.text("note"))
+        return view("cases.html", context, status=status_of(error))
     said = f"{len(closed)} case{'' if len(closed) == 1 else 's'} closed."
     return lead(request, choice.address(), said=said)
 
@@ -121,8 +121,8 @@ def decide_several(
 @page("/cases/reasons", role="analyst")
 def show_reasons(backend: GivenBackend) -> Response:
     """Whether reasons help, and how well people agree."""
-    told = {"effects": backend.desk.reasons_effect(), "agreement": backend.desk.agreement()}
-    return view("case_reasons.html", told)
+    context = {"effects": backend.desk.reasons_effect(), "agreement": backend.desk.agreement()}
+    return view("case_reasons.html", context)
 
 
 def case_address(number: int, queue: str = "", *, done: int | None = None) -> str:

@@ -11,7 +11,7 @@ from shroff.console.backend import ConsoleBackend
 from shroff.console.catalogue import entries_of, measure, training_columns
 from shroff.console.given import GivenBackend, GivenUser
 from shroff.console.problems import status_of
-from shroff.console.views import lead, view
+from shroff.console.views import job_view, lead, view
 from shroff.console.web import Request, Response
 from shroff.errors import NotFound, ShroffError
 
@@ -46,11 +46,7 @@ def measure_features(request: Request, backend: GivenBackend, user: GivenUser) -
 @page("/features/job", role="modeller")
 def show_measuring(backend: GivenBackend) -> Response:
     """How measuring goes on, as a part of the page."""
-    job = backend.jobs.find(_JOB)
-    shown = view("_features_job_part.html", {"job": job})
-    if job is None or not job.running:
-        shown.headers["hx-refresh"] = "true"
-    return shown
+    return job_view(_job(backend))
 
 
 @page("/features/of", role="modeller")
@@ -65,7 +61,7 @@ def show_feature(backend: GivenBackend, name: FromQuery[str] = "") -> Response:
 
 def _context(backend: ConsoleBackend) -> dict[str, Any]:
     context: dict[str, Any] = {"rows": [], "bundle": None, "measured": None, "problem": ""}
-    context["job"] = backend.jobs.find(_JOB)
+    context |= _job(backend)
     bundle = backend.production()
     if bundle is None:
         return context
@@ -75,6 +71,12 @@ def _context(backend: ConsoleBackend) -> dict[str, Any]:
     rows = [(one, columns.get(one.name), different.get(one.name)) for one in entries_of(bundle)]
     rows.sort(key=lambda row: -((row[1].stability_index or 0.0) if row[1] else 0.0))
     return context | {"rows": rows, "bundle": bundle, "measured": measured}
+
+
+def _job(backend: ConsoleBackend) -> dict[str, Any]:
+    """What `_job_part.html` shows."""
+    job, meanwhile = backend.jobs.find(_JOB), "the ledger is read"
+    return {"job": job, "address": "/features/job", "meanwhile": meanwhile}
 
 
 ROUTES = (show_features, measure_features, show_measuring, show_feature)

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from typing import Any
 from urllib.parse import quote
 
 from litestar.params import FromQuery
 
-from shroff.collect.personal import forms, tokenizer
+from shroff.collect.personal import forms, is_token, tokenizer
 from shroff.collect.times import parse_time
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
 from shroff.console.forms import Form
-from shroff.console.given import GivenBackend, GivenForm, GivenUser
+from shroff.console.given import GivenBackend, GivenForm, GivenPerson
 from shroff.console.problems import status_of
 from shroff.console.views import lead, view
 from shroff.console.web import Request, Response
 from shroff.control import listed_value
 from shroff.control.changes import ListChange
 from shroff.control.proposal import Person
-from shroff.control.users import User
 from shroff.decide.standing import kinds_of
 from shroff.errors import ConfigurationError, NotFound, ShroffError
 from shroff.expression import Expression, InList, parse
 
-_TOKEN = re.compile("[0-9a-f]{64}")
 _SHOWN_VALUES = 200
 _SHOWN_EDITS = 100
 
@@ -56,12 +53,12 @@ def search_list(backend: GivenBackend, form: GivenForm) -> Response:
 
 @action("/lists/edit", role="admin")
 def edit_list(
-    request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm
+    request: Request, backend: GivenBackend, person: GivenPerson, form: GivenForm
 ) -> Response:
     """Add a value or remove one, or propose it where that needs a second person."""
     name = form.text("list")
     try:
-        said, target = _edited(backend, user, form, name)
+        said, target = _edited(backend, person, form, name)
     except NotFound:
         raise
     except ShroffError as error:
@@ -71,14 +68,14 @@ def edit_list(
     return lead(request, target, said=said)
 
 
-def _edited(backend: ConsoleBackend, user: User, form: Form, name: str) -> tuple[str, str]:
+def _edited(backend: ConsoleBackend, person: Person, form: Form, name: str) -> tuple[str, str]:
     change = _asked(backend, form, name)
     note = form.text("note") or None
     if backend.settings.needs_consent("lists"):
-        made = backend.proposals.propose_edit(change, by=Person(user.name, user.role), note=note)
+        made = backend.proposals.propose_edit(change, by=person, note=note)
         return f"Proposal {made.id} is drafted: another admin agrees.", f"/proposals/{made.id}"
     backend.lists.edit(
-        change.name, change.value, change.action, by=user.name, until=change.until, note=note
+        change.name, change.value, change.action, by=person.name, until=change.until, note=note
     )
     verb = "is on the list" if change.action == "add" else "is not on the list any more"
     return f"{change.value} {verb}.", f"/lists/values?name={quote(name)}"
@@ -91,9 +88,9 @@ def _asked(backend: ConsoleBackend, form: Form, name: str) -> ListChange:
         raise ConfigurationError("expected to add or to remove a value.")
     bundle, key = backend.bench.in_use.contender.bundle, backend.settings.hmac_key()
     typed = form.text("value")
-    is_token = _TOKEN.fullmatch(typed) is not None
+    hashed = is_token(typed)
     personal = _personal_columns(backend, name)
-    if step == "add" and personal and not is_token and "personal" not in form:
+    if step == "add" and personal and not hashed and "personal" not in form:
         raise ConfigurationError(
             f"expected a value of the personal column {personal[0]}, which rules compare this list "
             "with: tick that its keyed hash is kept, or it would equal no payment's."
@@ -102,7 +99,7 @@ def _asked(backend: ConsoleBackend, form: Form, name: str) -> ListChange:
         typed,
         "add" if step == "add" else "remove",
         # a token, such as a receipt shows, is a keyed hash already
-        personal="personal" in form and not is_token,
+        personal="personal" in form and not hashed,
         token=tokenizer(key),
         numbers=bundle.numbers,
     )

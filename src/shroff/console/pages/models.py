@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from litestar.params import FromPath
 
@@ -21,7 +22,7 @@ from shroff.console.promotions import (
     publish_first,
     reason_of,
 )
-from shroff.console.views import lead, view
+from shroff.console.views import job_view, lead, view
 from shroff.console.web import Request, Response
 from shroff.control.pointers import Measured
 from shroff.errors import NotFound, ShroffError
@@ -63,11 +64,7 @@ def show_model(backend: GivenBackend, version: FromPath[str]) -> Response:
 @page("/models/{version:str}/job", role="modeller")
 def show_job(backend: GivenBackend, version: FromPath[str]) -> Response:
     """How its promotion goes on, as a part of its page."""
-    job = backend.jobs.find(version)
-    shown = view("_model_job_part.html", {"version": version, "job": job})
-    if job is None or not job.running:
-        shown.headers["hx-refresh"] = "true"
-    return shown
+    return job_view(_job(backend, version))
 
 
 @action("/models/{version:str}/promote", role="admin")
@@ -159,12 +156,21 @@ def _model(backend: ConsoleBackend, version: str) -> dict[str, Any]:
         "lacking": lacking,
         "changes": list(reversed(changes)),
         "gates": next((one for one in reversed(changes) if one.gates), None),
-        "job": backend.jobs.find(version),
+        **_job(backend, version),
         "first": pointers.production is None,
         "stages": STAGES,
         "alone": not backend.settings.needs_consent("policy"),
         "problem": "",
         "typed": dict.fromkeys(TYPED, "") | {"to": "production"},
+    }
+
+
+def _job(backend: ConsoleBackend, version: str) -> dict[str, Any]:
+    """What `_job_part.html` shows."""
+    return {
+        "job": backend.jobs.find(version),
+        "address": f"/models/{quote(version)}/job",
+        "meanwhile": "the same payments are decided by both models",
     }
 
 

@@ -8,13 +8,12 @@ from litestar.params import FromQuery
 
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
-from shroff.console.given import GivenBackend, GivenForm, GivenUser
+from shroff.console.given import GivenBackend, GivenForm, GivenPerson
 from shroff.console.problems import status_of
 from shroff.console.rule_forms import NO_TRIAL, RuleForm
 from shroff.console.views import lead, view, wants_part
 from shroff.console.web import Request, Response
 from shroff.control.changes import changed
-from shroff.control.proposal import Person
 from shroff.errors import NotFound, ShroffError
 from shroff.evaluate.cost import ACTIONS
 
@@ -33,37 +32,35 @@ def check_condition(backend: GivenBackend, form: GivenForm) -> Response:
     condition = form.raw("condition").replace("\r\n", "\n")
     position = form.text("position")
     used = backend.bench.in_use
-    told: dict[str, Any] = {
+    context: dict[str, Any] = {
         "fault": used.fault(condition),
         "condition": condition,
         "completion": None,
     }
     if position.isdecimal() and len(position) < 7:
-        told["completion"] = used.complete(condition, int(position))
-    return view("_rule_check_part.html", told)
+        context["completion"] = used.complete(condition, int(position))
+    return view("_rule_check_part.html", context)
 
 
 @action("/rules/try", role="modeller")
 def try_rule(request: Request, backend: GivenBackend, form: GivenForm) -> Response:
     """What the rule would have done with the payments of the last month."""
     asked = RuleForm.read(form)
-    told, status = _tried(backend, asked)
+    context, status = _tried(backend, asked)
     if wants_part(request):
         # htmx puts a sentence about what is wrong in place, too
-        return view("_trial_part.html", told)
-    return view("rule_editor.html", _context(backend, asked) | told, status=status)
+        return view("_trial_part.html", context)
+    return view("rule_editor.html", _context(backend, asked) | context, status=status)
 
 
 @action("/rules/propose", role="modeller")
 def propose_rule(
-    request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm
+    request: Request, backend: GivenBackend, person: GivenPerson, form: GivenForm
 ) -> Response:
     """Draft the rule as a change of the policy in force."""
     asked = RuleForm.read(form)
     try:
-        made = backend.proposals.propose(
-            asked.changes(), by=Person(user.name, user.role), note=asked.note or None
-        )
+        made = backend.proposals.propose(asked.changes(), by=person, note=asked.note or None)
     except ShroffError as error:
         context = _context(backend, asked, str(error))
         return view("rule_editor.html", context, status=status_of(error))
@@ -71,22 +68,22 @@ def propose_rule(
 
 
 def _tried(backend: ConsoleBackend, asked: RuleForm) -> tuple[dict[str, Any], int]:
-    told: dict[str, Any] = NO_TRIAL
+    context: dict[str, Any] = NO_TRIAL
     try:
         given = backend.bench.in_use.contender.standing.given
-        told = told | {"trial": backend.bench.trial(changed(given, asked.changes()))}
+        context = context | {"trial": backend.bench.trial(changed(given, asked.changes()))}
     except NotFound as error:
-        return told | {"nothing": str(error)}, 200
+        return context | {"nothing": str(error)}, 200
     except ShroffError as error:
-        return told | {"trial_problem": str(error)}, status_of(error)
-    if told["trial"] is None:
-        told |= {
+        return context | {"trial_problem": str(error)}, status_of(error)
+    if context["trial"] is None:
+        context |= {
             "reading": backend.bench.recent.problem is None,
             "again": "/rules/try",
             "read": backend.bench.recent.payments,
             "trial_problem": backend.bench.recent.problem or "",
         }
-    return told, 200
+    return context, 200
 
 
 def _context(backend: ConsoleBackend, asked: RuleForm, problem: str = "") -> dict[str, Any]:
