@@ -47,6 +47,20 @@ Lateness = Annotated[
 Note = Annotated[
     str | None, typer.Option(help="The reason; kept in the history.", show_default=False)
 ]
+AddedRules = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rule",
+        help="A rule on top of the policy, `NAME: CONDITION -> ACTION`; replaces one of its name, "
+        "or comes last.",
+        metavar="RULE",
+        show_default=False,
+    ),
+]
+WithoutRules = Annotated[
+    list[str] | None,
+    typer.Option("--without", help="A rule to leave out.", metavar="NAME", show_default=False),
+]
 AcceptBroken = Annotated[
     bool,
     typer.Option(

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shroff.cli.arguments import TABLE_FORMS, CardColumn, Join, LabelDelay, Labels, MaxBad, table
+from shroff.cli.arguments import (
+    TABLE_FORMS,
+    AddedRules,
+    CardColumn,
+    Join,
+    LabelDelay,
+    Labels,
+    MaxBad,
+    WithoutRules,
+    table,
+)
 from shroff.cli.models import published
 from shroff.cli.terminal import AsJson, Steps, out, print_rows, show, steps
 from shroff.location import Location
@@ -40,19 +50,8 @@ def backtest(
             show_default=False,
         ),
     ] = None,
-    rule: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A rule on top of the policy, `NAME: CONDITION -> ACTION`; replaces one of its "
-            "name, or comes last.",
-            metavar="RULE",
-            show_default=False,
-        ),
-    ] = None,
-    without: Annotated[
-        list[str] | None,
-        typer.Option(help="A rule to leave out.", metavar="NAME", show_default=False),
-    ] = None,
+    rule: AddedRules = None,
+    without: WithoutRules = None,
     since: Annotated[
         str | None,
         typer.Option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shroff.cli.arguments import Note
+from shroff.cli.arguments import AddedRules, Note, WithoutRules
 from shroff.cli.models import published
 from shroff.cli.policy import app, read_policy
 from shroff.cli.terminal import AsJson, moment, operator, out, print_rows, show, visible
@@ -29,18 +29,8 @@ def propose(
             show_default=False,
         ),
     ] = None,
-    rule: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A rule, `NAME: CONDITION -> ACTION`; replaces one of its name, or comes last.",
-            metavar="RULE",
-            show_default=False,
-        ),
-    ] = None,
-    without: Annotated[
-        list[str] | None,
-        typer.Option(help="A rule to remove.", metavar="NAME", show_default=False),
-    ] = None,
+    rule: AddedRules = None,
+    without: WithoutRules = None,
     note: Note = None,
     as_json: AsJson = False,
 ) -> None:

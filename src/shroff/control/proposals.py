@@ -181,8 +181,11 @@ class Proposals:
         """
         return self._move(number, "live", by, note)
 
-    def rebase(self, number: int, *, by: Person) -> Proposal:
+    def rebase(self, number: int, *, by: Person, note: str | None = None) -> Proposal:
         """Draft the changes of a proposal anew, against the policy that is in force now.
+
+        Args:
+            note: why, in the place of the old one's.
 
         Raises:
             ProposalConflict: that is the policy which it changes, or it is not open any more.
@@ -199,7 +202,7 @@ class Proposals:
         with self._control.transaction("rebase a proposal") as connection:
             in_turn(connection, PROPOSALS_LOCK)
             self._moved(connection, number, "withdrawn", by, "rebased on the policy in force")
-            row = self._row(content, standing.version, by, old.note) | {"rebased": number}
+            row = self._row(content, standing.version, by, note or old.note) | {"rebased": number}
             return _drafted(connection, row)
 
     def _draft(self, content: _Content, base: str | None, by: Person, note: str | None) -> Proposal:

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
-from shroff.console.forms import Form
 from shroff.console.given import GivenBackend, GivenForm, GivenUser
 from shroff.console.problems import status_of
 from shroff.console.rule_forms import NO_TRIAL
 from shroff.console.views import lead, view, wants_part
 from shroff.console.web import Request, Response
-from shroff.control.proposal import Person, Proposal, Stage
-from shroff.control.users import User
+from shroff.control.proposal import Person, Proposal
+from shroff.control.proposals import Proposals
+from shroff.control.users import User, UserRole
 from shroff.errors import ConfigurationError, NotFound, ShroffError
 
-_Moves: TypeAlias = dict[Stage, Callable[..., Proposal]]
-_DONE: Final[dict[Stage, str]] = {
+_Moves: TypeAlias = dict[str, Callable[..., Proposal]]
+_DONE: Final = {
+    "rebased": "It makes the same changes to the policy in force.",
     "shadow": "It is judged on live payments from now on, without effect.",
     "live": "It is in force; services follow within seconds.",
     "refused": "It is refused.",
@@ -49,30 +51,32 @@ def show_trial(
     return view("proposal.html", _context(backend, user, number) | told | {"tried": True})
 
 
-@action("/proposals/{number:int}/move", role="modeller")
-def move_proposal(
-    request: Request,
-    backend: GivenBackend,
-    user: GivenUser,
-    form: GivenForm,
-    number: FromPath[int],
-) -> Response:
-    """Bring it to the shadow, take it back or draft it anew over the policy in force."""
-    moves: _Moves = {"shadow": backend.proposals.shadow, "withdrawn": backend.proposals.withdraw}
-    return _moved(request, backend, user, form, number, moves)
+def _mover(path: str, role: UserRole, moves_of: Callable[[Proposals], _Moves]) -> HTTPRouteHandler:
+    """The handler of a form that brings a proposal to one of some stages."""
 
+    @action(path, role=role)
+    def move(
+        request: Request,
+        backend: GivenBackend,
+        user: GivenUser,
+        form: GivenForm,
+        number: FromPath[int],
+    ) -> Response:
+        to, person, moves = (
+            form.text("to"),
+            Person(user.name, user.role),
+            moves_of(backend.proposals),
+        )
+        try:
+            if to not in moves:
+                raise ConfigurationError(f"expected one of {', '.join(moves)}.")
+            made = moves[to](number, by=person, note=form.text("note") or None)
+        except ShroffError as error:
+            context = _context(backend, user, number, str(error))
+            return view("proposal.html", context, status=status_of(error))
+        return lead(request, f"/proposals/{made.id}", said=_DONE[to])
 
-@action("/proposals/{number:int}/consent", role="admin")
-def consent(
-    request: Request,
-    backend: GivenBackend,
-    user: GivenUser,
-    form: GivenForm,
-    number: FromPath[int],
-) -> Response:
-    """Agree to it as a second person, which puts it in force, or refuse it."""
-    moves: _Moves = {"live": backend.proposals.approve, "refused": backend.proposals.refuse}
-    return _moved(request, backend, user, form, number, moves)
+    return move
 
 
 def _trial(backend: ConsoleBackend, number: int, *, shadow: bool) -> dict[str, Any]:
@@ -96,29 +100,6 @@ def _trial(backend: ConsoleBackend, number: int, *, shadow: bool) -> dict[str, A
     }
 
 
-def _moved(
-    request: Request,
-    backend: ConsoleBackend,
-    user: User,
-    form: Form,
-    number: int,
-    moves: _Moves,
-) -> Response:
-    to, person = form.text("to"), Person(user.name, user.role)
-    try:
-        if to == "rebased" and "shadow" in moves:
-            made = backend.proposals.rebase(number, by=person)
-            said = f"Proposal {made.id} makes the same changes to the policy in force."
-            return lead(request, f"/proposals/{made.id}", said=said)
-        if to not in moves:
-            raise ConfigurationError(f"expected one of {', '.join(moves)}.")
-        moves[to](number, by=person, note=form.text("note") or None)
-    except ShroffError as error:
-        context = _context(backend, user, number, str(error))
-        return view("proposal.html", context, status=status_of(error))
-    return lead(request, f"/proposals/{number}", said=_DONE[to])
-
-
 def _context(backend: ConsoleBackend, user: User, number: int, problem: str = "") -> dict[str, Any]:
     one: Proposal = backend.proposals.find(number)
     person = Person(user.name, user.role)
@@ -127,10 +108,38 @@ def _context(backend: ConsoleBackend, user: User, number: int, problem: str = ""
         "one": one,
         "problem": problem,
         "barred": {stage: one.barred(person, stage) for stage in one.next_stages},
-        "older": one.base is not None and one.base != standing and bool(one.next_stages),
+        "older": _is_older(backend, one, standing),
         "standing": standing,
         "tried": False,
     }
 
 
+def _is_older(backend: ConsoleBackend, one: Proposal, standing: str | None) -> bool:
+    """Whether an open proposal changes another policy than the one in force.
+
+    The one that it makes itself is in force where a process died while somebody agreed: they may
+    agree again, which keeps that it is live.
+    """
+    if one.base is None or one.base == standing or not one.next_stages:
+        return False
+    try:
+        return backend.models.policy(str(standing)).given != backend.proposals.policy_of(one)
+    except ShroffError:
+        return True
+
+
+move_proposal = _mover(
+    "/proposals/{number:int}/move",
+    "modeller",
+    lambda proposals: {
+        "shadow": proposals.shadow,
+        "withdrawn": proposals.withdraw,
+        "rebased": proposals.rebase,
+    },
+)
+consent = _mover(
+    "/proposals/{number:int}/consent",
+    "admin",
+    lambda proposals: {"live": proposals.approve, "refused": proposals.refuse},
+)
 ROUTES = (show_proposal, show_trial, move_proposal, consent)

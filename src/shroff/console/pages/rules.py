@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
+from shroff.console.forms import Form
 from shroff.console.given import GivenBackend, GivenForm, GivenUser
 from shroff.console.problems import status_of
 from shroff.console.rule_forms import LIMITS, limits, moved
 from shroff.console.views import lead, view, wants_part
 from shroff.console.web import Request, Response
+from shroff.control.changes import Change
 from shroff.control.proposal import Person
+from shroff.control.users import User
+from shroff.decide.policy import Policy
 from shroff.errors import ShroffError
 
 _SHOWN_CHANGES = 20
@@ -43,14 +48,7 @@ def move_rule(
     request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm
 ) -> Response:
     """Propose to remove a rule, or to move it up."""
-    try:
-        rules = backend.bench.in_use.contender.standing.given.rules
-        made = backend.proposals.propose(
-            moved(rules, form), by=Person(user.name, user.role), note=form.text("note") or None
-        )
-    except ShroffError as error:
-        return view("rules.html", _context(backend, str(error)), status=status_of(error))
-    return lead(request, f"/proposals/{made.id}", said=f"Proposal {made.id} is drafted.")
+    return _proposed(request, backend, user, form, lambda given: moved(given.rules, form))
 
 
 @action("/rules/limits", role="modeller")
@@ -58,14 +56,26 @@ def set_limits(
     request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm
 ) -> Response:
     """Propose other thresholds or another capacity."""
+    typed = {"limits": {name: form.text(name) for name in LIMITS}}
+    return _proposed(request, backend, user, form, lambda given: limits(given, form), typed)
+
+
+def _proposed(
+    request: Request,
+    backend: ConsoleBackend,
+    user: User,
+    form: Form,
+    changes: Callable[[Policy], Sequence[Change]],
+    typed: dict[str, Any] | None = None,
+) -> Response:
+    """Propose what a form changes of the policy in force; `typed` is shown again if refused."""
     try:
         given = backend.bench.in_use.contender.standing.given
         made = backend.proposals.propose(
-            limits(given, form), by=Person(user.name, user.role), note=form.text("note") or None
+            changes(given), by=Person(user.name, user.role), note=form.text("note") or None
         )
     except ShroffError as error:
-        typed = {name: form.text(name) for name in LIMITS}
-        context = _context(backend, str(error)) | {"limits": typed}
+        context = _context(backend, str(error)) | (typed or {})
         return view("rules.html", context, status=status_of(error))
     return lead(request, f"/proposals/{made.id}", said=f"Proposal {made.id} is drafted.")
 
