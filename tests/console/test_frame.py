@@ -30,6 +30,9 @@ def test_pages_have_no_barrier_in_either_theme(
             browser.open(f"{console.url}{path}")
             assert browser.barriers(axe) == [], (path, theme)
             assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    for path in ("/", "/cases", "/payments", "/models", "/features", "/rules", "/lists"):
+        browser.open(f"{console.url}{path}")
+        assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), path
     # the page that is not there says so there too; nothing was refused by the policy
     assert [one for one in browser.console() if "404" not in one] == []
     browser.emulate(1280, 800)

@@ -144,7 +144,9 @@ def test_nobody_agrees_to_what_they_wrote_and_another_admin_rolls_back(
     own = admin.send(f"{address}/consent", to="live")
     assert own.status_code == 403
     assert "a second person's consent, got admin" in problem_in(own.text)
-    assert "You made it: another admin agrees" in unescape(admin.page(address))
+    page = unescape(admin.page(address))
+    assert "You made it: another admin agrees" in page
+    assert '<a href="/rules" aria-current="page">' in page
     before = rules_of(shop)
     assert bob.send(f"{address}/consent", to="live").status_code == 303
     assert rules_of(shop) == [*before, "mine"]
