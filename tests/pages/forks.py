@@ -2,7 +2,8 @@
 
 A process that has only imported waits at a socket. The program `shroff` that scripts find first is
 a few lines which hand it their arguments, folder, variables and open files; it forks, and the child
-runs the command as `shroff` does. What a command then does, prints and exits with is its own.
+runs the command as `shroff` does. What a command then does, prints and exits with is its own; what
+it imported besides is imported for those that come after it.
 
     python -m pages.forks SOCKET        waits, until its standard input ends
 """
@@ -38,6 +39,12 @@ LIBRARIES: Final = (
     "deltalake",
     "httpx",
 )
+LEARNED: Final = ("shroff.", "cffi", "numba.", "pycparser", "pydantic", "rich.", "sqlalchemy.")
+"""How modules begin that are imported for later commands once a command has imported them."""
+THREADED: Final = ("keras", "mlflow", "pyspark", "shroff.simulate", "tensorflow")
+"""A command that imported one of these is not learned from: they start threads, and a process with
+threads cannot be forked.
+"""
 _PROGRAM: Final = """#!{python} -IS
 import array, json, os, socket, sys
 asked = json.dumps([sys.argv, os.getcwd(), dict(os.environ)]).encode()
@@ -88,15 +95,33 @@ def _serve(place: str) -> None:
         # whoever started this is gone when its end of the pipe is closed
         threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        known = Path(f"{place}.modules")
         while True:
             line, _ = listener.accept()
+            _learn(known)
             # a first fork answers for a second, so that this one goes on accepting
             if not os.fork():
-                _answer(line)
+                _answer(line, known)
             line.close()
 
 
-def _answer(line: socket.socket) -> None:
+def _learn(known: Path) -> None:
+    """Import what commands have imported so far."""
+    if known.exists():
+        for name in known.read_text(encoding="utf-8").split():
+            before = _threads()
+            import_module(name)
+            assert _threads() == before, f"{name} starts threads: add it to THREADED"
+        known.unlink()
+
+
+def _threads() -> int:
+    """How many threads this process has, where the system says so."""
+    tasks = Path("/proc/self/task")
+    return len([*tasks.iterdir()]) if tasks.is_dir() else 0
+
+
+def _answer(line: socket.socket, known: Path) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     size, files = _received(line)
     asked = b""
@@ -114,7 +139,13 @@ def _answer(line: socket.socket) -> None:
         sys.argv = arguments
         # so that usage names the program, not this module
         sys.modules["__main__"].__package__ = None
-        os._exit(_code())
+        before = {*sys.modules}
+        code = _code()
+        new = {*sys.modules} - before
+        if not new.intersection(THREADED):
+            with known.open("a", encoding="utf-8") as learned:
+                learned.write("".join(f"{name}\n" for name in new if name.startswith(LEARNED)))
+        os._exit(code)
     threading.Thread(target=_end_with, args=(line, child), daemon=True).start()
     _, status = os.waitpid(child, 0)
     line.sendall(str(os.waitstatus_to_exitcode(status)).encode())

@@ -8,10 +8,12 @@ A comment on the line before a block says what becomes of it, where it does not 
     <!-- file: NAME -->                 it is the content of this file
     <!-- servers: redis postgres -->    it runs where these can be started
     <!-- figures vary -->               an output whose numbers may be others
+    <!-- ends with 1 -->                the exit code of its last command, which is said to fail
 
 One before the first heading, such as `<!-- page: parsed: REASON -->`, is of every block for a shell
-without one of its own, and `<!-- page: after PAGE -->` says that the page goes on in the folder of
-another.
+without one of its own. `<!-- page: after PAGE -->` says that the page goes on in the folder of
+another, and `<!-- page: beside PAGE -->` that the service of that page runs on meanwhile, as a
+reader has it in another terminal.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ _FENCED: Final = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _PAGE: Final = re.compile(r"\A<!-- page: ([^\n]+?) -->\n")
+_BEGINNING: Final = re.compile(r"(after|beside) (\S+)")
 _HEADING: Final = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 _LINK: Final = re.compile(r"!?\[((?:[^\[\]]|\[[^\]]*\])*)\]\([^)]*\)")
 
@@ -64,17 +67,18 @@ def blocks(page: Path) -> list[Block]:
         lines = one["text"].splitlines(keepends=True)
         body = "".join(line.removeprefix(one["indent"]) for line in lines)
         shared = default[1] if default and one["kind"] in SHELL else ""
-        shared = "" if shared.startswith("after ") else shared
+        shared = "" if _BEGINNING.match(shared) else shared
         note = one["note"] or shared
         line = text.count("\n", 0, one.start("kind")) + 1
         found.append(Block(page, line, one["kind"], body, note))
     return found
 
 
-def begins_with(page: Path) -> str:
-    """The page that a reader has followed before, or nothing."""
+def begins_with(page: Path) -> tuple[str, Path | None]:
+    """`after` or `beside`, and the page that a reader has followed before; or nothing."""
     said = _PAGE.match(page.read_text(encoding="utf-8"))
-    return said[1].removeprefix("after ") if said and said[1].startswith("after ") else ""
+    found = _BEGINNING.match(said[1]) if said else None
+    return (found[1], (page.parent / found[2]).resolve()) if found else ("", None)
 
 
 def prose(page: Path) -> str:

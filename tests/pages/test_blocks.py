@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import pytest
 
@@ -18,8 +19,9 @@ from pages.usage import commands, problem
 GENERATED: Final = ROOT / "docs" / "reference"
 """Pages that `tests/test_reference.py` runs."""
 BLOCKS: Final = {page: blocks(page) for page in PAGES if not page.is_relative_to(GENERATED)}
-FIRST: Final = ROOT / "docs" / "get-started.md"
-RUN: Final = ("file: ", "servers: ", "figures vary")
+BEGINNINGS: Final = {page: begins_with(page) for page in BLOCKS}
+BEGUN_WITH: Final = {first for _, first in BEGINNINGS.values()}
+RUN: Final = ("file: ", "servers: ", "figures vary", "ends with ")
 NOTES: Final = ("not run: ", "parsed: ", "run by ", *RUN)
 SHOWN: Final = [*BLOCKS, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 LEFT_OUT: Final = [
@@ -44,50 +46,82 @@ def runs(block: Block) -> bool:
     return not block.note or block.note.startswith(RUN)
 
 
-@pytest.fixture(scope="module")
-def started(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a reader who has followed the first page, which others go on from."""
-    folder = tmp_path_factory.mktemp("started")
-    follow(FIRST, folder, programs, {})
-    return folder
+class Followed:
+    """Pages that a reader has followed: each once, in a folder of its own or beside another."""
 
+    def __init__(self, programs: Path, folder: Path, request: pytest.FixtureRequest) -> None:
+        self._programs = programs
+        self._folder = folder
+        self._request = request
+        self._readers: dict[Path, Reader | None] = {}
+        self._open = ExitStack()
 
-@pytest.fixture(params=[page for page, found in BLOCKS.items() if any(map(runs, found))], ids=name)
-def page(request: pytest.FixtureRequest) -> Path:
-    """A page with something to run."""
-    return cast("Path", request.param)
+    def close(self) -> None:
+        """End the services beside which others ran."""
+        self._open.close()
 
+    def __call__(self, page: Path) -> Reader:
+        """Whoever has followed the page."""
+        if page not in self._readers:
+            self._readers[page] = None
+            self._readers[page] = self._follow(page)
+        reader = self._readers[page]
+        assert reader is not None, f"{page.name}: it went wrong"
+        return reader
 
-@pytest.fixture
-def folder(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """Where a page begins: an empty folder with the examples, or that of the first page."""
-    if page == FIRST or begins_with(page) == FIRST.name:
-        shutil.copytree(request.getfixturevalue("started"), tmp_path, dirs_exist_ok=True)
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    return tmp_path
+    def _follow(self, page: Path) -> Reader:
+        how, first = BEGINNINGS[page]
+        if how == "beside" and first:
+            reader = self(first)
+            self._read(page, reader)
+            return reader
+        folder = self._folder / page.stem
+        if first:
+            self(first)
+            shutil.copytree(self._left(first), folder, symlinks=True)
+        else:
+            folder.mkdir()
+            (folder / "examples").symlink_to(ROOT / "examples")
+        with ExitStack() as stack:
+            reader = stack.enter_context(Reader(folder, self._programs, self._servers(page)))
+            self._read(page, reader)
+            if page in BEGUN_WITH:
+                # as it is now: what runs beside it will change the folder
+                shutil.copytree(folder, self._left(page), symlinks=True)
+            if ("beside", page) in BEGINNINGS.values():
+                self._open.push(stack.pop_all())
+        return reader
 
-
-@pytest.fixture
-def variables(page: Path, request: pytest.FixtureRequest) -> dict[str, str]:
-    """The addresses of servers that a page asks for, by the words that stand for them in it."""
-    servers = {one for block in BLOCKS[page] for one in block.said("servers").split()}
-    return {one: request.getfixturevalue(f"{one}_server") for one in sorted(servers)}
-
-
-def follow(page: Path, folder: Path, programs: Path, servers: Mapping[str, str]) -> None:
-    """Do what a page says, to its end."""
-    with Reader(folder, programs, servers) as reader:
+    def _read(self, page: Path, reader: Reader) -> None:
         for block in BLOCKS[page]:
             if runs(block):
                 reader.read(block)
+            else:
+                reader.skip()
+
+    def _left(self, page: Path) -> Path:
+        return self._folder / f"{page.stem}-left"
+
+    def _servers(self, page: Path) -> dict[str, str]:
+        """The addresses of servers that a page asks for, by the words that stand for them in it."""
+        servers = {one for block in BLOCKS[page] for one in block.said("servers").split()}
+        return {one: self._request.getfixturevalue(f"{one}_server") for one in sorted(servers)}
 
 
-def test_a_page_runs_from_its_first_block_to_its_last(
-    page: Path, folder: Path, programs: Path, variables: dict[str, str]
-) -> None:
-    # the first one has run when others began in its folder
-    if page != FIRST:
-        follow(page, folder, programs, variables)
+@pytest.fixture(scope="module")
+def followed(
+    programs: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Followed]:
+    """Follows pages."""
+    with closing(Followed(programs, tmp_path_factory.mktemp("pages"), request)) as pages:
+        yield pages
+
+
+@pytest.mark.parametrize(
+    "page", [page for page, found in BLOCKS.items() if any(map(runs, found))], ids=name
+)
+def test_a_page_runs_from_its_first_block_to_its_last(page: Path, followed: Followed) -> None:
+    followed(page)
 
 
 @pytest.mark.parametrize("block", LEFT_OUT, ids=name)

@@ -18,7 +18,8 @@ PROGRAM: Final = typer.main.get_command(app)
 
 def commands(script: str) -> Iterator[list[str]]:
     """The words of each command of Shroff, or of its benchmarks, in a script for a shell."""
-    text = re.sub(r"\\\n\s*", " ", script)
+    text = re.sub(r"<<'END'\n.*?^END$", "", script, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"\\\n\s*", " ", text)
     for line in re.split(r"\n|\||&&|;(?= )|\$\(", _without_comments(text)):
         if not re.match(r"\s*(?:\S+=\S* )*(?:\S*shroff|python) ", line + " "):
             continue
