@@ -6,14 +6,17 @@ client on the other.
 
 Ours reads a payment, computes 17 velocity features (`serving_project.py`), scores 300 trees,
 applies the policy and answers when SQLite has synced the decision to disk. A peer scores 300 trees
-on 40 ready-made numbers. Of several tries the best one counts, for each alike; the load of the
-machine is printed. A peer that does not install or start is listed with the reason.
+on 40 ready-made numbers. All servers are up together and take turns, so that other work on the
+machine meets all of them. Times are those of a server's best turn; ratios, of requests and of the
+server's processor time, are the median over turns of ours and a peer's turn next to each other. The
+load of the machine is printed. A peer that does not install or start is listed with the reason.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import signal
@@ -22,10 +25,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import cycle, islice
 from pathlib import Path
+from statistics import median
 
 import httpx
 import numpy as np
@@ -34,16 +40,31 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.serving_load import Run, drive, request
+from benchmarks.serving_load import CLIENT_CORES, Run, drive, request
 from benchmarks.serving_peers import PEERS, Peer
 from shroff.detect import BoostedTrees
 
+PROGRAM = (sys.executable, "-m", "shroff")
 PROJECT = Path(__file__).with_name("serving_project.py")
 FIRST = datetime(2018, 8, 8)
 """When the payments that are sent begin."""
 PARALLEL = (22, 1)
 WARM_UP = 2_000
 _PATIENCE = 180.0  # seconds for a server to start
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that is up, and the requests that it gets."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    requests: Iterator[bytes]
+
+    def turn(self, requests: int, parallel: int, *, cores: Collection[int] = CLIENT_CORES) -> Run:
+        """One run of so many requests, from a client on these cores."""
+        sent = [*islice(self.requests, requests)]
+        return drive(self.port, sent, parallel, self.process.pid, cores=cores)
 
 
 def main() -> None:
@@ -59,53 +80,67 @@ def main() -> None:
     )
     chosen = parser.parse_args()
     wanted = chosen.only or ["ours", *(peer.name for peer in PEERS)]
-    runs: dict[str, dict[int, Run]] = {}
     absent: dict[str, str] = {}
     print(f"load before: {os.getloadavg()[0]:.2f}")
-    if "ours" in wanted:
-        runs["ours: whole path"] = ours(chosen.environments, chosen.requests, chosen.tries)
-    model = ready_made_model()
-    for peer in PEERS:
-        if peer.name in wanted:
-            try:
-                runs[peer.name] = measure(
-                    peer, chosen.environments, model, chosen.requests, chosen.tries
-                )
-            except (OSError, subprocess.CalledProcessError) as error:
-                absent[peer.name] = f"{type(error).__name__}: {str(error)[:200]}"
-            print(f"{peer.name}: {absent.get(peer.name, 'measured')}", flush=True)
-    show(runs)
+    with ExitStack() as up:
+        served: dict[str, Served] = {}
+        if "ours" in wanted:
+            served["ours: whole path"] = up.enter_context(ours(chosen.environments))
+        model = ready_made_model()
+        for peer in PEERS:
+            if peer.name in wanted:
+                try:
+                    served[peer.name] = up.enter_context(started(peer, chosen.environments, model))
+                except (OSError, subprocess.CalledProcessError) as error:
+                    absent[peer.name] = f"{type(error).__name__}: {str(error)[:200]}"
+        runs = take_turns(served, chosen.requests, chosen.tries)
+    for parallel in PARALLEL:
+        show(parallel, runs[parallel])
     for name, why in absent.items():
         print(f"{name}: not measured, {why}")
     print(f"load after: {os.getloadavg()[0]:.2f}")
 
 
-def show(runs: dict[str, dict[int, Run]]) -> None:
-    """One table; ratio: how many times as many requests a second ours answers."""
+def take_turns(
+    served: Mapping[str, Served], requests: int, tries: int
+) -> dict[int, dict[str, list[Run]]]:
+    """The runs of each server by how many requests are sent at a time; all servers take turns."""
+    for one in served.values():
+        one.turn(WARM_UP, max(PARALLEL))
+    runs: dict[int, dict[str, list[Run]]] = {
+        parallel: {name: [] for name in served} for parallel in PARALLEL
+    }
     for parallel in PARALLEL:
-        columns = (
-            "server",
-            "min",
-            "avg",
-            "p50",
-            "p95",
-            "p99",
-            "max",
-            "req/s",
-            "failed",
-            "CPU µs",
-            "ours is",
-        )
-        table = Table(*columns, box=box.SIMPLE, title=f"{parallel} at a time, ms")
-        first = next(iter(runs.values()), {}).get(parallel)
-        for name, found in runs.items():
-            run = found[parallel]
-            ms = run.milliseconds if len(run.milliseconds) else np.array([np.nan])
-            figures = (ms.min(), ms.mean(), *np.percentile(ms, [50, 95, 99]), ms.max())
-            ratio = f"{first.rate / run.rate:.2f} ×" if first else ""
-            counts = (f"{run.rate:,.0f}", f"{run.failures}", f"{run.cpu:.0f}", ratio)
-            table.add_row(name, *(f"{figure:.2f}" for figure in figures), *counts)
-        Console(width=120).print(table)
+        for _ in range(tries):
+            for name, one in served.items():
+                runs[parallel][name].append(one.turn(requests, parallel))
+    return runs
+
+
+def show(parallel: int, runs: Mapping[str, Sequence[Run]]) -> None:
+    """One table; ratios: how many times as many requests a second ours answers, and how many times
+    as much processor time a request takes it.
+    """
+    columns = ("server", "min", "avg", "p50", "p95", "p99", "max", "req/s", "failed", "CPU µs")
+    table = Table(
+        *columns,
+        "ours is",
+        "CPU of ours",
+        box=box.SIMPLE,
+        title=f"{parallel} at a time, ms",
+    )
+    first = next(iter(runs.values()))
+    for name, turns in runs.items():
+        run = best(turns)
+        ms = run.milliseconds if len(run.milliseconds) else np.array([np.nan])
+        figures = (ms.min(), ms.mean(), *np.percentile(ms, [50, 95, 99]), ms.max())
+        pairs = [*zip(first, turns, strict=True)]
+        rate = median(own.rate / other.rate for own, other in pairs)
+        cpu = median(own.cpu / other.cpu if other.cpu else math.nan for own, other in pairs)
+        counts = (f"{run.rate:,.0f}", f"{run.failures}", f"{run.cpu:.0f}")
+        shown = [f"{figure:.2f}" for figure in figures]
+        table.add_row(name, *shown, *counts, f"{rate:.2f} ×", f"{cpu:.2f} ×")
+    Console(width=130).print(table)
 
 
 def ready_made_model() -> bytes:
@@ -118,79 +153,48 @@ def ready_made_model() -> bytes:
     )
 
 
-def measure(
-    peer: Peer, environments: Path, model: bytes, requests: int, tries: int
-) -> dict[int, Run]:
-    """The best of several runs of a peer, by how many requests are sent at a time."""
+@contextmanager
+def started(peer: Peer, environments: Path, model: bytes) -> Iterator[Served]:
+    """A peer that is up, with the same thousand requests again and again."""
     folder, port = peer.prepare(environments, model), free_port()
     source = random.Random(1)
     numbers = [json.dumps([round(source.gauss(0, 1), 4) for _ in range(40)]) for _ in range(1_000)]
-    sent = [request(peer.path, (peer.body % one).encode()) for one in numbers] * (
-        requests // 1_000 + 1
-    )
+    sent = [request(peer.path, (peer.body % one).encode()) for one in numbers]
     with running(peer.command(folder, port), folder, peer.variables(folder, port)) as server:
         wait(server, port, sent[0])
-        drive(port, sent[:WARM_UP], 22, server.pid)
-        return {
-            parallel: best(
-                [drive(port, sent[:requests], parallel, server.pid) for _ in range(tries)]
-            )
-            for parallel in PARALLEL
-        }
+        yield Served(server, port, cycle(sent))
 
 
-def ours(cache: Path, requests: int, tries: int) -> dict[int, Run]:
-    """The same of the whole path; every payment is sent once, so each run goes on where the one
-    before it ended.
+@contextmanager
+def ours(cache: Path) -> Iterator[Served]:
+    """Our service with the whole path; every payment is sent once, so each run goes on where the
+    one before it ended.
     """
+    with tempfile.TemporaryDirectory(dir=cache) as home:
+        variables, bundle = {**os.environ, "SHROFF_HOME": home}, f"{home}/bundle"
+        warm, coming = train(cache, home)
+        bodies = [next(coming).partition(b"\r\n\r\n")[2] for _ in range(5_000)]
+        show_stages(Path(home), warm, bodies)
+        port = free_port()
+        command = [*PROGRAM, "serve", bundle, "--port", f"{port}", "--warm", str(warm)]
+        with running([*command, "--without-keys"], Path(home), variables) as server:
+            wait_until_ready(server, port)
+            yield Served(server, port, coming)
+
+
+def train(cache: Path, home: str) -> tuple[Path, Iterator[bytes]]:
+    """Train `home/bundle`; the table to start a service from, and the requests of what follows."""
     table = pl.read_parquet(os.environ["SHROFF_BENCH_DATA"]).sort("TX_DATETIME")
     cache.mkdir(parents=True, exist_ok=True)
     known, warm = cache / "known.parquet", cache / "warm.parquet"
     before = table.filter(pl.col("TX_DATETIME") < FIRST)
     before.write_parquet(known)
     before.filter(pl.col("TX_DATETIME") >= FIRST - timedelta(days=38)).write_parquet(warm)
-    program = [sys.executable, "-m", "shroff"]
-    split = ["--split", "time:2018-07-18/7/7/7"]
-    with tempfile.TemporaryDirectory(dir=cache) as home:
-        variables = {**os.environ, "SHROFF_HOME": home}
-        train = [
-            *program,
-            "train",
-            str(PROJECT),
-            "--data",
-            str(known),
-            *split,
-            "--bundle",
-            f"{home}/bundle",
-        ]
-        subprocess.run(train, check=True, capture_output=True, env=variables)
-        port = free_port()
-        command = [
-            *program,
-            "serve",
-            f"{home}/bundle",
-            "--port",
-            f"{port}",
-            "--warm",
-            f"{warm}",
-            "--without-keys",
-        ]
-        coming = payments(table.filter(pl.col("TX_DATETIME") >= FIRST))
-        show_stages(
-            Path(home), warm, [next(coming).partition(b"\r\n\r\n")[2] for _ in range(5_000)]
-        )
-        with running(command, Path(home), variables) as server:
-            wait_until_ready(server, port)
-            drive(port, [next(coming) for _ in range(WARM_UP)], 22, server.pid)
-            return {
-                parallel: best(
-                    [
-                        drive(port, [next(coming) for _ in range(requests)], parallel, server.pid)
-                        for _ in range(tries)
-                    ]
-                )
-                for parallel in PARALLEL
-            }
+    split = ["--split", "time:2018-07-18/7/7/7", "--bundle", f"{home}/bundle"]
+    command = [*PROGRAM, "train", str(PROJECT), "--data", str(known), *split]
+    variables = {**os.environ, "SHROFF_HOME": home}
+    subprocess.run(command, check=True, capture_output=True, env=variables)
+    return warm, payments(table.filter(pl.col("TX_DATETIME") >= FIRST))
 
 
 def show_stages(home: Path, warm: Path, bodies: Sequence[bytes]) -> None:
@@ -232,11 +236,11 @@ def best(runs: Sequence[Run]) -> Run:
 
 @contextmanager
 def running(
-    command: Sequence[str], folder: Path, variables: dict[str, str]
+    command: Sequence[str], folder: Path, variables: Mapping[str, str], *, cores: str = "0"
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A server on the first core, with all its processes in one group."""
+    """A server on the first core, or on `cores`, with all its processes in one group."""
     with (folder / "server.log").open("wb") as log:
-        pinned = ["taskset", "-c", "0", *command]
+        pinned = ["taskset", "-c", cores, *command]
         server = subprocess.Popen(
             pinned, cwd=folder, env=variables, stdout=log, stderr=log, start_new_session=True
         )

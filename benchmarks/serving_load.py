@@ -8,14 +8,15 @@ import os
 import select
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-_CLIENT_CORE = 1
+CLIENT_CORES = frozenset({1})
+"""Where the load generator runs, apart from a server on the first core."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,24 @@ def request(path: str, body: bytes) -> bytes:
     return head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body
 
 
-def drive(port: int, requests: Sequence[bytes], parallel: int, group: int) -> Run:
+def drive(
+    port: int,
+    requests: Sequence[bytes],
+    parallel: int,
+    group: int,
+    *,
+    cores: Collection[int] = CLIENT_CORES,
+) -> Run:
     """Send all requests over `parallel` connections, each as soon as the answer before it came.
 
     Args:
         group: the process group of the server, whose processor time is counted.
+        cores: where this process runs.
 
     Raises:
         ConnectionError: the server closed a connection.
     """
-    os.sched_setaffinity(0, {_CLIENT_CORE})
+    os.sched_setaffinity(0, cores)
     before = processor_seconds(group)
     loop = _Loop(port, requests)
     seconds = loop.run(min(parallel, len(requests)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
 from time import perf_counter_ns
@@ -40,8 +40,7 @@ Values = Mapping[str, Value]
 _BATCH_PAYMENTS: Final = 1_024
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(msgspec.Struct, frozen=True, gc=False):
     """A bundle's decision on one payment; `probability` is None while its model cannot score."""
 
     probability: float | None
@@ -288,7 +287,7 @@ class Decider:
         reasons = (*self._ruled.reasons(values, assessed.verdict), *by_model)[:MAX_REASONS]
         if not reasons and assessed.probability is None and assessed.verdict.action != "approve":
             reasons = (UNSCORED,)
-        return replace(assessed, reasons=reasons)
+        return msgspec.structs.replace(assessed, reasons=reasons)
 
 
 def scoring_decider(bundle: Bundle, standing: Standing | None = None) -> Decider:

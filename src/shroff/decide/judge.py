@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind, Schema
@@ -19,8 +20,7 @@ from shroff.expression.budget import require_affordable, states_of
 from shroff.features.conditions import require_alphabetic
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """An action, and the names of all rules that held, of which the first decided.
 
     `costs` are what each action was expected to cost; None where thresholds decide.

@@ -6,7 +6,8 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
 from threading import Condition
-from typing import NamedTuple
+
+import msgspec
 
 from shroff.errors import LedgerUnavailable
 from shroff.ledger.durable import OnDurable, Outcome
@@ -15,7 +16,7 @@ from shroff.ledger.record import Entry
 _Calls = list[tuple[OnDurable[None], Outcome]]
 
 
-class Queued(NamedTuple):
+class Queued(msgspec.Struct, frozen=True, gc=False):
     """An entry and its callback, called in an event loop or else in the writer's thread."""
 
     entry: Entry
@@ -117,9 +118,9 @@ def resolve(outcomes: Iterable[tuple[Queued, Outcome]], failed: Queue | None = N
     """
     direct: _Calls = []
     loops: dict[asyncio.AbstractEventLoop, _Calls] = {}
-    for (_, on_durable, loop), outcome in outcomes:
-        calls = direct if loop is None else loops.setdefault(loop, [])
-        calls.append((on_durable, outcome))
+    for queued, outcome in outcomes:
+        calls = direct if queued.loop is None else loops.setdefault(queued.loop, [])
+        calls.append((queued.on_durable, outcome))
     for loop, calls in loops.items():
         if failed is not None:
             failed.hold()

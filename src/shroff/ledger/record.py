@@ -28,6 +28,7 @@ _MAX_BODY_BYTES = 64 * 1024 * 1024
 _INT64_BOUND = 2**63
 _LENGTHS_FORMAT = struct.Struct(">qqqIIII")
 _TYPES = (int, str, str, int, int, bytes, bytes, bytes)
+_ENTRY_TYPES = _TYPES[1:7]
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -136,7 +137,7 @@ def check_entry(entry: Entry) -> None:
     shroff.errors.BadPayment: expected a digest of 32 bytes (SHA-256), got 5
     """
     fields = (entry.kind, entry.payment_id, entry.arrived, entry.time, entry.digest, entry.body)
-    if tuple(map(type, fields)) != _TYPES[1:7]:
+    if tuple(map(type, fields)) != _ENTRY_TYPES:
         raise BadPayment("expected an entry of str, str, int, int, bytes, bytes, got other types")
     check_id(entry.payment_id)
     if entry.kind not in KINDS:

@@ -41,6 +41,8 @@ class SQLite:
             )
         # two names of one file are one ledger
         self._path = Path(str(url.database)).resolve()
+        # text: every commit asks for it twice, and a path is made anew each time
+        self._folder = str(self._path.parent)
         self._file: _Identity | None = None
         self._log = self._path.with_name(f"{self._path.name}-wal")
         self._opened_log: _Identity | None = None
@@ -94,7 +96,7 @@ class SQLite:
         """
         if self._lost is not None:
             raise LedgerUnavailable(self._lost)
-        if self._undisturbed is not None and _folder_state(self._path.parent) == self._undisturbed:
+        if self._undisturbed is not None and _folder_state(self._folder) == self._undisturbed:
             return
         if self._file is not None and _identity(self._path) != self._file:
             raise LedgerUnavailable(
@@ -109,7 +111,7 @@ class SQLite:
         Putting the log back does not help: nothing is written until the service restarts.
         """
         # every commit asks twice: one `stat` of the folder is cheaper than one per file
-        folder = _folder_state(self._path.parent)
+        folder = _folder_state(self._folder)
         if folder is not None and folder == self._undisturbed:
             return
         self._undisturbed = None
@@ -213,10 +215,10 @@ def _identity(path: Path) -> _Identity | None:
     return found.st_dev, found.st_ino
 
 
-def _folder_state(path: Path) -> _FolderState | None:
+def _folder_state(path: str) -> _FolderState | None:
     """The device and inode of a folder, and the time of its last change."""
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116  # every commit: a `Path` takes longer than the call
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_mtime_ns

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -108,8 +107,8 @@ def carried_out(assessment: Assessment, lane: LaneDecision | None) -> Assessment
     """
     if lane is None or not lane.drawn:
         return assessment
-    verdict = replace(assessment.verdict, action=lane.action)
-    return replace(
+    verdict = msgspec.structs.replace(assessment.verdict, action=lane.action)
+    return msgspec.structs.replace(
         assessment,
         verdict=verdict,
         reasons=() if lane.action == "approve" else assessment.reasons,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from shroff.collect import Payment
 from shroff.features.streams import Later
 from shroff.ledger.answer import LaterRecord
@@ -11,8 +13,7 @@ from shroff.ledger.durable import Waiters
 from shroff.telemetry.meter import Journey
 
 
-@dataclass(slots=True, eq=False)
-class PendingPayment:
+class PendingPayment(msgspec.Struct, eq=False):
     """A payment between its arrival and its durable decision.
 
     `encoded` is its canonical JSON and `digest` the SHA-256 of that, before its amount was
@@ -22,10 +23,10 @@ class PendingPayment:
     payment: Payment
     encoded: bytes
     digest: bytes
-    journey: Journey = field(default_factory=Journey)
+    journey: Journey = msgspec.field(default_factory=Journey)
     answer: bytes = b""
     refused: bool = False
-    waiters: Waiters[bytes] = field(default_factory=Waiters)
+    waiters: Waiters[bytes] = msgspec.field(default_factory=Waiters)
 
 
 @dataclass(slots=True, eq=False)
