@@ -1,0 +1,115 @@
+"""Two workers of the service beside one, with their state in Redis and their ledger in PostgreSQL.
+
+    SHROFF_BENCH_DATA=handbook.parquet python -m benchmarks.serving_workers --environments CACHE
+
+One worker has the first core, two have the first two. Client, Redis and PostgreSQL run on the other
+cores; where there are no others they share the workers', and then payments a second say little: the
+processor time of a payment in all workers says what a second core of workers would add if nothing
+else ran there. Each service has servers of its own, starts from nothing, and gets 22 payments at a
+time for each worker; both take turns, and ratios are medians over turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.serving import (
+    PROGRAM,
+    WARM_UP,
+    Served,
+    best,
+    free_port,
+    running,
+    train,
+    wait_until_ready,
+)
+from benchmarks.serving_load import Run
+from servers import postgres, redis
+
+WORKERS = (1, 2)
+TOGETHER = 22
+"""Payments that are sent at a time for each worker."""
+
+
+def main() -> None:
+    """Measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--environments", type=Path, default=Path.home() / ".cache" / "shroff-bench"
+    )
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--tries", type=int, default=3)
+    chosen = parser.parse_args()
+    everywhere = os.sched_getaffinity(0)
+    apart = everywhere - {*range(max(WORKERS))} or everywhere
+    os.sched_setaffinity(0, apart)  # and so the servers that this process starts
+    print(f"cores: {len(everywhere)}, load before: {os.getloadavg()[0]:.2f}")
+    runs: dict[int, list[Run]] = {workers: [] for workers in WORKERS}
+    with tempfile.TemporaryDirectory(dir=chosen.environments) as home:
+        _, coming = train(chosen.environments, home)
+        with service(home, 1, coming) as one, service(home, 2, coming) as two:
+            services = dict(zip(WORKERS, (one, two), strict=True))
+            for workers, served in services.items():
+                served.turn(WARM_UP, TOGETHER * workers, cores=apart)
+            for _ in range(chosen.tries):
+                for workers, served in services.items():
+                    run = served.turn(chosen.requests, TOGETHER * workers, cores=apart)
+                    runs[workers].append(run)
+    show(runs, apart=apart.isdisjoint(range(max(WORKERS))))
+    print(f"load after: {os.getloadavg()[0]:.2f}")
+
+
+@contextmanager
+def service(home: str, workers: int, coming: Iterator[bytes]) -> Iterator[Served]:
+    """A service with so many workers, each on a core of its own."""
+    with (
+        redis() as state,
+        postgres() as ledger,
+        tempfile.TemporaryDirectory(dir=home) as folder,
+    ):
+        port = free_port()
+        command = [*PROGRAM, "serve", f"{home}/bundle", "--port", f"{port}", "--without-keys"]
+        variables = {
+            **os.environ,
+            "SHROFF_HOME": folder,
+            "SHROFF_STATE": state,
+            "SHROFF_LEDGER": ledger,
+        }
+        cores = f"0-{workers - 1}"
+        with running(
+            [*command, "--workers", f"{workers}"], Path(folder), variables, cores=cores
+        ) as server:
+            wait_until_ready(server, port)
+            yield Served(server, port, coming)
+
+
+def show(runs: dict[int, list[Run]], *, apart: bool) -> None:
+    """One table: payments a second, and what two workers do of what one does."""
+    table = Table("workers", "p50 ms", "p99 ms", "payments/s", "failed", "CPU µs", box=box.SIMPLE)
+    for workers, turns in runs.items():
+        run = best(turns)
+        ms = sorted(run.milliseconds)
+        middle, late = ms[len(ms) // 2], ms[len(ms) * 99 // 100]
+        counts = (f"{run.rate:,.0f}", f"{run.failures}", f"{run.cpu:.0f}")
+        table.add_row(f"{workers}", f"{middle:.2f}", f"{late:.2f}", *counts)
+    Console(width=100).print(table)
+    pairs = [*zip(*runs.values(), strict=True)]
+    rate = median(two.rate / one.rate for one, two in pairs)
+    cpu = median(2 * one.cpu / two.cpu for one, two in pairs)
+    where = "apart from" if apart else "on the same cores as"
+    print(f"two workers answer {rate:.2f} × what one does (client and servers {where} them);")
+    print(f"by the workers' processor time, two cores of workers do {cpu:.2f} × what one does.")
+
+
+if __name__ == "__main__":
+    main()
