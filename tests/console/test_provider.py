@@ -230,7 +230,13 @@ def test_a_provider_that_is_away_is_said_so() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["http://a:b@id.example", "https://id.example", "https://a:b@id.example?default=root", "x"],
+    [
+        "http://a:b@id.example",
+        "https://id.example",
+        "https://a:b@id.example?default=root",
+        "https://a:b@[::1",
+        "x",
+    ],
 )
 def test_another_form_of_the_setting_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="SHROFF_CONSOLE_OIDC as https://CLIENT:SECRET@"):

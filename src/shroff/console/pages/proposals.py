@@ -10,14 +10,14 @@ from litestar.params import FromPath, FromQuery
 
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
-from shroff.console.given import GivenBackend, GivenForm, GivenUser
+from shroff.console.given import GivenBackend, GivenForm, GivenPerson
 from shroff.console.problems import status_of
 from shroff.console.rule_forms import NO_TRIAL
 from shroff.console.views import lead, view, wants_part
 from shroff.console.web import Request, Response
 from shroff.control.proposal import Person, Proposal
 from shroff.control.proposals import Proposals
-from shroff.control.users import User, UserRole
+from shroff.control.users import UserRole
 from shroff.errors import ConfigurationError, NotFound, ShroffError
 
 _Moves: TypeAlias = dict[str, Callable[..., Proposal]]
@@ -31,24 +31,24 @@ _DONE: Final = {
 
 
 @page("/proposals/{number:int}", role="modeller")
-def show_proposal(backend: GivenBackend, user: GivenUser, number: FromPath[int]) -> Response:
+def show_proposal(backend: GivenBackend, person: GivenPerson, number: FromPath[int]) -> Response:
     """One proposal."""
-    return view("proposal.html", _context(backend, user, number))
+    return view("proposal.html", _context(backend, person, number))
 
 
 @page("/proposals/{number:int}/trial", role="modeller")
 def show_trial(
     request: Request,
     backend: GivenBackend,
-    user: GivenUser,
+    person: GivenPerson,
     number: FromPath[int],
     since: FromQuery[str] = "month",
 ) -> Response:
     """What it would have done in the last month, or did since it is in the shadow."""
-    told = _trial(backend, number, shadow=since == "shadow")
+    context = _trial(backend, number, shadow=since == "shadow")
     if wants_part(request):
-        return view("_trial_part.html", told)
-    return view("proposal.html", _context(backend, user, number) | told | {"tried": True})
+        return view("_trial_part.html", context)
+    return view("proposal.html", _context(backend, person, number) | context | {"tried": True})
 
 
 def _mover(path: str, role: UserRole, moves_of: Callable[[Proposals], _Moves]) -> HTTPRouteHandler:
@@ -58,21 +58,17 @@ def _mover(path: str, role: UserRole, moves_of: Callable[[Proposals], _Moves]) -
     def move(
         request: Request,
         backend: GivenBackend,
-        user: GivenUser,
+        person: GivenPerson,
         form: GivenForm,
         number: FromPath[int],
     ) -> Response:
-        to, person, moves = (
-            form.text("to"),
-            Person(user.name, user.role),
-            moves_of(backend.proposals),
-        )
+        to, moves = form.text("to"), moves_of(backend.proposals)
         try:
             if to not in moves:
                 raise ConfigurationError(f"expected one of {', '.join(moves)}.")
             made = moves[to](number, by=person, note=form.text("note") or None)
         except ShroffError as error:
-            context = _context(backend, user, number, str(error))
+            context = _context(backend, person, number, str(error))
             return view("proposal.html", context, status=status_of(error))
         return lead(request, f"/proposals/{made.id}", said=_DONE[to])
 
@@ -81,28 +77,29 @@ def _mover(path: str, role: UserRole, moves_of: Callable[[Proposals], _Moves]) -
 
 def _trial(backend: ConsoleBackend, number: int, *, shadow: bool) -> dict[str, Any]:
     again = f"/proposals/{number}/trial?since={'shadow' if shadow else 'month'}"
-    told = NO_TRIAL | {"again": again}
+    context = NO_TRIAL | {"again": again}
     try:
         one = backend.proposals.find(number)
         began = one.shadow_since if shadow else None
         found = backend.bench.trial(backend.proposals.policy_of(one), decided_since=began)
     except NotFound as error:
-        return told | {"nothing": str(error)}
+        return context | {"nothing": str(error)}
     except ShroffError as error:
-        return told | {"trial_problem": str(error)}
+        return context | {"trial_problem": str(error)}
     if found is not None:
-        return told | {"trial": found}
+        return context | {"trial": found}
     recent = backend.bench.recent
-    return told | {
+    return context | {
         "reading": recent.problem is None,
         "read": recent.payments,
         "trial_problem": recent.problem or "",
     }
 
 
-def _context(backend: ConsoleBackend, user: User, number: int, problem: str = "") -> dict[str, Any]:
+def _context(
+    backend: ConsoleBackend, person: Person, number: int, problem: str = ""
+) -> dict[str, Any]:
     one: Proposal = backend.proposals.find(number)
-    person = Person(user.name, user.role)
     standing = backend.models.pointers.standing
     return {
         "one": one,

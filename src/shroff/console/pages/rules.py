@@ -8,14 +8,13 @@ from typing import Any
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
 from shroff.console.forms import Form
-from shroff.console.given import GivenBackend, GivenForm, GivenUser
+from shroff.console.given import GivenBackend, GivenForm, GivenPerson, GivenUser
 from shroff.console.problems import status_of
 from shroff.console.rule_forms import LIMITS, limits, moved
 from shroff.console.views import lead, view, wants_part
 from shroff.console.web import Request, Response
 from shroff.control.changes import Change
 from shroff.control.proposal import Person
-from shroff.control.users import User
 from shroff.decide.policy import Policy
 from shroff.errors import ShroffError
 
@@ -37,33 +36,37 @@ def show_figures(request: Request, backend: GivenBackend) -> Response:
         problem = "" if figures else problem
     except ShroffError as error:
         figures, problem = {}, str(error)
-    told = {"figures": figures, "figures_problem": problem, "read": backend.bench.recent.payments}
+    context = {
+        "figures": figures,
+        "figures_problem": problem,
+        "read": backend.bench.recent.payments,
+    }
     if wants_part(request):
-        return view("_rule_figures_part.html", told | _rules(backend))
-    return view("rules.html", _context(backend) | told)
+        return view("_rule_figures_part.html", context | _rules(backend))
+    return view("rules.html", _context(backend) | context)
 
 
 @action("/rules/move", role="modeller")
 def move_rule(
-    request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm
+    request: Request, backend: GivenBackend, person: GivenPerson, form: GivenForm
 ) -> Response:
     """Propose to remove a rule, or to move it up."""
-    return _proposed(request, backend, user, form, lambda given: moved(given.rules, form))
+    return _proposed(request, backend, person, form, lambda given: moved(given.rules, form))
 
 
 @action("/rules/limits", role="modeller")
 def set_limits(
-    request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm
+    request: Request, backend: GivenBackend, person: GivenPerson, form: GivenForm
 ) -> Response:
     """Propose other thresholds or another capacity."""
     typed = {"limits": {name: form.text(name) for name in LIMITS}}
-    return _proposed(request, backend, user, form, lambda given: limits(given, form), typed)
+    return _proposed(request, backend, person, form, lambda given: limits(given, form), typed)
 
 
 def _proposed(
     request: Request,
     backend: ConsoleBackend,
-    user: User,
+    person: Person,
     form: Form,
     changes: Callable[[Policy], Sequence[Change]],
     typed: dict[str, Any] | None = None,
@@ -71,9 +74,8 @@ def _proposed(
     """Propose what a form changes of the policy in force; `typed` is shown again if refused."""
     try:
         given = backend.bench.in_use.contender.standing.given
-        made = backend.proposals.propose(
-            changes(given), by=Person(user.name, user.role), note=form.text("note") or None
-        )
+        note = form.text("note") or None
+        made = backend.proposals.propose(changes(given), by=person, note=note)
     except ShroffError as error:
         context = _context(backend, str(error)) | (typed or {})
         return view("rules.html", context, status=status_of(error))
