@@ -140,6 +140,9 @@ def test_pages_say_what_the_index_lacks(console: ConsoleSite, tmp_path: Path) ->
     late = IndexThread(*given, clock=backend.clock)
     assert late.behind().startswith(f"The index is being built: it has 0 of {records} records")
     assert backend.following.behind() == ""
+    # a new installation, without a model and a ledger, lacks nothing
+    new = ConsoleBackend(Settings(home=tmp_path / "new"))
+    assert new.following.behind() == ""
     assert "being built" not in console.visit("analyst").page("/payments")
 
 

@@ -88,7 +88,6 @@ class IndexThread:
         self._subjects = SubjectKeys(settings.control)
         self._keys: object = None
         self._follower: tuple[str, IndexFollower] | None = None
-        self._published = True
         self._repeated = RepeatedWork("index", self._step, pause_seconds=_INDEX_SECONDS)
 
     def start(self) -> None:
@@ -107,9 +106,11 @@ class IndexThread:
     def behind(self) -> str:
         """What the index lacks, and why, as a sentence; nothing where it is up to date."""
         failure = self._repeated.failure
+        if failure is None and not self._is_published():
+            return ""
         try:
             done, due = indexed_until(self._index), self._ledger().before(self._clock() - _FRESH_US)
-            if failure is None and self._published and done < due:
+            if failure is None and done < due:
                 return (
                     f"The index is being built: it has {done:,} of {self._ledger().head().seq:,} "
                     "records, and this page knows those alone."
@@ -117,6 +118,13 @@ class IndexThread:
         except ShroffError as error:
             failure = str(error)
         return "" if failure is None else f"The newest payments may be missing: {failure}"
+
+    def _is_published(self) -> bool:
+        """Whether a model is in production, so that payments are indexed by its keys."""
+        try:
+            return self._bundle() is not None
+        except BundleError:
+            return True
 
     def _step(self) -> None:
         self._drop_keys()
@@ -128,7 +136,6 @@ class IndexThread:
             raise IndexUnavailable(
                 "the model in production cannot be read; `shroff models` says which it is."
             ) from None
-        self._published = bundle is not None
         if bundle is not None:
             self._follow(bundle)
 
