@@ -46,8 +46,11 @@ def test_a_session_ends_when_it_is_not_used_and_when_it_is_old(tmp_path: Path) -
         sessions.begin(before)
     assert sessions.user(sessions.begin(now)) == now
     users.disable("bob")
-    with pytest.raises(AccessDenied, match="sign in again"):
-        sessions.begin(now)
+    for change in (lambda name: None, users.enable):
+        change("bob")
+        with pytest.raises(AccessDenied, match="sign in again"):
+            sessions.begin(now)
+    assert sessions.user(sessions.begin(users.named("bob"))) is not None
     assert used not in (tmp_path / "control.db").read_bytes().decode("latin-1")
 
 

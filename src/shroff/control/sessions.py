@@ -39,7 +39,7 @@ class Sessions:
             instead_of: the token of the session that it ends.
 
         Raises:
-            AccessDenied: they have another password since then, or were disabled.
+            AccessDenied: they have another password since then, or were disabled meanwhile.
         """
         token, now = secrets.token_urlsafe(32), self._clock()
         old = SESSIONS.c.created <= now - _LIFETIME_US
@@ -49,9 +49,10 @@ class Sessions:
             if instead_of is not None:
                 ended = SESSIONS.c.digest == _digest(instead_of)
                 connection.execute(SESSIONS.delete().where(ended))
-            # a change of the password, which ends sessions, comes before this or after it
-            own = select(USERS.c.password, USERS.c.disabled).where(USERS.c.id == user.id)
-            if connection.execute(own.with_for_update()).one_or_none() != (user.password, None):
+            # what ends their sessions is seen here, or waits for this one and ends it too
+            own = select(USERS).where(USERS.c.id == user.id).with_for_update()
+            row = connection.execute(own).mappings().one()
+            if user_of(row).endings != user.endings or row["disabled"] is not None:
                 raise AccessDenied(
                     "your password was changed, or you were disabled, just now: sign in again."
                 )

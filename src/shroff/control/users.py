@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 from sqlalchemy import BigInteger, Column, Integer, String, Table, func, select
@@ -31,6 +31,7 @@ USERS: Final = Table(
     Column("folded", String(200), nullable=False, unique=True),
     Column("role", String(20), nullable=False),
     Column("password", String(200)),
+    Column("endings", Integer),
     Column("identity", String(500), unique=True),
     Column("created", BigInteger, nullable=False),
     Column("disabled", BigInteger),
@@ -51,8 +52,8 @@ class User:
     """A person who signs in; times in microseconds since the epoch.
 
     `identity` is who they are to the provider of OpenID Connect, where they sign in there;
-    `claimed` when it named their role last, None where somebody here did; `password` the hash by
-    which they sign in here, as it was when they were read.
+    `claimed` when it named their role last, None where somebody here did; `by_password` whether
+    they sign in here; `endings` how often all their sessions were ended.
     """
 
     id: int
@@ -62,7 +63,8 @@ class User:
     disabled: int | None = None
     identity: str | None = None
     claimed: int | None = None
-    password: str | None = field(default=None, repr=False)
+    by_password: bool = False
+    endings: int = 0
 
     def may(self, role: UserRole) -> bool:
         """Whether this person may do what a role may.
@@ -227,9 +229,7 @@ class Users:
             NotFound: there is no such person.
             ConfigurationError: a short password.
         """
-        made = hash_password(password)
-        self._change(name, {"password": made}, ends_sessions=True)
-        return replace(self.named(name), password=made)
+        return self._change(name, {"password": hash_password(password)}, ends_sessions=True)
 
     def disable(self, name: str) -> None:
         """Let a person sign in no longer, and end their sessions.
@@ -247,22 +247,24 @@ class Users:
         """
         self._change(name, {"disabled": None}, ends_sessions=False)
 
-    def _change(self, name: str, values: Mapping[str, Any], *, ends_sessions: bool) -> None:
+    def _change(self, name: str, values: Mapping[str, Any], *, ends_sessions: bool) -> User:
         own = USERS.c.folded == folded_name(name)
+        if ends_sessions:
+            values = {**values, "endings": func.coalesce(USERS.c.endings, 0) + 1}
         with self._control.transaction("change a user") as connection:
-            # without values, the name as it is
-            changed = USERS.update().where(own).values({"folded": folded_name(name), **values})
-            if not connection.execute(changed).rowcount:
+            if not connection.execute(USERS.update().where(own).values(values)).rowcount:
                 raise _unknown()
+            changed = user_of(connection.execute(select(USERS).where(own)).mappings().one())
             if ends_sessions:
-                whose = select(USERS.c.id).where(own).scalar_subquery()
-                connection.execute(SESSIONS.delete().where(SESSIONS.c.user == whose))
+                connection.execute(SESSIONS.delete().where(SESSIONS.c.user == changed.id))
+        return changed
 
 
 def user_of(row: Mapping[Any, Any]) -> User:
     """The person of a row."""
-    names = ("id", "name", "role", "created", "disabled", "identity", "claimed", "password")
-    return User(**{name: row[name] for name in names})
+    names = ("id", "name", "role", "created", "disabled", "identity", "claimed")
+    told = {name: row[name] for name in names}
+    return User(**told, by_password=row["password"] is not None, endings=row["endings"] or 0)
 
 
 def folded_name(name: str) -> str:
