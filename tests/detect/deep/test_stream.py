@@ -111,7 +111,8 @@ from shroff.detect import DeepSVDD
 from shroff.detect.deep.stream import Parquet
 for path in sys.argv[1:]:
     source = Parquet(path, chunk=8_192)
-    DeepSVDD(epochs=1, batch_size=4_096, n_centres=8).train_and_evaluate(source, source)
+    small = DeepSVDD(epochs=1, batch_size=4_096, n_centres=8, n_neurons=16, n_layers=1)
+    small.train_and_evaluate(source, source)
     # not `ru_maxrss`, which begins with what the process that started this one had
     status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
     print("peak", int(status["VmHWM"].split()[0]) // 1024)
@@ -120,7 +121,7 @@ for path in sys.argv[1:]:
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     paths = []
-    for count in (50_000, 1_000_000):
+    for count in (50_000, 600_000):
         rng = np.random.default_rng(0)
         columns = {f"x{at}": rng.standard_normal(count, np.float32) for at in range(40)}
         columns["label"] = (rng.random(count) < 0.01).astype(np.int8)
@@ -132,8 +133,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     )
     lines = [line.split() for line in done.stdout.splitlines()]
     few, many = (int(words[1]) for words in lines if words[0] == "peak")
-    # 950,000 rows more are 152 MB as float32, twice as much in double precision
-    assert many - few < 100, (few, many)
+    # 550,000 rows more are 88 MB as float32, twice as much in double precision
+    assert many - few < 65, (few, many)
 
 
 WORKER = """

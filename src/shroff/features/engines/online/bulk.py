@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from shroff.arrays import Ints
 from shroff.collect import money
 from shroff.collect.currencies import in_major
 from shroff.features.engines.embedding import vectors_of
@@ -25,8 +25,6 @@ from shroff.features.streams import Later
 _CHUNK_EVENTS: Final = 100_000
 """Events whose values are Python objects at once."""
 
-Int = NDArray[np.int64]
-
 
 class Known(NamedTuple):
     """The results or labels of a table's payments.
@@ -36,8 +34,8 @@ class Known(NamedTuple):
     """
 
     values: pl.Series
-    arrived: Int
-    order: Int
+    arrived: Ints
+    order: Ints
 
 
 class Table:
@@ -51,9 +49,9 @@ class Table:
             money.units(schema.amount, *schema.amounts_in).alias("\0units"),
             *in_major(schema, schema.scales),
         )
-        self.times: Int = frame[schema.time].dt.epoch("us").to_numpy()
+        self.times: Ints = frame[schema.time].dt.epoch("us").to_numpy()
         self._columns = list(schema.scales)
-        self._vectors: dict[int, Int] = {}
+        self._vectors: dict[int, Ints] = {}
 
     def __len__(self) -> int:
         return len(self._frame)
@@ -65,11 +63,11 @@ class Table:
             said.values.alias(str(names[kind])) for kind, said in known.items()
         )
 
-    def keys(self, columns: Collection[str], rows: Int) -> pl.DataFrame:
+    def keys(self, columns: Collection[str], rows: Ints) -> pl.DataFrame:
         """These columns in some rows."""
         return self._frame.select(columns)[rows]
 
-    def values(self, column: str, rows: Int) -> list[Any]:
+    def values(self, column: str, rows: Ints) -> list[Any]:
         """The values of a column in some rows, as those of payments."""
         values = self._frame[column].gather(rows)
         if values.dtype == pl.String:
@@ -77,11 +75,11 @@ class Table:
             return [None if name is None else intern(name) for name in values.to_list()]
         return (values.dt.epoch("us") if values.dtype.is_temporal() else values).to_list()
 
-    def arguments(self, names: Sequence[Code], rows: Int) -> list[Sequence[Any]]:
+    def arguments(self, names: Sequence[Code], rows: Ints) -> list[Sequence[Any]]:
         """What variables of generated code are in some rows."""
         return [self._argument(name, rows) for name in names]
 
-    def _argument(self, name: Code, rows: Int) -> Sequence[Any]:
+    def _argument(self, name: Code, rows: Ints) -> Sequence[Any]:
         if name.startswith("w"):
             place, component = map(int, name[1:].split("_"))
             numbers: list[int] = self._vector(place)[rows, component].tolist()
@@ -89,7 +87,7 @@ class Table:
         column = {"amount": "\0units", "name": self.plan.schema.id}.get(name)
         return self.values(column or self._columns[int(name[1:])], rows)
 
-    def _vector(self, place: int) -> Int:
+    def _vector(self, place: int) -> Ints:
         if place not in self._vectors:
             table = list(self.plan.vectors.values())[place]
             self._vectors[place] = vectors_of(table, self.plan.schema, self._clean)
@@ -154,7 +152,7 @@ def awaited(
     return list(ids), zip(table.times[rows].tolist(), units, *kept, strict=True), notices
 
 
-def _events(timelines: StreamTimelines, table: Table, known: Mapping[Later, Known]) -> Int:
+def _events(timelines: StreamTimelines, table: Table, known: Mapping[Later, Known]) -> Ints:
     """The rows that are events, in the order in which they became known."""
     rows, flags = np.arange(len(table)), np.ones(len(table), np.bool_)
     since = np.zeros(len(table), np.int64)
@@ -168,11 +166,11 @@ def _events(timelines: StreamTimelines, table: Table, known: Mapping[Later, Know
         needed.append(timelines.condition.polars().fill_null(value=False))
     met = table.knowing(known).select(pl.all_horizontal(needed)).to_series()
     rows = rows[flags & met.to_numpy()]
-    ordered: Int = rows[np.argsort(since[rows], kind="stable")]
+    ordered: Ints = rows[np.argsort(since[rows], kind="stable")]
     return ordered
 
 
-def _by_key(columns: Collection[str], table: Table, rows: Int) -> pl.DataFrame:
+def _by_key(columns: Collection[str], table: Table, rows: Ints) -> pl.DataFrame:
     """The places in `rows` of each key's events, the key idle longest first."""
     return (
         table.keys(columns, rows)
