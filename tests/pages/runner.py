@@ -29,7 +29,6 @@ PORT: Final = "8080"
 """What pages call the port of the service."""
 ADDRESSES: Final = {
     "redis": r"redis://127\.0\.0\.1:6379/0",
-    "kafka": r"localhost:9092",
     "postgres": r"postgresql\+psycopg://shroff@127\.0\.0\.1:5432/postgres",
 }
 """What pages call the addresses of servers."""
@@ -66,6 +65,8 @@ class Reader:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+        # what a page opened, such as a producer of messages, ends with it
+        self._names.clear()
         # another page may have another file of the same name
         for name, module in [*sys.modules.items()]:
             if (getattr(module, "__file__", None) or "").startswith(f"{self._folder}{os.sep}"):
@@ -75,6 +76,7 @@ class Reader:
         """Do what a block says; what goes wrong is an AssertionError with its place."""
         printed, self._printed = self._printed, None
         if file := block.said("file"):
+            printed = None
             (self._folder / file).write_text(block.text, encoding="utf-8")
         match block.kind:
             case "sh" | "bash":
@@ -112,7 +114,7 @@ class Reader:
         ended = f"{block.place}: exit code {done.returncode}: {script}\n{done.stdout}{done.stderr}"
         assert done.returncode == int(block.said("ends with") or 0), ended
         if done.returncode:
-            return done.stdout
+            return done.stdout + done.stderr
         for name, value in re.findall(r'^declare -x (\w+)="(.*)"$', state.read_text(), re.M):
             self._variables[name] = value.replace('\\"', '"').replace("\\$", "$")
         return done.stdout
