@@ -102,6 +102,7 @@ def test_a_receipt_has_everything_and_is_replayed(console: ConsoleSite) -> None:
     again = visit.send(RECEIPT)
     assert again.status_code == 200
     assert "equal to the bit" in again.text
+    assert re.search(r"Its features were computed from [\d,]+ records of the ledger", again.text)
     missing = visit.http.get("/payments/receipt?id=none")
     assert (missing.status_code, problem_in(missing.text)) == (
         404,

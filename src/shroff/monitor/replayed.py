@@ -81,6 +81,10 @@ class Replayed:
     lines: tuple[Line, ...]
     lacking: int = 0
     """Payments before it that were forgotten, of which nothing was kept for it to count."""
+    read: int = 0
+    """Records of the ledger that its features were computed from again, its own among them."""
+    since: int | None = None
+    """The time of the first payment among these, microseconds since the epoch."""
 
     @property
     def holds(self) -> bool:
@@ -160,7 +164,9 @@ def replay_decision(
             Line("rules", answered.rules, again.verdict.rules),
             Line("reasons", _texts(answered.reasons), _texts(again.reasons)),
         ),
-        sum(one.kind == "payment" and one.gone for one in before),
+        lacking=sum(one.kind == "payment" and one.gone for one in before),
+        read=len(before),
+        since=min((one.time for one in before if one.kind == "payment"), default=None),
     )
 
 
