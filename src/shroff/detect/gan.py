@@ -9,7 +9,7 @@ import numpy as np
 
 from shroff.arrays import Rows
 from shroff.detect.deep.adversary import LOSSES, Adversaries
-from shroff.detect.deep.centres import Centres
+from shroff.detect.deep.centres import MAX_TRAINING_CENTRES, Centres
 from shroff.detect.deep.detector import NeuralDetector, Study
 from shroff.detect.deep.embedding import Embedding, first_gain, latent, spread
 from shroff.detect.deep.inputs import Scaling
@@ -47,9 +47,10 @@ class GAN(NeuralDetector):
         which trains no encoder.
     n_noise : int, default=16
         Width of the generator's noise, from 1.
-    n_centres : int, default=256
-        Centres of real rows in the feature space, from 1; fewer where rows are few. Raise it where
-        payments come in many normal kinds.
+    n_centres : int, default=1024
+        Centres of real rows in the feature space, from 1; fewer where rows are few or inputs are
+        many. Lower it where the training rows hold unlabelled frauds, which else get centres of
+        their own.
     residual : bool, default=True
         Whether the network adds to an embedding that keeps distances, so that it cannot collapse to
         a point.
@@ -145,7 +146,7 @@ class GAN(NeuralDetector):
     search_space: ClassVar[Space] = {
         "loss_type": Choice(("fence", "cross_entropy", "least_squares", "wasserstein_gp")),
         "blur": Range(low=0.0, high=0.9),
-        "n_centres": Choice((1, 16, 64, 256)),
+        "n_centres": Choice((1, 16, 64, 256, 1024)),
         "guard": Range(low=0.3, high=30.0, log=True),
         "epochs": Range(low=2, high=40, log=True),
         "learning_rate": Range(low=1e-4, high=3e-3, log=True),
@@ -160,7 +161,7 @@ class GAN(NeuralDetector):
         blur: float = 0.5,
         reconstruction: float = 0.0,
         n_noise: int = 16,
-        n_centres: int = 256,
+        n_centres: int = 1024,
         residual: bool = True,
         guard: float = 3.0,
         n_neurons: int = 64,
@@ -226,7 +227,7 @@ class GAN(NeuralDetector):
         )
         weights = features.initial(rng) | generator.initial(rng) | encoder.initial(rng)
         placed = latent(features, weights, study.normal)
-        centres = Centres.learn(placed, self.n_centres, seed=self.seed)
+        centres = Centres.learn(placed, min(self.n_centres, MAX_TRAINING_CENTRES), seed=self.seed)
         game = Adversaries(
             study.tables,
             loss_type=self.loss_type,
@@ -256,7 +257,10 @@ class GAN(NeuralDetector):
             self.weights_ = {
                 name: array for name, array in self.weights_.items() if name.startswith("features/")
             }
-        self.centres_ = centres.scaled_to(latent(self.features_, weights, normal))
+        self.weights_ = self.features_.halfway(self.weights_)
+        self.centres_ = centres.refined(
+            latent(self.features_, self.weights_, normal), self.n_centres, seed=self.seed
+        )
         self.typical_ = 1.0
         if self.reconstruction:
             errors = self._errors(NumpyOps(), self.weights_, normal.astype(np.float64))

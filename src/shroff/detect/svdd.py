@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from shroff.arrays import Rows
-from shroff.detect.deep.centres import Centres
+from shroff.detect.deep.centres import MAX_TRAINING_CENTRES, Centres
 from shroff.detect.deep.detector import NeuralDetector, Study
 from shroff.detect.deep.embedding import Embedding, first_gain, latent, shrinkage, spread
 from shroff.detect.deep.inputs import Scaling
@@ -81,18 +81,18 @@ class DeepSVDD(NeuralDetector):
 
     A network without biases is trained to pull normal rows to centres set among them: Deep SVDD.
     Known frauds, where `y` names them, are pushed away: Deep SAD. The score is log(1 + squared
-    distance / a typical normal row's). Beyond the papers, several centres by k-means replace the
-    one sphere, `residual` keeps distances and `guard` their spread; `n_centres=1, residual=False,
-    guard=0.0` is the paper's method.
+    distance / a typical normal row's). Beyond the papers, many centres by k-means replace the one
+    sphere, `residual` keeps distances and `guard` their spread, and half of what the network adds
+    is kept; `n_centres=1, residual=False, guard=0.0` is the paper's method.
 
     Parameters
     ----------
     objective : Literal['one_class', 'soft_boundary'], default='one_class'
         `"one_class"` minimises the mean distance, `"soft_boundary"` the distance beyond the radius
         that leaves the share `nu` of normal rows outside.
-    n_centres : int, default=256
-        Centres of normal rows, from 1; fewer where rows are few. Raise it where payments come in
-        many normal kinds.
+    n_centres : int, default=1024
+        Centres of normal rows, from 1; fewer where rows are few or inputs are many. Lower it where
+        the training rows hold unlabelled frauds, which else get centres of their own.
     residual : bool, default=True
         Whether the network adds to an embedding that keeps distances, so that it cannot collapse to
         a point.
@@ -172,6 +172,7 @@ class DeepSVDD(NeuralDetector):
     Ghafoori and Leckie, Deep Multi-sphere Support Vector Data Description, 2020 (several centres).
     Chong et al., Simple and Effective Prevention of Mode Collapse in Deep One-Class Classification,
         2020 (`guard`).
+    Wortsman et al., Robust Fine-Tuning of Zero-Shot Models, 2022 (half of what is learned).
 
     Examples
     --------
@@ -186,7 +187,7 @@ class DeepSVDD(NeuralDetector):
     name: ClassVar[str] = "deep_svdd"
     needs_labels: ClassVar[bool] = False
     search_space: ClassVar[Space] = {
-        "n_centres": Choice((1, 16, 64, 256)),
+        "n_centres": Choice((1, 16, 64, 256, 1024)),
         "guard": Range(low=0.3, high=30.0, log=True),
         "epochs": Range(low=5, high=40),
         "learning_rate": Range(low=1e-4, high=3e-3, log=True),
@@ -198,7 +199,7 @@ class DeepSVDD(NeuralDetector):
         self,
         *,
         objective: Objective = "one_class",
-        n_centres: int = 256,
+        n_centres: int = 1024,
         residual: bool = True,
         guard: float = 3.0,
         nu: float = 0.05,
@@ -258,7 +259,7 @@ class DeepSVDD(NeuralDetector):
         )
         weights = study.learn(pretraining, weights, self._training(self.pretrain_epochs))
         placed = latent(embedding, weights, study.normal)
-        centres = Centres.learn(placed, self.n_centres, seed=self.seed)
+        centres = Centres.learn(placed, min(self.n_centres, MAX_TRAINING_CENTRES), seed=self.seed)
         gathering = _Gather(
             study.tables if self.eta else {"normal": study.normal},
             embedding,
@@ -273,9 +274,12 @@ class DeepSVDD(NeuralDetector):
             l2=self.l2,
         )
         weights = {name: array for name, array in weights.items() if name.startswith("embedding/")}
-        self.weights_ = study.learn(gathering, weights, self._training(self.epochs))
+        learned = study.learn(gathering, weights, self._training(self.epochs))
+        self.weights_ = embedding.halfway(learned)
         self.embedding_ = embedding
-        self.centres_ = centres.scaled_to(latent(embedding, self.weights_, study.normal))
+        self.centres_ = centres.refined(
+            latent(embedding, self.weights_, study.normal), self.n_centres, seed=self.seed
+        )
 
     def _networks(self, width: int) -> tuple[Embedding, Dense]:
         outputs = min(self.n_outputs, width)

@@ -38,6 +38,24 @@ def payments(rows: int = 500, *, seed: int = 0) -> tuple[Matrix, Labels]:
 NOMINAL = {3: 4}
 
 
+def arcs(rows: int, *, seed: int = 0) -> tuple[Matrix, Matrix]:
+    """Rows on five thin half circles about one middle, turned into five columns, and rows between
+    the circles.
+    """
+    rng = np.random.default_rng(seed)
+    turn = rng.normal(size=(2, 5))
+
+    def on(radius: npt.NDArray[np.float64]) -> Matrix:
+        angle = rng.uniform(0.0, np.pi, len(radius))
+        place = np.column_stack([np.cos(angle), np.sin(angle)]) * radius[:, None]
+        return (place @ turn).astype(np.float32)
+
+    circle = rng.integers(0, 5, rows)
+    return on(1.0 + 0.2 * circle + rng.uniform(-0.02, 0.02, rows)), on(
+        1.1 + 0.2 * rng.integers(0, 4, 200)
+    )
+
+
 def same_everywhere(detector: NeuralDetector, X: Matrix, folder: Path) -> None:
     """ONNX and the SavedModel score as the detector does."""
     expected = detector.score(X)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shroff.arrays import Floats
-from shroff.detect.deep.centres import Centres
+from shroff.detect.deep.centres import MAX_TRAINING_CENTRES, Centres
 from shroff.detect.deep.keras_ops import KerasOps
 from shroff.detect.deep.ops import NumpyOps
 
@@ -44,6 +44,22 @@ def test_more_centres_tell_what_lies_between_the_groups() -> None:
 def test_a_centre_keeps_four_rows_at_least() -> None:
     assert len(Centres.learn(rows()[:40].astype(np.float32), 256, seed=0).points) == 10
     assert len(Centres.learn(rows()[:3].astype(np.float32), 256, seed=0).points) == 1
+
+
+def test_centres_for_scoring_are_more_where_rows_are_narrow_and_one_stays_where_it_was() -> None:
+    rng = np.random.default_rng(0)
+    narrow, wide, widest = (
+        rng.normal(size=(5_000, width)).astype(np.float32) for width in (4, 64, 400)
+    )
+    count = {}
+    for latent in (narrow, wide, widest):
+        first = Centres.learn(latent, 8, seed=0)
+        count[latent.shape[1]] = len(first.refined(latent, 1024, seed=0).points)
+    assert count == {4: 1024, 64: 512, 400: MAX_TRAINING_CENTRES}
+    alone = Centres.learn(narrow, 1, seed=0)
+    moved = alone.refined(narrow + np.float32(3.0), 1024, seed=0)
+    assert np.array_equal(moved.points, alone.points)
+    assert moved.typical > alone.typical
 
 
 def test_the_slope_is_the_derivative_of_the_distance() -> None:

@@ -14,8 +14,12 @@ from shroff.detect.deep.ops import MIN_DIVISOR, Ops, Tensor, TrainingOps, log_ra
 
 _BANDWIDTH = 16.0
 """Temperature as a multiple of the typical squared distance per dimension."""
-_MAX_TYPICAL_DISTANCES = 2.0
+_MAX_TYPICAL_DISTANCES = 4.0
 """Limit of the temperature, in typical squared distances."""
+MAX_TRAINING_CENTRES = 256
+"""Most centres while a network learns: a step takes as long as there are centres."""
+_MAX_COORDINATES = 32_768
+"""Coordinates of all centres together, which bound the time to score a payment."""
 _MAX_CLUSTERED_ROWS = 20_000
 _SCALE_ROWS = 4_096
 """Evenly spaced rows whose median distance is the typical one."""
@@ -64,9 +68,15 @@ class Centres:
         temperature = typical * min(_BANDWIDTH / points.shape[1], _MAX_TYPICAL_DISTANCES)
         return cls(points, np.log(shares)[None, :], temperature, typical)
 
-    def scaled_to(self, latent: Rows) -> Self:
-        """The same centres with the scales of other rows."""
-        return self.around(latent, self.points, np.exp(self.log_share[0]))
+    def refined(self, latent: Rows, count: int, *, seed: int) -> Self:
+        """Centres for scoring, once the rows have moved: up to `count`, more where rows are narrow.
+
+        A single centre stays where training has gathered the rows.
+        """
+        if len(self.points) == 1:
+            return self.around(latent, self.points, np.ones(1))
+        most = max(MAX_TRAINING_CENTRES, _MAX_COORDINATES // latent.shape[1])
+        return self.learn(latent, min(count, most), seed=seed)
 
     def distance(self, ops: Ops, z: Tensor) -> Tensor:
         """[rows, width] to the soft squared distance [rows, 1], at least 0."""

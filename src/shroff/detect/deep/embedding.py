@@ -55,6 +55,21 @@ class Embedding:
             return through
         return through + ops.matmul(above, ops.transpose(weights[f"{self.network.name}/fixed"]))
 
+    def halfway(self, weights: Arrays) -> Arrays:
+        """The weights whose embedding lies halfway between the fixed map and the learned one.
+
+        A network that is only shown normal rows also moves other rows towards them; halfway keeps
+        what it learned and less of that. Wortsman et al., Robust Fine-Tuning of Zero-Shot Models,
+        2022. Without `residual` there is nothing to go back to.
+        """
+        if not self.residual:
+            return weights
+        last = f"{self.network.name}/{self.network.n_layers}/"
+        return {
+            name: array * np.float32(0.5) if name.startswith(last) else array
+            for name, array in weights.items()
+        }
+
     def _with(self, ops: Ops, weights: Weights, x: Tensor, learned: Tensor) -> Tensor:
         if not self.residual:
             return learned
