@@ -45,15 +45,13 @@ def arcs(rows: int, *, seed: int = 0) -> tuple[Matrix, Matrix]:
     rng = np.random.default_rng(seed)
     turn = rng.normal(size=(2, 5))
 
-    def on(radius: npt.NDArray[np.float64]) -> Matrix:
-        angle = rng.uniform(0.0, np.pi, len(radius))
+    def on(circle: npt.NDArray[np.int64], off: npt.ArrayLike) -> Matrix:
+        radius, angle = 1.0 + 0.2 * circle + np.asarray(off), rng.uniform(0.0, np.pi, len(circle))
         place = np.column_stack([np.cos(angle), np.sin(angle)]) * radius[:, None]
         return (place @ turn).astype(np.float32)
 
-    circle = rng.integers(0, 5, rows)
-    return on(1.0 + 0.2 * circle + rng.uniform(-0.02, 0.02, rows)), on(
-        1.1 + 0.2 * rng.integers(0, 4, 200)
-    )
+    normal = on(rng.integers(0, 5, rows), rng.uniform(-0.02, 0.02, rows))
+    return normal, on(rng.integers(0, 4, 200), 0.1)
 
 
 def same_everywhere(detector: NeuralDetector, X: Matrix, folder: Path) -> None:
