@@ -48,7 +48,8 @@ def arcs(rows: int, *, seed: int = 0) -> tuple[Matrix, Matrix]:
     def on(circle: npt.NDArray[np.int64], off: npt.ArrayLike) -> Matrix:
         radius, angle = 1.0 + 0.2 * circle + np.asarray(off), rng.uniform(0.0, np.pi, len(circle))
         place = np.column_stack([np.cos(angle), np.sin(angle)]) * radius[:, None]
-        return (place @ turn).astype(np.float32)
+        turned: Matrix = (place @ turn).astype(np.float32)
+        return turned
 
     normal = on(rng.integers(0, 5, rows), rng.uniform(-0.02, 0.02, rows))
     return normal, on(rng.integers(0, 4, 200), 0.1)
