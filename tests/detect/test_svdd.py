@@ -57,10 +57,10 @@ def test_known_frauds_among_the_normal_rows_are_pushed_away() -> None:
     X = rng.normal(size=(600, 2)).astype(np.float32)
     X[fraud] = [1.2, 1.2] + 0.2 * X[fraud]
     gaps = []
-    for eta in (0.0, 10.0):
+    for eta in (1e-6, 10.0):
         scores = quick(epochs=20, eta=eta, learning_rate=3e-3).fit(X, fraud).score(X)
         gaps.append(scores[fraud].mean() - scores[~fraud].mean())
-    assert gaps[1] > gaps[0] + 0.5
+    assert gaps[0] < 0 < gaps[1]
 
 
 def test_training_gathers_normal_rows_and_the_guard_keeps_their_spread() -> None:

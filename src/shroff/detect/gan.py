@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from shroff.arrays import Rows
 from shroff.detect.deep.adversary import LOSSES, Adversaries
 from shroff.detect.deep.centres import MAX_TRAINING_CENTRES, Centres
 from shroff.detect.deep.detector import NeuralDetector, Study
@@ -49,8 +48,8 @@ class GAN(NeuralDetector):
         Width of the generator's noise, from 1.
     n_centres : int, default=1024
         Centres of real rows in the feature space, from 1; fewer where rows are few or inputs are
-        many. Lower it where the training rows hold unlabelled frauds, which else get centres of
-        their own.
+        many, and at most 256 with known frauds. Lower it where the training rows hold unlabelled
+        frauds, which else get centres of their own.
     residual : bool, default=True
         Whether the network adds to an embedding that keeps distances, so that it cannot collapse to
         a point.
@@ -247,9 +246,9 @@ class GAN(NeuralDetector):
             game, weights | game.initial(), self._training(self.epochs, max_steps=_MAX_EPOCH_STEPS)
         )
         self.features_, self.generator_, self.encoder_ = features, generator, encoder
-        self._keep(weights, centres, study.normal)
+        self._keep(weights, centres, study)
 
-    def _keep(self, weights: Arrays, centres: Centres, normal: Rows) -> None:
+    def _keep(self, weights: Arrays, centres: Centres, study: Study) -> None:
         self.weights_ = {
             name: array for name, array in weights.items() if not name.startswith("head/")
         }
@@ -257,10 +256,14 @@ class GAN(NeuralDetector):
             self.weights_ = {
                 name: array for name, array in self.weights_.items() if name.startswith("features/")
             }
-        self.weights_ = self.features_.halfway(self.weights_)
-        self.centres_ = centres.refined(
-            latent(self.features_, self.weights_, normal), self.n_centres, seed=self.seed
-        )
+        normal = study.normal
+        if len(study.fraud):
+            # where frauds lie among normal rows, centres placed anew would follow these away
+            self.centres_ = centres.scaled_to(latent(self.features_, weights, normal))
+        else:
+            self.weights_ = self.features_.halfway(self.weights_)
+            placed = latent(self.features_, self.weights_, normal)
+            self.centres_ = centres.refined(placed, self.n_centres, seed=self.seed)
         self.typical_ = 1.0
         if self.reconstruction:
             errors = self._errors(NumpyOps(), self.weights_, normal.astype(np.float64))

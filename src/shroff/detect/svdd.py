@@ -82,8 +82,8 @@ class DeepSVDD(NeuralDetector):
     A network without biases is trained to pull normal rows to centres set among them: Deep SVDD.
     Known frauds, where `y` names them, are pushed away: Deep SAD. The score is log(1 + squared
     distance / a typical normal row's). Beyond the papers, many centres by k-means replace the one
-    sphere, `residual` keeps distances and `guard` their spread, and half of what the network adds
-    is kept; `n_centres=1, residual=False, guard=0.0` is the paper's method.
+    sphere, `residual` keeps distances and `guard` their spread, and without known frauds half of
+    what the network adds is kept; `n_centres=1, residual=False, guard=0.0` is the paper's method.
 
     Parameters
     ----------
@@ -91,8 +91,9 @@ class DeepSVDD(NeuralDetector):
         `"one_class"` minimises the mean distance, `"soft_boundary"` the distance beyond the radius
         that leaves the share `nu` of normal rows outside.
     n_centres : int, default=1024
-        Centres of normal rows, from 1; fewer where rows are few or inputs are many. Lower it where
-        the training rows hold unlabelled frauds, which else get centres of their own.
+        Centres of normal rows, from 1; fewer where rows are few or inputs are many, and at most 256
+        with known frauds. Lower it where the training rows hold unlabelled frauds, which else get
+        centres of their own.
     residual : bool, default=True
         Whether the network adds to an embedding that keeps distances, so that it cannot collapse to
         a point.
@@ -275,10 +276,15 @@ class DeepSVDD(NeuralDetector):
         )
         weights = {name: array for name, array in weights.items() if name.startswith("embedding/")}
         learned = study.learn(gathering, weights, self._training(self.epochs))
-        self.weights_ = embedding.halfway(learned)
         self.embedding_ = embedding
-        self.centres_ = centres.refined(
-            latent(embedding, self.weights_, study.normal), self.n_centres, seed=self.seed
+        known = "fraud" in gathering.tables
+        # where frauds lie among normal rows, centres placed anew would follow these away
+        self.weights_ = learned if known else embedding.halfway(learned)
+        placed = latent(embedding, self.weights_, study.normal)
+        self.centres_ = (
+            centres.scaled_to(placed)
+            if known
+            else centres.refined(placed, self.n_centres, seed=self.seed)
         )
 
     def _networks(self, width: int) -> tuple[Embedding, Dense]:

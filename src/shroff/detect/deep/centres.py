@@ -68,13 +68,17 @@ class Centres:
         temperature = typical * min(_BANDWIDTH / points.shape[1], _MAX_TYPICAL_DISTANCES)
         return cls(points, np.log(shares)[None, :], temperature, typical)
 
+    def scaled_to(self, latent: Rows) -> Self:
+        """The same centres with the scales of other rows."""
+        return self.around(latent, self.points, np.exp(self.log_share[0]))
+
     def refined(self, latent: Rows, count: int, *, seed: int) -> Self:
         """Centres for scoring, once the rows have moved: up to `count`, more where rows are narrow.
 
         A single centre stays where training has gathered the rows.
         """
         if len(self.points) == 1:
-            return self.around(latent, self.points, np.ones(1))
+            return self.scaled_to(latent)
         most = max(MAX_TRAINING_CENTRES, _MAX_COORDINATES // latent.shape[1])
         return self.learn(latent, min(count, most), seed=seed)
 
