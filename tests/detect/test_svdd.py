@@ -60,7 +60,7 @@ def test_known_frauds_among_the_normal_rows_are_pushed_away() -> None:
     for eta in (1e-6, 10.0):
         scores = quick(epochs=20, eta=eta, learning_rate=3e-3).fit(X, fraud).score(X)
         gaps.append(scores[fraud].mean() - scores[~fraud].mean())
-    assert gaps[0] < 0 < gaps[1]
+    assert gaps[1] > max(gaps[0], 0.0) + 0.4
 
 
 def test_training_gathers_normal_rows_and_the_guard_keeps_their_spread() -> None:
