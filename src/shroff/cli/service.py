@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,7 +17,7 @@ from shroff.location import Location
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
-    from shroff.serve.asgi import Asgi
+    from shroff.serve.server import Mount
 from shroff.standby import begin
 
 
@@ -97,7 +97,7 @@ def serve(
     run(service, host=host, port=port, workers=workers, listening=listening)
 
 
-def _console(host: str, workers: int) -> Mapping[str, Callable[[Settings], Asgi]]:
+def _console(host: str, workers: int) -> Mapping[str, Mount]:
     if workers > 1:
         from shroff.errors import ConfigurationError
 

@@ -40,6 +40,8 @@ class ConsoleBackend:
 
     settings: Settings
     clock: Clock = system_time
+    ending: Callable[[], bool] = lambda: False
+    """Whether the server has been told to end, and only waits for what is open."""
 
     @cached_property
     def users(self) -> Users:
@@ -54,7 +56,7 @@ class ConsoleBackend:
     @cached_property
     def streams(self) -> Streams:
         """The open streams of server-sent events."""
-        return Streams(self.sessions, lambda: self.following.stopped)
+        return Streams(self.sessions, self.ending)
 
     @cached_property
     def attempts(self) -> Attempts:

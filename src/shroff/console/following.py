@@ -98,11 +98,6 @@ class IndexThread:
         """End, after the part that is under way."""
         self._repeated.stop()
 
-    @property
-    def stopped(self) -> bool:
-        """Whether the console ends."""
-        return self._repeated.stopping.is_set()
-
     def behind(self) -> str:
         """What the index lacks, and why, as a sentence; nothing where it is up to date."""
         failure = self._repeated.failure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import uvicorn
@@ -16,13 +17,13 @@ MOUNT: Final = "console"
 """The first segment of its addresses there."""
 
 
-def mounted_console(settings: Settings) -> Asgi:
-    """The console over an installation, for the mounts of a service.
+def mounted_console(settings: Settings, ending: Callable[[], bool]) -> Asgi:
+    """The console over an installation, for the mounts of a service, which says when it ends.
 
     It believes the same proxies as a console of its own, those of FORWARDED_ALLOW_IPS; the service
     itself reads neither scheme nor address.
     """
-    backend = ConsoleBackend(settings)
+    backend = ConsoleBackend(settings, ending=ending)
     app = console_app(backend)
     trusted = uvicorn.Config(app, log_config=None).forwarded_allow_ips
     behind_proxy = ProxyHeadersMiddleware(app, trusted)  # type: ignore[arg-type]  # as below

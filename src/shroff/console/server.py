@@ -33,7 +33,7 @@ def serve_console(
             nobody can sign in.
     """
     prepare_types()
-    backend = ConsoleBackend(settings)
+    backend = ConsoleBackend(settings, ending=lambda: server.should_exit)
     require_users(backend, host)
     with listen(host, port) as listener:
         server = uvicorn.Server(

@@ -22,9 +22,9 @@ _LOOK_SECONDS: Final = 2.0
 class Streams:
     """The open streams of this process, by the token of their session."""
 
-    def __init__(self, sessions: Sessions, stopped: Callable[[], bool]) -> None:
+    def __init__(self, sessions: Sessions, ending: Callable[[], bool]) -> None:
         self._sessions = sessions
-        self._stopped = stopped
+        self._ending = ending
         # weak: a stream whose browser leaves before it begins is never ended, only dropped
         self._open: dict[str, WeakSet[EventStream]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -61,7 +61,7 @@ class Streams:
         """Wait two seconds, or until somebody wakes; returns whether the console goes on."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), _LOOK_SECONDS)
-        return not self._stopped()
+        return not self._ending()
 
     def lasts(self, token: str, user: User) -> bool:
         """Whether a session goes on, and its user has the role of then; to look is no use of it."""

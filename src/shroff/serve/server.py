@@ -53,6 +53,9 @@ from shroff.telemetry.family import Source
 from shroff.telemetry.fleet import Fleet
 from shroff.telemetry.log import Style, write_log
 
+Mount = Callable[[Settings, Callable[[], bool]], Asgi]
+"""Makes an application over an installation, which can ask whether the server is ending."""
+
 _log = logging.getLogger(__name__)
 _MAX_WAITING_CONNECTIONS = 2_048
 _DRAIN_TIMEOUT_SECONDS = 30  # for requests in flight to finish
@@ -115,7 +118,7 @@ class Service:
     checked: bool = False
     passed: Mapping[bytes, bool] = field(default_factory=dict)
     figures: tuple[Source, ...] = ()
-    mounts: Mapping[str, Callable[[Settings], Asgi]] = field(default_factory=dict)
+    mounts: Mapping[str, Mount] = field(default_factory=dict)
 
     def app(self, seat: Seat | None = None) -> App:
         """The application; with a seat, as one of several workers.
@@ -128,7 +131,12 @@ class Service:
         scorer, deployments = self.scorer(
             member="" if seat is None else seat.name, workers=1 if seat is None else seat.seats
         )
-        return App(
+
+        def ending() -> bool:
+            # asked by what is mounted, once the application has a server
+            return app.ending()
+
+        app = App(
             scorer,
             deployments=deployments,
             gate=self.gate(seat),
@@ -138,9 +146,10 @@ class Service:
             fleet=None if seat is None else Fleet(seat.folder, seat.number),
             accept_lock=None if seat is None else AcceptLock(seat.folder),
             figures=self.figures,
-            mounts={name: make(self.settings) for name, make in self.mounts.items()},
+            mounts={name: make(self.settings, ending) for name, make in self.mounts.items()},
             eraser=None if scorer.keys is None else self._eraser(scorer.ledger, scorer.keys),
         )
+        return app
 
     def _eraser(self, ledger: Ledger, keys: LiveKeyring) -> Eraser:
         control, secret = self.settings.control, self.settings.hmac_key()
