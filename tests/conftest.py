@@ -91,10 +91,19 @@ def azure_tables() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser with a window of its own, shared by the tests that ask for it."""
+def shared_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser with a window of its own."""
     with or_skip(chromium(tmp_path_factory.mktemp("browser")), "browser") as opened:
         yield opened
+
+
+@pytest.fixture
+def browser(shared_browser: Browser) -> Browser:
+    """The one browser, with no page open, as if nobody had emulated another window or medium."""
+    shared_browser.open("about:blank")
+    shared_browser.emulate(1440, 900)
+    shared_browser.console()
+    return shared_browser
 
 
 @pytest.fixture(scope="session")

@@ -310,7 +310,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from shroff.control.models import Models
-from shroff.control import models as room
+from shroff.control import pointers_file as room
 from shroff.control.pointers import Measured
 
 models, step = Models(sys.argv[1]), sys.argv[3]
@@ -318,14 +318,14 @@ production = models.pointers.production
 die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 measured = Measured((), production)
 if step == "before candidate":
-    Models._point = die
+    room.PointersFile.write = die
 models.publish(sys.argv[2], role="shadow", measured=measured)
 if step == "between":
     die()
 if step == "while writing":
     room.msgspec.json.format = die
 if step == "before production":
-    Models._point = die
+    room.PointersFile.write = die
 models.publish(sys.argv[2], measured=measured)
 """
 

@@ -31,6 +31,7 @@ class LedgerGate:
         self._opened = opened
         self._stopping = False
         self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._woken: set[int] = set()  # whose turns have come, and who do not run yet
         self._reasons: set[str] = set()  # whether it was logged since the last success
 
     async def insist(self, turn: int, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -40,10 +41,16 @@ class LedgerGate:
             Stopped: the ledger is away and the consumer stops.
         """
         loop = asyncio.get_running_loop()
+        # an attempt that begins just when the gate opens overtakes nobody
+        while self._woken:
+            await asyncio.sleep(0)
         while True:
             while not self.open:
                 waiting = self._waiting[turn] = loop.create_future()
-                await waiting
+                try:
+                    await waiting
+                finally:
+                    self._woken.discard(turn)
             try:
                 outcome = await attempt()
             except Unavailable as error:
@@ -72,5 +79,6 @@ class LedgerGate:
         waiting, self._waiting = self._waiting, {}
         for turn in sorted(waiting):
             if not waiting[turn].done():
+                self._woken.add(turn)
                 waiting[turn].set_result(None)
         self._opened()
