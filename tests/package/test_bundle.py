@@ -89,6 +89,8 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"format": 99}')
     with pytest.raises(BundleError, match="expected a bundle of format 2, got 99; train it again"):
         load(tmp_path)
+    with pytest.raises(BundleError, match=r"expected the folder of a bundle, .*, got a file"):
+        load(tmp_path / "manifest.json")
 
 
 def test_a_model_that_scores_otherwise_is_not_packaged() -> None:

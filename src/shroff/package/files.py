@@ -130,6 +130,11 @@ def read_files(folder: Path, expected: int) -> Files:
         BundleError: there is no bundle, or one of another format, or a file is missing, altered,
             too large or no regular file.
     """
+    if folder.is_file():
+        raise BundleError(
+            f"{folder}: expected the folder of a bundle, as `shroff train --bundle` writes it, got "
+            "a file."
+        )
     written = _read(folder, MANIFEST)
     found = _decode(written, dict[str, Any], folder / MANIFEST).get("format")
     if found != expected:
