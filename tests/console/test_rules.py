@@ -90,7 +90,7 @@ def test_a_rule_goes_from_draft_to_live_by_two_people_and_the_service_decides_by
     browser.type("#field-name", "dear")
     browser.type("#condition", "amoun")
     browser.wait(lambda: shown(browser, '[role="option"]'))
-    browser.wait(lambda: "unknown column `amoun`" in browser.text("#fault"))
+    browser.wait(lambda: "unknown column amoun" in browser.text("#fault"))
     write(browser, "\ue015\ue007")  # arrow down, enter
     assert browser.run("return document.querySelector('#condition').value") == "amount"
     write(browser, " > 61.5")
@@ -207,7 +207,8 @@ def test_what_is_wrong_is_said_and_the_text_kept(
 ) -> None:
     visit = desk.visit("modeller")
     checked = visit.send("/rules/check", condition=condition, position=str(len(condition)))
-    assert (checked.status_code, sentence in unescape(checked.text)) == (200, True)
+    said = unescape(re.sub("</?code>", "`", checked.text))
+    assert (checked.status_code, sentence in said) == (200, True)
     rule = {"name": "r", "condition": condition, "action": "review", "note": "why"}
     for path in ("/rules/propose", "/rules/try"):
         answer = visit.send(path, rule)
