@@ -76,9 +76,13 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--tries", type=int, default=3)
     parser.add_argument(
-        "--only", action="append", help="`ours` or a peer's name; several times for several"
+        "--only",
+        action="append",
+        choices=["ours", *(peer.name for peer in PEERS)],
+        help="several times for several",
     )
     chosen = parser.parse_args()
+    chosen.environments.mkdir(parents=True, exist_ok=True)
     wanted = chosen.only or ["ours", *(peer.name for peer in PEERS)]
     absent: dict[str, str] = {}
     print(f"load before: {os.getloadavg()[0]:.2f}")
