@@ -67,23 +67,31 @@ class Served:
         return drive(self.port, sent, parallel, self.process.pid, cores=cores)
 
 
-def main() -> None:
-    """Measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+def options(doc: str) -> argparse.ArgumentParser:
+    """What every benchmark of a service is asked; the folder of environments is made."""
+    parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
     parser.add_argument(
-        "--environments", type=Path, default=Path.home() / ".cache" / "shroff-bench"
+        "--environments", type=_made, default=str(Path.home() / ".cache" / "shroff-bench")
     )
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--tries", type=int, default=3)
+    return parser
+
+
+def _made(folder: str) -> Path:
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return Path(folder)
+
+
+def main() -> None:
+    """Measure, print."""
+    parser = options(__doc__)
+    servers = ["ours", *(peer.name for peer in PEERS)]
     parser.add_argument(
-        "--only",
-        action="append",
-        choices=["ours", *(peer.name for peer in PEERS)],
-        help="several times for several",
+        "--only", action="append", choices=servers, help="several times for several"
     )
     chosen = parser.parse_args()
-    chosen.environments.mkdir(parents=True, exist_ok=True)
-    wanted = chosen.only or ["ours", *(peer.name for peer in PEERS)]
+    wanted = chosen.only or servers
     absent: dict[str, str] = {}
     print(f"load before: {os.getloadavg()[0]:.2f}")
     with ExitStack() as up:

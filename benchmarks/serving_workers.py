@@ -11,7 +11,6 @@ time for each worker; both take turns, and ratios are medians over turns.
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from benchmarks.serving import (
     Served,
     best,
     free_port,
+    options,
     running,
     train,
     wait_until_ready,
@@ -43,13 +43,7 @@ TOGETHER = 22
 
 def main() -> None:
     """Measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--environments", type=Path, default=Path.home() / ".cache" / "shroff-bench"
-    )
-    parser.add_argument("--requests", type=int, default=20_000)
-    parser.add_argument("--tries", type=int, default=3)
-    chosen = parser.parse_args()
+    chosen = options(__doc__).parse_args()
     everywhere = os.sched_getaffinity(0)
     apart = everywhere - {*range(max(WORKERS))} or everywhere
     os.sched_setaffinity(0, apart)  # and so the servers that this process starts
