@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import polars as pl
 
@@ -73,27 +74,14 @@ class Backfill:
             return ticking(self._entries(after), both)
 
         lateness, now = micros(self._lateness), self._clock()
+        begun: partial[Mark]
         if self._saved is not None:
-            return rebuild.resume(
-                engine,
-                self._saved,
-                self._ledger,
-                read,
-                currency=self.currency,
-                lateness=lateness,
-                now=now,
-                tick=both,
-            )
-        history = None if self._history is None else self._history()
-        return rebuild.fill(
-            engine,
-            history,
-            self._ledger,
-            read,
-            currency=self.currency,
-            lateness=lateness,
-            now=now,
-            tick=both,
+            begun = partial(rebuild.resume, engine, self._saved)
+        else:
+            history = None if self._history is None else self._history()
+            begun = partial(rebuild.fill, engine, history)
+        return begun(
+            self._ledger, read, currency=self.currency, lateness=lateness, now=now, tick=both
         )
 
     def recent(self, after: int) -> Iterator[StoredEntry]:
