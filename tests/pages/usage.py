@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,7 +52,7 @@ def problem(words: list[str]) -> str:
 
 
 def _benchmark(words: list[str]) -> str:
-    """A program that this repository has, whose source names the options."""
+    """A program of this repository, whose source or a module it imports has the options."""
     if words[:1] == ["-m"]:
         words = [words[1].replace(".", "/") + ".py", *words[2:]] if len(words) > 1 else words
     if not words or not words[0].startswith("benchmarks"):
@@ -62,9 +62,17 @@ def _benchmark(words: list[str]) -> str:
     if not file.is_file() and not (folder / "__main__.py").is_file():
         return f"no program {words[0]}"
     files = [file] if file.is_file() else []
-    source = "".join(one.read_text("utf-8") for one in [*files, *folder.rglob("*.py")])
+    source = _source([*files, *folder.rglob("*.py")])
+    source += _source(
+        ROOT / "benchmarks" / f"{module}.py"
+        for module in re.findall(r"(?m)^from benchmarks\.(\w+) import", source)
+    )
     missing = [one for one in words[1:] if re.match(r"--[a-z]", one) and f'"{one}"' not in source]
     return f"{words[0]} has no option {missing[0]}" if missing else ""
+
+
+def _source(files: Iterable[Path]) -> str:
+    return "".join(file.read_text("utf-8") for file in files if file.is_file())
 
 
 def _without_comments(text: str) -> str:
