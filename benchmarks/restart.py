@@ -10,14 +10,15 @@ last `--after` payments. Both engines must then give the same features of the sa
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter, process_time
-from typing import NamedTuple
+from time import perf_counter, process_time, sleep
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from rich.console import Console
@@ -35,6 +36,8 @@ _FEATURES = {feature.name: 0.5 for feature in GROUP.definitions}
 _WAITING_ENTRIES = 5_000
 _LATENESS_US = 86_400_000_000
 
+T = TypeVar("T")
+
 
 class Spent(NamedTuple):
     """Seconds by the clock, and of the processor."""
@@ -43,11 +46,11 @@ class Spent(NamedTuple):
     processor: float
 
     @classmethod
-    def by(cls, work: Callable[[], object]) -> Spent:
-        """What work takes."""
+    def by(cls, work: Callable[[], T]) -> tuple[Spent, T]:
+        """What work takes, and what it gives."""
         begun, used = perf_counter(), process_time()
-        work()
-        return cls(perf_counter() - begun, process_time() - used)
+        done = work()
+        return cls(perf_counter() - begun, process_time() - used), done
 
 
 def entries(stream: Iterable[Payment]) -> Iterator[Entry]:
@@ -118,6 +121,12 @@ class Place:
                 writer.add(head.seq, portion)
             writer.finish(End(head=head, arrived=mark.arrived, newest=engine.newest))
 
+    def await_ids(self) -> None:
+        """Wait until the ledger, which is open, has read the ids of its records."""
+        known = self.ledger.known
+        while known is not None and not known.complete:
+            sleep(0.01)
+
 
 def _nothing() -> None:
     """Nobody aborts the reading."""
@@ -127,37 +136,45 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--payments", type=int, default=100_000)
     parser.add_argument("--after", type=int, default=1_000, help="payments after the snapshot")
+    parser.add_argument("--folder", help="where the ledger is: 1.3 kB a payment")
     options = parser.parse_args()
     frame = simulated(options.payments + options.after).sort(SCHEMA.time, maintain_order=True)
-    stream = list(payments(frame, SCHEMA))
+    now = frame[SCHEMA.time].dt.epoch("us").sort()[-1]
+    last = list(payments(frame.tail(options.after), SCHEMA))
     table = Table("", "seconds", "processor seconds", "µs a payment")
 
-    def add(name: str, work: Callable[[], object]) -> None:
-        spent = Spent.by(work)
+    def add(name: str, work: Callable[[], T]) -> T:
+        spent, done = Spent.by(work)
         each = f"{spent.processor / options.payments * 1e6:.1f}"
         table.add_row(name, f"{spent.clock:.1f}", f"{spent.processor:.1f}", each)
+        return done
 
-    with TemporaryDirectory() as folder:
-        place = Place(folder, stream[-1].time)
+    with TemporaryDirectory(dir=options.folder) as folder:
+        place = Place(folder, now)
         with place.ledger:
-            write(place.ledger, stream[: options.payments])
+            write(place.ledger, payments(frame.head(options.payments), SCHEMA))
+            del frame
             before = place.engine()
-            mark = place.replayed(before)
+            mark = add("whole ledger verified and replayed", lambda: place.replayed(before))
             add("snapshot written", lambda: place.save(before, mark))
-            write(place.ledger, stream[options.payments :])
+            write(place.ledger, last)
+        rebuild.replay(before, place.ledger.entries(after=mark.seq))
+        # a start's process has nothing else to look through
+        gc.collect()
+        gc.freeze()
+        again = place.engine()
         add("ledger opened", place.ledger.open)
+        add("snapshot read, records after it verified and replayed", lambda: place.resumed(again))
+        add("ids that were not read by then", place.await_ids)
         place.ledger.close()
-        whole, again = place.engine(), place.engine()
-        add("whole ledger replayed", lambda: place.replayed(whole))
-        add("snapshot and records after it", lambda: place.resumed(again))
         size = (Path(folder) / "bench.state").stat().st_size
-        for payment in stream[-options.after :]:
+        for payment in last:
             # at the newest time: what is late, windows need not see whole
             values = payment.values | {SCHEMA.time: place.now}
             probe = msgspec.structs.replace(
                 payment, id=f"{payment.id}-again", time=place.now, values=values
             )
-            if whole.observe(probe) != again.observe(probe):
+            if before.observe(probe) != again.observe(probe):
                 sys.exit(f"{payment.id}: the features differ")
     console = Console(width=None if sys.stdout.isatty() else 100)
     console.print(

@@ -33,7 +33,10 @@ def loading(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Import many modules without garbage collection, which would find nothing: 20 % faster."""
+    """Make many objects that stay without garbage collection, which would find nothing.
+
+    Importing modules is 20 % faster, loading a state twice as fast.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Final
 
@@ -40,6 +40,21 @@ class _Filter:
         words[hashed % size] |= _BIT_MASKS[hashed >> 52]
         words[(hashed >> 20) % size] |= _BIT_MASKS[hashed >> 40 & 0xFFF]
         self.left -= 1
+
+    def add_all(self, identifiers: Sequence[str]) -> None:
+        """`add` for many, ten times as fast."""
+        import numpy as np  # a long ledger only
+
+        words = np.frombuffer(self._words, np.uint64)
+        hashed = np.fromiter(map(hash, identifiers), np.int64, len(identifiers)).view(np.uint64)
+        masks = np.array(_BIT_MASKS, np.uint64)
+        size, low = np.uint64(self._size), np.uint64(0xFFF)
+        for place, mask in (
+            (hashed, hashed >> np.uint64(52)),
+            (hashed >> np.uint64(20), hashed >> np.uint64(40) & low),
+        ):
+            np.bitwise_or.at(words, (place % size).astype(np.int64), masks[mask.astype(np.int64)])
+        self.left -= len(identifiers)
 
     def has(self, hashed: int) -> bool:
         words, size = self._words, self._size
@@ -79,6 +94,16 @@ class IdFilter:
             # each filter holds twice as many as the one before, so there are few
             self._filters.append(_Filter(_FIRST_FILTER_IDS << len(self._filters)))
         self._filters[-1].add(hash(identifier) & _WORD_MASK)
+
+    def add_before(self, pages: Iterable[Sequence[str]], ids: int) -> None:
+        """Remember about so many ids, given by pages, all at once after the last.
+
+        Other threads may add and ask meanwhile: they change a filter of their own.
+        """
+        earlier = _Filter(max(ids, _IDS_A_WORD))
+        for page in pages:
+            earlier.add_all(page)
+        self._filters.insert(0, earlier)
 
     def may_have(self, identifier: str) -> bool:
         """Whether the id may have been added; False is certain."""

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from copy import copy
-from itertools import starmap, takewhile
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,8 +18,8 @@ from shroff.ledger.commits import Commits
 from shroff.ledger.database import Head, backend, identity, renew_identity
 from shroff.ledger.durable import OnDurable, Outcome, resolving
 from shroff.ledger.failover import Failover, Spooled
-from shroff.ledger.id_filter import IdFilter, filter_key
 from shroff.ledger.keyring import Keyring
+from shroff.ledger.known_ids import KnownIds
 from shroff.ledger.queue import Queue, Queued
 from shroff.ledger.reader import keys
 from shroff.ledger.record import Entry, Kind, StoredEntry, check_entry, check_id
@@ -79,7 +79,8 @@ class Ledger(Archive):
         self.commits = Commits()
         self._writer: Writer | None = None
         # with other writers, the ledger may have ids that this process has not seen
-        self._seen: IdFilter | None = None
+        self.known: KnownIds | None = None
+        """The ids of its records; None before it is open, and where others write too."""
         self._folder = None if self._database.alone or not spool_limit else spool
         self._spool_limit = spool_limit
         self._spool: Spool | None = None
@@ -119,7 +120,7 @@ class Ledger(Archive):
         try:
             self.identity = identity(self._database)
             if self._database.alone:
-                self._seen = IdFilter(starmap(filter_key, keys(self._database)))
+                self.known = KnownIds(self._database, self.durable.seq)
             elif self._failover is not None:
                 self._failover.remember(keys(self._database))
         except BaseException:
@@ -218,9 +219,9 @@ class Ledger(Archive):
                 raise ConfigurationError("expected a ledger with keys to seal records with.")
             if self._forgotten(queued.entry):
                 raise NotFound("the payment of this id was forgotten: nothing of it can be added.")
-            if self._seen is not None:
+            if self.known is not None:
                 # before it is written: an id that is refused after all only costs a look-up
-                self._seen.add(filter_key(queued.entry.payment_id, queued.entry.kind))
+                self.known.add(queued.entry.payment_id, queued.entry.kind)
         self._queue.put(entries)
 
     def _forgotten(self, entry: Entry) -> bool:
@@ -272,7 +273,7 @@ class Ledger(Archive):
         try:
             if failover is not None and failover.active:
                 raise LedgerAway("the ledger's database is away: send it again later.")
-            if self._seen is not None and not self._seen.may_have(filter_key(payment_id, "label")):
+            if self.known is not None and not self.known.may_have(payment_id, "label"):
                 check_id(payment_id)
                 return []
             return [*map(self.opened, self._finder.labels(payment_id))]
@@ -283,7 +284,7 @@ class Ledger(Archive):
             raise
 
     def _look_up(self, payment_id: str, kind: Kind) -> StoredEntry | None:
-        if self._seen is not None and not self._seen.may_have(filter_key(payment_id, kind)):
+        if self.known is not None and not self.known.may_have(payment_id, kind):
             check_id(payment_id)
             return None
         found = self._finder.find(payment_id, kind)
@@ -336,7 +337,9 @@ class Ledger(Archive):
 
     def close(self) -> None:
         """Commit what waits, stop the writer and let another process write."""
-        self._seen = None
+        if self.known is not None:
+            self.known.stop()
+            self.known = None
         if self._writer is not None:
             self._writer.stop()
             self._writer = self._failover = None

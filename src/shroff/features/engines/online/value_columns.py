@@ -312,7 +312,7 @@ class CodedNames:
         return [list(self.names), bytes(self.cells)] if self.seen is None else self.seen.pack()
 
     def unpack(self, packed: Packed) -> None:
-        if isinstance(packed, Mapping):
+        if isinstance(packed, dict):
             self.seen = NameTimes(joins=False)
             self.seen.unpack(packed)
         else:
