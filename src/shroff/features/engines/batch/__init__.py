@@ -7,6 +7,7 @@ measures are differences of running totals, or folds.
 
     engine          the table in memory, from columns to features
     disk            a table larger than memory, bucket by bucket
+    bucket_files    the rows of each bucket on disk
     time_chunks     the same for links, in chunks of time
     encoded_table   columns as integers, rows grouped by key
     partition       some keys of an entity: their windows and measures

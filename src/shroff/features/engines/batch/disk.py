@@ -23,7 +23,14 @@ from polars.io.plugins import register_io_source
 from shroff.arrays import Floats
 from shroff.collect import Schema, require_clean
 from shroff.collect.sources import parquet_rows, scan, written_whole
-from shroff.features.engines.batch.engine import aggregates, finished, one_ahead
+from shroff.features.engines.batch import grouping
+from shroff.features.engines.batch.bucket_files import Block, read_blocks, write_blocks
+from shroff.features.engines.batch.engine import (
+    aggregates,
+    compile_formulas,
+    finished,
+    one_ahead,
+)
 from shroff.features.engines.batch.time_chunks import Slice, chunks_by_time, spread_by_time
 from shroff.features.engines.subplans import OWNED, ROW, Subplan, payment_columns, subplans
 from shroff.features.group import FeatureGroup
@@ -171,7 +178,7 @@ class _Held:
                 if start < stop:
                     self.blocks[number].append((path, file.tell(), stop - start))
                     file.write(
-                        (places[start:stop] - slices[number].first).astype(np.int64).tobytes()
+                        (places[start:stop] - slices[number].first).astype(np.uint32).tobytes()
                     )
                     file.write(numbers[:, start:stop].tobytes())
                     if self.texts:
@@ -186,20 +193,24 @@ class _Held:
         said = np.full(slices[number].rows, -1)
         texts = [pl.DataFrame(schema=dict.fromkeys(self.texts, pl.String))]
         for path, offset, rows in self.blocks[number]:
-            block = np.fromfile(path, np.int64, rows * (1 + len(names)), offset=offset)
-            values[:, block[:rows]] = block[rows:].view(np.float64).reshape(len(names), rows)
+            with path.open("rb") as file:
+                file.seek(offset)
+                places = np.fromfile(file, np.uint32, rows)
+                numbers = np.fromfile(file, np.float64, rows * len(names))
+            for column, found in zip(values, numbers.reshape(len(names), rows), strict=True):
+                grouping.scatter(found, places, column)
             if self.texts:
-                said[block[:rows]] = np.arange(rows) + sum(map(len, texts))
+                said[places] = np.arange(rows) + sum(map(len, texts))
                 texts.append(pl.read_ipc(_texts_of(path, number)))
-        found = [
+        columns = [
             pl.Series(name, column, nan_to_null=True)
             for name, column in zip(names, values, strict=True)
         ]
         if not self.texts:
-            return found
+            return columns
         # rows without the key have no value
-        places = pl.Series(said).replace(-1, None).cast(pl.UInt32)
-        return found + [text.gather(places) for text in pl.concat(texts).get_columns()]
+        rows_of_texts = pl.Series(said).replace(-1, None).cast(pl.UInt32)
+        return columns + [text.gather(rows_of_texts) for text in pl.concat(texts).get_columns()]
 
 
 def _texts_of(path: Path, number: int) -> Path:
@@ -222,23 +233,23 @@ def _held(
     chunks = [] if subplan.key else chunks_by_time(subplan, schema, slices, buckets)
     buckets = len(chunks) or buckets
 
-    def spread(number: int) -> None:
-        if subplan.key:
-            _spread(subplan, slices[number], folder, f"{number:06d}", buckets)
-        else:
-            spread_by_time(subplan, schema, slices[number], folder, f"{number:06d}", chunks)
+    def spread(number: int) -> list[Block]:
+        frame = _read(subplan, slices[number])
+        parts = (
+            spread_by_time(schema, frame, chunks) if chunks else _spread(subplan, frame, buckets)
+        )
+        return write_blocks(folder / f"slice-{number:06d}", parts)
 
-    for _ in one_ahead(pool, spread, range(len(slices))):
-        pass
+    blocks: dict[int, list[Block]] = {}
+    for written in one_ahead(pool, spread, range(len(slices))):
+        for block in written:
+            blocks.setdefault(block.bucket, []).append(block)
     plan, arrival = subplan.plan(schema), schema.arrived_at or schema.time
     held = _Held(plan, len(slices))
-    for bucket in range(buckets):
-        files = sorted(folder.glob(f"{bucket:03d}-*"))
-        if not files:
-            continue
-        frame = pl.concat([pl.read_ipc(file) for file in files])
-        for file in files:
-            file.unlink()
+    compile_formulas(plan)
+
+    def work(bucket: int) -> None:
+        frame = read_blocks(blocks[bucket])
         if not frame[arrival].is_sorted():
             frame = frame.sort(arrival, maintain_order=True)
         found = pl.DataFrame([frame[ROW], *aggregates(plan, frame)])
@@ -246,18 +257,33 @@ def _held(
             found = found.filter(frame[OWNED])
         del frame
         found = found if found[ROW].is_sorted() else found.sort(ROW)
-        held.write(folder / f"{bucket:03d}", found[ROW], found.drop(ROW), slices)
+        held.write(folder / f"bucket-{bucket:03d}", found[ROW], found.drop(ROW), slices)
+
+    for _ in one_ahead(pool, work, sorted(blocks)):
+        pass
+    for file in folder.glob("slice-*"):
+        file.unlink()
     return held
 
 
-def _spread(subplan: Subplan, piece: Slice, folder: Path, name: str, buckets: int) -> None:
-    """Write the rows of a slice that have the subplan's key, each to its bucket."""
+def _read(subplan: Subplan, piece: Slice) -> pl.DataFrame:
+    """What a subplan reads of a slice, with the rows' numbers."""
     columns = subplan.columns_of(piece.table.collect_schema().names())
     frame = piece.table.select(columns).collect().with_row_index(ROW, offset=piece.first)
-    frame = frame.cast({ROW: pl.Int64}).drop_nulls(subplan.key)
-    frame = frame.with_columns((pl.struct(subplan.key).hash() % buckets).alias(_BUCKET))
-    for (place,), rows in frame.partition_by(_BUCKET, as_dict=True, include_key=False).items():
-        rows.write_ipc(folder / f"{place:03d}-{name}", compression="lz4")
+    return frame.cast({ROW: pl.Int64})
+
+
+def _spread(
+    subplan: Subplan, frame: pl.DataFrame, buckets: int
+) -> Iterator[tuple[int, pl.DataFrame]]:
+    """The rows that have the subplan's key, by bucket."""
+    # gathering from columns in one chunk takes a fifth of the time
+    frame = frame.drop_nulls(subplan.key).rechunk()
+    hashes = frame.select((pl.struct(subplan.key).hash() % buckets).cast(pl.Int32).alias(_BUCKET))
+    starts, rows, _ = grouping.group(hashes[_BUCKET].to_numpy(), buckets)
+    frame = frame[rows]
+    for bucket, (start, stop) in enumerate(pairwise(starts.tolist())):
+        yield bucket, frame[start:stop]
 
 
 def _together(plan: Plan, piece: Slice, columns: list[pl.Series]) -> pl.DataFrame:

@@ -64,8 +64,7 @@ def compute_plan(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
 
 def aggregates(plan: Plan, frame: pl.DataFrame) -> list[pl.Series]:
     """The aggregates of a table in order of arrival."""
-    for output in plan.outputs:
-        compiled(output.recipe)
+    compile_formulas(plan)
     table = EncodedTable(plan, frame)
     entities: dict[tuple[str, ...], list[Output]] = {}
     for output in plan.outputs:
@@ -83,6 +82,12 @@ def aggregates(plan: Plan, frame: pl.DataFrame) -> list[pl.Series]:
             _all(future.result() for future in rest)
             columns += linked(table, plan.links, pool)
     return columns
+
+
+def compile_formulas(plan: Plan) -> None:
+    """Compile what aggregates need, which two threads must not do at once."""
+    for output in plan.outputs:
+        compiled(output.recipe)
 
 
 def _of_entity(

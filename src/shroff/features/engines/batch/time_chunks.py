@@ -6,8 +6,7 @@ arrived by its end and happened later than its earliest payment less the longest
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ import polars as pl
 
 from shroff.collect import Schema
 from shroff.features.engines.batch.grouping import Int
-from shroff.features.engines.subplans import OWNED, ROW, Subplan
+from shroff.features.engines.subplans import OWNED, Subplan
 
 _OVERLAP: Final = 3.0
 """Payments that a chunk may hold to be seen for each that it owns, about."""
@@ -65,18 +64,14 @@ def chunks_by_time(
 
 
 def spread_by_time(
-    subplan: Subplan, schema: Schema, piece: Slice, folder: Path, name: str, chunks: Sequence[Chunk]
-) -> None:
-    """Write the rows of a slice, each to all chunks that own or see it."""
-    frame = piece.table.select(subplan.columns_of(piece.table.collect_schema().names())).collect()
-    frame = frame.with_row_index(ROW, offset=piece.first).cast({ROW: pl.Int64})
+    schema: Schema, frame: pl.DataFrame, chunks: Sequence[Chunk]
+) -> Iterator[tuple[int, pl.DataFrame]]:
+    """The rows of a slice by chunk, each in all chunks that own or see it."""
     time, arrival = (pl.col(at).to_physical() for at in (schema.time, _arrival(schema)))
     for place, chunk in enumerate(chunks):
         owned = (arrival >= chunk.start) & (arrival < chunk.end)
         seen = (arrival < chunk.end) & (time > chunk.since)
-        rows = frame.filter(owned | seen).with_columns(owned.alias(OWNED))
-        if len(rows):
-            rows.write_ipc(folder / f"{place:03d}-{name}", compression="lz4")
+        yield place, frame.filter(owned | seen).with_columns(owned.alias(OWNED))
 
 
 def _moments(piece: Slice, schema: Schema, every: int = 1) -> tuple[Int, Int]:
