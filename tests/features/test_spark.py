@@ -31,9 +31,17 @@ from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra
 from shroff.features.define import Aggregate
 from shroff.features.engines.batch import compute
 from shroff.features.engines.spark import Skew, compute_spark, features_job, read_clean
+from shroff.features.engines.spark.blocks import (
+    PART,
+    batches_of_cuts,
+    blocks_by_number,
+    cut,
+    opened,
+    spread,
+)
 from shroff.features.engines.spark.frames import ORDER
-from shroff.features.engines.spark.skew import ARRIVAL, FROM, UPTO, ranges
-from shroff.features.engines.spark.worker import CHUNK
+from shroff.features.engines.spark.skew import ARRIVAL, ranges
+from shroff.features.engines.spark.worker import CHUNK, FROM, UPTO
 from shroff.features.engines.subplans import payment_columns, subplans
 from shroff.features.plan import Plan
 from shroff.features.vectors import TokenTable
@@ -423,6 +431,30 @@ def test_without_pyspark_the_error_says_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     with pytest.raises(MissingExtra, match=r"pip install 'shroff\[spark\]'"):
         features_job(Plan([GROUP], SCHEMA), "clean.parquet", "features")
+
+
+def test_each_part_has_a_partition_of_its_own(spark: SparkSession) -> None:
+    from pyspark.sql import functions as f
+
+    for parts in (1, 7, 200):
+        frame = spark.createDataFrame([(number,) for number in spread(parts)], "part int")
+        places = frame.select(f.pmod(f.hash("part"), f.lit(parts))).collect()
+        assert [row[0] for row in places] == list(range(parts))
+
+
+def test_blocks_of_parts_are_the_table_again() -> None:
+    rows = 200_000  # more than a block holds
+    part = pl.when(pl.col("n") % 5 > 0).then(pl.when(pl.col("n") % 5 == 1).then(2).otherwise(0))
+    table = pl.select(n=pl.int_range(rows), text=pl.int_range(rows).cast(pl.String)).with_columns(
+        part.cast(pl.Int32).alias("to")
+    )
+    batches = list(batches_of_cuts(cut(table, 3, "to", [10, 11, 12])))
+    found = {part for batch in batches for part in batch.column(PART).to_pylist()}
+    again = opened(blocks_by_number(batches)[3])
+    assert found == {10, 12}
+    assert again is not None
+    assert_frame_equal(again.sort("n"), table.drop_nulls("to").drop("to").sort("n"))
+    assert opened([]) is None
 
 
 def test_an_entity_ships_only_what_its_features_read() -> None:

@@ -27,9 +27,6 @@ OWNED: Final = "shroff owned"
 """False for rows of a chunk that are there to be seen by others."""
 ROW: Final = "shroff row"
 """The column that says which payment a row is, and which of two that arrived together was first."""
-NUMBER: Final = "shroff number "
-TEXT: Final = "shroff text "
-"""Before a place: the number, or the text, that has this place in its subplan."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Subplan:
     """The aggregates of one key, or all links, without one: what they read and how far back.
 
     `columns` are the table's columns that they read; `labels` says whether they also read its label
-    histories. `horizon` is in microseconds; `texts` are the aggregates that give texts.
+    histories. `horizon` is in microseconds.
     """
 
     number: int
@@ -46,17 +43,7 @@ class Subplan:
     columns: tuple[str, ...]
     horizon: int
     labels: bool
-    texts: frozenset[str]
     vectors: tuple[TokenTable, ...]
-
-    @property
-    def held(self) -> dict[str, str]:
-        """The column that carries each aggregate; numbers and texts are numbered separately."""
-        found: dict[str, str] = {}
-        for feature in self.features:
-            kind = TEXT if feature.name in self.texts else NUMBER
-            found[feature.name] = f"{kind}{sum(name.startswith(kind) for name in found.values())}"
-        return found
 
     def columns_of(self, names: Collection[str]) -> tuple[str, ...]:
         """The columns to read of a table that has these."""
@@ -112,11 +99,8 @@ def _subplan(
     if reads & {schema.amount, schema.original}:
         reads.add(str(schema.currency))
     columns = tuple(name for name in schema.scales if name in reads)
-    texts = frozenset(name for name, kind in plan.kinds.items() if kind == "text")
     tables = tuple(plan.vectors.values())
-    return Subplan(
-        number, key, features, columns, plan.horizon, "label" in plan.later, texts, tables
-    )
+    return Subplan(number, key, features, columns, plan.horizon, "label" in plan.later, tables)
 
 
 def payment_columns(plan: Plan) -> tuple[str, ...]:

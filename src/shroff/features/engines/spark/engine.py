@@ -11,6 +11,7 @@ import polars as pl
 from shroff.collect import Schema
 from shroff.features.engines import subplans
 from shroff.features.engines.spark import worker
+from shroff.features.engines.spark.blocks import DDL, PART, spread
 from shroff.features.engines.spark.frames import (
     ORDER,
     col,
@@ -23,17 +24,17 @@ from shroff.features.engines.spark.frames import (
     session,
     write_new,
 )
-from shroff.features.engines.spark.skew import ARRIVAL, DEFAULT_SKEW, FROM, UPTO, Skew, ranges
-from shroff.features.engines.spark.worker import CHUNK, SUBPLAN
-from shroff.features.engines.subplans import OWNED, ROW, TEXT, Subplan
+from shroff.features.engines.spark.skew import ARRIVAL, DEFAULT_SKEW, Skew, ranges
+from shroff.features.engines.spark.worker import CHUNK, FROM, HOME, SINCE, UPTO, Route
+from shroff.features.engines.subplans import ROW, Subplan
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
-_SINCE: Final = "shroff since"
 _KEY: Final = "shroff key "
+_AUTO_PARTITIONS: Final = 200
 
 
 def compute_spark(
@@ -47,8 +48,8 @@ def compute_spark(
     """The features of a clean table on a cluster: the values of `batch.compute`, in any row order.
 
     Args:
-        frame: a table as `shroff.collect.clean` leaves it (amounts in minor units). It is read once
-            per entity and once more: cache it if it is costly to compute.
+        frame: a table as `shroff.collect.clean` leaves it (amounts in minor units). It is read
+            once, besides the search for hot keys: cache it if it is costly to compute.
         order: a column of unique values that orders payments which arrived at the same moment;
             without it their ids do.
         skew: when hot keys are split; None does not look for them.
@@ -78,12 +79,36 @@ def compute_spark(
         )
     row = order or plan.schema.id
     chunks = {} if skew is None else _hot_chunks(frame, found, plan.schema, skew)
-    held = [
-        _held(frame, subplan, plan.schema, row, chunks.get(subplan.number)) for subplan in found
+    parts = spread(_partitions(frame))
+    routes = [
+        Route(
+            subplan.number,
+            subplan.key,
+            subplan.columns_of(frame.columns),
+            subplan.horizon,
+            chunks.get(subplan.number),
+        )
+        for subplan in found
     ]
-    together = _together(frame.select(col(row).alias(ROW), *map(col, columns)), held)
+    arrival = plan.schema.arrived_at or plan.schema.time
+    scattered = map_batches(
+        _routed(frame, row, columns, routes, len(parts)),
+        partial(
+            worker.scatter,
+            routes=routes,
+            own=columns,
+            arrival=arrival,
+            time=plan.schema.time,
+            parts=parts,
+        ),
+        DDL,
+    )
+    aggregates = partial(
+        worker.aggregates, found=found, schema=schema, chunked=frozenset(chunks), parts=parts
+    )
+    held = map_batches(scattered.repartition(col(PART)), aggregates, DDL)
     assemble = partial(worker.assemble, groups=tuple(groups), schema=schema)
-    return map_batches(together.repartition(col(ROW)), assemble, result)
+    return map_batches(held.repartition(col(PART)), assemble, result)
 
 
 def features_job(
@@ -132,54 +157,41 @@ def _types(plan: Plan) -> str:
     )
 
 
-def _together(payments: DataFrame, held: Sequence[DataFrame]) -> DataFrame:
-    """The union of payments and aggregates, in flat columns, which are cheap to hand to Python."""
-    f = functions()
-    kinds = {name: kind for frame in held for name, kind in frame.dtypes[2:]}
-    none = {
-        name: f.lit(None).cast(kind).alias(name)
-        for name, kind in (*kinds.items(), *payments.dtypes[1:])
-    }
-    row, *own = payments.columns
-    first = payments.select(
-        col(row), f.lit(0).alias(SUBPLAN), *(none[name] for name in kinds), *map(col, own)
-    )
-    others = [
-        frame.select(
-            *(
-                col(name) if name in frame.columns else none[name]
-                for name in (*frame.columns[:2], *none)
-            )
-        )
-        for frame in held
-    ]
-    return reduce(lambda one, other: one.union(other), others, first)
+def _partitions(frame: DataFrame) -> int:
+    """Into how many partitions Spark shuffles, before it puts small ones together."""
+    conf = frame.sparkSession.conf
+    text = conf.get("spark.sql.adaptive.coalescePartitions.initialPartitionNum", None)
+    text = text or conf.get("spark.sql.shuffle.partitions")
+    # clusters whose Spark chooses the number say `auto`
+    return int(text) if text and text.isdigit() else _AUTO_PARTITIONS
 
 
-def _held(
-    frame: DataFrame, subplan: Subplan, schema: Schema, row: str, chunks: pl.DataFrame | None
+def _routed(
+    frame: DataFrame, row: str, own: Sequence[str], routes: Sequence[Route], parts: int
 ) -> DataFrame:
-    """A subplan's aggregates of all payments that have its key."""
-    # payments without the key have no value: moving them would make null a hot key
-    there, anything = (col(name).isNotNull() for name in subplan.key), functions().lit(True)
-    keyed = frame.where(reduce(lambda a, b: a & b, there, anything))
-    narrow = keyed.select(
-        col(row).alias(ROW), *(col(name) for name in subplan.columns_of(frame.columns))
+    """The columns that any feature reads, and the part of each row as a payment and by each key."""
+    f = functions()
+    columns = dict.fromkeys((*own, *(name for route in routes for name in route.columns)))
+
+    def part_of(names: Sequence[str]) -> Column:
+        place: Column = f.pmod(f.hash(*map(col, names)), f.lit(parts))
+        return place
+
+    def of_route(route: Route) -> Column:
+        if not route.key:
+            alone: Column = f.lit(route.number % parts)
+            return alone
+        # payments without the key have no value
+        there = reduce(lambda a, b: a & b, (col(name).isNotNull() for name in route.key))
+        part: Column = f.when(there, part_of(route.key))
+        return part
+
+    return frame.select(
+        col(row).alias(ROW),
+        part_of([row]).alias(HOME),
+        *(of_route(route).alias(route.part) for route in routes),
+        *map(col, columns),
     )
-    keys = [col(name) for name in subplan.key]
-    chunked = chunks is not None
-    if chunks is not None:
-        narrow = _in_chunks(narrow, subplan, schema, chunks)
-        keys.append(col(CHUNK))
-    kind = dict(narrow.dtypes)[ROW]
-    compute = partial(worker.aggregates, subplan=subplan, schema=schema, chunked=chunked)
-    columns = [
-        f"{quoted(name)} {'string' if name.startswith(TEXT) else 'double'}"
-        for name in subplan.held.values()
-    ]
-    held = ", ".join([f"{quoted(ROW)} {kind}", f"{quoted(SUBPLAN)} int", *columns])
-    moved = narrow.repartition(*keys) if keys else narrow.repartition(1)
-    return map_batches(moved, compute, held)
 
 
 def _hot_chunks(
@@ -198,32 +210,26 @@ def _hot_chunks(
     chunks = {
         subplan.number: ranges(sample, subplan, skew, weight=1.0 / share) for subplan in found
     }
-    return {number: found for number, found in chunks.items() if len(found)}
+    return {
+        subplan.number: _with_earliest(frame, subplan, schema, chunks[subplan.number])
+        for subplan in found
+        if len(chunks[subplan.number])
+    }
 
 
-def _in_chunks(
-    narrow: DataFrame, subplan: Subplan, schema: Schema, chunks: pl.DataFrame
-) -> DataFrame:
-    """Rows with their chunk; rows of hot keys once for each chunk that owns or sees them."""
+def _with_earliest(
+    frame: DataFrame, subplan: Subplan, schema: Schema, chunks: pl.DataFrame
+) -> pl.DataFrame:
+    """Chunks that own payments, with when the earliest of them happened."""
     f = functions()
-    spark = narrow.sparkSession
     named = chunks.rename({name: f"{_KEY}{place}" for place, name in enumerate(subplan.key)})
-    spans = spark.createDataFrame(named.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    spans = frame.sparkSession.createDataFrame(named.to_arrow(compat_level=pl.CompatLevel.oldest()))
     arrival, time = micros_of(schema.arrived_at or schema.time), micros_of(schema.time)
     same = reduce(
         lambda a, b: a & b,
         (col(name) == col(f"{_KEY}{at}") for at, name in enumerate(subplan.key)),
         f.lit(True),
     )
-    owned = (arrival >= col(FROM)) & (arrival < col(UPTO))
-    earliest = (
-        narrow.join(f.broadcast(spans), same & owned).groupBy(CHUNK).agg(f.min(time).alias(_SINCE))
-    )
-    spans = spark.createDataFrame(spans.join(earliest, CHUNK).toArrow())
-    seen = (arrival < col(UPTO)) & (time > col(_SINCE) - f.lit(subplan.horizon))
-    joined = narrow.join(f.broadcast(spans), same & (owned | seen), "left")
-    return joined.select(
-        *(col(name) for name in narrow.columns),
-        f.coalesce(col(CHUNK), f.lit(0)).cast("string").alias(CHUNK),
-        f.coalesce(owned, f.lit(True)).alias(OWNED),
-    )
+    owned = same & (arrival >= col(FROM)) & (arrival < col(UPTO))
+    earliest = frame.join(f.broadcast(spans), owned).groupBy(CHUNK).agg(f.min(time).alias(SINCE))
+    return chunks.join(pl.DataFrame(pl.from_arrow(earliest.toArrow())), on=CHUNK)

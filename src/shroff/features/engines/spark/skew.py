@@ -14,13 +14,10 @@ from typing import Final
 import polars as pl
 
 from shroff.errors import ConfigurationError
-from shroff.features.engines.spark.worker import CHUNK
+from shroff.features.engines.spark.worker import CHUNK, FROM, UPTO
 from shroff.features.engines.subplans import Subplan
 
 ARRIVAL: Final = "shroff arrival"
-FROM: Final = "shroff from"
-UPTO: Final = "shroff upto"
-"""A chunk owns what arrived from `FROM` on and before `UPTO`, microseconds since the epoch."""
 
 _ALL: Final = "shroff all"
 _END_OF_TIME_US: Final = 1 << 62

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 from polars import selectors as cs
@@ -15,21 +15,36 @@ from shroff.features.engines.batch import compute_plan
 from shroff.features.engines.batch.encoded_table import people
 from shroff.features.engines.embedding import component_columns
 from shroff.features.engines.rows import with_rows
-from shroff.features.engines.subplans import OWNED, ROW, Subplan, payment_columns, subplans
+from shroff.features.engines.spark.blocks import (
+    PART,
+    TABLE,
+    Cut,
+    batches_of_cuts,
+    blocks_by_number,
+    cut,
+    opened,
+)
+from shroff.features.engines.subplans import OWNED, ROW, Subplan, subplans
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SUBPLAN: Final = "shroff subplan"
-"""The number of the subplan whose aggregates a row holds; 0 for the payment itself."""
+HOME: Final = "shroff home"
+"""The place, among all parts, of the part where a payment's features are put together."""
 CHUNK: Final = "shroff chunk"
 """The chunk of a hot key's history that a row is in; 0 for other keys."""
+FROM: Final = "shroff from"
+UPTO: Final = "shroff upto"
+"""A chunk owns what arrived from `FROM` on and before `UPTO`, microseconds since the epoch."""
+SINCE: Final = "shroff since"
+"""When the earliest payment that a chunk owns happened."""
 
 _SLICE_ROWS: Final = 1 << 16
 """Rows of a record batch that goes back to Spark."""
-
+_SCATTERED_ROWS: Final = 1 << 20
+"""About how many rows are cut into blocks at once."""
 
 Compute = Callable[["Iterable[pa.RecordBatch]"], "Iterator[pa.RecordBatch]"]
 """From the record batches of one partition to those of the result."""
@@ -42,20 +57,128 @@ def named(
     return compute(batch.rename_columns(list(names)) for batch in batches)
 
 
-def aggregates(
-    batches: Iterable[pa.RecordBatch], subplan: Subplan, schema: Schema, *, chunked: bool
+class Route(NamedTuple):
+    """What a subplan reads of a table, and where it goes: rows of one key to one part.
+
+    `spans` are the chunks of hot keys (`chunks_of`, with `SINCE`), or None.
+    """
+
+    number: int
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    horizon: int
+    spans: pl.DataFrame | None
+
+    @property
+    def part(self) -> str:
+        """The column with the place of the part in all parts; null where the key is."""
+        return f"{PART} {self.number}"
+
+
+def scatter(
+    batches: Iterable[pa.RecordBatch],
+    routes: Sequence[Route],
+    own: Sequence[str],
+    arrival: str,
+    time: str,
+    parts: Sequence[int],
 ) -> Iterator[pa.RecordBatch]:
-    """A subplan's aggregates of all rows of some keys.
+    """Payments to the parts of their rows, and what subplans read to the parts of their keys.
 
     Args:
-        batches: `ROW` and the subplan's columns; with `chunked` also `CHUNK` and `OWNED`.
+        batches: `ROW`, `HOME`, the part of each route, and the columns that they read.
+        own: the columns that features of the payment alone read.
+        arrival: the column of arrivals; `time` of event times.
 
     Yields:
-        `ROW`, `SUBPLAN` and the subplan's aggregates (`Subplan.held`), for the rows that are owned.
+        Blocks: payments as table 0, others by the number of their subplan.
     """
-    frame = table_of(batches)
-    if frame is None:
-        return
+
+    def cuts() -> Iterator[Cut]:
+        for some in _gathered(batches):
+            table = table_of(some)
+            if table is None:
+                continue
+            yield from cut(table.select(ROW, HOME, *own), 0, HOME, parts)
+            for route in routes:
+                rows = table.select(route.part, ROW, HOME, *route.columns)
+                if route.spans is not None:
+                    rows = in_chunks(rows, route, route.spans, arrival, time, len(parts))
+                yield from cut(rows, route.number, route.part, parts)
+
+    return batches_of_cuts(cuts())
+
+
+def in_chunks(
+    rows: pl.DataFrame, route: Route, spans: pl.DataFrame, arrival: str, time: str, parts: int
+) -> pl.DataFrame:
+    """Rows with their chunk; rows of hot keys once for each chunk that owns or sees them."""
+    key = list(route.key)
+    arrived, happened = pl.col(arrival).dt.epoch("us"), pl.col(time).dt.epoch("us")
+    if key:
+        hot_keys = spans.select(key).unique()
+        cold, hot = (rows.join(hot_keys, on=key, how=how) for how in ("anti", "semi"))
+    else:
+        cold, hot = rows.clear(), rows
+    pieces = [cold.with_columns(pl.lit("0").alias(CHUNK), pl.lit(True).alias(OWNED))]
+    hot_rows = hot.partition_by(key, as_dict=True) if key else {(): hot}
+    for span in spans.iter_rows(named=True):
+        mine = hot_rows.get(tuple(span[name] for name in key))
+        if mine is None:
+            continue
+        owned = (arrived >= span[FROM]) & (arrived < span[UPTO])
+        seen = (arrived < span[UPTO]) & (happened > span[SINCE] - route.horizon)
+        place = (span[CHUNK] + route.number) % parts
+        pieces.append(
+            mine.filter(owned | seen).with_columns(
+                pl.lit(place, rows.schema[route.part]).alias(route.part),
+                pl.lit(str(span[CHUNK])).alias(CHUNK),
+                owned.alias(OWNED),
+            )
+        )
+    return pl.concat(pieces)
+
+
+def aggregates(
+    batches: Iterable[pa.RecordBatch],
+    found: Sequence[Subplan],
+    schema: Schema,
+    chunked: Collection[int],
+    parts: Sequence[int],
+) -> Iterator[pa.RecordBatch]:
+    """The aggregates of all rows of some keys, and payments as they came.
+
+    Args:
+        batches: blocks that `scatter` made.
+        chunked: the subplans that have chunks.
+
+    Yields:
+        Blocks: payments as table 0, and `ROW` with a subplan's aggregates, for the rows that are
+        owned, all in the part of the row.
+    """
+    import pyarrow.compute as pc
+
+    kept = []
+    for batch in batches:
+        payments = pc.equal(batch.column(TABLE), 0)
+        yield batch.filter(payments)
+        kept.append(batch.filter(pc.invert(payments)))
+    blocks = blocks_by_number(kept)
+    del kept
+
+    def cuts() -> Iterator[Cut]:
+        for subplan in found:
+            frame = opened(blocks.pop(subplan.number, ()))
+            if frame is not None:
+                for held in _aggregates(frame, subplan, schema, subplan.number in chunked):
+                    yield from cut(held, subplan.number, HOME, parts)
+
+    yield from batches_of_cuts(cuts())
+
+
+def _aggregates(
+    frame: pl.DataFrame, subplan: Subplan, schema: Schema, chunked: bool
+) -> Iterator[pl.DataFrame]:
     # the engine expects these columns even where no feature reads them
     filler = {schema.amount: pl.Int64, str(schema.currency): pl.String}
     missing = [
@@ -67,12 +190,8 @@ def aggregates(
     apart = chunked and not subplan.key
     for table in frame.partition_by(CHUNK) if apart else [frame]:
         features = compute_plan(subplan.plan(schema, *([CHUNK] if chunked else [])), table)
-        held = features.select(
-            table[ROW],
-            pl.lit(subplan.number, pl.Int32).alias(SUBPLAN),
-            *(pl.col(name).alias(held) for name, held in subplan.held.items()),
-        )
-        yield from batches_of(held.filter(table[OWNED]) if chunked else held)
+        held = features.select(table[ROW], table[HOME], *_names(subplan))
+        yield held.filter(table[OWNED]) if chunked else held
 
 
 def assemble(
@@ -81,8 +200,7 @@ def assemble(
     """The features of payments from the aggregates of all subplans.
 
     Args:
-        batches: `ROW`, `SUBPLAN`, the aggregates by place and the payment's columns: one row per
-            payment (subplan 0), and one per payment and subplan that it has the key of.
+        batches: blocks that `aggregates` made.
 
     Yields:
         The id and the features in the order of the plan.
@@ -90,20 +208,36 @@ def assemble(
     Raises:
         DataError: two payments with one row number.
     """
-    table = table_of(batches)
-    if table is None:
+    blocks = blocks_by_number(batches)
+    values = opened(blocks.pop(0, ()))
+    if values is None:
         return
-    plan = Plan(groups, schema)
-    values = table.filter(pl.col(SUBPLAN) == 0).select(ROW, *payment_columns(plan))
     if values[ROW].is_duplicated().any():
         raise DataError(
             "expected another id (or order) in every row of the table, got some twice: clean it "
             "first."
         )
+    plan = Plan(groups, schema)
     for subplan in subplans(plan):
-        held = table.filter(pl.col(SUBPLAN) == subplan.number).select(ROW, **subplan.held)
-        values = values.join(held, on=ROW, how="left", maintain_order="left")
+        held = opened(blocks.pop(subplan.number, ()))
+        values = (
+            values.with_columns(_nothing(subplan, plan))
+            if held is None
+            else values.join(held, on=ROW, how="left", maintain_order="left")
+        )
     yield from batches_of(_with_rows(values, plan))
+
+
+def _names(subplan: Subplan) -> list[str]:
+    return [feature.name for feature in subplan.features]
+
+
+def _nothing(subplan: Subplan, plan: Plan) -> list[pl.Expr]:
+    """The aggregates where no payment has the key."""
+    kinds = {
+        name: pl.String if plan.kinds[name] == "text" else pl.Float64 for name in _names(subplan)
+    }
+    return [pl.lit(None, kind).alias(name) for name, kind in kinds.items()]
 
 
 def alone(
@@ -129,6 +263,18 @@ def _with_rows(values: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     values = values.hstack(component_columns(plan, values, read)) if plan.vectors else values
     values = people(values, schema, values.columns)
     return with_rows(values, plan.rows, schema.time, schema.timezone).select(schema.id, *plan.names)
+
+
+def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    some: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        some.append(batch)
+        rows += batch.num_rows
+        if rows >= _SCATTERED_ROWS:
+            yield some
+            some, rows = [], 0
+    yield some
 
 
 def table_of(batches: Iterable[pa.RecordBatch]) -> pl.DataFrame | None:
