@@ -1,6 +1,7 @@
 """A whole run of `shroff train` beside the same work written by hand, stage by stage.
 
     python -m benchmarks.train [--payments 600000] [--rounds 2]
+    python -m benchmarks.train --memory-of 10000000     # the peak of `shroff train` on 30 features
 
 Simulated payments of 90 days, 14 window features of card and merchant, the amount and three names;
 `BoostedTrees` on `time:70/30`. The work: read, features, three held-out fits and the last one with
@@ -25,7 +26,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from time import perf_counter, process_time
+from resource import RUSAGE_CHILDREN, getrusage
+from time import perf_counter, process_time, sleep
 from typing import Final, NamedTuple, TypeAlias
 
 from rich import box
@@ -170,6 +172,64 @@ def measured(way: str, source: Path) -> Result:
     return Result(stages, found["peak"], found["ap"])
 
 
+PROJECT: Final = """
+from shroff import Entity, FeatureGroup, Project, Schema
+from shroff.detect import BoostedTrees
+from shroff.simulate import RATES
+
+card, account, host, merchant = (
+    Entity(name, f"{name}_id") for name in ("card", "account", "host", "merchant")
+)
+hours, days = ["1h", "1d", "7d"], ["1d", "7d", "30d"]
+schema = Schema(
+    id="transaction_id", time="created_at", amount="amount", currency="currency", rates=RATES,
+    label="is_fraud", nominal=["mcc", "request_country", "account_country"],
+)
+group = FeatureGroup("thirty", [
+    card.count([*hours, "30d"]), card.total("amount", [*hours, "30d"]), card.mean("amount", days),
+    card.distinct("host_id", ["1d", "7d"]), card.seconds_since_last("7d"), card.count("14d"),
+    account.count(hours), account.distinct("card_id", ["1d", "7d"]),
+    host.count(["1h", "1d"]), host.distinct("card_id", ["1h", "1d"]),
+    merchant.count(["1h", "1d"]), merchant.mean("amount", "7d"), merchant.risk(days, delay="7d"),
+])
+project = Project(
+    schema=schema, features=[group], detectors=[BoostedTrees(n_trees=TREES)], card="card_id",
+    split="time:70/30",
+)
+"""
+"""Trees take time, not memory."""
+
+
+def peak_of(payments: int, trees: int) -> str:
+    """What `shroff train` took at most on a raw Parquet log, with its clock and processor."""
+    with tempfile.TemporaryDirectory() as folder:
+        log, project = Path(folder) / "payments.parquet", Path(folder) / "project.py"
+        project.write_text(PROJECT.replace("TREES", str(trees)))
+        make = "import sys; from shroff.simulate import simulate; " + (
+            f"simulate({payments}, days={DAYS}, fraud_rate=0.01).write_parquet(sys.argv[1])"
+        )
+        subprocess.run([sys.executable, "-c", make, str(log)], check=True)
+        before, started = getrusage(RUSAGE_CHILDREN), perf_counter()
+        with subprocess.Popen(
+            [sys.executable, "-m", "shroff", "train", str(project), "--data", str(log), "--json"],
+            env=os.environ | {"SHROFF_HOME": folder},
+            stdout=subprocess.DEVNULL,
+        ) as process:
+            status, peak = Path(f"/proc/{process.pid}/status"), 0
+            while process.poll() is None:
+                found = [line for line in status.read_text().splitlines() if "VmHWM" in line]
+                peak = max(peak, *(int(line.split()[1]) << 10 for line in found), 0)
+                sleep(0.05)
+        after = getrusage(RUSAGE_CHILDREN)
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return (
+        f"shroff train on {payments:,} payments x 30 features: at most {peak / 1e9:.2f} GB, "
+        f"{perf_counter() - started:,.0f} s, {used:,.0f} s of the processor with {trees} trees"
+    )
+
+
 def report(results: Mapping[str, Result], payments: int) -> Table:
     """A line for each way; ratios are ours over theirs."""
     load = os.getloadavg()[0]
@@ -206,7 +266,12 @@ def main() -> None:
     parser.add_argument("--only", default="", help="ways that contain this text, and ours")
     parser.add_argument("--one", nargs=2, metavar=("WAY", "SOURCE"), help=argparse.SUPPRESS)
     parser.add_argument("--make", metavar="TARGET", help=argparse.SUPPRESS)
+    parser.add_argument("--memory-of", type=int, metavar="PAYMENTS", help="the peak memory instead")
+    parser.add_argument("--trees", type=int, default=300, help="of --memory-of")
     given = parser.parse_args()
+    if given.memory_of:
+        print(peak_of(given.memory_of, given.trees))
+        return
     if given.one:
         one(given.one[0], Path(given.one[1]))
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -84,6 +85,13 @@ def train(
             show_default=False,
         ),
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="The most memory to use, such as 8GB (SHROFF_MEMORY): what would take more is "
+            "refused before it begins. By default what the machine has."
+        ),
+    ] = None,
     join: Join = None,
     labels: Labels = None,
     max_bad: MaxBad = 0.01,
@@ -113,6 +121,7 @@ def train(
         summary,
         train_models,
     )
+    from shroff.pipeline.memory import payment_rows, require_memory
     from shroff.project import load_project
     from shroff.store import open_store
 
@@ -124,7 +133,8 @@ def train(
     allowed = accepted(accept or ())
     if bundle is not None:
         require_free(bundle, overwrite=overwrite)
-    settings = Settings.read()
+    settings = Settings.read() if memory is None else replace(Settings.read(), memory=memory)
+    most = settings.memory_bytes() if settings.memory else None
     files = {"data": data, "join": join, "labels": labels}
     asked = {
         "split": split,
@@ -152,10 +162,12 @@ def train(
         if dataset is not None:
             payments = stored_payments(loaded, dataset, settings.store)
         elif data is not None:
+            require_memory(loaded, payment_rows(data), most)
             key = settings.hmac_key()
             payments = logged_payments(
                 loaded, data, key=key, join=join, labels=labels, max_bad=max_bad, count=shown.count
             )
+        require_memory(loaded, payments.frame.height, most)
         storage = settings.home / "tuning.db" if tune else None
         run = train_models(
             loaded,

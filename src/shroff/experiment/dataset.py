@@ -76,14 +76,13 @@ class Dataset:
         schema = plan.schema
         label = require_label(schema)
         told = frame[label].is_not_null()
-        labelled = frame.drop(HISTORY, strict=False).filter(told)
-        computed = compute_plan(plan, frame) if features is None else features
-        features = computed.filter(told)
+        labelled = _kept(frame.drop(HISTORY, strict=False), told)
+        features = _kept(compute_plan(plan, frame) if features is None else features, told)
         table = labelled.with_columns(
             *in_major(schema, schema.scales), *features.drop(schema.id).get_columns()
         )
         known = {**schema.kinds, **plan.kinds}
-        chosen = tuple(inputs) if inputs is not None else _choose_inputs(plan)
+        chosen = tuple(inputs) if inputs is not None else default_inputs(plan)
         for name in chosen:
             if name not in known or name in schema.later:
                 raise UnknownColumn(f"unknown input `{name}`{did_you_mean(name, known) or '.'}")
@@ -168,7 +167,13 @@ class Dataset:
         return fingerprint(self.table)
 
 
-def _choose_inputs(plan: Plan) -> tuple[str, ...]:
+def _kept(table: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
+    """The rows of a table that count: the table itself where all do, as a filter copies it."""
+    return table if rows.all() else table.filter(rows)
+
+
+def default_inputs(plan: Plan) -> tuple[str, ...]:
+    """The inputs of a project that names none."""
     schema = plan.schema
     return tuple(
         dict.fromkeys(

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
 import polars as pl
 
-from shroff.collect import Cleaned, Schema, clean, local_copies, read, read_joined
+from shroff.collect import Cleaned, Schema, clean, clean_large, local_copies, read, read_joined
+from shroff.collect.clean import RowCounts
+from shroff.collect.currencies import payments_by_currency
 from shroff.collect.labels import read_labels, with_labels
 from shroff.collect.remote import Count, uncounted
 from shroff.errors import ConfigurationError
 from shroff.experiment.stored import read_stored
 from shroff.location import Location
+from shroff.pipeline.memory import payment_rows
 from shroff.project import Project
 from shroff.store import FeatureStore, TrainingData, split_name
+
+_AT_ONCE: Final = 2_000_000
+"""Rows of a Parquet file up to which it is read at once."""
+_SLICE_ROWS: Final = 1_000_000
 
 
 def collect_table(
@@ -113,14 +122,29 @@ def logged_payments(
     max_bad: float = 0.01,
     count: Count = uncounted,
 ) -> Payments:
-    """The payments of a raw log, as `collect_table` cleans them."""
-    cleaned = collect_table(
-        project, data, key=key, join=join, labels=labels, max_bad=max_bad, count=count
-    )
+    """The payments of a raw log, as `collect_table` cleans them; a large Parquet file in slices."""
+    if join is None and labels is None and project.join is None and payment_rows(data) > _AT_ONCE:
+        cleaned = _in_slices(project.plan.schema, data, key=key, max_bad=max_bad)
+    else:
+        cleaned = collect_table(
+            project, data, key=key, join=join, labels=labels, max_bad=max_bad, count=count
+        )
     notices = cleaned.notices(project.schema)
     return Payments(
         frame=cleaned.frame, dropped=cleaned.dropped, first=cleaned.first, notices=notices
     )
+
+
+def _in_slices(
+    schema: Schema, data: str | os.PathLike[str], *, key: bytes, max_bad: float
+) -> Cleaned:
+    """What `clean` gives, without the whole raw table in memory."""
+    with TemporaryDirectory(prefix="shroff-") as folder:
+        found = clean_large(data, schema, Path(folder), key=key, rows=_SLICE_ROWS, max_bad=max_bad)
+        files = [path for path, many in found.files if many] or [found.files[0][0]]
+        frame = pl.read_parquet(files, glob=False, hive_partitioning=False).rechunk()
+    counts = {field.name: getattr(found, field.name) for field in fields(RowCounts)}
+    return Cleaned(frame=frame, currencies=payments_by_currency(frame, schema), **counts)
 
 
 def stored_payments(project: Project, dataset: str, root: str | Path) -> Payments:

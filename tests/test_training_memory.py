@@ -1,0 +1,94 @@
+"""The memory of a training: refused before it begins, and a large log read in slices."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from program import PAYMENTS, shroff
+from shroff import Entity, FeatureGroup, Project, Schema
+from shroff.detect import LogisticRegression
+from shroff.errors import ConfigurationError
+from shroff.pipeline import logged_payments, payments
+from shroff.pipeline.memory import (
+    available_bytes,
+    payment_rows,
+    require_memory,
+    training_bytes,
+)
+
+PROJECT = Project(
+    schema=Schema(id="id", time="at", amount="eur", label="fraud", nominal=["mcc"]),
+    features=[FeatureGroup("velocity", [Entity("card", "card").count(["1h", "1d"])])],
+    detectors=[LogisticRegression()],
+)
+GB = 10**9
+
+
+def test_what_takes_more_than_there_is_is_refused_with_what_would_fit() -> None:
+    rows = 10_000_000
+    need = training_bytes(PROJECT, rows)
+    require_memory(PROJECT, rows, need)
+    with pytest.raises(ConfigurationError, match=r"takes about .* GB of memory, and 1\.0 GB"):
+        require_memory(PROJECT, rows, GB)
+    with pytest.raises(ConfigurationError) as refused:
+        require_memory(PROJECT, rows, 2 * GB)
+    fit = int(str(refused.value).split("latest ")[1].split(" payments")[0].replace(",", ""))
+    assert 0 < fit < rows
+    require_memory(PROJECT, fit, 2 * GB)
+    with pytest.raises(ConfigurationError):
+        require_memory(PROJECT, fit + 2_000, 2 * GB)
+
+
+def test_without_a_limit_it_is_what_the_machine_has() -> None:
+    assert GB // 10 < available_bytes() < 1 << 50
+    require_memory(PROJECT, 1)
+    with pytest.raises(ConfigurationError, match="may be used"):
+        require_memory(PROJECT, 1 << 50)
+
+
+def test_a_parquet_log_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "log.parquet"
+    # columns that no payment has: reading it would say so
+    pl.select(n=pl.repeat(0, 2_000_000)).write_parquet(log)
+    assert payment_rows(log) == 2_000_000
+    assert payment_rows(tmp_path / "none.parquet") == payment_rows("log.csv") == 0
+    done = shroff(tmp_path, "train", PAYMENTS, "--data", log, "--memory", "512MB")
+    assert done.returncode == 2
+    assert "to train on 2,000,000 payments takes about" in done.stderr
+    assert "--memory (SHROFF_MEMORY)" in " ".join(done.stderr.split())
+
+
+def test_a_large_log_is_read_in_slices_to_the_same_payments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = datetime(2024, 5, 4, tzinfo=UTC)
+    log = pl.DataFrame(
+        {
+            "id": [f"p{at % 95}" for at in range(100)],
+            "at": [start + timedelta(minutes=at * 37 % 1_000) for at in range(100)],
+            "eur": [None if at == 50 else f"{at}.10" for at in range(100)],
+            "mcc": ["5411", None] * 50,
+            "card": [f"c{at % 7}" for at in range(100)],
+            "fraud": [at % 9 == 0 for at in range(100)],
+            "email": [f"{at}@shop.example" for at in range(100)],
+        }
+    )
+    log.write_parquet(tmp_path / "log.parquet")
+
+    def read() -> payments.Payments:
+        return logged_payments(PROJECT, tmp_path / "log.parquet", key=b"k" * 32, max_bad=0.2)
+
+    once = read()
+    monkeypatch.setattr(payments, "_AT_ONCE", 99)
+    monkeypatch.setattr(payments, "_SLICE_ROWS", 16)
+    monkeypatch.setattr(payments, "collect_table", lambda *_, **__: pytest.fail("all at once"))
+    sliced = read()
+    assert len(once.frame) == 94
+    assert_frame_equal(sliced.frame, once.frame)
+    assert sliced.dropped == once.dropped
+    assert sliced.notices == once.notices
