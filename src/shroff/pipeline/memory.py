@@ -11,14 +11,14 @@ from shroff.errors import ConfigurationError
 from shroff.experiment.dataset import default_inputs
 from shroff.project import Project
 
-_PROCESS_BYTES: Final = 500 << 20
+_PROCESS_BYTES: Final = 700 << 20
 """About the bytes that the process takes before it has read a row."""
-_COLUMN_BYTES: Final = 24
+_COLUMN_BYTES: Final = 16
 """About the bytes of a value in a clean table: most are texts."""
 _FEATURE_BYTES: Final = 8
-_INPUT_BYTES: Final = 16
+_INPUT_BYTES: Final = 12
 """A detector's input as float32, and what two fits at a time make of it."""
-_OTHER_BYTES: Final = 120
+_OTHER_BYTES: Final = 60
 """Labels, cards, scores and probabilities of a row."""
 _CONTROL_GROUPS: Final = (
     Path("/sys/fs/cgroup/memory.max"),
