@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from sys import intern
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -17,7 +16,9 @@ from shroff.collect import money
 from shroff.collect.currencies import in_major
 from shroff.features.engines.embedding import vectors_of
 from shroff.features.engines.online.layout import Code, compile_cells
-from shroff.features.engines.online.pending import KeptPayment, Notice
+from shroff.features.engines.online.pending import Notice
+from shroff.features.engines.online.pending_block import KeptPayment
+from shroff.features.engines.online.shared_names import NAMES
 from shroff.features.engines.online.stream_timelines import StreamTimelines
 from shroff.features.plan import Plan
 from shroff.features.streams import Later
@@ -72,7 +73,7 @@ class Table:
         values = self._frame[column].gather(rows)
         if values.dtype == pl.String:
             # names come many times: each is kept once
-            return [None if name is None else intern(name) for name in values.to_list()]
+            return NAMES.all(values.to_list())
         return (values.dt.epoch("us") if values.dtype.is_temporal() else values).to_list()
 
     def arguments(self, names: Sequence[Code], rows: Ints) -> list[Sequence[Any]]:

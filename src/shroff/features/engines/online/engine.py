@@ -158,8 +158,8 @@ class OnlineEngine:
         """The state in portions of so many keys, each packed when it is asked for: in between,
         payments may be observed.
         """
-        for names in _stretches(list(self._pending.names), keys):
-            yield Portion(waiting=self._pending.pack(names))
+        for waiting in self._pending.pack(keys):
+            yield Portion(waiting=waiting)
         for place, timelines in enumerate(self.timelines.by_stream):
             for some in _stretches(list(timelines.by_key), keys):
                 watermark = self.timelines.watermark

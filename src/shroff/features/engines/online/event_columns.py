@@ -5,10 +5,10 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from sys import intern
 from typing import cast
 
 from shroff.features.engines.online.columns import Name, Packed
+from shroff.features.engines.online.shared_names import NAMES
 
 Values = tuple[Name | None, ...]
 """The values of an event in the columns that are kept."""
@@ -31,20 +31,19 @@ class EventValues:
     def push(self, time: int, cell: Values) -> None:
         """Add an event that is later than all others."""
         for column, value in zip(self.columns, cell, strict=True):
-            column.append(intern(value) if isinstance(value, str) else value)  # type: ignore[arg-type]  # its kind
+            column.append(NAMES.once(value))  # type: ignore[arg-type]  # its kind
 
     def fill(
         self, times: Sequence[int], cells: Sequence[Values], ends: Sequence[int] | None
     ) -> None:
         """Add events, in order of time, to a column without any."""
         for column, values in zip(self.columns, zip(*cells, strict=True), strict=True):
-            names = [intern(value) if isinstance(value, str) else value for value in values]
-            column.extend(names)  # type: ignore[arg-type]  # its kind
+            column.extend(NAMES.all(values))
 
     def insert(self, at: int, time: int, cell: Values) -> None:
         """Add an event at place `at`."""
         for column, value in zip(self.columns, cell, strict=True):
-            column.insert(at, intern(value) if isinstance(value, str) else value)  # type: ignore[arg-type]  # its kind
+            column.insert(at, NAMES.once(value))  # type: ignore[arg-type]  # its kind
 
     def remove(self, at: int, time: int, cell: Values) -> None:
         """Undo `insert`: remove the last event of this time with these values, from `at` on."""
@@ -76,6 +75,4 @@ class EventValues:
             if isinstance(column, array):
                 column[:] = array("q", cast(bytes, kept))
             else:
-                column[:] = [
-                    name if name is None else intern(name) for name in cast(list[str | None], kept)
-                ]
+                column[:] = NAMES.all(cast(list[str | None], kept))

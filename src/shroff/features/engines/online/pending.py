@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from itertools import chain, islice
+from typing import Final, NamedTuple
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
+from shroff.features.engines.online.pending_block import KeptPayment, PendingBlock
 from shroff.features.streams import Later
+from shroff.features.window import END_OF_TIME_US
 
-KeptPayment = tuple[int, int, *tuple[Value, ...]]
-"""What is kept of a payment: its time, its amount in units, and its values in some columns."""
+_BLOCK_PAYMENTS: Final = 1_024
+_MAX_BLOCK_PAYMENTS: Final = 32_768
+"""Packing so many takes 20 milliseconds, in which no payment is decided."""
+_FEW_BLOCKS: Final = 32
 
 
 class Notice(NamedTuple):
@@ -37,6 +42,10 @@ class Pending(NamedTuple):
     known: Mapping[Later, Notice]
 
 
+PackedPayment = tuple[str, KeptPayment, dict[Later, Notice]]
+"""A payment by its id: what is kept of it, and what is known."""
+
+
 class Change(NamedTuple):
     """What is known of a payment now, and what was before."""
 
@@ -46,32 +55,38 @@ class Change(NamedTuple):
 
 
 class PendingPayments:
-    """Payments by id, oldest first, each with its values in these columns."""
+    """Payments by id, oldest first, each with its values in these columns.
+
+    The latest are a dictionary; the others are packed in blocks, of which there are some dozens.
+    """
 
     def __init__(self, columns: Sequence[str]) -> None:
         self.columns = columns
-        self._held: OrderedDict[str, KeptPayment] = OrderedDict()
+        self._latest: dict[str, KeptPayment] = {}
+        self._blocks: deque[PendingBlock] = deque()
+        self._packed = 0
         self._known: dict[str, dict[Later, Notice]] = {}
+        self._limit, self._newest = -1, END_OF_TIME_US
 
     def __len__(self) -> int:
-        return len(self._held)
+        self._drop_old()
+        return self._packed + len(self._latest)
 
     def __iter__(self) -> Iterator[Pending]:
+        self._drop_old()
         return (
             Pending(self._payment(*item), self._known.get(item[0], {}))
-            for item in self._held.items()
+            for item in chain(*self._blocks, self._latest.items())
         )
 
     def put(self, payment: Payment, limit: int, newest: int) -> None:
         """Keep a payment, and drop those up to `limit`; one after `newest` blocks no others."""
-        held = self._held
-        held[payment.id] = (payment.time, payment.units, *map(payment.values.get, self.columns))
-        while (oldest := next(iter(held.values()))[0]) <= limit:
-            self._known.pop(held.popitem(last=False)[0], None)
-            if not held:
-                return
-        if oldest > newest:
-            held.move_to_end(next(iter(held)))
+        latest = self._latest
+        latest[payment.id] = (payment.time, payment.units, *map(payment.values.get, self.columns))
+        # who asks drops them first
+        self._limit, self._newest = limit, newest
+        if len(latest) >= _BLOCK_PAYMENTS:
+            self._pack_if_many()
 
     def fill(
         self,
@@ -80,13 +95,19 @@ class PendingPayments:
         known: Mapping[str, dict[Later, Notice]],
     ) -> None:
         """Keep payments, oldest first, with what is known of some."""
-        self._held.update(zip(ids, payments, strict=True))
+        for name, kept in zip(ids, payments, strict=True):
+            self._latest[name] = kept
+            if len(self._latest) >= _BLOCK_PAYMENTS:
+                self._pack_if_many()
         self._known.update(known)
 
     def drop(self, payment_id: str) -> None:
         """Drop a payment."""
-        self._held.pop(payment_id, None)
         self._known.pop(payment_id, None)
+        if self._latest.pop(payment_id, None) is None and (found := self._find(payment_id)):
+            block, place = found
+            block.drop(place)
+            self._packed -= 1
 
     def tell(self, payment_id: str, event: Later, word: Notice) -> Change | None:
         """Keep a payment's result or label where it stands; returns what that changes, if anything.
@@ -101,30 +122,97 @@ class PendingPayments:
         known[event] = word
         if before is not None and before.value == word.value:
             return None
-        return Change(self._payment(payment_id, self._held[payment_id]), _values(known), said)
+        return Change(self._payment(payment_id, self._kept(payment_id)), _values(known), said)
 
     def __contains__(self, payment_id: str) -> bool:
-        return payment_id in self._held
+        self._drop_old()
+        return payment_id in self._latest or self._find(payment_id) is not None
 
-    @property
-    def names(self) -> Iterable[str]:
-        """The ids of the payments, oldest first."""
-        return self._held.keys()
+    def pack(self, size: int) -> Iterator[list[PackedPayment]]:
+        """The payments in stretches, as MessagePack values, which no later event changes.
 
-    def pack(self, names: Iterable[str]) -> list[tuple[str, KeptPayment, dict[Later, Notice]]]:
-        """Some of them as MessagePack values, which no later event changes."""
-        held, known = self._held, self._known
-        return [(name, held[name], dict(known.get(name, ()))) for name in names if name in held]
+        Between two of them payments may be put; those may be packed too.
+        """
+        known, each = self._known, self._each()
+        while some := list(islice(each, size)):
+            yield [(name, kept, dict(known.get(name, ()))) for name, kept in some]
 
-    def unpack(self, packed: Sequence[tuple[str, Sequence[Value], dict[Later, Notice]]]) -> None:
+    def _each(self) -> Iterator[tuple[str, KeptPayment]]:
+        """The payments, also those that move to a later block meanwhile."""
+        self._drop_old()
+        self._pack()
+        done: set[PendingBlock] = set()
+        while block := next((one for one in self._blocks if one not in done), None):
+            done.add(block)
+            yield from block
+        yield from list(self._latest.items())
+
+    def unpack(self, packed: Sequence[PackedPayment]) -> None:
         """Add what was packed."""
-        self._held.update((name, tuple(held)) for name, held, _ in packed)  # type: ignore[misc]  # it was one
-        self._known.update((name, known) for name, _, known in packed if known)
+        self.fill(
+            [name for name, _, _ in packed],
+            (kept for _, kept, _ in packed),
+            {name: known for name, _, known in packed if known},
+        )
 
     def clear(self) -> None:
         """Drop all payments."""
-        self._held.clear()
+        self._latest.clear()
+        self._blocks.clear()
         self._known.clear()
+        self._packed, self._limit, self._newest = 0, -1, END_OF_TIME_US
+
+    def _find(self, payment_id: str) -> tuple[PendingBlock, int] | None:
+        """Where a packed payment is; most that are asked for are of the last minutes."""
+        for block in reversed(self._blocks):
+            if (place := block.find(payment_id)) is not None:
+                return block, place
+        return None
+
+    def _kept(self, payment_id: str) -> KeptPayment:
+        kept = self._latest.get(payment_id)
+        if kept is not None:
+            return kept
+        found = self._find(payment_id)
+        if found is None:
+            raise KeyError("expected a payment that waits.")
+        return found[0].kept(found[1])
+
+    def _pack_if_many(self) -> None:
+        """Pack the latest payments once they are a fair share of all: so blocks stay few."""
+        self._drop_old()
+        if len(self._latest) >= min(self._packed // _FEW_BLOCKS, _MAX_BLOCK_PAYMENTS):
+            self._pack()
+
+    def _pack(self) -> None:
+        if self._latest:
+            self._blocks.append(PendingBlock(self._latest))
+            self._packed += len(self._latest)
+            self._latest.clear()
+
+    def _front(self) -> PendingBlock | None:
+        """The block that begins with the oldest payment."""
+        blocks = self._blocks
+        while blocks and not blocks[0]:
+            blocks.popleft()
+        if not blocks:
+            self._pack()
+        return blocks[0] if blocks else None
+
+    def _drop_old(self) -> None:
+        """Drop the oldest payments, up to the limit; those from the future go behind all others."""
+        future: dict[str, KeptPayment] = {}
+        while (block := self._front()) is not None:
+            first = block.first
+            if block.oldest > self._newest:
+                future[block.name(first)] = block.kept(first)
+            elif block.oldest > self._limit:
+                break
+            elif self._known:
+                self._known.pop(block.name(first), None)
+            block.drop(first)
+            self._packed -= 1
+        self._latest |= future
 
     def _payment(self, payment_id: str, held: KeptPayment) -> Payment:
         time, units, *values = held

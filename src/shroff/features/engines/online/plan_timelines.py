@@ -20,7 +20,12 @@ from shroff.features.engines.online.codegen import (
 )
 from shroff.features.engines.online.columns import Packed
 from shroff.features.engines.online.links import Needed, walks
-from shroff.features.engines.online.stream_timelines import Key, StreamTimelines, together
+from shroff.features.engines.online.stream_timelines import (
+    Key,
+    StreamTimelines,
+    shared_key,
+    together,
+)
 from shroff.features.engines.rows import reader
 from shroff.features.plan import Plan
 from shroff.features.streams import Later, Stream
@@ -217,7 +222,7 @@ def unpack(
     for timelines, line in zip(by_stream, packed, strict=True):
         timelines.by_key.pop(key, None)
         if line is not None and line[0]:
-            timelines.by_key[key] = timelines.timeline(line)
+            timelines.by_key[shared_key(key)] = timelines.timeline(line)
 
 
 def columns_read(streams: Sequence[Stream], schema: Schema) -> set[str]:

@@ -10,6 +10,7 @@ from shroff.collect.payment import Value
 from shroff.features.engines.online.columns import Cell, Packed
 from shroff.features.engines.online.layout import Layout, compile_event, compile_timeline, grain_of
 from shroff.features.engines.online.readers import reads
+from shroff.features.engines.online.shared_names import NAMES
 from shroff.features.engines.online.timeline import Timeline
 from shroff.features.plan import Plan
 from shroff.features.streams import Stream
@@ -94,7 +95,7 @@ class StreamTimelines:
 
     def place(self, key: Key, times: Sequence[int], cells: Sequence[Sequence[Cell]]) -> None:
         """Add a new key's events, in order of time, given by column."""
-        line = self.by_key[key] = self._empty()
+        line = self.by_key[shared_key(key)] = self._empty()
         line.fill(times, cells, joins=self._joins)
 
     def begin(self, key: Key, limit: int) -> Timeline:
@@ -114,7 +115,8 @@ class StreamTimelines:
                 # its last event lies in the future: move it, or no idle key behind it would be
                 # removed
                 by_key.move_to_end(idle)
-        line = by_key[key] = self._empty()
+        NAMES.sweep()
+        line = by_key[shared_key(key)] = self._empty()
         return line
 
     def add(self, payment: Payment, values: Mapping[str, Value], watermark: int) -> None:
@@ -146,3 +148,8 @@ class StreamTimelines:
             return values.get(self.columns[0])
         key = tuple([values.get(name) for name in self.columns])
         return None if None in key else key
+
+
+def shared_key(key: Key) -> Key:
+    """A key made of names that all timelines share."""
+    return tuple(NAMES.all(key)) if isinstance(key, tuple) else NAMES.once(key)

@@ -9,12 +9,18 @@ from itertools import repeat
 from typing import Any, Final, cast
 
 from shroff.features.engines.online.columns import Cell, Name, Packed
+from shroff.features.engines.online.shared_names import NAMES
 
 MAX_CODED_EVENTS: Final = 128
 """Up to so many events, names are scanned; timestamps per name would cost more than they save."""
 
 _NAMELESS: Final = 255
 """The code of an event that has no name."""
+
+_LAST: Final = 254
+"""The code after which there is none for another name."""
+
+_CODES: Final = [bytes((code,)) for code in range(_NAMELESS + 1)]
 
 
 class Times(array):  # type: ignore[type-arg]  # `array[int]` is a name for type checkers only until Python 3.12
@@ -104,7 +110,7 @@ class NameTimes:
             return
         newest, seen = self.newest, self.seen.get(cell)
         if seen is None:
-            seen = self.seen[cell] = Tally() if self._joins else Times("q")
+            seen = self.seen[NAMES.once(cell)] = Tally() if self._joins else Times("q")
         else:
             del newest[bisect_left(newest, seen.last())]
         seen.see(time)
@@ -116,7 +122,7 @@ class NameTimes:
             if cell is not None:
                 seen = all_seen.get(cell)
                 if seen is None:
-                    seen = all_seen[cell] = Tally() if self._joins else Times("q")
+                    seen = all_seen[NAMES.once(cell)] = Tally() if self._joins else Times("q")
                 seen.see(time)
         self._sort_newest()
 
@@ -125,7 +131,7 @@ class NameTimes:
             return
         seen = self.seen.get(cell)
         if seen is None:
-            seen = self.seen[cell] = Tally() if self._joins else Times("q")
+            seen = self.seen[NAMES.once(cell)] = Tally() if self._joins else Times("q")
             seen.see(time)
             insort(self.newest, time)
         else:
@@ -189,7 +195,8 @@ class NameTimes:
     def unpack(self, packed: Packed) -> None:
         kind = Tally if self._joins else Times
         self.seen = {
-            name: kind.unpack(seen) for name, seen in cast(Mapping[Name, bytes], packed).items()
+            NAMES.once(name): kind.unpack(seen)
+            for name, seen in cast(Mapping[Name, bytes], packed).items()
         }
         self._sort_newest()
 
@@ -212,25 +219,29 @@ def _commonest(counted: Iterable[tuple[Any, int]]) -> Name | None:
 class CodedNames:
     """The name of each event as a one-byte code; `NameTimes` beyond `MAX_CODED_EVENTS` events.
 
-    Each name is stored once: every payment brings its names as new strings.
+    Names and codes are a tuple and bytes, made anew for each event: they have no room to spare.
     """
 
     __slots__ = ("_all", "cells", "names", "seen")
 
     def __init__(self, all_times: array[int]) -> None:
         self._all = all_times
-        self.names: dict[Cell, int] = {}
-        self.cells = bytearray()
+        self.names: tuple[Name, ...] = ()
+        self.cells = b""
         self.seen: NameTimes | None = None
 
     def push(self, time: int, cell: Cell) -> None:
-        place, cells = self.names.get(cell), self.cells
-        if place is not None and len(cells) < MAX_CODED_EVENTS:
-            cells.append(place)
-        elif self.seen is not None:
+        if self.seen is not None:
             self.seen.push(time, cell)
-        else:
-            self.insert(len(cells), time, cell)
+            return
+        # `_code`, inlined. A new name is found behind all others. `+` saves a list
+        names, cells = self.names, self.cells
+        code = _NAMELESS if cell is None else (names + (cell,)).index(cell)  # noqa: RUF005
+        if code == len(names):
+            code = self._add(cast(Name, cell))
+        self.cells = cells + _CODES[code]
+        if len(cells) >= MAX_CODED_EVENTS or code == _LAST:
+            self._see()
 
     def fill(self, times: Sequence[int], cells: Sequence[Cell], ends: Sequence[int] | None) -> None:
         if len(cells) > MAX_CODED_EVENTS:
@@ -239,36 +250,46 @@ class CodedNames:
             return
         names = dict.fromkeys(cells)
         names.pop(None, None)
-        self.names = {name: place for place, name in enumerate(names)}
-        self.cells.extend(map(self.names.get, cells, repeat(_NAMELESS)))
+        self.names = tuple(map(NAMES.once, cast(dict[Name, None], names)))
+        places = {name: place for place, name in enumerate(names)}
+        self.cells = bytes(map(places.get, cells, repeat(_NAMELESS)))
 
     def insert(self, at: int, time: int, cell: Cell) -> None:
         if self.seen is not None:
             self.seen.insert(at, time, cell)
             return
-        place = _NAMELESS if cell is None else self.names.setdefault(cell, len(self.names))
-        self.cells.insert(at, place)
-        if len(self.cells) > MAX_CODED_EVENTS or len(self.names) == _NAMELESS:
+        cells, code = self.cells, self._code(cell)
+        self.cells = cells[:at] + _CODES[code] + cells[at:]
+        if len(cells) >= MAX_CODED_EVENTS or code == _LAST:
             self._see()
 
     def remove(self, at: int, time: int, cell: Cell) -> None:
         if self.seen is not None:
             self.seen.remove(at, time, cell)
             return
-        place = _NAMELESS if cell is None else self.names[cell]
-        del self.cells[self.cells.index(place, at)]
+        place = self.cells.index(self._code(cell), at)
+        self.cells = self.cells[:place] + self.cells[place + 1 :]
 
     def cut(self, events: int, limit: int) -> None:
         if self.seen is not None:
             self.seen.cut(events, limit)
             return
-        del self.cells[:events]
-        left = {*self.cells}
-        names = [(name, place) for name, place in self.names.items() if place in left]
-        self.names = {name: place for place, (name, _) in enumerate(names)}
-        self.cells = self.cells.translate(
-            bytes.maketrans(bytes([old for _, old in names]), bytes(range(len(names))))
-        )
+        cells = self.cells[events:]
+        left = {*cells}
+        kept = [place for place in range(len(self.names)) if place in left]
+        self.names = tuple([self.names[place] for place in kept])
+        self.cells = cells.translate(bytes.maketrans(bytes(kept), bytes(range(len(kept)))))
+
+    def _code(self, cell: Cell) -> int:
+        """The code of a name, which has one from now on."""
+        if cell is None:
+            return _NAMELESS
+        code = (*self.names, cell).index(cell)
+        return self._add(cell) if code == len(self.names) else code
+
+    def _add(self, name: Name) -> int:
+        self.names += (NAMES.once(name),)
+        return len(self.names) - 1
 
     def distinct(self, low: int, high: int, after: int, upto: int) -> int:
         """How many names were seen in a span."""
@@ -281,8 +302,8 @@ class CodedNames:
         """How often a name was seen in a span."""
         if self.seen is not None:
             return self.seen.own(mine, low, high, after, upto)
-        place = self.names.get(mine)
-        return 0 if place is None else self.cells.count(place, low, high)
+        # no event has the code that a new name would get
+        return self.cells.count((self.names + (mine,)).index(mine), low, high)  # noqa: RUF005
 
     def counts(self, low: int, high: int, after: int, upto: int) -> Iterable[int]:
         """How often each name was seen in a span, of those that were."""
@@ -296,36 +317,32 @@ class CodedNames:
         if self.seen is not None:
             yield from self.seen.latest(after)
             return
-        names = list(self.names)
+        names = self.names
         for place in {*self.cells} - {_NAMELESS}:
             if (last := self._all[self.cells.rindex(place)]) > after:
-                yield cast(Name, names[place]), last
+                yield names[place], last
 
     def commonest(self, low: int, high: int, after: int, upto: int) -> Name | None:
         """The name that was seen most in a span, of several the smallest."""
         if self.seen is not None:
             return self.seen.commonest(low, high, after, upto)
         cells = self.cells[low:high]
-        return _commonest((name, cells.count(place)) for name, place in self.names.items())
+        return _commonest((name, cells.count(place)) for place, name in enumerate(self.names))
 
     def pack(self) -> Packed:
-        return [list(self.names), bytes(self.cells)] if self.seen is None else self.seen.pack()
+        return [self.names, self.cells] if self.seen is None else self.seen.pack()
 
     def unpack(self, packed: Packed) -> None:
         if isinstance(packed, dict):
             self.seen = NameTimes(joins=False)
             self.seen.unpack(packed)
         else:
-            names, cells = cast(tuple[list[Name], bytes], packed)
-            self.names, self.cells = (
-                {name: place for place, name in enumerate(names)},
-                bytearray(cells),
-            )
+            names, self.cells = cast(tuple[list[Name], bytes], packed)
+            self.names = tuple(NAMES.all(names))
             self.seen = None
 
     def _see(self) -> None:
-        names: dict[int, Cell] = {place: name for name, place in self.names.items()}
         self.seen = NameTimes(joins=False)
         for time, place in zip(self._all, self.cells, strict=True):
-            self.seen.push(time, names.get(place))
-        self.names, self.cells = {}, bytearray()
+            self.seen.push(time, None if place == _NAMELESS else self.names[place])
+        self.names, self.cells = (), b""
