@@ -234,9 +234,9 @@ class CodedNames:
         if self.seen is not None:
             self.seen.push(time, cell)
             return
-        # `_code`, inlined. A new name is found behind all others. `+` saves a list
+        # `_code`, inlined: a new name is found behind all others
         names, cells = self.names, self.cells
-        code = _NAMELESS if cell is None else (names + (cell,)).index(cell)  # noqa: RUF005
+        code = _NAMELESS if cell is None else (names + (cell,)).index(cell)  # noqa: RUF005  # a star makes a list first
         if code == len(names):
             code = self._add(cast(Name, cell))
         self.cells = cells + _CODES[code]
@@ -303,7 +303,7 @@ class CodedNames:
         if self.seen is not None:
             return self.seen.own(mine, low, high, after, upto)
         # no event has the code that a new name would get
-        return self.cells.count((self.names + (mine,)).index(mine), low, high)  # noqa: RUF005
+        return self.cells.count((self.names + (mine,)).index(mine), low, high)  # noqa: RUF005  # a star makes a list first
 
     def counts(self, low: int, high: int, after: int, upto: int) -> Iterable[int]:
         """How often each name was seen in a span, of those that were."""
