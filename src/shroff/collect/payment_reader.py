@@ -163,7 +163,9 @@ class PaymentReader(Completer):
         # most texts are the one text of what they say: only the others cost a call
         for name in self._names:
             value = values[name]
-            if (
+            if value.__class__ is int and not guard and (digits := str(value)) not in self._nulls:
+                values[name] = digits
+            elif (
                 value.__class__ is not str
                 or (value < AFTER_DIGITS and not value.isdigit())
                 or value in self._odd
@@ -251,7 +253,11 @@ class PaymentReader(Completer):
     def _text(self, name: str, value: Value, *, guard: bool = False) -> str | None:
         """The one text of a value; `guard`: it may hold a card number."""
         text: str | None
-        if value.__class__ is str and value >= AFTER_DIGITS and value not in self._odd:
+        if (
+            value.__class__ is str
+            and (value >= AFTER_DIGITS or value.isdigit())
+            and value not in self._odd
+        ):
             text = value
         else:
             text = None if value is None else text_of(value)

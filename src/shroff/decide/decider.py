@@ -14,7 +14,6 @@ from time import perf_counter_ns
 from typing import Final, NamedTuple
 
 import msgspec
-import numpy as np
 
 from shroff.arrays import Matrix
 from shroff.collect.payment import Value
@@ -94,7 +93,6 @@ class Decider:
         self._bundle = bundle
         self._kinds = kinds = kinds_of(bundle)
         self._govern(standing or own(bundle))
-        self._vector = bundle.preparation.vector
         self._calibrate = bundle.calibration.one
         for name in bundle.preparation.names:
             if name not in (bundle.conditions or kinds):
@@ -189,7 +187,7 @@ class Decider:
         Args:
             explain: add reasons to all decisions but plain approvals.
         """
-        inputs = [self._inputs(values) for values in payments]
+        inputs = [self._truths(values) for values in payments] if self._conditions else payments
         matrix = self.prepare(inputs)
         scores = self._scores(matrix)
         self.health.scored_at = perf_counter_ns()
@@ -214,8 +212,7 @@ class Decider:
 
     def prepare(self, rows: Sequence[Row]) -> Matrix:
         """The model's matrix, float32 [n, inputs], from inputs by name; raises BadPayment."""
-        with np.errstate(over="ignore"):  # a number too large for a float32 becomes infinite
-            return np.array([self._vector(row) for row in rows], dtype=np.float32)
+        return self._bundle.preparation.vectors(rows)
 
     def rate(self, matrix: Matrix) -> list[Rating]:
         """Rate prepared inputs, float32 [n, inputs], that are no payments.
@@ -243,9 +240,7 @@ class Decider:
             self.health.failure = str(error)
             return None
 
-    def _inputs(self, values: Values) -> Row:
-        if not self._conditions:
-            return values
+    def _truths(self, values: Values) -> Row:
         truths = {text: holds(values) for text, holds in self._conditions}
         return {text: None if truth is None else float(truth) for text, truth in truths.items()}
 

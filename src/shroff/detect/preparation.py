@@ -7,9 +7,11 @@ tables: the serving process uses this module.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NotRequired, Self, TypedDict, cast
 
 import numpy as np
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, float | str | None]
 """One payment's features by name; `None` is missing."""
+
+_NUMBERS = frozenset({float, int, bool, type(None)})
+"""The types of a number or its absence."""
 
 MISSING = "undefined"
 """The category of a missing name in a model's inputs, and only there: absence is information."""
@@ -187,6 +192,41 @@ class Preparation:
         except (KeyError, TypeError, OverflowError) as error:
             raise BadPayment(self._complaint(row)) from error
         return inputs
+
+    def vectors(self, rows: Sequence[Row]) -> Floats32:
+        """`vector` of payments that are prepared together, float32 [n, inputs]."""
+        with np.errstate(over="ignore", invalid="ignore"):  # as float32, or of infinite numbers
+            try:
+                numbers = [self._numbers_of(row) for row in rows]
+                # NumPy would also read texts as numbers
+                if _NUMBERS.issuperset(map(type, chain.from_iterable(numbers))):
+                    return self._scaled(rows, numbers)
+            except (KeyError, TypeError, OverflowError):
+                pass  # `vector` says what is wrong
+            return np.array([self.vector(row) for row in rows], dtype=np.float32)
+
+    def _scaled(self, rows: Sequence[Row], numbers: Sequence[Sequence[object]]) -> Floats32:
+        matrix = np.empty((len(rows), len(self.names)), dtype=np.float32)
+        table = np.array(numbers, dtype=np.float64).reshape(len(rows), -1)
+        matrix[:, : len(self.numeric)] = (table - self._means) / self._stds
+        for at, (name, codes) in enumerate(self._vocabularies, start=len(self.numeric)):
+            matrix[:, at] = [codes.get(row[name], 0.0) for row in rows]
+        return matrix
+
+    @cached_property
+    def _numbers_of(self) -> Callable[[Row], Sequence[object]]:
+        names = [column.name for column in self.numeric]
+        if len(names) > 1:
+            return itemgetter(*names)
+        return lambda row: [row[name] for name in names]
+
+    @cached_property
+    def _means(self) -> Floats:
+        return np.array([column.mean for column in self.numeric])
+
+    @cached_property
+    def _stds(self) -> Floats:
+        return np.array([column.std for column in self.numeric])
 
     # plain tuples, made once: reading the attributes of each column at every payment would cost
     # more

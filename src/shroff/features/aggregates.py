@@ -233,6 +233,8 @@ class Recipe:
         options: keywords besides those of all aggregates; those without a default must be given.
         not_current: why its window cannot hold the payment itself; empty: it can.
         picks: whether it gives one of the column's values, which is a text for a column of names.
+        inline: the formula of measures and constants as an expression, which is None for NaN; for
+            code that is generated for one payment. Empty: it is called.
     """
 
     measures: tuple[Kind, ...]
@@ -243,31 +245,41 @@ class Recipe:
     options: frozenset[str] = field(default_factory=frozenset)
     not_current: str = ""
     picks: bool = False
+    inline: str = ""
 
 
+_COUNT: Final = "float({})"
 _NUMBER_SCALES: Final[tuple[Scale, ...]] = ("amount", "numeric")
 NAME_SCALES: Final[tuple[Scale, ...]] = ("key", "nominal", "personal", "currency")
 """Scales of columns whose values are names: compared and counted, never summed."""
 
 RECIPES: Final[dict[Function, Recipe]] = {
-    "count": Recipe(measures=("count",), formula=_plain),
+    "count": Recipe(measures=("count",), formula=_plain, inline=_COUNT),
     "share": Recipe(
         measures=("count", "count"), conditional=1, formula=_share, options=frozenset({"condition"})
     ),
-    "frauds": Recipe(measures=("count",), conditional=1, formula=_plain),
+    "frauds": Recipe(measures=("count",), conditional=1, formula=_plain, inline=_COUNT),
     "risk": Recipe(
         measures=("count", "count"),
         conditional=1,
         formula=_risk,
+        inline="({0} + {2} * {3}) / total if (total := {1} + {3}) > 0 else 0.0",
         constants=2,
         options=frozenset({"prior", "weight"}),
     ),
-    "total": Recipe(measures=("total",), formula=_scaled, column=_NUMBER_SCALES),
-    "mean": Recipe(measures=("total", "present"), formula=_mean, column=_NUMBER_SCALES),
+    "total": Recipe(
+        measures=("total",), formula=_scaled, column=_NUMBER_SCALES, inline="float({}) / UNITS"
+    ),
+    "mean": Recipe(
+        measures=("total", "present"),
+        formula=_mean,
+        column=_NUMBER_SCALES,
+        inline="float({0}) / {1} / UNITS if {1} > 0 else None",
+    ),
     "std": Recipe(measures=("scatter", "present"), formula=_std, column=_NUMBER_SCALES),
     "min": Recipe(measures=("min",), formula=_extreme, column=_NUMBER_SCALES),
     "max": Recipe(measures=("max",), formula=_extreme, column=_NUMBER_SCALES),
-    "distinct": Recipe(measures=("distinct",), formula=_plain, column=NAME_SCALES),
+    "distinct": Recipe(measures=("distinct",), formula=_plain, column=NAME_SCALES, inline=_COUNT),
     "is_new": Recipe(
         measures=("own",),
         formula=_new,

@@ -27,7 +27,7 @@ from shroff.ledger.statements import Cursor, Statement, commit, cursor, hang_up,
 _HEAD_COLUMNS = ("seq", "chain")
 _HEAD_BEFORE_PARAMETERS = ("seq_before", "chain_before")
 
-_Row = tuple[int, str, str, int, int, bytes, bytes, bytes]
+_Row = tuple[int, str, str, int, int, bytearray, bytearray, bytearray]
 
 
 class _Moved(Exception):
@@ -100,14 +100,15 @@ class Committer:
         statements.execute(self._database.turn)
         # a sole writer knows its head, and the update below verifies it
         last = self.end if self._database.alone and not sift else self._last(statements)
-        outcomes: list[Outcome] = _conflicts(connection, entries) if sift else [None] * len(entries)
-        rows = _chained(
-            last, (entry for entry, outcome in zip(entries, outcomes, strict=True) if not outcome)
-        )
+        outcomes: list[Outcome] = [None] * len(entries)
+        if sift:
+            outcomes = _conflicts(connection, entries)
+            entries = [one for one, outcome in zip(entries, outcomes, strict=True) if not outcome]
+        rows = _chained(last, entries)
         before = last
         if rows:
-            statements.executemany(self._insert.text, [self._insert.bind(row) for row in rows])
-            last = Head(rows[-1][0], rows[-1][-1])
+            statements.executemany(self._insert.text, self._insert.bind_all(rows))
+            last = Head(rows[-1][0], bytes(rows[-1][-1]))
         # even without new rows, to test that the ledger can be written
         statements.execute(self._move_head.text, self._move_head.bind((*last, *before)))
         if statements.rowcount != 1:
@@ -178,6 +179,10 @@ class Committer:
 
 
 def _chained(last: Head, entries: Iterable[Entry]) -> list[_Row]:
+    """The rows of entries that follow a record.
+
+    Their bytes are byte arrays: of `bytes`, sqlite3 asks at each how to adapt them.
+    """
     rows: list[_Row] = []
     chain = last.chain
     for seq, entry in enumerate(entries, start=last.seq + 1):
@@ -189,9 +194,9 @@ def _chained(last: Head, entries: Iterable[Entry]) -> list[_Row]:
                 entry.payment_id,
                 entry.arrived,
                 entry.time,
-                entry.digest,
-                entry.body,
-                chain,
+                bytearray(entry.digest),
+                bytearray(entry.body),
+                bytearray(chain),
             )
         )
     return rows

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import msgspec
+
 T = TypeVar("T")
 Outcome = Exception | None
 """What becomes of an entry: None once it is durable, else the error.
@@ -34,17 +36,14 @@ def resolving(future: asyncio.Future[T]) -> OnDurable[T]:
     return on_durable
 
 
-class Waiters(Generic[T]):
+class Waiters(msgspec.Struct, Generic[T], eq=False):
     """All waiters for one outcome; each can give up without affecting the others."""
 
-    __slots__ = ("_callbacks",)
-
-    def __init__(self) -> None:
-        self._callbacks: list[OnDurable[T]] = []
+    callbacks: list[OnDurable[T]] = []
 
     def add(self, on_durable: OnDurable[T]) -> None:
         """Add a callback."""
-        self._callbacks.append(on_durable)
+        self.callbacks.append(on_durable)
 
     def join(self) -> asyncio.Future[T]:
         """Add a future to await."""
@@ -54,5 +53,5 @@ class Waiters(Generic[T]):
 
     def resolve(self, outcome: T | Exception) -> None:
         """Give all waiters the outcome, in the order in which they joined."""
-        for on_durable in self._callbacks:
+        for on_durable in self.callbacks:
             on_durable(outcome)

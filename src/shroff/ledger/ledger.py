@@ -213,21 +213,23 @@ class Ledger(Archive):
 
     def _put(self, entries: Sequence[Queued]) -> None:
         sealing = self.keyring is not None and self.keyring.ready
+        known = self.known
         for queued in entries:
-            check_entry(queued.entry)
-            if queued.entry.subject is not None and not sealing:
+            entry = queued.entry
+            check_entry(entry)
+            if entry.subject is not None and not sealing:
                 raise ConfigurationError("expected a ledger with keys to seal records with.")
-            if self._forgotten(queued.entry):
+            if entry.seal and self._forgotten(entry):
                 raise NotFound("the payment of this id was forgotten: nothing of it can be added.")
-            if self.known is not None:
+            if known is not None:
                 # before it is written: an id that is refused after all only costs a look-up
-                self.known.add(queued.entry.payment_id, queued.entry.kind)
+                known.add(entry.payment_id, entry.kind)
         self._queue.put(entries)
 
     def _forgotten(self, entry: Entry) -> bool:
-        """Whether an entry belongs to a payment that was forgotten since it was looked up."""
+        """Whether a sealed entry's payment was forgotten since it was looked up."""
         keyring = self.keyring
-        return keyring is not None and entry.seal != b"" and keyring.key(entry.seal) is None
+        return keyring is not None and keyring.key(entry.seal) is None
 
     def find(
         self, payment_id: str, kind: Kind = "payment", *, presume_new: bool = False

@@ -117,9 +117,12 @@ def resolve(outcomes: Iterable[tuple[Queued, Outcome]], failed: Queue | None = N
         failed: a queue that accepts nothing until all these callbacks have run.
     """
     direct: _Calls = []
+    calls, last = direct, None
     loops: dict[asyncio.AbstractEventLoop, _Calls] = {}
     for queued, outcome in outcomes:
-        calls = direct if queued.loop is None else loops.setdefault(queued.loop, [])
+        if queued.loop is not last:
+            last = queued.loop
+            calls = direct if last is None else loops.setdefault(last, [])
         calls.append((queued.on_durable, outcome))
     for loop, calls in loops.items():
         if failed is not None:

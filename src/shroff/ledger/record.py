@@ -100,11 +100,11 @@ def link(previous: bytes, seq: int, entry: Entry) -> bytes:
     False
     """
     kind, payment_id = entry.kind.encode(), entry.payment_id.encode()
-    lengths = (len(kind), len(payment_id), len(entry.digest), len(entry.body))
-    numbers = _LENGTHS_FORMAT.pack(seq, entry.arrived, entry.time, *lengths)
-    return sha256(
-        b"".join((previous, numbers, kind, payment_id, entry.digest, entry.body))
-    ).digest()
+    digest, body = entry.digest, entry.body
+    numbers = _LENGTHS_FORMAT.pack(
+        seq, entry.arrived, entry.time, len(kind), len(payment_id), len(digest), len(body)
+    )
+    return sha256(b"".join((previous, numbers, kind, payment_id, digest, body))).digest()
 
 
 def check_id(payment_id: str) -> None:
@@ -136,25 +136,20 @@ def check_entry(entry: Entry) -> None:
         ...
     shroff.errors.BadPayment: expected a digest of 32 bytes (SHA-256), got 5
     """
-    fields = (entry.kind, entry.payment_id, entry.arrived, entry.time, entry.digest, entry.body)
-    if tuple(map(type, fields)) != _ENTRY_TYPES:
+    kind, payment_id, digest, body = entry.kind, entry.payment_id, entry.digest, entry.body
+    arrived, time = entry.arrived, entry.time
+    if (*map(type, (kind, payment_id, arrived, time, digest, body)),) != _ENTRY_TYPES:
         raise BadPayment("expected an entry of str, str, int, int, bytes, bytes, got other types")
-    check_id(entry.payment_id)
-    if entry.kind not in KINDS:
+    check_id(payment_id)
+    if kind not in KINDS:
         raise BadPayment(f"expected an entry of the kind {', '.join(KINDS)}, got another one")
-    if len(entry.digest) != _DIGEST_BYTES:
-        raise BadPayment(
-            f"expected a digest of {_DIGEST_BYTES} bytes (SHA-256), got {len(entry.digest)}"
-        )
-    if entry.body.startswith(SEALED):
+    if len(digest) != _DIGEST_BYTES:
+        raise BadPayment(f"expected a digest of {_DIGEST_BYTES} bytes (SHA-256), got {len(digest)}")
+    if body.startswith(SEALED):
         raise BadPayment("expected a body of JSON, got one that begins as a sealed record does")
-    if len(entry.body) > _MAX_BODY_BYTES:
-        raise BadPayment(
-            f"expected a body of at most {_MAX_BODY_BYTES:,} bytes, got {len(entry.body):,}"
-        )
-    if not (
-        -_INT64_BOUND <= entry.arrived < _INT64_BOUND and -_INT64_BOUND <= entry.time < _INT64_BOUND
-    ):
+    if len(body) > _MAX_BODY_BYTES:
+        raise BadPayment(f"expected a body of at most {_MAX_BODY_BYTES:,} bytes, got {len(body):,}")
+    if not (-_INT64_BOUND <= arrived < _INT64_BOUND and -_INT64_BOUND <= time < _INT64_BOUND):
         raise BadPayment(
             "expected `arrived` and `time` in microseconds since the epoch, within 64 bits"
         )

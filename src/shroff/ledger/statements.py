@@ -47,6 +47,10 @@ class Statement:
             return dict(zip(self._names, values, strict=True))
         return [values[at] for at in self._order]
 
+    def bind_all(self, rows: Sequence[Sequence[object]]) -> Sequence[Parameters]:
+        """The parameters of many executions."""
+        return rows if self._same else [self.bind(row) for row in rows]
+
 
 def cursor(connection: Connection) -> Cursor:
     """A cursor of the driver's connection beneath SQLAlchemy's."""

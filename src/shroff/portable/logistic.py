@@ -37,15 +37,18 @@ _LN2_HIGH = float.fromhex(
 )  # the first 32 bits of ln 2: whole multiples of it are exact
 _LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")  # the remaining bits of ln 2
 _ROUNDING_SHIFT = 1.5 * 2.0**52  # adding and subtracting it rounds to a whole number
-_TAYLOR_COEFFICIENTS = tuple(1.0 / math.factorial(n) for n in range(13, -1, -1))
+_TAYLOR = tuple(1.0 / math.factorial(n) for n in range(14))
 
 
 def _logistic(z: Any, scale: Callable[[Any, Any], Any]) -> Any:
     power = (-z * _LOG2_E + _ROUNDING_SHIFT) - _ROUNDING_SHIFT
     rest = (-z - power * _LN2_HIGH) - power * _LN2_LOW
-    series = rest * _TAYLOR_COEFFICIENTS[0] + _TAYLOR_COEFFICIENTS[1]
-    for coefficient in _TAYLOR_COEFFICIENTS[2:]:
-        series = series * rest + coefficient
+    _, _, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13 = _TAYLOR
+    # without a loop: a payment's score goes through it
+    series = (((rest * c13 + c12) * rest + c11) * rest + c10) * rest + c9
+    series = (((series * rest + c8) * rest + c7) * rest + c6) * rest + c5
+    series = (((series * rest + c4) * rest + c3) * rest + c2) * rest + 1.0
+    series = series * rest + 1.0
     return 1.0 / (1.0 + scale(series, power))
 
 

@@ -26,7 +26,7 @@ from shroff.ledger.answer import (
     require_same,
     stored_answer,
 )
-from shroff.ledger.durable import OnDurable, resolving
+from shroff.ledger.durable import OnDurable, Waiters, resolving
 from shroff.ledger.labels import UNKEYED, with_labels
 from shroff.scoring.active import Active
 from shroff.scoring.events import Events
@@ -114,7 +114,8 @@ class Intake:
 
     def _take(self, body: bytes, on_durable: OnDurable[bytes]) -> None:
         journey = Journey(CURRENT.get())
-        self._require_ready()
+        if self._closed_because is not None:
+            self._require_ready()
         self._submit(self._sequencer.active.reader.parse(body, arrived=0), on_durable, journey)
 
     def _submit(self, payment: Payment, on_durable: OnDurable[bytes], journey: Journey) -> None:
@@ -144,9 +145,9 @@ class Intake:
             reader.complete(payment)
             encoded = encode(payment)
         self.meter.parsed(journey)
-        pending = PendingPayment(payment, encoded, digest, journey)
-        pending.waiters.add(on_durable)
-        self._sequencer.submit(pending)
+        self._sequencer.submit(
+            PendingPayment(payment, encoded, digest, journey, waiters=Waiters([on_durable]))
+        )
 
     def _submit_behind(
         self, payment: Payment, on_durable: OnDurable[bytes], journey: Journey

@@ -154,4 +154,5 @@ def _hot_routes(operations: Iterable[Operation], gate: Gate | None) -> Iterator[
                 if gate is None or scope is None
                 else partial(gate.admit, scope=scope, counted=False)
             )
-            yield HotRoute(one.path, partial(asgi.divert, admit=admit), one.accept)
+            deny = None if admit is None else partial(asgi.deny, admit)
+            yield HotRoute(one.path, partial(asgi.divert, admit=admit), one.accept, deny)

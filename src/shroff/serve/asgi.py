@@ -75,9 +75,12 @@ def divert(headers: Headers, admit: Admit | None = None) -> Refusal | None:
             return TOO_LARGE
         elif name == encoding.HEADER:
             return COMPRESSED
-    if admit is None:
-        return None
-    return deny(admit, next((value for name, value in headers if name == b"authorization"), None))
+    return None if admit is None else deny(admit, authorization(headers))
+
+
+def authorization(headers: Headers) -> bytes | None:
+    """The first header `Authorization`, if any."""
+    return next((value for name, value in headers if name == b"authorization"), None)
 
 
 def unknown_coding(headers: Iterable[tuple[bytes, bytes]]) -> Refusal | None:

@@ -19,7 +19,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from shroff.serve import heads, problem
-from shroff.serve.asgi import MAX_BODY_BYTES, TOO_LARGE, Refusal
+from shroff.serve.asgi import MAX_BODY_BYTES, TOO_LARGE, Refusal, authorization
 from shroff.serve.closing import Cycle, UnansweredCycles, end_by_closing
 from shroff.serve.exchange import Exchange, HotApp, HotRoute, RequestHead
 from shroff.serve.watch import CLIENT_GONE, OTHER_ROUTE
@@ -113,15 +113,17 @@ class Connection(HttpToolsProtocol):
         between = self._between
         size = data.find(_HEAD_END) + len(_HEAD_END)
         head = self._heads.get(data[:size]) if between else None
+        # the rest of its headers has been judged
         if (
             head is not None
             and head.whole == len(data)
             and self._free()
-            and head.route.refuse(head.headers) is None
+            and ((deny := head.route.deny) is None or deny(head.authorization) is None)
         ):
             self._unset_keepalive_if_required()
             self._since = self._idle = None
-            trace = self._telemetry.tracer.begin("POST", head.headers)
+            tracer = self._telemetry.tracer
+            trace = tracer.begin("POST", head.headers) if tracer.records else None
             self.cycle = exchange = Exchange(self, head.route, trace, keep_alive=True)  # type: ignore[assignment]  # an exchange is what uvicorn asks of a cycle
             self._accept(exchange, data[size:])
             return
@@ -190,7 +192,9 @@ class Connection(HttpToolsProtocol):
         ):
             if len(self._heads) >= _MAX_REMEMBERED_HEADS:
                 self._heads.clear()
-            self._heads[head] = RequestHead(exchange.route, self.headers, len(head) + self._size)
+            self._heads[head] = RequestHead(
+                exchange.route, self.headers, len(head) + self._size, authorization(self.headers)
+            )
 
     # what the parser finds
 
@@ -317,12 +321,15 @@ class Connection(HttpToolsProtocol):
             return
         if trace is not None and trace.answer is not None:
             lines += b"%b: %b\r\n" % (TRACEPARENT, trace.answer)
+        headers, common = self._common
+        if headers is not self.server_state.default_headers:
+            common = self._common_headers()
         end = b"connection: close\r\n\r\n"
         if exchange.keep_alive:
             end = b"connection: keep-alive\r\n\r\n" if exchange.old else b"\r\n"
         head = b"%b%b%bcontent-length: %d\r\n%b" % (
             STATUS_LINE[status],
-            self._common_headers(),
+            common,
             lines,
             len(body),
             end,
@@ -336,15 +343,16 @@ class Connection(HttpToolsProtocol):
         else:
             # as uvicorn does, but without a timer per request
             self.server_state.total_requests += 1
-            self.flow.resume_reading()
+            if self.flow.read_paused:
+                self.flow.resume_reading()
             self._idle = self.loop.time()
 
     def _common_headers(self) -> bytes:
         """The headers of every answer, joined again when uvicorn replaces its list, each second."""
         headers = self.server_state.default_headers
-        if headers is not self._common[0]:
-            self._common = headers, b"".join([b"%b: %b\r\n" % header for header in headers])
-        return self._common[1]
+        common = b"".join([b"%b: %b\r\n" % header for header in headers])
+        self._common = headers, common
+        return common
 
     def _plain(self) -> bool:
         parser = self.parser

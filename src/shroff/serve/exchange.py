@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
+
+import msgspec
 
 from shroff.ledger import OnDurable
 from shroff.serve.asgi import Headers, Refusal, explain, problem_response
@@ -14,11 +16,16 @@ _JSON_HEADER = b"content-type: application/json\r\n"
 
 
 class HotRoute(NamedTuple):
-    """A hot operation: why a request is refused by its headers, and what takes a usable body."""
+    """A hot operation: why a request is refused by its headers, and what takes a usable body.
+
+    `deny` says why one may not pass by its header `Authorization`, which is asked for each request;
+    None: all may.
+    """
 
     path: str
     refuse: Callable[[Headers], Refusal | None]
     accept: Callable[[bytes, OnDurable[bytes]], None]
+    deny: Callable[[bytes | None], Refusal | None] | None = None
 
 
 class RequestHead(NamedTuple):
@@ -27,6 +34,7 @@ class RequestHead(NamedTuple):
     route: HotRoute
     headers: Headers
     whole: int
+    authorization: bytes | None
 
 
 class HotApp(Protocol):
@@ -55,45 +63,27 @@ class _Event:
     def set(self) -> None: ...
 
 
-class Exchange:
-    """A request on the fast path and its answer; uvicorn takes it for a cycle of its own."""
+class Exchange(msgspec.Struct, eq=False):
+    """A request on the fast path and its answer; uvicorn takes it for a cycle of its own.
 
-    __slots__ = (
-        "_connection",
-        "body",
-        "disconnected",
-        "keep_alive",
-        "old",
-        "response_complete",
-        "route",
-        "trace",
-    )
+    `old`: it is HTTP/1.0, where a connection stays open only if both sides say so.
+    """
 
-    message_event = _Event()
+    connection: Answering
+    route: HotRoute
+    trace: Trace | None
+    keep_alive: bool
+    old: bool = False
+    body: list[bytes] = []
+    response_complete: bool = False
+    disconnected: bool = False
 
-    def __init__(
-        self,
-        connection: Answering,
-        route: HotRoute,
-        trace: Trace | None,
-        *,
-        keep_alive: bool,
-        old: bool = False,
-    ) -> None:
-        self._connection = connection
-        self.route = route
-        self.trace = trace
-        self.keep_alive = keep_alive
-        # HTTP/1.0, where a connection stays open only if both sides say so
-        self.old = old
-        self.body: list[bytes] = []
-        self.response_complete = False
-        self.disconnected = False
+    message_event: ClassVar[_Event] = _Event()
 
     def resolve(self, outcome: bytes | Exception) -> None:
         """Send the answer, or why there is none."""
         if isinstance(outcome, bytes):
-            self._connection.respond(self, 200, _JSON_HEADER, outcome)
+            self.connection.respond(self, 200, _JSON_HEADER, outcome)
         else:
             self.refuse(explain(outcome))
 
@@ -101,4 +91,4 @@ class Exchange:
         """Send problem details."""
         status, headers, body = problem_response(refusal)
         lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-        self._connection.respond(self, status, lines, body)
+        self.connection.respond(self, status, lines, body)

@@ -9,6 +9,8 @@ from collections import defaultdict
 from time import perf_counter_ns
 from typing import Final, Literal, NamedTuple, get_args
 
+import msgspec
+
 from shroff.decide import Action
 from shroff.telemetry.histogram import Histogram
 from shroff.telemetry.tracing import Trace
@@ -66,6 +68,7 @@ _PROBABILITY_BOUNDS: Final = (
     0.95,
     0.99,
 )
+_MAX_DEFERRED_PAYMENTS: Final = 1_024
 
 
 class Decided(NamedTuple):
@@ -86,20 +89,18 @@ class Turn(NamedTuple):
     payments: int
 
 
-class Journey:
+class Journey(msgspec.Struct, eq=False):
     """One payment's way through the service.
 
     `trace` is the trace of its request, if any.
     """
 
-    __slots__ = ("decided", "parsed", "probability", "started", "trace", "turn")
-
-    def __init__(self, trace: Trace | None = None) -> None:
-        self.trace = trace
-        self.started = self.parsed = perf_counter_ns()
-        self.turn: Turn | None = None
-        self.decided: Decided | None = None
-        self.probability: float | None = None
+    trace: Trace | None = None
+    started: int = msgspec.field(default_factory=perf_counter_ns)
+    parsed: int = 0
+    turn: Turn | None = None
+    decided: Decided | None = None
+    probability: float | None = None
 
 
 class Meter:
@@ -123,8 +124,9 @@ class Meter:
             stage: Histogram(DURATION_BOUNDS_NS) for stage in STAGES
         }
         self._parse, self._wait, self._ledger, self._whole = (
-            self.stages[stage].add for stage in ("parse", "wait", "ledger", "whole")
+            self.stages[stage].defer for stage in ("parse", "wait", "ledger", "whole")
         )
+        self._deferred = 0
 
     def parsed(self, journey: Journey) -> None:
         """Count a new payment that was parsed."""
@@ -136,6 +138,11 @@ class Meter:
         self.stages["features"].add_all(turn.observed - turn.began, turn.payments)
         self.stages["score"].add_all(turn.scored - turn.observed, turn.payments)
         self.stages["decide"].add_all(turn.decided - turn.scored, turn.payments)
+        self._deferred += turn.payments
+        if self._deferred >= _MAX_DEFERRED_PAYMENTS:
+            self._deferred = 0
+            for histogram in (*self.stages.values(), *self.probabilities.values()):
+                histogram.settle()
 
     def settled(self, journey: Journey) -> None:
         """Count a decision that is durable."""
@@ -148,7 +155,7 @@ class Meter:
         self._whole(now - journey.started)
         self.decisions[decided] += 1
         if journey.probability is not None:
-            self.probabilities[decided.version].add(journey.probability)
+            self.probabilities[decided.version].defer(journey.probability)
         if journey.trace is not None:
             journey.trace.stages(
                 parse=(journey.started, journey.parsed),

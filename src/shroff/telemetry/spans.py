@@ -82,6 +82,8 @@ class Recorder:
         sampler: None takes the one that the environment names.
     """
 
+    records = True
+
     def __init__(self, *, sampler: Sampler | None = None) -> None:
         own = Resource({"service.name": "shroff", "service.version": __version__})
         self._provider = TracerProvider(

@@ -63,7 +63,12 @@ CURRENT: Final[ContextVar[Trace | None]] = ContextVar("trace", default=None)
 
 
 class Tracer(Protocol):
-    """Gives requests their trace."""
+    """Gives requests their trace.
+
+    `records`: also those that bring no `traceparent`.
+    """
+
+    records: bool
 
     def begin(self, method: str, headers: Headers) -> Trace | None:
         """The trace of a new request; None if it is neither recorded nor answered with one."""
@@ -80,6 +85,8 @@ class PassThrough:
     >>> trace.id, trace.answer == came
     ('0af7651916cd43dd8448eb211c80319c', True)
     """
+
+    records = False
 
     def begin(self, method: str, headers: Headers) -> Trace | None:
         """The trace that the request brought, if any."""

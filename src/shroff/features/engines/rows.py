@@ -6,7 +6,7 @@ results.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -24,6 +24,15 @@ PARTS_OF_DAY: Final = ("Night", "Morning", "Afternoon", "Evening")
 _HOUR_US: Final = 3_600 * SECOND_US
 _FIRST_WEEKDAY: Final = 3
 """1970-01-01 was a Thursday."""
+
+_CALENDAR: Final[dict[CalendarPart, tuple[bool, Sequence[Value]]]] = {
+    "hour": (True, [float(hour) for hour in range(24)]),
+    "weekday": (False, WEEKDAYS),
+    "part_of_day": (True, [PARTS_OF_DAY[hour // 6] for hour in range(24)]),
+    "weekend": (False, [float(day >= 5) for day in range(7)]),
+    "night": (True, [float(hour < 6) for hour in range(24)]),
+}
+"""The value of each part by the hour (True) or by the day of the week."""
 
 
 def with_rows(
@@ -87,20 +96,15 @@ def _calendar_reader(
     part: CalendarPart, time: str, zone: str | None
 ) -> Callable[[Mapping[str, Value]], Value]:
     located = ZoneInfo(zone) if zone and zone != "UTC" else None
+    hourly, of = _CALENDAR[part]
 
     def read(values: Mapping[str, Value]) -> Value:
         micros: int = values[time]  # type: ignore[assignment]  # a payment's time is its microseconds
-        if located is None:
-            weekday, hour = (micros // DAY_US + _FIRST_WEEKDAY) % 7, micros % DAY_US // _HOUR_US
-        else:
+        if located is not None:
             moment = (EPOCH + timedelta(microseconds=micros)).astimezone(located)
-            weekday, hour = moment.weekday(), moment.hour
-        if part == "hour":
-            return float(hour)
-        if part == "weekday":
-            return WEEKDAYS[weekday]
-        if part == "part_of_day":
-            return PARTS_OF_DAY[hour // 6]
-        return float(weekday >= 5 if part == "weekend" else hour < 6)
+            return of[moment.hour if hourly else moment.weekday()]
+        if hourly:
+            return of[micros % DAY_US // _HOUR_US]
+        return of[(micros // DAY_US + _FIRST_WEEKDAY) % 7]
 
     return read

@@ -122,7 +122,10 @@ def _feature(place: int, output: Output, cells: Cells) -> Code:
     measures = [cells[item.slot, item.measure] for item in output.inputs]
     if output.text is not None:
         return measures[0]
-    value = f"formula{place}({', '.join([*measures, *map(repr, output.constants)])})"
+    arguments = [*measures, *map(repr, output.constants)]
+    if output.recipe.inline:
+        return output.recipe.inline.format(*arguments)
+    value = f"formula{place}({', '.join(arguments)})"
     # no value where the formula gives NaN, the one number that differs from itself
     return f"None if (value := {value}) != value else value"
 

@@ -62,8 +62,10 @@ class OnlineEngine:
         Returns:
             One value per feature: float, text, or None.
         """
-        features = self.timelines.observe(payment, self._clock())
-        self.expect(payment)
+        timelines = self.timelines
+        features = timelines.observe(payment, self._clock())
+        if timelines.later:
+            self.expect(payment)
         return features
 
     def count(self, payment: Payment) -> None:

@@ -103,12 +103,15 @@ class PlanTimelines:
         """
         linked = self._linked(payment, fetch) if self._walks else None
         time = payment.time
-        self._advance(time, now)
+        # `_advance`, inlined
+        watermark = (time if time < now else now) - self.lateness
+        if watermark > self.watermark:
+            self.watermark = watermark
         features = self._observe(payment, self.watermark)
         if linked is not None:
             features |= linked
         if self._rows:
-            seen = {**payment.values, **features}
+            seen = payment.values | features
             for names, vector in self._vectors:
                 seen |= zip(
                     names,

@@ -85,6 +85,7 @@ GLOBALS: Final[dict[str, object]] = {
     "EventValues": EventValues,
     "NameTimes": NameTimes,
     "Timeline": Timeline,
+    "UNITS": money.UNITS,
     "array": array,
     "away": away,
     "decayed": decayed,
