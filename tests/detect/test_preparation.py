@@ -50,12 +50,12 @@ def test_one_payment_has_the_bits_of_its_row(
     preparation = learn(table(train), max_values)
     frame = table(train + test)
     matrix = preparation.matrix(frame)
+    payments = frame.rows(named=True)
     with np.errstate(over="ignore"):
-        alone = np.array(
-            [preparation.vector(row) for row in frame.iter_rows(named=True)], dtype=np.float32
-        )
+        alone = np.array([preparation.vector(row) for row in payments], dtype=np.float32)
     assert matrix.dtype == np.float32
     assert np.array_equal(alone, matrix, equal_nan=True)
+    assert preparation.vectors(payments).tobytes() == alone.tobytes()
 
 
 @given(train=rows, test=rows)
@@ -184,17 +184,18 @@ def test_a_wrong_payment_is_refused_without_its_values() -> None:
         "country": "GB",
         "mcc": None,
     }
-    with pytest.raises(BadPayment, match="the feature `mcc`, got a payment without it"):
-        preparation.vector({name: good[name] for name in ("amount", "count", "country")})
-    with pytest.raises(
-        BadPayment, match="expected a number in the feature `count`, got str"
-    ) as refusal:
-        preparation.vector(good | {"count": "4929123456789012"})
-    assert "4929" not in str(refusal.value)
-    with pytest.raises(BadPayment, match="far too large"):
-        preparation.vector(good | {"amount": 10**400})
-    with pytest.raises(BadPayment, match="expected text in the feature `country`, got list"):
-        preparation.vector(good | {"amount": None, "country": ["GB"]})  # type: ignore[arg-type]  # wrong on purpose
+    for prepare in (preparation.vector, lambda row: preparation.vectors([good, row])):
+        with pytest.raises(BadPayment, match="the feature `mcc`, got a payment without it"):
+            prepare({name: good[name] for name in ("amount", "count", "country")})
+        with pytest.raises(
+            BadPayment, match="expected a number in the feature `count`, got str"
+        ) as refusal:
+            prepare(good | {"count": "4929123456789012"})
+        assert "4929" not in str(refusal.value)
+        with pytest.raises(BadPayment, match="far too large"):
+            prepare(good | {"amount": 10**400})
+        with pytest.raises(BadPayment, match="expected text in the feature `country`, got list"):
+            prepare(good | {"amount": None, "country": ["GB"]})  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shroff import Entity, FeatureGroup, Schema
-from shroff.features.aggregates import DECAY_WEIGHTS, STEPS_PER_HALF_LIFE, term
+from shroff.features.aggregates import DECAY_WEIGHTS, RECIPES, STEPS_PER_HALF_LIFE, term
 from shroff.features.define import Aggregate
 from shroff.features.engines.batch import compute
+from shroff.features.engines.online.runtime import GLOBALS
+from shroff.generated import define, function
 
 HOUR = 3_600_000_000
 card = Entity("card", "card")
@@ -38,6 +40,24 @@ def last(feature: tuple[Aggregate, ...], **columns: list[object]) -> float | Non
     )
     value: float | None = compute([FeatureGroup("g", feature)], frame, SCHEMA)[feature[0].name][-1]
     return value
+
+
+@settings(max_examples=60)
+@given(
+    measures=st.lists(st.integers(0, 10**15), min_size=2, max_size=2),
+    constants=st.lists(st.floats(0, 1e6), min_size=2, max_size=2),
+)
+def test_an_inlined_formula_gives_the_bits_of_the_called_one(
+    measures: list[int], constants: list[float]
+) -> None:
+    inlined = [recipe for recipe in RECIPES.values() if recipe.inline]
+    assert inlined
+    for recipe in inlined:
+        given_ = [*measures[: len(recipe.measures)], *constants[: recipe.constants]]
+        code = recipe.inline.format(*map(repr, given_))
+        value: float | None = define(function("inlined()", [f"return {code}"]), dict(GLOBALS))()
+        called = recipe.formula(*given_)
+        assert value == (None if math.isnan(called) else called)
 
 
 @settings(max_examples=60)

@@ -28,7 +28,7 @@ from serve.service import Service
 from shroff.errors import BadPayment
 from shroff.ledger import OnDurable
 from shroff.serve import asgi, connection
-from shroff.serve.asgi import MAX_BODY_BYTES, TOO_LARGE, Receive, Scope, Send
+from shroff.serve.asgi import MAX_BODY_BYTES, TOO_LARGE, Receive, Refusal, Scope, Send
 from shroff.serve.connection import Connection
 from shroff.serve.exchange import HotRoute, RequestHead
 from shroff.serve.operation import Call, Operation, Reply, native
@@ -271,12 +271,18 @@ def test_a_head_that_comes_again_is_not_parsed(monkeypatch: pytest.MonkeyPatch) 
 def test_a_head_that_comes_again_is_asked_for_its_key_again() -> None:
     app = Echo()
     refusals = iter([None, None, *[TOO_LARGE] * 9])
-    app.hot_routes = {b"/hot": HotRoute("/hot", lambda headers: next(refusals), app.accept)}
-    received = run(
-        one_by_one(app, Connection, [post(b"abc")] * 3, post(b"abc", b"connection: close"))
-    )
+    keys: list[bytes | None] = []
+
+    def deny(authorization: bytes | None) -> Refusal | None:
+        keys.append(authorization)
+        return next(refusals)
+
+    app.hot_routes = {b"/hot": HotRoute("/hot", lambda headers: next(refusals), app.accept, deny)}
+    asked = post(b"abc", b"authorization: Bearer mine")
+    received = run(one_by_one(app, Connection, [asked] * 3, post(b"abc", b"connection: close")))
     assert received.count(b"HTTP/1.1 200 ") == 4
     assert (len(app.accepted), len(app.asked)) == (2, 2)
+    assert keys == [b"Bearer mine"] * 2
 
 
 def test_few_heads_are_remembered_and_none_that_comes_once(monkeypatch: pytest.MonkeyPatch) -> None:

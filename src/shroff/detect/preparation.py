@@ -207,7 +207,7 @@ class Preparation:
 
     def _scaled(self, rows: Sequence[Row], numbers: Sequence[Sequence[object]]) -> Floats32:
         matrix = np.empty((len(rows), len(self.names)), dtype=np.float32)
-        table = np.array(numbers, dtype=np.float64).reshape(len(rows), -1)
+        table = np.array(numbers, dtype=np.float64).reshape(len(rows), len(self.numeric))
         matrix[:, : len(self.numeric)] = (table - self._means) / self._stds
         for at, (name, codes) in enumerate(self._vocabularies, start=len(self.numeric)):
             matrix[:, at] = [codes.get(row[name], 0.0) for row in rows]
