@@ -48,8 +48,7 @@ class GAN(NeuralDetector):
         Width of the generator's noise, from 1.
     n_centres : int, default=1024
         Centres of real rows in the feature space, from 1; fewer where rows are few or inputs are
-        many, and at most 256 with known frauds. Lower it where the training rows hold unlabelled
-        frauds, which else get centres of their own.
+        many, and at most 256 with known frauds.
     residual : bool, default=True
         Whether the network adds to an embedding that keeps distances, so that it cannot collapse to
         a point.
@@ -92,7 +91,9 @@ class GAN(NeuralDetector):
         suspicious.
     contamination : float, default=0.0
         Share of the training rows, those farthest out, that are left out of training, from 0 to
-        below 0.5. Set it where the training rows hold frauds that nobody has labelled.
+        below 0.5; centres with less than this share of the rows near them then count as remote
+        (with 0: than 1 %). Set it where the training rows hold many frauds that nobody has
+        labelled.
     seed : int, default=0
         Seed of weights, centres, noise and batches.
 
@@ -263,7 +264,9 @@ class GAN(NeuralDetector):
         else:
             self.weights_ = self.features_.halfway(self.weights_)
             placed = latent(self.features_, self.weights_, normal)
-            self.centres_ = centres.refined(placed, self.n_centres, seed=self.seed)
+            self.centres_ = centres.refined(
+                placed, self.n_centres, seed=self.seed, dirty=self.contamination
+            )
         self.typical_ = 1.0
         if self.reconstruction:
             errors = self._errors(NumpyOps(), self.weights_, normal.astype(np.float64))

@@ -92,8 +92,7 @@ class DeepSVDD(NeuralDetector):
         that leaves the share `nu` of normal rows outside.
     n_centres : int, default=1024
         Centres of normal rows, from 1; fewer where rows are few or inputs are many, and at most 256
-        with known frauds. Lower it where the training rows hold unlabelled frauds, which else get
-        centres of their own.
+        with known frauds.
     residual : bool, default=True
         Whether the network adds to an embedding that keeps distances, so that it cannot collapse to
         a point.
@@ -142,7 +141,9 @@ class DeepSVDD(NeuralDetector):
         suspicious.
     contamination : float, default=0.0
         Share of the training rows, those farthest out, that are left out of training, from 0 to
-        below 0.5. Set it where the training rows hold frauds that nobody has labelled.
+        below 0.5; centres with less than this share of the rows near them then count as remote
+        (with 0: than 1 %). Set it where the training rows hold many frauds that nobody has
+        labelled.
     seed : int, default=0
         Seed of weights, centres and batches.
 
@@ -284,7 +285,7 @@ class DeepSVDD(NeuralDetector):
         self.centres_ = (
             centres.scaled_to(placed)
             if known
-            else centres.refined(placed, self.n_centres, seed=self.seed)
+            else centres.refined(placed, self.n_centres, seed=self.seed, dirty=self.contamination)
         )
 
     def _networks(self, width: int) -> tuple[Embedding, Dense]:

@@ -62,6 +62,17 @@ def test_centres_for_scoring_are_more_where_rows_are_narrow_and_one_stays_where_
     assert moved.typical > alone.typical
 
 
+@pytest.mark.parametrize(("known", "dirty"), [(15, 0.0), (40, 0.05)])
+def test_a_knot_of_unlabelled_frauds_does_not_vouch_for_others(known: int, dirty: float) -> None:
+    rng = np.random.default_rng(0)
+    normal, knot = rng.normal(size=(2_000, 4)), 4.0 + 0.3 * rng.normal(size=(60, 4))
+    learned = np.concatenate([normal, knot[:known]]).astype(np.float32)
+    centres = Centres.learn(learned, 8, seed=0).refined(learned, 1024, seed=0, dirty=dirty)
+    ops, others = NumpyOps(), rng.normal(size=(1_000, 4))
+    limit = np.quantile(centres.suspicion(ops, others), 0.99)
+    assert centres.suspicion(ops, knot[40:]).min() > limit
+
+
 def test_the_slope_is_the_derivative_of_the_distance() -> None:
     pytest.importorskip("keras")
     X = rows()[:5]

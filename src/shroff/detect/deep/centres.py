@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Self
 
@@ -23,6 +23,10 @@ _MAX_COORDINATES = 32_768
 _MAX_CLUSTERED_ROWS = 20_000
 _SCALE_ROWS = 4_096
 """Evenly spaced rows whose median distance is the typical one."""
+_NEAR_SHARE = 0.01
+"""The nearest share of the rows, whose distance tells whether a centre is remote."""
+_NOT_REMOTE_SHARE = 0.92
+"""Share of the rows whose centres are not remote."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,9 @@ class Centres:
     `distance` is the squared distance to the centres by a soft minimum,
     `-t log sum_j share_j exp(-|z - c_j|^2 / t)`: up to a constant, the negative log-likelihood of a
     mixture of round Gaussians. The temperature `t` is a fixed multiple of a normal row's typical
-    squared distance per dimension. With one centre it is the squared distance.
+    squared distance per dimension. With one centre it is the squared distance. A centre that is
+    remote from most rows starts at its `remoteness`: unlabelled frauds that got a centre of their
+    own then do not vouch for others.
     """
 
     points: Floats
@@ -42,6 +48,8 @@ class Centres:
     temperature: float
     typical: float
     """A normal row's median squared distance to its nearest centre."""
+    remoteness: Floats
+    """[1, centres], squared distance that a row at a centre has already."""
 
     @classmethod
     def learn(cls, latent: Rows, count: int, *, seed: int) -> Self:
@@ -66,21 +74,25 @@ class Centres:
         gaps = _squared(rows, points).min(axis=1)
         typical = max(float(np.median(gaps)), MIN_DIVISOR)
         temperature = typical * min(_BANDWIDTH / points.shape[1], _MAX_TYPICAL_DISTANCES)
-        return cls(points, np.log(shares)[None, :], temperature, typical)
+        everywhere = np.zeros((1, len(points)))
+        return cls(points, np.log(shares)[None, :], temperature, typical, everywhere)
 
     def scaled_to(self, latent: Rows) -> Self:
         """The same centres with the scales of other rows."""
         return self.around(latent, self.points, np.exp(self.log_share[0]))
 
-    def refined(self, latent: Rows, count: int, *, seed: int) -> Self:
+    def refined(self, latent: Rows, count: int, *, seed: int, dirty: float = 0.0) -> Self:
         """Centres for scoring, once the rows have moved: up to `count`, more where rows are narrow.
 
-        A single centre stays where training has gathered the rows.
+        A single centre stays where training has gathered the rows. `dirty` is the share of the rows
+        that are expected to be unlabelled frauds: the larger, the more centres count as remote.
         """
         if len(self.points) == 1:
             return self.scaled_to(latent)
         most = max(MAX_TRAINING_CENTRES, _MAX_COORDINATES // latent.shape[1])
-        return self.learn(latent, min(count, most), seed=seed)
+        found = self.learn(latent, min(count, most), seed=seed)
+        shares = np.exp(found.log_share[0])
+        return replace(found, remoteness=_remoteness(found.points, shares, dirty)[None, :])
 
     def distance(self, ops: Ops, z: Tensor) -> Tensor:
         """[rows, width] to the soft squared distance [rows, 1], at least 0."""
@@ -95,7 +107,8 @@ class Centres:
         The largest is taken out so that log-sum-exp does not overflow.
         """
         toward = (2.0 / self.temperature) * self.points.T
-        level = self.log_share - (self.points**2).sum(axis=1)[None, :] / self.temperature
+        start = (self.points**2).sum(axis=1)[None, :] + self.remoteness
+        level = self.log_share - start / self.temperature
         near = ops.add(ops.matmul(z, ops.constant(toward)), ops.constant(level))
         highest = ops.row_max(near)
         return ops.subtract(near, highest), highest
@@ -110,6 +123,22 @@ class Centres:
     def suspicion(self, ops: Ops, z: Tensor) -> Tensor:
         """log(1 + distance / typical): without a unit, and moderate for extreme payments."""
         return log_ratio(ops, self.distance(ops, z), self.typical)
+
+
+def _remoteness(points: Floats, shares: Floats, dirty: float) -> Floats:
+    """How much larger than usual each centre's mean squared distance to the nearest rows is.
+
+    The distance to a measure at witnesses: Guibas, Mérigot and Morozov, Witnessed k-Distance, 2013.
+    """
+    squared = _squared(points, points)
+    order = np.argsort(squared, axis=1)
+    squared, near = np.take_along_axis(squared, order, axis=1), shares[order]
+    share = max(_NEAR_SHARE, dirty)
+    used = np.clip(share - (np.cumsum(near, axis=1) - near), 0.0, near)
+    reach: Floats = (used * squared).sum(axis=1) / share
+    rising = np.argsort(reach)
+    usual = np.searchsorted(np.cumsum(shares[rising]), min(_NOT_REMOTE_SHARE, 1.0 - 2.0 * dirty))
+    return np.maximum(reach - reach[rising[usual]], 0.0)
 
 
 def _squared(rows: Floats, points: Floats) -> Floats:
