@@ -138,7 +138,8 @@ def _remoteness(points: Floats, shares: Floats, dirty: float) -> Floats:
     reach: Floats = (used * squared).sum(axis=1) / share
     rising = np.argsort(reach)
     usual = np.searchsorted(np.cumsum(shares[rising]), min(_NOT_REMOTE_SHARE, 1.0 - 2.0 * dirty))
-    return np.maximum(reach - reach[rising[usual]], 0.0)
+    remoteness: Floats = np.maximum(reach - reach[rising[usual]], 0.0)
+    return remoteness
 
 
 def _squared(rows: Floats, points: Floats) -> Floats:
