@@ -100,6 +100,11 @@ READINGS: tuple[Mapping[str, Any], ...] = (
     {"scaling": "quantile", "contamination": 0.1},
 )
 
+GENUINE: tuple[Mapping[str, Any], ...] = tuple(
+    {"side": "upper", "scaling": "quantile", "contamination": share} for share in (0.1, 0.45)
+)
+"""Ranks, learned from what is surely genuine."""
+
 SHARP_GAN = GAN(side="upper", n_centres=16, scaling="quantile", contamination=0.05)
 
 TREES = BoostedTrees(colsample=0.6, reg_lambda=5.0)
@@ -150,6 +155,9 @@ UNLABELLED = (
         7,
         tuple(GAN(side="upper", n_centres=n, **how) for n in (256, 16) for how in READINGS),
     ),
+    Entry("IsolationForest", "recent", 7, (IsolationForest(side="upper"), ONE_SIDED[0])),
+    Entry("DeepSVDD", "recent", 7, tuple(DeepSVDD(**how) for how in GENUINE)),
+    Entry("GAN", "recent", 7, tuple(GAN(**how) for how in GENUINE)),
     Entry("Blend of the first three", "suspicious", 7, (Blend(ONE_SIDED, how="rank"),)),
     Entry("Blend with a GAN", "suspicious", 7, (Blend([*ONE_SIDED, SHARP_GAN], how="rank"),)),
 )
@@ -184,7 +192,7 @@ class Bench:
         names = runpy.run_path(str(PROJECT))
         project: Project = names["project"]
         frame = clean(read(path), project.plan.schema, key=bytes(16), source=str(path)).frame
-        lists = {name: names[name] for name in ("informed", "suspicious")}
+        lists = {name: names[name] for name in ("informed", "suspicious", "recent")}
         classic = [
             feature.name for feature in names["classic"].definitions if feature.name != "hour"
         ]

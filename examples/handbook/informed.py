@@ -132,6 +132,15 @@ suspicious = [
     "terminal_small_frauds_28d",
 ]
 
+# the same, of the latest frauds that are known: those of 28 days also count a terminal's past
+recent = [
+    "TX_AMOUNT",
+    "amount_to_settled",
+    "customer_high_14d",
+    "terminal_last_known_fraud",
+    "terminal_small_frauds_7d",
+]
+
 project = Project(
     schema=known.schema,
     features=[classic, terminals, customers],

@@ -25,7 +25,7 @@ _SCALE_ROWS = 4_096
 """Evenly spaced rows whose median distance is the typical one."""
 _NEAR_SHARE = 0.01
 """The nearest share of the rows, whose distance tells whether a centre is remote."""
-_NOT_REMOTE_SHARE = 0.92
+_NOT_REMOTE_SHARE = 0.95
 """Share of the rows whose centres are not remote."""
 
 
