@@ -180,6 +180,11 @@ def test_several_are_closed_at_once_or_none(console: ConsoleSite, desk: Desk) ->
     assert f">{pairs[0].id}</a>" in shown
     assert f">{pairs[1].id}</a>" not in shown
     assert "No case is like that" in visit.page("/cases?subject=nobody&mine=on&overdue=on&after=x")
+    led = visit.send("/cases", subject=pairs[0].subject, status="closed")
+    assert led.headers["location"] == unescape(subject)
+    nothing = visit.send("/cases", subject="ada@example.org")  # no address names it
+    assert (nothing.status_code, "No case is like that" in nothing.text) == (200, True)
+    assert visit.send("/cases", queue="pairs").headers["location"] == "/cases?queue=pairs"
 
 
 def test_whatever_an_address_or_a_form_says_is_answered(console: ConsoleSite) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from shroff.act import Case
 from shroff.act.book import MAX_NUMBER
 from shroff.act.rules import require_outcome
+from shroff.collect.personal import forms
 from shroff.collect.values import require_readable
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
@@ -79,6 +80,21 @@ def show_cases(request: Request, backend: GivenBackend, user: GivenUser) -> Resp
     query = request.query_params
     choice = CaseChoice.read(query)
     return view("cases.html", _listed(backend, user, choice, done=query.get("done", "")))
+
+
+@action("/cases", role="analyst")
+def find_cases(
+    request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm
+) -> Response:
+    """Lead to the cases of a choice, whose address names no personal value."""
+    asked = CaseChoice.read(form.single())
+    if not asked.subject:
+        return lead(request, asked.address())
+    for subject in forms(asked.subject, backend.settings.hmac_key()):
+        kept = replace(asked, subject=subject)
+        if _listed(backend, user, kept)["cases"]:
+            return lead(request, kept.address())
+    return view("cases.html", _listed(backend, user, asked))
 
 
 @action("/cases/next", role="analyst")
@@ -191,4 +207,4 @@ def _place(text: str) -> tuple[float, int] | None:
     return found if math.isfinite(found[0]) and 0 < found[1] <= MAX_NUMBER else None
 
 
-ROUTES = (show_cases, claim_next, decide_several, show_reasons)
+ROUTES = (show_cases, find_cases, claim_next, decide_several, show_reasons)
