@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import tracemalloc
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
-from time import monotonic, process_time
+from pathlib import Path
+from time import process_time
 from typing import Any
 
 import httpx
@@ -127,12 +129,15 @@ def test_a_batch_that_breaks_off_says_where(service: Service, pay: Pay) -> None:
 
 
 def test_a_batch_that_is_a_bomb_is_refused(service: Service) -> None:
-    began = monotonic()
-    assert (
-        post(service, "batch", gzip.compress(b"\n" * 300 * MAX_BODY_BYTES), "gzip").status_code
-        == 413
-    )
-    assert monotonic() - began < 10, "most of it was read"
+    bomb, began = gzip.compress(b"\n" * 300 * MAX_BODY_BYTES), processor_seconds(service)
+    assert post(service, "batch", bomb, "gzip").status_code == 413
+    assert processor_seconds(service) - began < 5, "most of it was read"
+
+
+def processor_seconds(service: Service) -> float:
+    """What the service has used of the processor, which other work does not change."""
+    fields = Path(f"/proc/{service.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_blank_lines_are_read_for_a_while(service: Service, pay: Pay) -> None:
