@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
 import subprocess
 import sys
 import time
@@ -31,7 +30,7 @@ import numpy as np
 
 from act.records import open_cases
 from serve.fixtures import fitted_model, make_bundle
-from servers import postgres
+from servers import postgres, processor_seconds
 from shroff.act.tables import CASE_PAYMENTS, CASES
 from shroff.control import Keys
 from shroff.control.database import Control
@@ -175,12 +174,6 @@ def counted(
     p50, p99 = np.percentile(seconds * 1e3, [50, 99])
     spent = used / seconds.size * 1e3
     print(f"| {name} | {people} | {what} | {p50:.1f} | {p99:.1f} | {spent:.1f} |", flush=True)
-
-
-def processor_seconds(process: int) -> float:
-    """Processor time that a process has used, of all its threads."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

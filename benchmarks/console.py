@@ -25,10 +25,10 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from benchmarks.cases import processor_seconds
 from console.seed import people
 from console.site import Visit, running
 from serve.fixtures import SCHEMA, VELOCITY, fitted_model, make_bundle
+from servers import processor_seconds
 from shroff.act import CaseIntake, Desk
 from shroff.act.follow import ledger_name
 from shroff.act.intake import SUSPICIOUS

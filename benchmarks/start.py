@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from serve.fixtures import fitted_model, make_bundle
+from servers import processor_seconds
 from shroff.package import save
 
 LIBRARIES = "numpy, onnxruntime, sqlalchemy.dialects.sqlite, sqlglot, typer, uvicorn, uvloop"
@@ -69,15 +70,9 @@ def ready(bundle: Path) -> Start:
             with suppress(OSError), urlopen(json.loads(said)["ready"]):
                 break
             sleep(_LOOK_SECONDS)
-        found = Start(perf_counter() - begun, _used(process.pid))
+        found = Start(perf_counter() - begun, processor_seconds(process.pid))
         process.terminate()
     return found
-
-
-def _used(process: int) -> float:
-    """The processor time of a running process."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def shroff(*words: str) -> tuple[str, ...]:

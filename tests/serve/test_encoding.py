@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import tracemalloc
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
-from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -23,6 +21,7 @@ from hypothesis import strategies as st
 
 from serve.service import Service
 from serve.test_doors import DOORS, answered
+from servers import processor_seconds
 from shroff.errors import BadPayment
 from shroff.serve.asgi import INFLATED_TOO_LARGE, MAX_BODY_BYTES
 from shroff.serve.encoding import Inflater, coding, inflate
@@ -129,15 +128,10 @@ def test_a_batch_that_breaks_off_says_where(service: Service, pay: Pay) -> None:
 
 
 def test_a_batch_that_is_a_bomb_is_refused(service: Service) -> None:
-    bomb, began = gzip.compress(b"\n" * 300 * MAX_BODY_BYTES), processor_seconds(service)
+    bomb, process = gzip.compress(b"\n" * 300 * MAX_BODY_BYTES), service.process.pid
+    began = processor_seconds(process)
     assert post(service, "batch", bomb, "gzip").status_code == 413
-    assert processor_seconds(service) - began < 5, "most of it was read"
-
-
-def processor_seconds(service: Service) -> float:
-    """What the service has used of the processor, which other work does not change."""
-    fields = Path(f"/proc/{service.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    assert processor_seconds(process) - began < 5, "most of it was read"
 
 
 def test_blank_lines_are_read_for_a_while(service: Service, pay: Pay) -> None:

@@ -92,7 +92,7 @@ def find_cases(
         return lead(request, asked.address())
     for subject in forms(asked.subject, backend.settings.hmac_key()):
         kept = replace(asked, subject=subject)
-        if _listed(backend, user, kept)["cases"]:
+        if _chosen(backend, user, kept, limit=1):
             return lead(request, kept.address())
     return view("cases.html", _listed(backend, user, asked))
 
@@ -161,16 +161,7 @@ def _listed(
     note: str = "",
     done: str = "",
 ) -> dict[str, Any]:
-    found = backend.desk.cases(
-        queue=choice.queue or None,
-        holder=user.name if choice.mine else None,
-        subject=choice.subject or None,
-        overdue=choice.overdue,
-        closed=choice.status == "closed",
-        viewer=user.name,
-        limit=_PAGE_CASES + 1,
-        after=_place(choice.after),
-    )
+    found = _chosen(backend, user, choice, limit=_PAGE_CASES + 1)
     more = len(found) > _PAGE_CASES
     shown = found[:_PAGE_CASES]
     return {
@@ -183,6 +174,20 @@ def _listed(
         "note": note,
         "done": number_in(done),
     }
+
+
+def _chosen(backend: ConsoleBackend, user: User, choice: CaseChoice, *, limit: int) -> list[Case]:
+    """The first cases of a choice."""
+    return backend.desk.cases(
+        queue=choice.queue or None,
+        holder=user.name if choice.mine else None,
+        subject=choice.subject or None,
+        overdue=choice.overdue,
+        closed=choice.status == "closed",
+        viewer=user.name,
+        limit=limit,
+        after=_place(choice.after),
+    )
 
 
 def _ticked(text: str) -> tuple[int, int]:
