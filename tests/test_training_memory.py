@@ -13,7 +13,7 @@ from program import PAYMENTS, shroff
 from shroff import Entity, FeatureGroup, Project, Schema
 from shroff.detect import LogisticRegression
 from shroff.errors import ConfigurationError
-from shroff.pipeline import logged_payments, payments
+from shroff.pipeline import logged_payments, memory, payments
 from shroff.pipeline.memory import (
     available_bytes,
     payment_rows,
@@ -61,6 +61,20 @@ def test_a_parquet_log_is_refused_before_it_is_read(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "to train on 2,000,000 payments takes about" in done.stderr
     assert "--memory (SHROFF_MEMORY)" in " ".join(done.stderr.split())
+
+
+def test_payments_that_are_read_do_not_count_as_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log.csv"
+    assert shroff(tmp_path, "simulate", log, "--payments", "1000").returncode == 0
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:51]))
+    left = iter([1 << 50, 0])
+    monkeypatch.setattr(memory, "available_bytes", lambda: next(left))
+    done = shroff(tmp_path, "train", PAYMENTS, "--data", log)
+    assert done.returncode == 2
+    assert "of memory" not in done.stderr, "fifty payments are too few, not too many"
+    assert list(left) == [0]
 
 
 def test_a_large_log_is_read_in_slices_to_the_same_payments(

@@ -121,7 +121,7 @@ def train(
         summary,
         train_models,
     )
-    from shroff.pipeline.memory import payment_rows, require_memory
+    from shroff.pipeline.memory import available_bytes, payment_rows, require_memory
     from shroff.project import load_project
     from shroff.store import open_store
 
@@ -134,7 +134,8 @@ def train(
     if bundle is not None:
         require_free(bundle, overwrite=overwrite)
     settings = Settings.read() if memory is None else replace(Settings.read(), memory=memory)
-    most = settings.memory_bytes() if settings.memory else None
+    # before it is read: the payments themselves must not count as memory that is missing
+    most = settings.memory_bytes() if settings.memory else available_bytes()
     files = {"data": data, "join": join, "labels": labels}
     asked = {
         "split": split,
