@@ -31,6 +31,8 @@ from shroff.package import save
 
 LIBRARIES = "numpy, onnxruntime, sqlalchemy.dialects.sqlite, sqlglot, typer, uvicorn, uvloop"
 _LOOK_SECONDS = 0.002
+# as installed: bytecode is kept, here by the first start, which is not the least
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if "DONTWRITE" not in name}
 
 
 class Start(NamedTuple):
@@ -43,7 +45,7 @@ class Start(NamedTuple):
 def ended(words: Sequence[str]) -> Start:
     """A process from its start to its end."""
     begun = perf_counter()
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, env=_ENVIRONMENT)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -61,7 +63,7 @@ def ready(bundle: Path) -> Start:
             words,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=os.environ | {"SHROFF_HOME": home},
+            env=_ENVIRONMENT | {"SHROFF_HOME": home},
         ) as process,
     ):
         assert process.stdout is not None

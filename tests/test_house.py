@@ -91,7 +91,12 @@ def test_definitions_load_no_training_library() -> None:
 
 
 def test_serving_loads_polars_when_it_is_given_a_table() -> None:
-    assert "polars.dataframe" not in loaded_by("import shroff.serve.server")
+    loaded = loaded_by("import shroff.cli.service, shroff.kafka.figures, shroff.serve.server")
+    assert "polars.dataframe" not in loaded
+    # each takes a start longer than all of a state: a terminal, a server that is not used, a split
+    assert "sqlalchemy.dialects.postgresql" not in loaded
+    assert packages(loaded) & {"rich", "redis", "psycopg"} == set()
+    assert {"shroff.evaluate.split", "shroff.features.engines.online.redis"} & loaded == set()
     assert "polars.dataframe" in loaded_by("import shroff.serve.server, polars; polars.DataFrame")
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 
 from shroff.control.database import METADATA
+from shroff.database.partial import partial_index
 
 _NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
 
@@ -48,14 +49,7 @@ CASES: Final = Table(
 )
 _OPEN: Final[Any] = CASES.c.status == "open"
 # of one subject at most one case is open, whatever two processes do at once
-Index(
-    "shroff_case_subject",
-    CASES.c.kind,
-    CASES.c.subject,
-    unique=True,
-    sqlite_where=_OPEN,
-    postgresql_where=_OPEN,
-)
+partial_index("shroff_case_subject", CASES.c.kind, CASES.c.subject, where=_OPEN, unique=True)
 Index("shroff_case_of", CASES.c.kind, CASES.c.subject)
 Index("shroff_case_worth", CASES.c.status, CASES.c.queue, CASES.c.worth.desc(), CASES.c.id)
 Index("shroff_case_best", CASES.c.status, CASES.c.worth.desc(), CASES.c.id)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import Annotated, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 import typer
 from rich.console import Console
@@ -28,6 +27,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from shroff.cli.as_json import AsJson as AsJson
+from shroff.cli.as_json import show as show
 from shroff.errors import ShroffError, one_line
 
 # a pipe has no width of its own: do not squeeze tables into 80 columns
@@ -40,8 +41,6 @@ WARMED_ADVICE: Final = (
 """The hint if a ledger's decisions differ and no history was given."""
 
 _SECONDS_BETWEEN_COUNTS: Final = 10.0
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 class Steps(Protocol):
@@ -129,11 +128,6 @@ class _Lines:
 def _say(line: str) -> None:
     err.print(line, soft_wrap=True, markup=False)
     err.file.flush()
-
-
-def show(document: dict[str, Any]) -> None:
-    """Print one JSON document."""
-    sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
 
 
 def broken_chain(error: ShroffError, *, as_json: bool) -> typer.Exit:

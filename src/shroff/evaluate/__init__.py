@@ -14,29 +14,36 @@ doctor's checks in `shroff.evaluate.doctor`.
 1.0
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from shroff.evaluate.challenge import Challenge
 from shroff.evaluate.cost import Cost, total_cost
 from shroff.evaluate.daily import DailyCosts
 from shroff.evaluate.guarantee import DeclineCounts, Guarantee
 from shroff.evaluate.held_out import HeldOut
-from shroff.evaluate.metrics import (
-    Curve,
-    Metrics,
-    average_precision,
-    best_f1_threshold,
-    card_precision_at_k,
-    curve_precision_recall,
-    curve_roc,
-    expected_calibration_error,
-    measure,
-    roc_auc,
-)
-from shroff.evaluate.parts import Split
 from shroff.evaluate.review import Review
-from shroff.evaluate.split import AnySplit, LatestSplit, RandomSplit, TemporalSplit
-from shroff.evaluate.split_text import parse_split
-from shroff.evaluate.survey import describe_split, fit_split, suggest_split
 from shroff.evaluate.thresholds import NEVER, Thresholds, choose_thresholds, cost_by_threshold
+from shroff.lazy import loading
+
+if TYPE_CHECKING:
+    from shroff.evaluate.metrics import (
+        Curve,
+        Metrics,
+        average_precision,
+        best_f1_threshold,
+        card_precision_at_k,
+        curve_precision_recall,
+        curve_roc,
+        expected_calibration_error,
+        measure,
+        roc_auc,
+    )
+    from shroff.evaluate.parts import Split
+    from shroff.evaluate.split import AnySplit, LatestSplit, RandomSplit, TemporalSplit
+    from shroff.evaluate.split_text import parse_split
+    from shroff.evaluate.survey import describe_split, fit_split, suggest_split
 
 __all__ = [
     "NEVER",
@@ -71,3 +78,29 @@ __all__ = [
     "suggest_split",
     "total_cost",
 ]
+
+# a service splits and measures nothing
+__getattr__ = loading(
+    __name__,
+    {
+        "Split": "parts",
+        "parse_split": "split_text",
+        **dict.fromkeys(("AnySplit", "LatestSplit", "RandomSplit", "TemporalSplit"), "split"),
+        **dict.fromkeys(("describe_split", "fit_split", "suggest_split"), "survey"),
+        **dict.fromkeys(
+            (
+                "Curve",
+                "Metrics",
+                "average_precision",
+                "best_f1_threshold",
+                "card_precision_at_k",
+                "curve_precision_recall",
+                "curve_roc",
+                "expected_calibration_error",
+                "measure",
+                "roc_auc",
+            ),
+            "metrics",
+        ),
+    },
+)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from shroff.kafka.messages import Partition
 from shroff.telemetry.family import CounterFamily, Figure, GaugeFamily
+
+if TYPE_CHECKING:
+    from shroff.kafka.messages import Partition
 
 MESSAGES: Final = CounterFamily(
     name="shroff_consumed_messages",

@@ -13,7 +13,6 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
-    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -24,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
+from shroff.database.partial import partial_index
 from shroff.database.urls import read_url
 from shroff.errors import ConfigurationError, LedgerAway, LedgerUnavailable
 from shroff.ledger.postgres import Postgres
@@ -58,34 +58,16 @@ RECORDS = Table(
     Column("body", LargeBinary, nullable=False),
     Column("chain", LargeBinary, nullable=False),
 )
-Index(
-    "shroff_ledger_payment",
-    RECORDS.c.payment_id,
-    unique=True,
-    sqlite_where=IS_PAYMENT,
-    postgresql_where=IS_PAYMENT,
-)
+partial_index("shroff_ledger_payment", RECORDS.c.payment_id, where=IS_PAYMENT, unique=True)
 # separate indexes: results and labels would triple the size of the hot look-up's index
-_RESULT_INDEX = Index(
-    "shroff_ledger_later",
-    RECORDS.c.payment_id,
-    RECORDS.c.kind,
-    unique=True,
-    sqlite_where=IS_RESULT,
-    postgresql_where=IS_RESULT,
+_RESULT_INDEX = partial_index(
+    "shroff_ledger_later", RECORDS.c.payment_id, RECORDS.c.kind, where=IS_RESULT, unique=True
 )
-_LABEL_INDEX = Index(
-    "shroff_ledger_label",
-    RECORDS.c.payment_id,
-    RECORDS.c.digest,
-    unique=True,
-    sqlite_where=IS_LABEL,
-    postgresql_where=IS_LABEL,
+_LABEL_INDEX = partial_index(
+    "shroff_ledger_label", RECORDS.c.payment_id, RECORDS.c.digest, where=IS_LABEL, unique=True
 )
 # finds the last start among millions of records
-_START_INDEX = Index(
-    "shroff_ledger_start", RECORDS.c.seq, sqlite_where=IS_START, postgresql_where=IS_START
-)
+_START_INDEX = partial_index("shroff_ledger_start", RECORDS.c.seq, where=IS_START)
 
 # one row: the last record, updated in the record's own transaction, so that a record removed from
 # the end is detected too

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from random import Random
 from typing import Final
 
@@ -16,8 +17,12 @@ _WORD_MASK: Final = (1 << 64) - 1
 
 def _masks() -> tuple[int, ...]:
     """4,096 words with three bits set in each."""
-    draw = Random(0)
-    return tuple(sum(1 << bit for bit in draw.sample(range(64), 3)) for _ in range(1 << 12))
+    bits = iter(Random(0).randbytes(1 << 14))
+    words = (
+        1 << (one & 63) | 1 << (two & 63) | 1 << (three & 63)
+        for one, two, three in zip(bits, bits, bits, strict=False)
+    )
+    return tuple(islice((word for word in words if word.bit_count() == 3), 1 << 12))
 
 
 _BIT_MASKS: Final = _masks()

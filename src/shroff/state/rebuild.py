@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
@@ -18,7 +18,6 @@ from shroff.collect.payment import counted_in
 from shroff.errors import BundleError
 from shroff.features.engines.online import OnlineEngine, StateEngine
 from shroff.features.engines.online.pending import Notice
-from shroff.features.engines.online.redis import RedisEngine, claim
 from shroff.features.engines.online.resume import Resuming
 from shroff.features.engines.replay import count as count_history
 from shroff.lazy import without_collection
@@ -26,6 +25,9 @@ from shroff.ledger import Ledger, StoredEntry
 from shroff.ledger.answer import later_record, stored_payment
 from shroff.state.mark import Mark
 from shroff.state.snapshots import Saved
+
+if TYPE_CHECKING:
+    from shroff.features.engines.online.redis import RedisEngine
 
 Read = Callable[[int], Iterable[StoredEntry]]
 """The records of the ledger after one, by its number."""
@@ -265,6 +267,8 @@ def ensure_filled(
     Raises:
         StateUnavailable: the server cannot be reached.
     """
+    from shroff.features.engines.online.redis import claim  # a state in memory needs none of it
+
     while not engine.ready():
         filling = claim(engine)
         if filling is None:

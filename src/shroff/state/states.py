@@ -12,7 +12,6 @@ from shroff.clock import Clock
 from shroff.collect.extent import extent
 from shroff.errors import BadFile
 from shroff.features.engines.online import is_shared
-from shroff.features.engines.online.redis import RedisEngine
 from shroff.ledger import Head, Ledger, Proof
 from shroff.package import Bundle
 from shroff.state import rebuild
@@ -20,7 +19,6 @@ from shroff.state.arrivals import Arrivals
 from shroff.state.backfill import Backfill, ticking
 from shroff.state.base import LocalState, State
 from shroff.state.mark import Mark
-from shroff.state.shared import SharedState
 from shroff.state.snapshots import End, Header, Saved, Snapshots, SnapshotWriter
 
 _log = logging.getLogger(__name__)
@@ -90,6 +88,10 @@ class States:
         if not is_shared(self._where):
             engine = self._backfill(bundle).engine()
             return LocalState(engine, self._arrivals, destroyed=destroyed)
+        # a state in memory starts without them
+        from shroff.features.engines.online.redis import RedisEngine
+        from shroff.state.shared import SharedState
+
         ledger = self._ledger
         # states of other ledgers have other names, and those that count people forgotten since
         shared = RedisEngine(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Integer, String, Table, UniqueConstraint
 
 from shroff.control.database import METADATA
+from shroff.database.partial import partial_index
 
 _NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
 
@@ -24,14 +25,7 @@ ALARMS: Final = Table(
 )
 _OPEN: Final[Any] = ALARMS.c.ended.is_(None)
 # of one subject at most one alarm is open, whatever two processes do at once
-Index(
-    "shroff_alarm_open",
-    ALARMS.c.kind,
-    ALARMS.c.subject,
-    unique=True,
-    sqlite_where=_OPEN,
-    postgresql_where=_OPEN,
-)
+partial_index("shroff_alarm_open", ALARMS.c.kind, ALARMS.c.subject, where=_OPEN, unique=True)
 
 ALERTS: Final = Table(
     "shroff_alert",
