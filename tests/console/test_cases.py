@@ -182,8 +182,11 @@ def test_several_are_closed_at_once_or_none(console: ConsoleSite, desk: Desk) ->
     assert "No case is like that" in visit.page("/cases?subject=nobody&mine=on&overdue=on&after=x")
     led = visit.send("/cases", subject=pairs[0].subject, status="closed")
     assert led.headers["location"] == unescape(subject)
-    nothing = visit.send("/cases", subject="ada@example.org")  # no address names it
+    nothing = visit.send("/cases", subject="ada@example.org")
     assert (nothing.status_code, "No case is like that" in nothing.text) == (200, True)
+    # it stays in its field: neither this address names it, nor one that the page leads to
+    assert 'value="ada@example.org"' in nothing.text
+    assert not re.search('(href|action)="[^"]*ada', nothing.text)
     assert visit.send("/cases", queue="pairs").headers["location"] == "/cases?queue=pairs"
 
 
@@ -205,6 +208,9 @@ def test_whatever_an_address_or_a_form_says_is_answered(console: ConsoleSite) ->
         answer = visit.send(f"/cases/{huge}/{step}", outcome="fraud", version=huge, leave=huge)
         assert answer.status_code == 404, step
     assert visit.send("/cases/next", queue="\0").status_code == 422
+    assert "at most 1,000 characters" in visit.send("/cases", subject="x" * 1_001).text
+    assert visit.send("/cases", subject="x" * 1_000).status_code == 200
+    assert "at most 1 MB" in visit.send("/cases", subject="x" * 2_000_000).text
     assert visit.send("/cases/decide", outcome="fraud", case=f"{huge}:1").status_code == 404
 
 

@@ -82,6 +82,8 @@ def _http(request: Request, error: HTTPException) -> Response:
     sentence = error.detail
     if status in (404, 405):
         sentence = "There is no such page. Start from the navigation, or go back."
+    elif status == 413:
+        sentence = "expected a form of at most 1 MB: send less at once."
     elif status >= 500:
         return _unexpected(request, error)
     return problem_view(request, status, sentence)

@@ -12,7 +12,7 @@ from shroff.act import Case
 from shroff.act.book import MAX_NUMBER
 from shroff.act.rules import require_outcome
 from shroff.collect.personal import forms
-from shroff.collect.values import require_readable
+from shroff.collect.values import LONGEST_NAME, require_readable
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
 from shroff.console.given import GivenBackend, GivenForm, GivenUser
@@ -42,7 +42,8 @@ class CaseChoice:
         """The choice of a query or of a form; what is missing is as usual.
 
         Raises:
-            ConfigurationError: a queue or a subject that holds hidden characters.
+            ConfigurationError: a queue or a subject that holds hidden characters, or more than any
+                can have.
         """
         made = cls(
             queue=query.get("queue", _ALL_QUEUES),
@@ -52,8 +53,13 @@ class CaseChoice:
             subject=query.get("subject", "").strip(),
             after=query.get("after", ""),
         )
-        require_readable(made.queue, "a queue")
-        require_readable(made.subject, "a subject")
+        for text, what in ((made.queue, "a queue"), (made.subject, "a subject")):
+            require_readable(text, what)
+            if len(text) > LONGEST_NAME:
+                raise ConfigurationError(
+                    f"expected {what} of at most {LONGEST_NAME:,} characters, got {len(text):,}: "
+                    "none is longer."
+                )
         return made
 
     def fields(self) -> dict[str, str]:
@@ -94,7 +100,9 @@ def find_cases(
         kept = replace(asked, subject=subject)
         if _chosen(backend, user, kept, limit=1):
             return lead(request, kept.address())
-    return view("cases.html", _listed(backend, user, asked))
+    # what was typed stays in its field: no link of the page may carry it into an address
+    unknown = {"place": replace(asked, subject="")}
+    return view("cases.html", _listed(backend, user, asked) | unknown)
 
 
 @action("/cases/next", role="analyst")
@@ -166,6 +174,7 @@ def _listed(
     shown = found[:_PAGE_CASES]
     return {
         "choice": choice,
+        "place": choice,
         "cases": shown,
         "loads": backend.desk.loads(),
         "now": backend.clock(),
