@@ -8,7 +8,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from shroff.errors import BadFile
 
@@ -33,26 +33,51 @@ def read_plain(path: Path, limit: int, *, follow: bool = False) -> bytes:
         BadFile: it is no regular file, holds more than `limit` bytes, cannot be read, or changes
             meanwhile.
     """
+    with open_plain(path, follow=follow) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise BadFile(f"{path}: expected at most {limit:,} bytes, got {size:,}.")
+        try:
+            content = file.read(size + 1)
+        except OSError as error:
+            raise _unreadable(path, error) from None
+    if len(content) != size:
+        raise BadFile(f"{path}: changes while it is read; try again when it is written.")
+    return content
+
+
+def open_plain(path: Path, *, follow: bool = False) -> BinaryIO:
+    """A regular file, opened to be read; nothing else is waited for.
+
+    Args:
+        follow: whether a symbolic link is followed, as that of a user who names the file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        BadFile: it is no regular file, or cannot be read.
+    """
     if "\0" in str(path):
         raise BadFile("expected the name of a file, got one with a NUL.")
     # without waiting: a named pipe opens only when somebody writes to it
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     try:
-        with open(os.open(path, flags), "rb") as file:  # noqa: PTH123  # what was opened is what is looked at
-            found = os.fstat(file.fileno())
-            _require_regular(path, found)
-            if found.st_size > limit:
-                raise BadFile(f"{path}: expected at most {limit:,} bytes, got {found.st_size:,}.")
-            content = file.read(found.st_size + 1)
+        file = open(os.open(path, flags), "rb")  # noqa: PTH123, SIM115  # what was opened is what is looked at; the caller closes it
     except FileNotFoundError:
         raise
     except OSError as error:
         with suppress(OSError):
             _require_regular(path, path.stat(follow_symlinks=follow))
-        raise BadFile(f"{path}: cannot be read: {error.strerror}.") from None
-    if len(content) != found.st_size:
-        raise BadFile(f"{path}: changes while it is read; try again when it is written.")
-    return content
+        raise _unreadable(path, error) from None
+    try:
+        _require_regular(path, os.fstat(file.fileno()))
+    except BadFile:
+        file.close()
+        raise
+    return file
+
+
+def _unreadable(path: Path, error: OSError) -> BadFile:
+    return BadFile(f"{path}: cannot be read: {error.strerror}.")
 
 
 def require_replaceable(path: Path) -> None:

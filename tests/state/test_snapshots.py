@@ -143,8 +143,9 @@ def test_a_snapshot_is_taken_while_payments_go_on(
     taken = place.file().read_bytes()
     saved = Snapshots(place.kept, KEY, seconds=0).read(place.file().stem)
     assert saved is not None
-    # payments came between the first portion and the last
-    assert saved.header.first + 3 < saved.end.head.seq
+    with saved:
+        # payments came between the first portion and the last
+        assert saved.header.first + 3 < saved.end.head.seq
     again = place.start()
     run(place.traffic(again, 20))
     again.close()
@@ -166,6 +167,14 @@ def cut(place: Place) -> dict[str, Any]:
 
 def emptied(place: Place) -> dict[str, Any]:
     place.file().write_bytes(b"")
+    return {}
+
+
+def a_pipe(place: Place) -> dict[str, Any]:
+    """Whoever opens it waits until somebody writes to it."""
+    file = place.file()
+    file.unlink()
+    os.mkfifo(file)
     return {}
 
 
@@ -197,6 +206,7 @@ def an_older_ledger(place: Place) -> dict[str, Any]:
         (damaged, "it is damaged, or of another installation"),
         (cut, "it is damaged, or of another installation"),
         (emptied, "it is damaged, or of another installation"),
+        (a_pipe, "{file}: expected a regular file, got a named pipe"),
         (another_key, "it is damaged, or of another installation"),
         (another_lateness, "it is of other features or another lateness, or ahead of the clock"),
         (a_history, "it began with another history"),
@@ -217,7 +227,7 @@ def test_a_snapshot_that_does_not_fit_is_left(
     run(place.traffic(scorer, 2))
     scorer.close()
     assert said() == []
-    options = change(place)
+    why, options = why.format(file=place.file()), change(place)
     again = place.start(**options)
     assert said() == [
         f"the snapshot of the state is not used: {why}. The state is rebuilt from history and the "
@@ -277,4 +287,7 @@ def test_a_writer_that_is_killed_leaves_the_last_whole_snapshot(tmp_path: Path) 
             os.kill(process.pid, signal.SIGKILL)
         found = snapshots.read("l")
         assert found is not None
-        assert [mark for mark, _ in found.portions()] == [found.end.head.seq] * 20
+        with found:
+            # its name may go meanwhile
+            whole.unlink()
+            assert [mark for mark, _ in found.portions()] == [found.end.head.seq] * 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from threading import Lock
 from typing import Final
 
@@ -264,12 +264,15 @@ class Scorer(Intake):
         """Fill the state, and record what it was built from."""
         require_currency(self.bundle, currency_of(self.ledger, self.bundle))
         saved = self._states.saved(self.bundle)
-        with Check(
-            self.ledger,
-            accept=self._accept_broken_chain,
-            tick=self._require_open,
-            vouched=None if saved is None else saved.end.head,
-        ) as check:
+        with (
+            saved or nullcontext(),
+            Check(
+                self.ledger,
+                accept=self._accept_broken_chain,
+                tick=self._require_open,
+                vouched=None if saved is None else saved.end.head,
+            ) as check,
+        ):
             mark = self._states.prepare(self.bundle, self.state, proof=check.proof, saved=saved)
         self.state.join(self._require_open)
         self._arrivals.after(mark.arrived)

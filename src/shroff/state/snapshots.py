@@ -10,9 +10,9 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO, Final, Self, TypeVar
+from typing import BinaryIO, Final, Self, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ from shroff.collect.extent import Extent
 from shroff.errors import BadFile
 from shroff.features.engines.online.snapshot import Origin, Portion
 from shroff.ledger import Head
+from shroff.plain import open_plain
 from shroff.private import private_folder
 from shroff.state.mark import Mark
 
@@ -57,10 +58,13 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Saved:
-    """A snapshot in a file, whole and of this installation."""
+    """A snapshot in a file, whole and of this installation; a context manager.
 
-    def __init__(self, path: Path, header: Header, end: End) -> None:
-        self._path = path
+    The file stays open, so that what was verified is what is read, also if its name is gone.
+    """
+
+    def __init__(self, file: BinaryIO, header: Header, end: End) -> None:
+        self._file = file
         self.header = header
         self.end = end
 
@@ -72,10 +76,20 @@ class Saved:
     def portions(self) -> Iterator[tuple[int, Portion]]:
         """The portions of the state, each after the last record that it knows."""
         decode = msgspec.msgpack.Decoder(tuple[int, Portion]).decode
-        with self._path.open("rb") as file:
-            _frame(file)
-            while frame := _frame(file):
-                yield decode(frame)
+        self._file.seek(0)
+        _frame(self._file)
+        while frame := _frame(self._file):
+            yield decode(frame)
+
+    def close(self) -> None:
+        """Read no more of it."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Snapshots:
@@ -104,23 +118,28 @@ class Snapshots:
         """The snapshot of the state over a ledger; None if there is none.
 
         Raises:
-            BadFile: it is damaged, or was written by another installation or an older version.
+            BadFile: it is damaged, no regular file, or was written by another installation or an
+                older version.
         """
-        path = self._path(ledger)
         try:
-            with path.open("rb") as file:
+            file = open_plain(self._path(ledger))
+        except FileNotFoundError:
+            return None
+        with ExitStack() as unused:
+            unused.enter_context(file)
+            try:
                 end = self._authentic(file)
-                return Saved(
-                    path,
+                saved = Saved(
+                    file,
                     msgspec.msgpack.decode(_frame(file), type=Header),
                     msgspec.msgpack.decode(end, type=End),
                 )
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise BadFile(f"it cannot be read: {error.strerror}") from None
-        except msgspec.MsgspecError:
-            raise BadFile("it is of another version") from None
+            except OSError as error:
+                raise BadFile(f"it cannot be read: {error.strerror}") from None
+            except msgspec.MsgspecError:
+                raise BadFile("it is of another version") from None
+            unused.pop_all()
+            return saved
 
     def remove(self, ledger: str) -> None:
         """Remove the snapshot of the state over a ledger, if there is one."""
@@ -130,7 +149,7 @@ class Snapshots:
     def _path(self, ledger: str) -> Path:
         return self._folder / f"{ledger}{_SUFFIX}"
 
-    def _authentic(self, file: IO[bytes]) -> bytes:
+    def _authentic(self, file: BinaryIO) -> bytes:
         """The frame at the end of a file, which is then at its beginning; raises `BadFile` unless
         its HMAC is right.
         """
@@ -218,5 +237,5 @@ class SnapshotWriter:
         self._file.write(data)
 
 
-def _frame(file: IO[bytes]) -> bytes:
+def _frame(file: BinaryIO) -> bytes:
     return file.read(int.from_bytes(file.read(_LENGTH_BYTES)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from secrets import token_hex
 
 import polars as pl
@@ -136,7 +137,8 @@ class States:
         )
 
     def saved(self, bundle: Bundle) -> Saved | None:
-        """The snapshot that a state of a bundle can go on from; one that none can is removed.
+        """The snapshot that a state of a bundle can go on from, open until it is closed; one that
+        none can is removed.
 
         Raises:
             LedgerUnavailable: the database does not answer.
@@ -146,17 +148,26 @@ class States:
             return None
         try:
             saved = self.snapshots.read(self._ledger.identity)
-            why = None if saved is None else self._unfit(bundle, saved)
         except BadFile as error:
-            saved, why = None, str(error)
-        if saved is not None and why is None:
-            _log.info(
-                "the state goes on from its snapshot of the ledger's first %s records.",
-                f"{saved.end.head.seq:,}",
-                extra={"event": "snapshot_used"},
-            )
-        if why is None:
-            return saved
+            self._leave(str(error).rstrip("."))
+            return None
+        if saved is None:
+            return None
+        with ExitStack() as unused:
+            unused.enter_context(saved)
+            if why := self._unfit(bundle, saved):
+                self._leave(why)
+                return None
+            unused.pop_all()
+        _log.info(
+            "the state goes on from its snapshot of the ledger's first %s records.",
+            f"{saved.end.head.seq:,}",
+            extra={"event": "snapshot_used"},
+        )
+        return saved
+
+    def _leave(self, why: str) -> None:
+        """Say why the snapshot is not used, and remove it."""
         _log.warning(
             "the snapshot of the state is not used: %s. The state is rebuilt from history and the "
             "whole ledger.",
@@ -164,7 +175,6 @@ class States:
             extra={"event": "snapshot_not_used"},
         )
         self.remove_saved()
-        return None
 
     def _unfit(self, bundle: Bundle, saved: Saved) -> str | None:
         """Why a state of a bundle cannot go on from a snapshot."""
