@@ -150,10 +150,11 @@ SHROFF_TRACKING_NAME.
         >>> Settings(snapshot="2m").snapshot_seconds()
         120
         """
-        match = re.fullmatch(r"(\d{1,6})([smh])", self.snapshot)
+        match = re.fullmatch("([0-9]{1,6})([smh])", self.snapshot)
         if match is None:
             raise ConfigurationError(
-                f"expected a duration such as `15m`, or `0s`, got snapshot `{self.snapshot}`."
+                "expected SHROFF_SNAPSHOT to be a duration such as `15m`, or `0s`, got "
+                f"`{self.snapshot}`."
             )
         return int(match[1]) * {"s": 1, "m": 60, "h": 3_600}[match[2]]
 
@@ -188,7 +189,8 @@ SHROFF_TRACKING_NAME.
         size = _size(self.memory)
         if size is None or size < 512 * 10**6:
             raise ConfigurationError(
-                f"expected a size from 512MB on, such as `8GB`, got memory `{self.memory}`."
+                "expected SHROFF_MEMORY (--memory) to be a size from 512MB on, such as `8GB`, got "
+                f"`{self.memory}`."
             )
         return size
 
@@ -204,7 +206,7 @@ SHROFF_TRACKING_NAME.
         size = _size(self.spool_size)
         if size is None:
             raise ConfigurationError(
-                f"expected a size such as `64MB`, got spool_size `{self.spool_size}`."
+                f"expected SHROFF_SPOOL_SIZE to be a size such as `64MB`, got `{self.spool_size}`."
             )
         return size
 
@@ -236,7 +238,7 @@ def home() -> Path:
 
 def _size(text: str) -> int | None:
     """The bytes of a text such as `64MB` or `8GB`; None when it is not of this form."""
-    match = re.fullmatch(r"(\d{1,6})(MB|GB)", text)
+    match = re.fullmatch("([0-9]{1,6})(MB|GB)", text)
     return int(match[1]) * (10**6 if match[2] == "MB" else 10**9) if match else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import ceil, floor
 from pathlib import Path
 from typing import Final
 
@@ -52,11 +53,18 @@ def require_memory(project: Project, rows: int, memory: int | None = None) -> No
     if need <= have or not rows:
         return
     each = (need - _PROCESS_BYTES) / rows
-    fit = max(0, int((have - _PROCESS_BYTES) / each)) // 1000 * 1000
+    fit = int((have - _PROCESS_BYTES) / each) // 1000 * 1000
+    # with fewer it would take about as much
+    advice = (
+        f"train on the latest {fit:,} payments, on fewer features or on a larger machine"
+        if fit > 0
+        else "free some, or train on a larger machine"
+    )
+    # rounded apart, so that the two are never the same
     raise ConfigurationError(
-        f"to train on {rows:,} payments takes about {need / 1e9:.1f} GB of memory, and "
-        f"{have / 1e9:.1f} GB may be used: train on the latest {fit:,} payments, on fewer features "
-        "or on a larger machine, or say with --memory (SHROFF_MEMORY) how much may be used."
+        f"to train on {rows:,} payments takes about {ceil(need / 1e8) / 10:.1f} GB of memory, and "
+        f"{floor(have / 1e8) / 10:.1f} GB may be used: {advice}, or say with --memory "
+        "(SHROFF_MEMORY) how much may be used."
     )
 
 
