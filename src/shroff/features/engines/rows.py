@@ -45,7 +45,8 @@ def with_rows(
         if isinstance(feature.source, Expression) and feature.source.columns & together.keys():
             table, together = table.with_columns(**together), {}
         together[feature.name] = column(feature, time, zone)
-    return table.with_columns(**together).collect()
+    # the streaming engine would return every column in pieces
+    return table.with_columns(**together).collect(engine="in-memory")
 
 
 def column(feature: RowFeature, time: str, zone: str | None) -> pl.Expr:

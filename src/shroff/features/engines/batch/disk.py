@@ -30,6 +30,7 @@ from shroff.features.engines.batch.engine import (
     compile_formulas,
     finished,
     one_ahead,
+    payment_features,
 )
 from shroff.features.engines.batch.time_chunks import Slice, chunks_by_time, spread_by_time
 from shroff.features.engines.subplans import OWNED, ROW, Subplan, payment_columns, subplans
@@ -287,7 +288,8 @@ def _spread(
 
 
 def _together(plan: Plan, piece: Slice, columns: list[pl.Series]) -> pl.DataFrame:
-    return finished(plan, piece.table.select(payment_columns(plan)).collect(), columns)
+    frame = piece.table.select(payment_columns(plan)).collect()
+    return finished(plan, payment_features(plan, frame), columns)
 
 
 def _nothing(plan: Plan) -> list[pl.Series]:

@@ -24,7 +24,7 @@ from shroff.features.engines.embedding import component_columns
 from shroff.features.engines.rows import with_rows
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
-from shroff.features.streams import Output
+from shroff.features.streams import Output, RowFeature
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -56,10 +56,17 @@ def compute_plan(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
     plan.require_one_currency(lambda: codes_of(frame, schema))
     arrival = schema.arrived_at or schema.time
     if frame[arrival].is_sorted():
-        return finished(plan, frame, aggregates(plan, frame))
+        return _in_order(plan, frame)
     order = frame.select(pl.arg_sort_by(arrival, maintain_order=True)).to_series()
-    ordered = frame[order]
-    return finished(plan, ordered, aggregates(plan, ordered))[order.arg_sort()]
+    return _in_order(plan, frame[order])[order.arg_sort()]
+
+
+def _in_order(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
+    """The features of a table in order of arrival."""
+    with ThreadPoolExecutor(1) as beside:
+        payments = beside.submit(payment_features, plan, frame)
+        columns = aggregates(plan, frame)
+        return finished(plan, payments.result(), columns)
 
 
 def aggregates(plan: Plan, frame: pl.DataFrame) -> list[pl.Series]:
@@ -71,7 +78,7 @@ def aggregates(plan: Plan, frame: pl.DataFrame) -> list[pl.Series]:
         entities.setdefault(output.inputs[0].stream.columns, []).append(output)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         rest = table.prepare(plan, pool)
-        memory: list[Floats] = []
+        memory = _Memory(len(frame))
         columns: list[pl.Series] = []
         for keyed, asked in zip(
             one_ahead(pool, table.keyed, entities), entities.values(), strict=True
@@ -90,27 +97,49 @@ def compile_formulas(plan: Plan) -> None:
         compiled(output.recipe)
 
 
+class _Memory:
+    """Columns of a table's rows and one place more, reused as soon as one is free.
+
+    Fresh memory is dear: the system clears it page by page.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._free: list[Floats] = []
+
+    def take(self) -> Floats:
+        """A column with any values."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            return np.empty(self._rows + 1)
+
+    def give(self, column: Floats) -> None:
+        """Take a column back that is needed no longer."""
+        self._free.append(column)
+
+
 def _of_entity(
-    table: EncodedTable,
-    keyed: Keyed,
-    outputs: Sequence[Output],
-    memory: list[Floats],
-    pool: Executor,
+    table: EncodedTable, keyed: Keyed, outputs: Sequence[Output], memory: _Memory, pool: Executor
 ) -> list[pl.Series]:
     """An entity's features by row.
 
-    `memory` holds the columns that are read, ordered by key; each partition overwrites its share of
-    them with its features. It grows where an entity needs more, so that all entities use the same
-    pages.
+    Columns that are read lie ordered by key; each partition overwrites its share of them with its
+    features. A feature is gathered by row into another column, and so on with the memory of the
+    former.
     """
     names = table.read_by(outputs)
-    memory += [
-        np.empty(len(keyed.places) + 1) for _ in range(len(memory), max(len(names), len(outputs)))
-    ]
-    columns = {name: numbers.view(np.int64) for name, numbers in zip(names, memory, strict=False)}
+    held = [memory.take() for _ in range(max(len(names), len(outputs)))]
+    columns = {name: numbers.view(np.int64) for name, numbers in zip(names, held, strict=False)}
+    # few bytes stay in the processor's cache, but lie elsewhere than the features of their rows
+    columns |= {
+        name: np.empty(len(keyed.places) + 1, np.bool_)
+        for name in names
+        if table.columns[name].dtype == np.bool_
+    }
     values = {
         output: numbers[: len(keyed.rows) + 1]
-        for output, numbers in zip(outputs, memory, strict=False)
+        for output, numbers in zip(outputs, held, strict=False)
     }
 
     def work(span: tuple[int, int]) -> None:
@@ -127,17 +156,20 @@ def _of_entity(
     for found in values.values():
         # the place that rows without a key share
         found[-1] = np.nan
+    for free in held[len(outputs) :]:
+        memory.give(free)
 
-    def by_row(output: Output) -> pl.Series:
-        column = np.empty(len(keyed.places))
-        numbers = grouping.gather(values[output], keyed.places, column)
-        found = pl.Series(output.name, column, nan_to_null=not numbers)
+    def by_row(output: Output, ordered: Floats) -> pl.Series:
+        column = memory.take()
+        numbers = grouping.gather(ordered, keyed.places, column)
+        memory.give(ordered)
+        found = pl.Series(output.name, column[:-1], nan_to_null=not numbers)
         if output.text is None:
             return found
         # the values are row numbers: gather the texts
         return table.frame[output.text].gather(found.cast(pl.UInt32)).alias(output.name)
 
-    return list(pool.map(by_row, outputs))
+    return list(pool.map(by_row, outputs, held))
 
 
 def one_ahead(
@@ -169,8 +201,8 @@ def partitions(keyed: Keyed) -> list[tuple[int, int]]:
     return list(pairwise(bounds)) or [(0, 0)]
 
 
-def finished(plan: Plan, frame: pl.DataFrame, columns: list[pl.Series]) -> pl.DataFrame:
-    """The id, these aggregates, and the features of a payment alone, in the order of the plan."""
+def payment_features(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
+    """The id, the columns that features of the payment read, and those that read no aggregate."""
     schema = plan.schema
     read = {
         name
@@ -186,5 +218,25 @@ def finished(plan: Plan, frame: pl.DataFrame, columns: list[pl.Series]) -> pl.Da
     )
     kept = frame.select(name for name in frame.columns if name in needed).rechunk()
     kept = people(kept.hstack(component_columns(plan, kept, read)), schema, read)
-    values = with_rows(kept.hstack(columns), plan.rows, schema.time, schema.timezone)
+    return with_rows(kept, _rows_of_payments(plan)[0], schema.time, schema.timezone)
+
+
+def finished(plan: Plan, payments: pl.DataFrame, columns: list[pl.Series]) -> pl.DataFrame:
+    """The id and the features in the order of the plan, from `payment_features` and aggregates."""
+    schema, late = plan.schema, _rows_of_payments(plan)[1]
+    values = with_rows(payments.hstack(columns), late, schema.time, schema.timezone)
     return values.select(schema.id, *plan.names)
+
+
+def _rows_of_payments(plan: Plan) -> tuple[list[RowFeature], list[RowFeature]]:
+    """Features of the payment: those that read no aggregate, and those that do."""
+    early: list[RowFeature] = []
+    late: list[RowFeature] = []
+    waiting = {output.name for output in plan.outputs} | {link.name for link in plan.links}
+    for row in plan.rows:
+        if isinstance(row.source, Expression) and row.source.columns & waiting:
+            late.append(row)
+            waiting.add(row.name)
+        else:
+            early.append(row)
+    return early, late

@@ -8,6 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from shroff.features.engines.batch.prefetch import AHEAD, prefetch
+
 Int = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 Flags = NDArray[np.bool_]
@@ -156,6 +158,9 @@ def _group(codes: Int32, keys: int, rows: Int32, places: NDArray[np.uint32]) -> 
         starts[key + 1] += starts[key]
     free = starts.copy()
     for row in range(len(codes)):
+        ahead = codes[min(row + AHEAD, len(codes) - 1)]
+        if ahead >= 0:
+            prefetch(rows, free[ahead])
         code = codes[row]
         if code >= 0:
             place = free[code]
@@ -168,9 +173,10 @@ def _group(codes: Int32, keys: int, rows: Int32, places: NDArray[np.uint32]) -> 
 
 
 @njit(cache=True, nogil=True)
-def scatter(values: NDArray[Any], places: NDArray[np.uint32], out: Int) -> None:
+def scatter(values: NDArray[Any], places: NDArray[np.uint32], out: NDArray[Any]) -> None:
     """Put each row's value in its place; sequential reads make it fast."""
     for row in range(len(places)):
+        prefetch(out, places[min(row + AHEAD, len(places) - 1)])
         out[places[row]] = values[row]
 
 
@@ -181,6 +187,7 @@ def gather(
     """Put each row's value from its place; returns whether none is NaN."""
     numbers = True
     for row in range(len(places)):
+        prefetch(values, places[min(row + AHEAD, len(places) - 1)])
         value = values[places[row]]
         out[row] = value
         numbers &= value == value

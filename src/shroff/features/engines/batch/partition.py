@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, cached_property
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numba import vectorize
+from numpy.typing import NDArray
 
 from shroff.arrays import Floats
 from shroff.features import aggregates
@@ -54,12 +55,19 @@ class Partition:
     """
 
     def __init__(
-        self, table: EncodedTable, keyed: Keyed, columns: Mapping[Name, Int], first: int, last: int
+        self,
+        table: EncodedTable,
+        keyed: Keyed,
+        columns: Mapping[Name, NDArray[Any]],
+        first: int,
+        last: int,
     ) -> None:
         start, stop = keyed.starts[first], keyed.starts[last]
         self.table = table
         self.places = slice(start, stop)
-        self.columns = {name: column[self.places].copy() for name, column in columns.items()}
+        self.columns = {
+            name: column[self.places].astype(np.int64) for name, column in columns.items()
+        }
         times = self.columns.pop(table.schema.time)
         starts = keyed.starts[first : last + 1] - start
         self.queries = Queries(starts, keyed.rows[self.places], times)
