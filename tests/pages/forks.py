@@ -87,6 +87,7 @@ def prepared(folder: Path) -> Iterator[Path]:
 def _serve(place: str) -> None:
     for library in LIBRARIES:
         import_module(library)
+    _compile()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
         listener.listen()
@@ -103,6 +104,14 @@ def _serve(place: str) -> None:
             if not os.fork():
                 _answer(line, known)
             line.close()
+
+
+def _compile() -> None:
+    """Start Numba and compile the formulas of features, which takes a command as long as its
+    imports.
+    """
+    for recipe in import_module("shroff.features.aggregates").RECIPES.values():
+        import_module("shroff.features.engines.batch.partition").compiled(recipe)
 
 
 def _learn(known: Path) -> None:

@@ -24,6 +24,7 @@ from pages.markdown import Block
 from patience import PATIENCE, until
 from program import environment
 from servers import free_port
+from web import TRUST
 
 PORT: Final = "8080"
 """What pages call the port of the service."""
@@ -135,7 +136,9 @@ class Reader:
         def ready() -> bool:
             assert process.poll() is None, f"{block.place}: {log.read_text()}"
             try:
-                answer = httpx.get(f"http://127.0.0.1:{self._port}/health/ready", timeout=PATIENCE)
+                answer = httpx.get(
+                    f"http://127.0.0.1:{self._port}/health/ready", timeout=PATIENCE, verify=TRUST
+                )
             except httpx.TransportError:
                 return False
             return answer.status_code == httpx.codes.OK
