@@ -10,15 +10,65 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 TESTS: Final = Path(__file__).parent
-LONGEST: Final = (
-    # the kernels of the batch engine are compiled by the first worker, while the others have no
-    # need of them
+LOOPS: Final = (
     "contract/test_engines.py",
+    "contract/test_links.py",
+)
+"""Files that compile the loops of the batch engine, which all others then find compiled."""
+SPARK: Final = (
     "features/test_spark.py",
+    "test_expression.py",
+    "monitor/test_parity.py",
+    "store/test_readers.py",
+    "package/test_spark_udf.py",
+)
+"""Files that start Spark, whose Java machine they share."""
+DEEP: Final = (
+    "detect/deep/test_stream.py",
+    "detect/deep/test_centres.py",
+    "detect/deep/test_few_columns.py",
+    "detect/deep/test_gpu.py",
+    "detect/deep/test_ops.py",
+    "detect/test_autoencoder.py",
+    "detect/test_gan.py",
+    "detect/test_mlp.py",
+    "detect/test_scikit_learn.py",
+    "detect/test_svdd.py",
+    "package/test_flavours.py",
+    "src/shroff/detect/autoencoder.py",
+    "src/shroff/detect/gan.py",
+    "src/shroff/detect/mlp.py",
+    "src/shroff/detect/svdd.py",
+)
+"""Files that import TensorFlow, which takes five seconds, and trace networks."""
+BROWSED: Final = (
+    "console/test_cases.py",
+    "console/test_access.py",
+    "console/test_attacks.py",
+    "console/test_features.py",
+    "console/test_frame.py",
+    "console/test_models.py",
+    "console/test_payments.py",
+    "console/test_rules.py",
+    "console/test_streams.py",
+    "pages/test_site.py",
+    "report/test_report.py",
+    "monitor/test_exports.py",
+    "serve/test_help_browser.py",
+    "test_cli_backtest.py",
+)
+"""Files that share a browser, and the installation that the console shows."""
+TOGETHER: Final = {name: files[0] for files in (LOOPS, SPARK, DEEP, BROWSED) for name in files}
+"""By file, the first of those that one worker runs because they share what takes long to start."""
+LONGEST: Final = (
+    "contract/test_engines.py",
+    # these need none of the compiled loops, which the first worker is compiling
     "serve/test_workers.py",
     "detect/deep/test_stream.py",
     "kafka/test_consume.py",
+    "features/test_spark.py",
     "pages/test_blocks.py",
+    "console/test_cases.py",
     "test_cli_store.py",
     "test_cli_training.py",
     "serve/test_neighbours.py",
@@ -30,10 +80,8 @@ LONGEST: Final = (
     "store/test_datasets.py",
     "control/test_live_replacements.py",
     "contract/test_laws.py",
-    "contract/test_links.py",
     "benchmarks/test_fuzz_kept.py",
     "serve/test_policy.py",
-    "package/test_flavours.py",
     "serve/test_metrics.py",
     "scoring/test_forgotten.py",
     "contract/test_label_histories.py",
@@ -46,36 +94,20 @@ LONGEST: Final = (
     "features/test_online.py",
     "serve/test_readiness.py",
     "contract/test_lookups.py",
-    "detect/test_gan.py",
     "collect/test_messages_documented.py",
     "benchmarks/test_loop.py",
     "test_cli.py",
     "act/test_desk.py",
-    "package/test_spark_udf.py",
     "test_scores.py",
     "backtest/test_past.py",
     "serve/test_connection.py",
-    "features/test_online.py",
-    "serve/test_encoding.py",
-    "store/test_erase.py",
-    "contract/test_lookups.py",
-    "serve/test_metrics.py",
-    "benchmarks/test_fuzz_kept.py",
-    "serve/test_policy.py",
-    "collect/test_messages_documented.py",
-    "serve/test_readiness.py",
-    "pages/test_site.py",
-    "detect/test_gan.py",
     "serve/test_server.py",
-    "detect/test_svdd.py",
     "promotion/test_promote.py",
-    "serve/test_help_browser.py",
     "serve/test_addresses.py",
     "serve/test_fuzz.py",
     "benchmarks/test_fuzz.py",
     "telemetry/test_tracing.py",
     "test_cli_policy.py",
-    "detect/test_scikit_learn.py",
     "scoring/test_labels.py",
     "store/test_faults.py",
     "collect/test_remote.py",
@@ -88,38 +120,32 @@ LONGEST: Final = (
     "collect/test_clean.py",
     "serve/test_doors.py",
     "collect/test_csv_dialect.py",
-    "console/test_rules.py",
 )
 """Files that take longest, by `pytest --durations`, and those whose processes take most."""
 
-SPARK: Final = (
-    "features/test_spark.py",
-    "test_expression.py",
-    "monitor/test_parity.py",
-    "store/test_readers.py",
-    "package/test_spark_udf.py",
-)
-"""Files that start Spark: one worker runs them all, so that they share its Java machine."""
-
 
 class FilesToWorkers(LoadFileScheduling):  # type: ignore[misc]  # xdist is not typed
-    """A file goes to one worker as a whole, and those of Spark to the same."""
+    """A file goes to one worker as a whole, and so do those that share something."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return SPARK[0] if file.removeprefix(f"{TESTS.name}/") in SPARK else file
+        return TOGETHER.get(file.removeprefix(f"{TESTS.name}/"), file)
 
 
 def sort_longest_first(items: list[pytest.Item]) -> None:
     """The longest files, then those of most tests: at the end no worker is left alone with a long
     one.
     """
-    ranks = {TESTS / name: rank for rank, name in enumerate(LONGEST)}
+    ranks = {_path(name): rank for rank, name in enumerate(LONGEST)}
     tests = Counter(item.path for item in items)
-    first = {TESTS / name: TESTS / SPARK[0] for name in SPARK}
+    first = {_path(name): _path(leader) for name, leader in TOGETHER.items()}
 
     def place(item: pytest.Item) -> tuple[int, int, Path]:
         path = first.get(item.path, item.path)
         return ranks.get(path, len(ranks)), -tests[item.path], item.path
 
     items.sort(key=place)
+
+
+def _path(name: str) -> Path:
+    return (TESTS.parent if name.startswith("src/") else TESTS) / name
