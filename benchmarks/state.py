@@ -6,7 +6,8 @@ Redis.
 
 The work: twenty features of simulated payments, all kinds of aggregate that a team uses, over four
 entities. Results and labels do not come in between. In Redis the payments come to one process,
-alone or 22 together. Payments a second of a core count the processor time of all who work on one
+alone or 22 together, and then by turns to two that share the state, each of which also follows what
+the other one wrote. Payments a second of a core count the processor time of all who work on one
 (with Redis: worker and server); by the clock they overlap.
 """
 
@@ -23,6 +24,7 @@ import tracemalloc
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from time import perf_counter, process_time, sleep
 from typing import NamedTuple
 
@@ -143,19 +145,21 @@ def memory_bytes(frame: pl.DataFrame) -> int:
     return after - before
 
 
-def in_redis(url: str, stream: Sequence[Payment], size: int) -> Run:
-    """One run over an empty server."""
+def in_redis(url: str, stream: Sequence[Payment], size: int, *, processes: int = 1) -> Run:
+    """One run over an empty server, by turns of as many processes; all are in this one."""
     with Redis.from_url(url) as server:
         server.flushall()
-        engine = RedisEngine([GROUP], SCHEMA, url=url)
-        filling = claim(engine)
+        engines = [RedisEngine([GROUP], SCHEMA, url=url) for _ in range(processes)]
+        filling = claim(engines[0])
         if filling is None or not filling.open():
             raise SystemExit("the state could not be begun: somebody else uses this server.")
         kept, busy, started, worked = used(server), served(server), perf_counter(), process_time()
-        observe(engine, stream, size)
+        for engine, batch in zip(cycle(engines), batches(stream, size), strict=False):
+            engine.observe_all(batch)
         worked, taken = process_time() - worked, perf_counter() - started
         busy, kept = served(server) - busy, used(server) - kept
-        engine.close()
+        for engine in engines:
+            engine.close()
     rows = len(stream)
     return Run(worked / rows, busy / rows, taken / rows, kept)
 
@@ -233,9 +237,12 @@ def main(words: Sequence[str] | None = None) -> None:
         run = best(in_memory(stream, size) for _ in range(options.repeat))
         table.add_row("memory", str(size), *run.row, f"{kept / cards:,.0f}")
     with server() as url:
-        for size in (1, TOGETHER) if url else ():
-            run = best(in_redis(str(url), stream, size) for _ in range(options.repeat))
-            table.add_row("redis", str(size), *run.row, f"{run.kept / cards:,.0f}")
+        for size, processes in ((1, 1), (TOGETHER, 1), (TOGETHER, 2)) if url else ():
+            run = best(
+                in_redis(str(url), stream, size, processes=processes) for _ in range(options.repeat)
+            )
+            name = "redis" if processes == 1 else "redis, two"
+            table.add_row(name, str(size), *run.row, f"{run.kept / cards:,.0f}")
     Console(width=100).print(table)
 
 

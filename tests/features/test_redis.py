@@ -17,7 +17,7 @@ from shroff import Entity, FeatureGroup, Schema
 from shroff.collect.payment import Payment, payments
 from shroff.errors import BadPayment, ConfigurationError, StateUnavailable
 from shroff.features.engines.online import Observed, OnlineEngine, is_shared
-from shroff.features.engines.online.redis import RedisEngine, claim
+from shroff.features.engines.online.redis import RedisEngine, claim, log
 from shroff.features.engines.online.redis.log import logs, unpack_value
 from shroff.features.plan import Plan
 
@@ -216,7 +216,7 @@ def test_a_log_keeps_of_a_payment_what_its_key_needs() -> None:
     group = FeatureGroup(
         "g", [card.total("amount", "1d"), host.distinct("email", "1d", name="emails")]
     )
-    by_card, by_host = logs(Plan([group], schema))
+    by_card, by_host = logs(Plan([group], schema), DAY)
     for email in ("0123456789abcdef" * 4, "0123456789ABCDEF" * 4, "ab cd", "ab", "", None):
         payment = pay(0, 1_700_000_000_000_000)
         payment.values["email"] = email
@@ -275,9 +275,28 @@ def test_keys_expire_by_themselves(join: Join, client: redis.Redis) -> None:
     engine.later("p0", "label", True)
     engine.forget(pay(1, 1))
     kept = 130 * 60_000 + 300_000
-    lives = [client.pttl(name) for name in keys(client, engine, b"")]
-    assert len(lives) == 2
-    assert all(kept - 60_000 < life <= kept for life in lives)
+    (marker,), (log,) = (keys(client, engine, name) for name in (b"p:", b"0:"))
+    assert kept - 60_000 < client.pttl(marker) <= kept
+    assert kept - 60_000 < client.pttl(log) - kept // 16 <= kept
+
+
+def test_a_process_renews_a_log_now_and_then(
+    join: Join, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time for which a log is renewed has room for that."""
+    one, other = join(), join()
+    monkeypatch.setattr(log, "_RENEWALS", 1 << 60)
+    eager = join()
+    one.observe(pay(0, 0))
+    (name,) = keys(client, one, b"0:")
+    turns = (one, False), (other, True), (other, False), (eager, True), (eager, True), (one, False)
+    for place, (engine, renews) in enumerate(turns, start=1):
+        client.pexpire(name, 1_000)
+        engine.observe(pay(place, place))
+        assert (client.pttl(name) > 1_000) == renews
+    client.delete(name)
+    one.observe(pay(100, 100))
+    assert client.pttl(name) > 1_000
 
 
 def test_what_has_expired_is_not_counted(join: Join, client: redis.Redis) -> None:

@@ -174,7 +174,9 @@ def result_arrivals(url: str, state: RedisEngine) -> dict[str, int]:
     prefix = state.calls.key(b"p:")
     with redis.Redis.from_url(url) as client:
         markers = list(client.scan_iter(prefix.replace(b"{", b"[{]") + b"*", count=1_000))
-        found = {name: client.hget(name, "result") for name in markers}
+        # a marker becomes a hash with the first result or label
+        told = [name for name in markers if client.type(name) == b"hash"]
+        found = {name: client.hget(name, "result") for name in told}
     return {
         name[len(prefix) :].decode(): int.from_bytes(held[:8])
         for name, held in found.items()

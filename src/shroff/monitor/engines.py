@@ -62,7 +62,7 @@ def _in_redis(
             filling.open()
         return replay_with(engine, frame)
     finally:
-        engine.drop()
+        engine.discard()
         engine.close()
 
 

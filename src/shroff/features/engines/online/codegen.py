@@ -1,5 +1,5 @@
-"""Generates two functions per plan: one reads all windows of a payment, then adds the payment; the
-other only adds it.
+"""Generates functions per plan: one reads all windows of a payment, then adds the payment; another
+only adds it; and one per entity adds what was kept of a payment under its key.
 
 It inlines the expressions of `layout` and `readers`: calling a function per measure would cost half
 as much again. Names that a user chose enter it as literals, never as code. `OnlineEngine.source`
@@ -15,7 +15,13 @@ from typing import Any
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.features.engines.online.columns import MAX_SCANNED_EVENTS
-from shroff.features.engines.online.layout import Code, value_of, values_in, vector_readers
+from shroff.features.engines.online.layout import (
+    Code,
+    value_of,
+    values_in,
+    vector_readers,
+    vectors_in,
+)
 from shroff.features.engines.online.readers import nothing
 from shroff.features.engines.online.runtime import GLOBALS
 from shroff.features.engines.online.stream_timelines import StreamTimelines
@@ -28,6 +34,8 @@ Observe = Callable[[Payment, int], dict[str, Value]]
 """The aggregates of a payment by name, given the watermark; later payments see the payment."""
 Count = Callable[[Payment, int], None]
 """Lets later payments see the payment, given the watermark."""
+Kept = Callable[[Any, Any, int], None]
+"""Adds what was kept of a payment, given its key and the watermark."""
 
 Cells = dict[tuple[Slot, Measure], Code]
 """The variable that holds each measure read."""
@@ -53,12 +61,48 @@ def count_source(plan: Plan, by_stream: Sequence[StreamTimelines]) -> Code:
     return function("count(payment, watermark)", [*start, *lines])
 
 
+def kept_source(
+    columns: Sequence[str],
+    kept: Sequence[str],
+    reading: Sequence[Code],
+    plan: Plan,
+    by_stream: Sequence[StreamTimelines],
+) -> Code:
+    """The source of the function that adds what was kept of a payment to the timelines of its key,
+    as `observe` adds the payment.
+
+    Args:
+        columns: those of the key.
+        kept: the columns that were kept.
+        reading: the lines that read these from `kept`, and `amount` and `time`.
+    """
+    lines = list[Code]()
+    for place, timelines in enumerate(by_stream):
+        if timelines.columns == columns and not timelines.later:
+            lines += [*_line(place, timelines), " if size: last = times[-1]"]
+            lines += _added(place, timelines)
+    names = {name: value_of(name, plan.schema) for name in (*columns, *kept)}
+    vectors = [*vectors_in("\n".join(lines), plan, units="amount")]
+    start = [f"{', '.join(names[column] for column in columns)} = key", *reading]
+    if vectors or "(values)" in "\n".join(lines):
+        start += [f"values = {{{', '.join(f'{name!r}: {code}' for name, code in names.items())}}}"]
+    start += vectors
+    return function("add(key, kept, watermark)", [*start, "if True:", *(lines or [" pass"])])
+
+
 def compile_observe(source: Code, plan: Plan, by_stream: Sequence[StreamTimelines]) -> Observe:
     """The function of that source over these timelines."""
     formulas = {
         f"formula{place}": output.recipe.formula for place, output in enumerate(plan.outputs)
     }
     return define(source, _names(plan, by_stream) | formulas)
+
+
+def compile_kept(
+    source: Code, plan: Plan, by_stream: Sequence[StreamTimelines], names: dict[str, Any]
+) -> Kept:
+    """The function of that source over these timelines, with other names that it reads."""
+    return define(source, _names(plan, by_stream) | names)
 
 
 def compile_count(source: Code, plan: Plan, by_stream: Sequence[StreamTimelines]) -> Count:

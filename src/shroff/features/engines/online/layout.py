@@ -136,15 +136,20 @@ def vector_of(name: str, plan: Plan) -> list[Code]:
 
 def values_in(code: Code, plan: Plan) -> Iterator[Code]:
     """The statements that `code` needs before it; `values` and `time` are those of a payment."""
-    for place, name in enumerate(plan.vectors):
-        if str(place) in _VECTORS.findall(code):
-            yield f"{', '.join(vector_of(name, plan))} = vector{place}(payment.units, time, values)"
+    yield from vectors_in(code, plan, units="payment.units")
     for name, field in _FIELDS.items():
         if re.search(rf"\b{name}\b", code):
             yield f"{name} = payment.{field}"
     columns = list(plan.schema.scales)
     for number in sorted({int(found) for found in _VALUES.findall(code)}):
         yield f"v{number} = values.get({columns[number]!r})"
+
+
+def vectors_in(code: Code, plan: Plan, *, units: Code) -> Iterator[Code]:
+    """Those of `values_in` for vectors, given what says a payment's units."""
+    for place, name in enumerate(plan.vectors):
+        if str(place) in _VECTORS.findall(code):
+            yield f"{', '.join(vector_of(name, plan))} = vector{place}({units}, time, values)"
 
 
 def compile_timeline(layout: Layout) -> Callable[[], Timeline]:

@@ -32,19 +32,19 @@ class Ahead:
     def __init__(self, replica: Replica, logs: Sequence[Log], read: Read) -> None:
         self.replica, self._read = replica, read
         self._logs: Mapping[tuple[str, ...], Log] = {log.columns: log for log in logs}
-        self._entries: dict[bytes, Entries] = {}
-        self._upto: dict[bytes, int] = {}
+        self._entries: dict[Place, Entries] = {}
+        self._upto: dict[Place, int] = {}
 
     def places(self, needed: Needed) -> list[Place]:
         """The logs of these keys."""
         log = self._logs[needed.columns]
-        return [Place(log, key, log.name(key)) for key in needed.keys]
+        return [self.replica.place(log, key) for key in needed.keys]
 
     def expect(self, payments: Sequence[Payment]) -> None:
         """Fetch at once what links of these payments read, as far as the replica can tell."""
         timelines = self.replica.timelines
         needed = [one for payment in payments for one in timelines.needed(payment)]
-        self._fetch([*{place.name: place for one in needed for place in self.places(one)}.values()])
+        self._fetch(list(dict.fromkeys(place for one in needed for place in self.places(one))))
 
     def follow(self, places: Sequence[Place], arrival: int) -> None:
         """Apply to the replica what these logs had before an arrival.
@@ -52,9 +52,9 @@ class Ahead:
         Raises:
             StateUnavailable: a log no longer has those entries, or cannot be read.
         """
-        self._fetch([place for place in places if self._upto.get(place.name, NO_ARRIVAL) < arrival])
+        self._fetch([place for place in places if self._upto.get(place, NO_ARRIVAL) < arrival])
         for place in places:
-            entries = self._entries[place.name]
+            entries = self._entries[place]
             before = [entry for entry in entries if int.from_bytes(entry[:ARRIVAL_BYTES]) < arrival]
             if entries and not before and entries[0][ARRIVAL_BYTES : ARRIVAL_BYTES + 1] == SNAPSHOT:
                 raise StateUnavailable(
@@ -69,15 +69,15 @@ class Ahead:
     def _fetch(self, places: Sequence[Place]) -> None:
         if not places:
             return
-        last, logs = self._read(places, [self.replica.position(place) for place in places])
+        last, logs = self._read(places, [place.position for place in places])
         for place, entries in zip(places, logs, strict=True):
-            self._entries[place.name], self._upto[place.name] = entries, last
+            self._entries[place], self._upto[place] = entries, last
 
 
 class ReadingAhead:
     """Reads the links of one payment as of its arrival, except for its own logs, known already."""
 
-    def __init__(self, ahead: Ahead, own: Collection[bytes], arrival: int) -> None:
+    def __init__(self, ahead: Ahead, own: Collection[Place], arrival: int) -> None:
         self._ahead, self._own, self._arrival = ahead, own, arrival
 
     def fetch(self, needed: Needed) -> None:
@@ -90,4 +90,4 @@ class ReadingAhead:
         return places, self._ahead.whole(places)
 
     def _others(self, needed: Needed) -> list[Place]:
-        return [place for place in self._ahead.places(needed) if place.name not in self._own]
+        return [place for place in self._ahead.places(needed) if place not in self._own]

@@ -8,7 +8,7 @@ events, in the same order, by the same code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -18,12 +18,14 @@ from shroff.errors import OutOfBounds, StateGarbled, StateUnavailable
 from shroff.features.engines.online.base import Observed
 from shroff.features.engines.online.redis import scripts
 from shroff.features.engines.online.redis.ahead import SNAPSHOT_AGE_US, Ahead, ReadingAhead
-from shroff.features.engines.online.redis.calls import Calls
+from shroff.features.engines.online.redis.calls import Calls, Placed
 from shroff.features.engines.online.redis.garbled import checksum, drop_if_garbled
 from shroff.features.engines.online.redis.ledger_head import LedgerHead
-from shroff.features.engines.online.redis.link import Call, Link
+from shroff.features.engines.online.redis.link import Call, Link, resp
 from shroff.features.engines.online.redis.log import unpack_value
 from shroff.features.engines.online.redis.replica import Place, Replica
+from shroff.features.engines.online.redis.sending import sender
+from shroff.features.engines.online.redis.trimming import MIN_LOG_ENTRIES, Trimming
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 from shroff.features.streams import Later
@@ -32,7 +34,7 @@ from shroff.features.window import micros
 _MEMBERSHIP_MS: Final = 86_400_000
 """How long members are kept after the last heartbeat."""
 
-_FORMAT_VERSION: Final = 4
+_FORMAT_VERSION: Final = 5
 """The version of the keys' contents: a state of another version is left alone, and filled anew
 under other keys.
 """
@@ -44,7 +46,9 @@ _KEYS_SCANNED: Final = 1_000
 """Keys that the server looks at in one step while a state is removed."""
 
 _NOT_THERE: Final = "the state is not there: it is being rebuilt, or waits to be."
-_LATE, _AGAIN = 0, 2
+_LATE: Final = 0
+_GROUP_PAYMENTS: Final = 64
+"""Payments that one script adds, while all others wait."""
 _NO_LIFE: Final = -1
 
 
@@ -90,12 +94,16 @@ class RedisEngine:
         self.too_late = (
             f"expected a time at most {lateness} before the newest payment's - at `$.{schema.time}`"
         )
-        self._replica = Replica(self.plan, lateness=lateness, most=replica)
+        self._replica = Replica(
+            self.plan, self.calls.logs, lateness=lateness, most=replica, named=self.calls.key
+        )
+        marked = self.calls.marked if self.plan.later else None
+        self._send = sender(self.plan, self.calls.logs, marked, self._replica)
         self._life = self._seen = self._newest = 0
         self.drops = 0
         """How often this process has dropped a state that it could not read."""
-        self._snapshots: dict[bytes, tuple[int, Call]] = {}
-        self._snapshot_age_us = SNAPSHOT_AGE_US if self.plan.links else 0
+        age_us = SNAPSHOT_AGE_US if self.plan.links else 0
+        self._trimming = Trimming(self.calls, self._replica, age_us=age_us)
 
     @property
     def newest(self) -> int:
@@ -188,15 +196,24 @@ class RedisEngine:
             StateUnavailable: the state cannot be reached, or is being rebuilt; some of them may
                 count, so observe them again later, or forget them.
         """
-        placed = [(payment, self.calls.places(payment)) for payment in payments]
-        replies = self._run(
-            lambda: [self.calls.observe(*one, self._replica, self._seen) for one in placed]
-        )
+        groups = list[list[Placed]]()
+
+        def calls() -> Iterator[Call]:
+            groups.clear()
+            for at in range(0, len(payments), _GROUP_PAYMENTS):
+                some = payments[at : at + _GROUP_PAYMENTS]
+                call, placed = self.calls.observe(some, self._send, self._seen)
+                groups.append(placed)
+                yield call
+
+        replies = self._run(calls)
         ahead = Ahead(self._replica, self.calls.logs, self._read) if self.plan.links else None
         if ahead is not None:
             ahead.expect(payments)
         observed = [
-            self._observed(*one, reply, ahead) for one, reply in zip(placed, replies, strict=True)
+            each
+            for some, reply in zip(groups, replies, strict=True)
+            for each in self._observed(some, reply, ahead)
         ]
         self._replica.shrink()
         return observed
@@ -287,7 +304,7 @@ class RedisEngine:
         Raises:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
         """
-        keys = self.name + b"head", self.name + b"roll"
+        keys = resp(self.name + b"head"), resp(self.name + b"roll")
         words = member, int(clear), _MEMBERSHIP_MS, *others
         reply = self._run(
             lambda: [(scripts.HEARTBEAT, keys, (self.epoch, self._seen, self.lateness, *words))]
@@ -319,79 +336,64 @@ class RedisEngine:
             StateUnavailable: the server cannot be reached.
         """
         epoch, self.calls.epoch = self.epoch, b""
-        self._snapshots.clear()
-        keys = [self.name + name for name in (b"head", b"claim", b"roll")]
+        self._trimming.clear()
+        keys = [resp(self.name + name) for name in (b"head", b"claim", b"roll")]
         self.drops += bool(self.link.scripts([(scripts.DROP, keys, (epoch,))])[0])
-
-    def drop(self) -> None:
-        """Remove the state from the server, even if other processes use it.
-
-        Raises:
-            StateUnavailable: the server cannot be reached.
-        """
-        cursor = 0
-        while True:
-            page = ("SCAN", cursor, "MATCH", self.name + b"*", "COUNT", 1_000)
-            cursor, keys = self.link.call([page])[0]
-            if keys:
-                self.link.call([("UNLINK", *keys)])
-            if int(cursor) == 0:
-                return
 
     def close(self) -> None:
         """Close the connection."""
         self.link.close()
 
     def _observed(
-        self,
-        payment: Payment,
-        places: Sequence[Place],
-        reply: Sequence[Any],
-        ahead: Ahead | None,
-    ) -> Observed:
-        outcome, arrival, newest, *rest = reply
-        self._seen = max(self._seen, arrival)
-        self._newest = newest
-        if outcome == _LATE:
-            return Observed(arrival, None)
-        entries, lengths = rest
-        # links of one that is there again are as of now where they cannot be as of then
-        own = {place.name for place in places}
-        reading = None if ahead is None else ReadingAhead(ahead, own, self._seen)
-        if outcome == _AGAIN:
-            then = self._replica.as_of(payment, places, entries, arrival, newest, reading)
-            return Observed(arrival, then, again=True)
-        for place, unseen in zip(places, entries, strict=True):
-            self._replica.take(place, unseen)
-        features = self._replica.observe(payment, places, arrival, newest, reading)
-        for place, length in zip(places, lengths, strict=True):
-            self._shorten(place, length)
-        return Observed(arrival, features)
+        self, placed: Sequence[Placed], reply: Sequence[Any], ahead: Ahead | None
+    ) -> Iterator[Observed]:
+        newest, now, first, others, news = reply
+        there = dict(zip(others[::2], others[1::2], strict=True))
+        unseen = {(number, at): (length, log) for number, at, length, log in _fours(news)}
+        for number, (payment, places) in enumerate(placed, start=1):
+            arrival = there.get(number, first + number - 1)
+            if arrival == _LATE:
+                yield Observed(first + number - 1, None)
+                continue
+            self._seen = max(self._seen, arrival)
+            reading = None
+            if ahead is not None:
+                # links of one that is there again are as of now where they cannot be as of then
+                reading = ReadingAhead(ahead, set(places), self._seen)
+            if number in there:
+                logs = [unseen[number, at][1] for at in range(1, len(places) + 1)]
+                then = self._replica.as_of(payment, places, logs, arrival, newest, reading)
+                yield Observed(arrival, then, again=True)
+                continue
+            self._newest = newest = max(newest, min(payment.time, now))
+            if unseen:
+                for at, place in enumerate(places, start=1):
+                    if (number, at) in unseen:
+                        length, entries = unseen[number, at]
+                        self._replica.take(place, entries)
+                        place.length = length - 1
+            features = self._replica.observe(payment, newest, reading)
+            for place in places:
+                place.position = arrival
+                place.length += 1
+                if place.length > MIN_LOG_ENTRIES:
+                    self._trimming.shorten(place)
+                if place.length == 1 or arrival - place.renewed >= place.log.spare_us:
+                    place.renewed = arrival
+            yield Observed(arrival, features)
 
-    def _shorten(self, place: Place, length: int) -> None:
-        """If a log is long, let the next round trip replace it by a snapshot."""
-        snapshot = None if place.name in self._snapshots else self._replica.snapshot(place, length)
-        if snapshot is not None:
-            due = snapshot[0] + self._snapshot_age_us
-            self._snapshots[place.name] = due, self.calls.trim(place, snapshot)
-
-    def _run(self, calls: Callable[[], list[Call]]) -> list[Any]:
+    def _run(self, calls: Callable[[], Iterable[Call]]) -> list[Any]:
         """The replies to calls, which are built anew if the state was replaced meanwhile."""
         for _ in range(3):
             if (not self.epoch or self.link.lives != self._life) and not self._meet():
                 break
-            snapshots = self._due()
+            snapshots = self._trimming.due(self._seen)
             replies = self.link.scripts([*snapshots, *calls()])[len(snapshots) :]
             refusals = {str(reply) for reply in replies if isinstance(reply, Exception)}
             if not refusals and self.link.lives == self._life:
                 return replies
             self._life = _NO_LIFE
         raise StateUnavailable(_NOT_THERE)
-
-    def _due(self) -> list[Call]:
-        """The snapshots that may replace logs by now, once."""
-        due = [name for name, (at, _) in self._snapshots.items() if at <= self._seen]
-        return [self._snapshots.pop(name)[1] for name in due]
 
     def _read(
         self, places: Sequence[Place], positions: Sequence[int]
@@ -415,7 +417,7 @@ class RedisEngine:
         epoch, newest, mark, summed = self.link.call([("HMGET", self.name + b"head", *asked)])[0]
         if self.link.lives != self._life or epoch != self.epoch:
             self._replica.clear()
-            self._snapshots.clear()
+            self._trimming.clear()
         if epoch != self.epoch:
             # arrivals of another state do not apply to this one
             self._seen = 0
@@ -425,3 +427,8 @@ class RedisEngine:
             raise StateGarbled("the head of the state names an epoch that nobody has opened.")
         self._newest = int(newest or 0)
         return epoch is not None
+
+
+def _fours(words: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+    """The words, four together."""
+    return zip(*[iter(words)] * 4, strict=True)

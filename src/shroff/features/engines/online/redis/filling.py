@@ -22,9 +22,11 @@ from shroff.features.engines.online.engine import OnlineEngine
 from shroff.features.engines.online.pending import Notice
 from shroff.features.engines.online.redis import scripts
 from shroff.features.engines.online.redis.engine import RedisEngine
-from shroff.features.engines.online.redis.link import Command
+from shroff.features.engines.online.redis.link import Command, resp
 from shroff.features.engines.online.redis.log import ARRIVAL_BYTES, pack_value
 
+_NOBODY: Final = bytes(8)
+"""The owner of what is poured: no process may undo it."""
 _BATCH_KEYS: Final = 500
 """Keys written in one round trip."""
 
@@ -38,7 +40,7 @@ def claim(state: RedisEngine, *, seconds: int = 60) -> Filling | None:
         StateUnavailable: the server cannot be reached.
     """
     epoch = token_hex(4).encode()
-    keys = (state.name + b"head", state.name + b"claim")
+    keys = resp(state.name + b"head"), resp(state.name + b"claim")
     arrival = state.link.scripts([(scripts.CLAIM, keys, (epoch, seconds * 1_000))])[0]
     return Filling(state, epoch, arrival, seconds * 1_000) if arrival else None
 
@@ -86,7 +88,8 @@ class Filling:
         Raises:
             StateUnavailable: the server cannot be reached.
         """
-        keys = (self._state.name + b"head", self._state.name + b"claim")
+        name = self._state.name
+        keys = resp(name + b"head"), resp(name + b"claim")
         words = (self._epoch, self._epoch, self._newest, mark, self._state.lateness)
         return bool(self._state.link.scripts([(scripts.OPEN, keys, words)])[0])
 
@@ -116,13 +119,15 @@ class Filling:
                 entry = log.snapshot(source.timelines, key, self._arrival)
                 yield "DEL", name
                 yield "RPUSH", name, entry
-                yield "PEXPIRE", name, self._state.calls.log_ms(log)
+                yield "PEXPIRE", name, log.kept_ms
         for pending in source.pendings():
             name = self._key(b"p:" + pending.payment.id.encode())
-            fields: dict[str, object] = {
-                "a": self._arrival,
-                "e": self._state.calls.marked.pack(pending.payment),
-            }
+            event = self._state.calls.marked.pack(pending.payment)
+            if not pending.known:
+                marker = self._arrival.to_bytes(ARRIVAL_BYTES) + _NOBODY + event
+                yield "SET", name, marker, "PX", self._state.calls.marker_ms
+                continue
+            fields: dict[str, object] = {"a": self._arrival, "o": _NOBODY, "e": event}
             fields |= {kind: self._said(word) for kind, word in pending.known.items()}
             yield "HSET", name, *[word for field in fields.items() for word in field]
             yield "PEXPIRE", name, self._state.calls.marker_ms

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from redis import ConnectionPool
 
 Command = tuple[object, ...]
-Call = tuple[str, Sequence[object], Sequence[object]]
-"""A script, its keys and its arguments."""
+Call = tuple[str, Sequence[bytes], Sequence[object]]
+"""A script, its keys as they are sent, and its arguments."""
 
 _PAUSE_SECONDS: Final = 1.0
 """Seconds without another attempt after a failure."""
@@ -79,6 +79,13 @@ class Link:
             StateUnavailable: no answer, or none for a second now.
             StateGarbled: a key holds what the command cannot read.
         """
+        return self._replies([b"*%d\r\n" % len(words) + _sent(words) for words in commands])
+
+    def scripts(self, calls: Sequence[Call]) -> list[Any]:
+        """`call` for scripts."""
+        return self._replies([_script(*call) for call in calls])
+
+    def _replies(self, commands: Sequence[bytes]) -> list[Any]:
         if monotonic() < self._closed_until:
             raise StateUnavailable("the state server is away: it is tried again within a second.")
         try:
@@ -97,12 +104,6 @@ class Link:
                 raise self._refused(reply)
         return replies
 
-    def scripts(self, calls: Sequence[Call]) -> list[Any]:
-        """`call` for scripts."""
-        return self.call(
-            [("EVALSHA", SCRIPTS[name], len(keys), *keys, *words) for name, keys, words in calls]
-        )
-
     def close(self) -> None:
         """Close the connection; the next call connects again."""
         if self._connection is not None:
@@ -117,7 +118,7 @@ class Link:
         # a server that is out of memory, or has become a replica, cannot be used either
         return StateUnavailable(f"the state server refused a command: {type(reply).__name__}.")
 
-    def _again(self, commands: Sequence[Command]) -> list[Any]:
+    def _again(self, commands: Sequence[bytes]) -> list[Any]:
         fresh = self._connection is None
         try:
             return self._follow(commands)
@@ -128,7 +129,7 @@ class Link:
             self.close()
             return self._follow(commands)
 
-    def _follow(self, commands: Sequence[Command]) -> list[Any]:
+    def _follow(self, commands: Sequence[bytes]) -> list[Any]:
         """The replies, from the server of the slot, once it has the scripts."""
         replies = self._send(commands)
         moved = next(
@@ -149,7 +150,7 @@ class Link:
                 replies[at] = reply
         return replies
 
-    def _send(self, commands: Sequence[Command]) -> list[Any]:
+    def _send(self, commands: Sequence[bytes]) -> list[Any]:
         if self._connection is None:
             # not through the pool, which counts its connections and makes no more after a hundred
             # outages
@@ -157,8 +158,8 @@ class Link:
             self._connection.connect()
             self.lives += 1
         connection = self._connection
-        # in one write: the client would send several
-        connection.send_packed_command([b"".join(connection.pack_commands(commands))])
+        # in one write
+        connection.send_packed_command([b"".join(commands)])
         replies = []
         for _ in commands:
             try:
@@ -168,4 +169,29 @@ class Link:
         return replies
 
     def _load(self) -> None:
-        self._send([("SCRIPT", "LOAD", script) for script in SCRIPTS])
+        self._send([b"*3\r\n" + _sent(("SCRIPT", "LOAD", script)) for script in SCRIPTS])
+
+
+def resp(word: object) -> bytes:
+    """A word of a command as it is sent to Redis.
+
+    >>> resp("EXISTS"), resp(12)
+    (b'$6\\r\\nEXISTS\\r\\n', b'$2\\r\\n12\\r\\n')
+    """
+    data = word if word.__class__ is bytes else str(word).encode()
+    return b"$%d\r\n%b\r\n" % (len(data), data)
+
+
+def _sent(words: Sequence[object]) -> bytes:
+    return b"".join(map(resp, words))
+
+
+def _script(script: str, keys: Sequence[bytes], words: Sequence[object]) -> bytes:
+    """A call of a script as it is sent: the client takes longer over so many keys."""
+    called = "EVALSHA", SCRIPTS[script], len(keys)
+    return b"*%d\r\n%b%b%b" % (
+        3 + len(keys) + len(words),
+        _sent(called),
+        b"".join(keys),
+        _sent(words),
+    )

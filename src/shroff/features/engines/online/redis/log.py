@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, cast
 
 import msgspec
 
-from shroff.collect import Payment, Schema
+from shroff.collect import Payment
 from shroff.collect.payment import Value
+from shroff.features.engines.online.codegen import Kept, compile_kept, kept_source
+from shroff.features.engines.online.layout import Code, value_of, values_in
 from shroff.features.engines.online.plan_timelines import PlanTimelines, columns_read, pack, unpack
 from shroff.features.engines.online.stream_timelines import Key, StreamTimelines, together
 from shroff.features.plan import Plan
 from shroff.features.streams import Later, Stream
+from shroff.generated import define, function
 
 ARRIVAL_BYTES: Final = 8
 """Bytes of the arrival that every entry begins with."""
+
+_CLOCK_SKEW_MS: Final = 300_000
+"""Milliseconds that keys are kept longer than windows reach, for clocks that differ."""
+_RENEWALS: Final = 16
+"""How often a process renews a log in the time for which it is needed."""
 
 PAYMENT: Final = b"p"
 UNDONE: Final = b"u"
 CHANGED: Final = b"c"
 """Another label stands than before."""
 SNAPSHOT: Final = b"s"
-_COUNTED: Final = (PAYMENT, UNDONE)
 TAGS: Final[dict[Later, bytes]] = {"result": b"r", "label": b"l"}
 _LATER: Final[dict[bytes, Later]] = {tag: kind for kind, tag in TAGS.items()} | {CHANGED: "label"}
 
@@ -30,57 +37,7 @@ pack_value: Final = msgspec.msgpack.Encoder().encode
 unpack_value: Final = msgspec.msgpack.Decoder().decode
 
 
-class Event:
-    """What some streams need of a payment: time, units if summed, and values, as MessagePack.
-
-    Args:
-        known: columns that need not be kept, such as the key.
-        identified: whether the payment's id is kept too.
-    """
-
-    def __init__(
-        self,
-        streams: Sequence[Stream],
-        known: Iterable[str],
-        schema: Schema,
-        *,
-        identified: bool = False,
-    ) -> None:
-        self._identified = identified
-        self._amount = any(schema.amount in stream.reads for stream in streams)
-        self._columns = tuple(sorted(columns_read(streams, schema).difference(known)))
-        self._tokens = [
-            place for place, name in enumerate(self._columns) if schema.scales[name] == "personal"
-        ]
-
-    def pack(self, payment: Payment) -> bytes:
-        """A payment in bytes."""
-        values: list[Value | bytes] = list(map(payment.values.get, self._columns))
-        for place in self._tokens:
-            values[place] = _halved(values[place])
-        if self._identified:
-            values.append(payment.id)
-        return pack_value(
-            [payment.time, payment.units, *values] if self._amount else [payment.time, *values]
-        )
-
-    def payment(self, held: Sequence[Value | bytes]) -> Payment:
-        """The payment, as far as it was kept, from its unpacked fields."""
-        time, units, *values = held if self._amount else (held[0], 0, *held[1:])
-        identifier = str(values.pop()) if self._identified else ""
-        told = {
-            name: value.hex() if isinstance(value, bytes) else value
-            for name, value in zip(self._columns, values, strict=True)
-        }
-        return Payment(identifier, cast(int, time), 0, 0, cast(int, units), told)
-
-
-def _known(result: Value, label: Value) -> dict[Later, Value]:
-    said: dict[Later, Value] = {"result": result, "label": label}
-    return {kind: value for kind, value in said.items() if value is not None}
-
-
-def _halved(token: Value | bytes) -> Value | bytes:
+def _halved(token: Value) -> Value | bytes:
     """A hexadecimal token as bytes, half as long; anything else unchanged."""
     try:
         digits = bytes.fromhex(str(token))
@@ -89,24 +46,98 @@ def _halved(token: Value | bytes) -> Value | bytes:
     return digits if digits.hex() == token else token
 
 
+def _whole(value: Value | bytes) -> Value:
+    """What was `_halved`."""
+    return value.hex() if isinstance(value, bytes) else value
+
+
+PACKING: Final[dict[str, object]] = {"pack": pack_value, "halved": _halved, "whole": _whole}
+"""What code that packs payments, or reads what was packed, can name."""
+
+
+class Event:
+    """What some streams need of a payment: time, units if summed, and values, as MessagePack.
+
+    Args:
+        known: columns that need not be kept, such as the key.
+        identified: whether the payment's id is kept too.
+
+    Attributes:
+        columns: those of the values.
+        code: these values, as code that the names of `layout` and `PACKING` serve.
+        reading: the lines of code that give these names what was `kept`.
+        pack: packs a payment.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[Stream],
+        known: Iterable[str],
+        plan: Plan,
+        *,
+        identified: bool = False,
+    ) -> None:
+        schema = plan.schema
+        self._identified = identified
+        self._amount = any(schema.amount in stream.reads for stream in streams)
+        self.columns = tuple(sorted(columns_read(streams, schema).difference(known)))
+        amount, identity = ["amount"] * self._amount, ["name"] * identified
+        values = [value_of(name, schema) for name in self.columns]
+        tokens = {
+            value_of(name, schema) for name in self.columns if schema.scales[name] == "personal"
+        }
+        sent = [f"halved({value})" if value in tokens else value for value in values]
+        self.code: Code = f"[{', '.join(['time', *amount, *sent, *identity])}]"
+        self.reading = [f"[{', '.join(['time', *amount, *values, *identity])}] = kept"]
+        self.reading += [] if self._amount else ["amount = 0"]
+        self.reading += [f"{token} = whole({token})" for token in sorted(tokens)]
+        lines = ["values, time = payment.values, payment.time", *values_in(self.code, plan)]
+        self.pack: Callable[[Payment], bytes] = define(
+            function("packed(payment)", [*lines, f"return pack({self.code})"]), dict(PACKING)
+        )
+
+    def payment(self, held: Sequence[Value | bytes]) -> Payment:
+        """The payment, as far as it was kept, from its unpacked fields."""
+        time, units, *values = held if self._amount else (held[0], 0, *held[1:])
+        identifier = str(values.pop()) if self._identified else ""
+        told = {name: _whole(value) for name, value in zip(self.columns, values, strict=True)}
+        return Payment(identifier, cast(int, time), 0, 0, cast(int, units), told)
+
+
+def _known(result: Value, label: Value) -> dict[Later, Value]:
+    said: dict[Later, Value] = {"result": result, "label": label}
+    return {kind: value for kind, value in said.items() if value is not None}
+
+
 class Log:
     """The logs of one entity.
 
     Args:
         number: distinguishes its keys from those of other entities.
         streams: those of this entity, by the place of their timelines in a replica.
+        lateness: how late a payment may be, microseconds.
+
+    Attributes:
+        kept_ms: for how long a log is renewed, milliseconds.
+        spare_us: for how long a log needs no renewal by the process that renewed it, microseconds.
     """
 
-    def __init__(self, number: int, streams: dict[int, list[Stream]], schema: Schema) -> None:
+    def __init__(
+        self, number: int, streams: dict[int, list[Stream]], plan: Plan, lateness: int
+    ) -> None:
         each = [stream for shared in streams.values() for stream in shared]
         self.columns = each[0].columns
         self.horizon = max(stream.horizon for stream in each)
+        needed = kept_ms(self.horizon + lateness)
+        self.kept_ms = needed + needed // _RENEWALS
+        self.spare_us = needed * 1_000 // _RENEWALS
         self.later = frozenset[Later]().union(*(stream.later for stream in each))
-        self.event = Event(each, self.columns, schema)
+        self.event = Event(each, self.columns, plan)
         awaiting = [stream for stream in each if stream.later]
         revised = any(stream.revised for stream in awaiting)
-        self.told = Event(awaiting, self.columns, schema, identified=revised)
-        self._number = b"%d:" % number
+        self.told = Event(awaiting, self.columns, plan, identified=revised)
+        self.number = number
+        self._prefix = b"%d:" % number
         self._places = tuple(streams)
 
     def key(self, payment: Payment) -> Key:
@@ -118,18 +149,20 @@ class Log:
 
     def name(self, key: Key) -> bytes:
         """The name of a key's log, after the prefix of the state's keys."""
-        return self._number + (key.encode() if isinstance(key, str) else pack_value(key))
+        return self._prefix + (key.encode() if isinstance(key, str) else pack_value(key))
 
     def timelines(self, replica: PlanTimelines) -> list[StreamTimelines]:
         """The entity's timelines in a replica."""
         return [replica.by_stream[place] for place in self._places]
 
-    def apply(self, replica: PlanTimelines, key: Key, entry: bytes) -> None:
-        """Apply an entry of a key's log to a replica."""
-        kind, held = (
-            entry[ARRIVAL_BYTES : ARRIVAL_BYTES + 1],
-            unpack_value(entry[ARRIVAL_BYTES + 1 :]),
-        )
+    def adder(self, replica: PlanTimelines) -> Kept:
+        """The function that adds to a replica what `event` keeps of a payment."""
+        plan, by_stream = replica.plan, replica.by_stream
+        source = kept_source(self.columns, self.event.columns, self.event.reading, plan, by_stream)
+        return compile_kept(source, plan, by_stream, dict(PACKING))
+
+    def apply(self, replica: PlanTimelines, key: Key, kind: bytes, held: Any) -> None:
+        """Apply an entry of a key's log, of another kind than `PAYMENT`, to a replica."""
         by_stream = self.timelines(replica)
         if kind == SNAPSHOT:
             unpack(by_stream, key, held)
@@ -147,15 +180,11 @@ class Log:
                 self._payment(key, self.told, event), news, known, awaiting, before=before
             )
         else:
-            if kind not in _COUNTED:
+            if kind != UNDONE:
                 raise ValueError("expected an entry of a log, got one of no kind.")
             payment = self._payment(key, self.event, held)
             for timelines in by_stream:
-                if timelines.later:
-                    continue
-                if kind == PAYMENT:
-                    timelines.add(payment, payment.values, replica.watermark)
-                else:
+                if not timelines.later:
                     timelines.remove(payment, payment.values, replica.watermark)
 
     def snapshot(self, replica: PlanTimelines, key: Key, upto: int) -> bytes:
@@ -174,9 +203,16 @@ class Log:
         return payment
 
 
-def logs(plan: Plan) -> list[Log]:
+def kept_ms(reach: int) -> int:
+    """For how long a key is needed that windows reach for so long, milliseconds."""
+    return reach // 1_000 + _CLOCK_SKEW_MS
+
+
+def logs(plan: Plan, lateness: int) -> list[Log]:
     """One kind of log for each entity of a plan."""
     entities: dict[tuple[str, ...], dict[int, list[Stream]]] = {}
     for place, streams in enumerate(together(plan.streams)):
         entities.setdefault(streams[0].columns, {})[place] = streams
-    return [Log(number, streams, plan.schema) for number, streams in enumerate(entities.values())]
+    return [
+        Log(number, streams, plan, lateness) for number, streams in enumerate(entities.values())
+    ]

@@ -4,12 +4,18 @@ Scripts that use the state get the epoch that their caller follows: the error `N
 there is none, `EPOCH` that it is another. All scripts are idempotent.
 
 The *head* holds `epoch`, `newest` (event time), `last` (arrival), the `mark` with which the epoch
-was opened, and a checksum of epoch and mark (`sum`). A *marker*, one per payment and so compact,
-holds when it arrived (`a`), its owner (`o`), its event (`e`), and the result and label that stand:
-when it arrived (8 bytes), its rank (1 byte), and what it says; and when each label arrived, by its
-token (`l:TOKEN`). A *log*, one per key, lists its events in order of arrival, with which each entry
-begins (8 bytes, big-endian). The *roll* holds the number of each process's last heartbeat, and
-under the empty name the highest.
+was opened, and a checksum of epoch and mark (`sum`).
+
+A *marker*, one per payment and so compact, is a text: when it arrived (8 bytes, big-endian), its
+owner (8 bytes), its event. With its first result or label it becomes a hash of these (`a`, `o`,
+`e`), of the result and label that stand: when it arrived (8 bytes), its rank (1 byte), and what it
+says; and of when each label arrived, by its token (`l:TOKEN`).
+
+A *log*, one per key, lists its events in order of arrival, with which each entry begins (8 bytes,
+big-endian). A process sends the arrival of the last entry that it knows, and where it stood: so it
+is mostly found at once.
+
+The *roll* holds the number of each process's last heartbeat, and under the empty name the highest.
 """
 
 from __future__ import annotations
@@ -43,10 +49,13 @@ local function arrive(newest)
   return arrival, struct.pack('>I8', arrival)
 end
 local function arrived(entry) return (struct.unpack('>I8', entry)) end
-local function append(log, entry, kept)
-  local length = redis.call('RPUSH', log, entry)
-  redis.call('PEXPIRE', log, kept)
-  return length
+-- keys expire by the clock, which arrivals may be ahead of
+local function expire(log, kept, arrival)
+  redis.call('PEXPIRE', log, kept + math.ceil((arrival - now) / 1000))
+end
+local function append(log, entry, kept, arrival)
+  redis.call('RPUSH', log, entry)
+  expire(log, tonumber(kept), arrival)
 end
 """
 )
@@ -70,47 +79,98 @@ local function reached(entry)
   if not string.find('pucsrl', kind, 1, true) then error('this is no entry') end
   return arrival
 end
-local function unseen(log, position)
-  if position < 0 then return redis.call('LRANGE', log, 0, -1) end
-  local last = redis.call('LINDEX', log, -1)
+-- the entries after a position, which may be preceded by some before it; `upto`: -1 is the last
+local function unseen(log, position, upto)
+  if position < 0 then return redis.call('LRANGE', log, 0, upto) end
+  local last = redis.call('LINDEX', log, upto)
   if not last or reached(last) <= position then return {} end
   -- not from the beginning, where a large snapshot may be that is known
   local entries, take = {last}, 1
   while #entries == take and reached(entries[1]) > position do
     take = take * 2
-    entries = redis.call('LRANGE', log, -take, -1)
+    entries = redis.call('LRANGE', log, upto + 1 - take, upto)
   end
-  local fresh = {}
-  for _, entry in ipairs(entries) do
-    if reached(entry) > position then fresh[#fresh + 1] = entry end
+  for _, entry in ipairs(entries) do reached(entry) end
+  return entries
+end
+"""
+
+_MARKED: Final = """
+local function marked(marker)
+  local kind, held = redis.call('TYPE', marker).ok
+  if kind == 'none' then return nil end
+  local arrival, owner, event
+  if kind == 'string' then
+    held = redis.call('GET', marker)
+    arrival, owner = struct.unpack('>I8c8', held)
+    event = string.sub(held, 17)
+  else
+    held = redis.call('HMGET', marker, 'a', 'o', 'e')
+    arrival, owner, event = tonumber(held[1]), held[2], held[3]
   end
-  return fresh
+  if not (arrival and event and arrival > 0 and arrival <= last) then error('this is no marker') end
+  return arrival, owner, event
 end
 """
 
 OBSERVE: Final = (
     _WHOLE
     + _UNSEEN
+    + _MARKED
     + """
--- KEYS: head, marker, logs; ARGV: epoch, seen, lateness, owner, time, kept, event,
--- and per log: position, kept, event
-local logs, lengths = {}, {}
-local first = redis.call('HGET', KEYS[2], 'a')
-if first then
-  for at = 3, #KEYS do logs[at - 2] = unseen(KEYS[at], -1) end
-  return {2, tonumber(first), newest, logs, lengths}
+-- KEYS: head, and per payment: marker, logs
+-- ARGV: epoch, seen, lateness, owner, kept, of each kind of log for how long it is kept (ms), and
+-- for how long that needs no renewal (us), how many payments, and these, packed: time, how many
+-- logs, what the marker keeps, and per log: kind, position, length, when it was renewed, entry
+-- the reply: newest and now, the first of their arrivals; of those that are not added, the arrival
+-- (0: too late); of logs that others have written: payment, place, length, entries
+local kinds, count, sent, read = cmsgpack.unpack(ARGV[6]), tonumber(ARGV[7]), ARGV[8], 1
+local first, before, at = math.max(now, last + 1), newest, 2
+last = first + count - 1
+redis.call('HSET', KEYS[1], 'last', last)
+local others, news, touched = {}, {}, {}
+local function tell(number, place, length, entries)
+  local told = #news
+  news[told + 1], news[told + 2], news[told + 3], news[told + 4] = number, place, length, entries
 end
-local time = tonumber(ARGV[5])
-if time < newest - late then return {0, last, newest} end
-newest = math.max(newest, math.min(time, now))
-local arrival, prefix = arrive(newest)
-redis.call('HSET', KEYS[2], 'a', arrival, 'o', ARGV[4], 'e', ARGV[7])
-redis.call('PEXPIRE', KEYS[2], ARGV[6])
-for at = 3, #KEYS do
-  logs[at - 2] = unseen(KEYS[at], tonumber(ARGV[at * 3 - 1]))
-  lengths[at - 2] = append(KEYS[at], prefix .. ARGV[at * 3 + 1], ARGV[at * 3])
+local function push(number, place, log, arrival, prefix)
+  local kind, position, known, renewed, entry
+  kind, position, known, renewed, entry, read = struct.unpack('>BdidI4c0', sent, read)
+  if not arrival then return end
+  local kept, spare = kinds[kind * 2 + 1], kinds[kind * 2 + 2]
+  local length = redis.call('RPUSH', log, prefix .. 'p' .. entry)
+  if length == 1 or arrival - renewed >= spare then expire(log, kept, arrival) end
+  if touched[log] then return end
+  touched[log] = true
+  local more, entries = length - 1 - known
+  if more == 0 and (length == 1 or arrived(redis.call('LINDEX', log, -2)) == position) then
+    return
+  end
+  if more > 0 and known > 0 then entries = redis.call('LRANGE', log, -2 - more, -2) end
+  if not entries or arrived(entries[1]) ~= position then entries = unseen(log, position, -2) end
+  tell(number, place, length, entries)
 end
-return {1, arrival, newest, logs, lengths}
+for number = 1, count do
+  local arrival, marker, time, logs, event = first + number - 1, KEYS[at]
+  local prefix = struct.pack('>I8', arrival)
+  time, logs, event, read = struct.unpack('>dBI4c0', sent, read)
+  local fits = time >= newest - late
+  if fits and redis.call('SET', marker, prefix .. ARGV[4] .. event, 'NX', 'PX', ARGV[5]) then
+    newest = math.max(newest, math.min(time, now))
+  else
+    arrival = marked(marker)
+    if fits and not arrival then error('this is no marker') end
+    others[#others + 1], others[#others + 2] = number, arrival or 0
+    for place = 1, arrival and logs or 0 do
+      tell(number, place, 0, unseen(KEYS[at + place], -1, -1))
+    end
+    arrival = nil
+  end
+  for place = 1, logs do push(number, place, KEYS[at + place], arrival, prefix) end
+  at = at + 1 + logs
+end
+if newest ~= before then redis.call('HSET', KEYS[1], 'newest', newest) end
+return {before, now, first, others, news}
 """
 )
 
@@ -120,16 +180,24 @@ READ: Final = (
     + """
 -- KEYS: head, logs; ARGV: epoch, and per log: position
 local logs = {}
-for at = 2, #KEYS do logs[at - 1] = unseen(KEYS[at], tonumber(ARGV[at])) end
+for at = 2, #KEYS do logs[at - 1] = unseen(KEYS[at], tonumber(ARGV[at]), -1) end
 return {last, logs}
 """
 )
 
 LATER: Final = (
     _STATE
+    + _MARKED
     + """
 -- KEYS: head, marker, logs; ARGV: epoch, kind, value, tag, rank, arrived (0: now), token,
 -- and per log: kept, event
+if redis.call('TYPE', KEYS[2]).ok == 'string' then
+  local first, owner, event = marked(KEYS[2])
+  local left = redis.call('PTTL', KEYS[2])
+  redis.call('DEL', KEYS[2])
+  redis.call('HSET', KEYS[2], 'a', first, 'o', owner, 'e', event)
+  redis.call('PEXPIRE', KEYS[2], left)
+end
 if redis.call('HEXISTS', KEYS[2], 'a') == 0 then return 0 end
 local kind, rank, word, token = ARGV[2], tonumber(ARGV[5]), tonumber(ARGV[6]), 'l:' .. ARGV[7]
 local said = redis.call('HGET', KEYS[2], kind)
@@ -151,7 +219,8 @@ local known = redis.call('HMGET', KEYS[2], 'result', 'label')
 local tag = said and 'c\\148' or ARGV[4] .. '\\147'
 local head = prefix .. tag .. value(known[1]) .. value(known[2])
 for at = 3, #KEYS do
-  append(KEYS[at], head .. ARGV[at * 2 + 3] .. (said and value(said) or ''), ARGV[at * 2 + 2])
+  local entry = head .. ARGV[at * 2 + 3] .. (said and value(said) or '')
+  append(KEYS[at], entry, ARGV[at * 2 + 2], arrival)
 end
 return word
 """
@@ -159,23 +228,25 @@ return word
 
 RECALL: Final = (
     _STATE
+    + _MARKED
     + """
 -- KEYS: head, marker; ARGV: epoch
-local event = redis.call('HGET', KEYS[2], 'e')
-if not event and redis.call('EXISTS', KEYS[2]) == 1 then error('this is no marker') end
+local _, _, event = marked(KEYS[2])
 return event
 """
 )
 
 FORGET: Final = (
     _STATE
+    + _MARKED
     + """
 -- KEYS: head, marker, logs; ARGV: epoch, owner, and per log: kept, event
-if redis.call('HGET', KEYS[2], 'o') ~= ARGV[2] then return 0 end
+local _, owner = marked(KEYS[2])
+if owner ~= ARGV[2] then return 0 end
 redis.call('DEL', KEYS[2])
 local arrival, prefix = arrive(newest)
 for at = 3, #KEYS do
-  append(KEYS[at], prefix .. ARGV[at * 2 - 2], ARGV[at * 2 - 3])
+  append(KEYS[at], prefix .. ARGV[at * 2 - 2], ARGV[at * 2 - 3], arrival)
 end
 return 1
 """
@@ -194,14 +265,14 @@ return redis.call('HGETALL', KEYS[2])
 )
 
 TRIM: Final = """
--- KEYS: log; ARGV: upto, snapshot, kept
-local upto, old = tonumber(ARGV[1]), 0
+-- KEYS: log; ARGV: upto, snapshot
+local upto, old, left = tonumber(ARGV[1]), 0, redis.call('PTTL', KEYS[1])
 local entries = redis.call('LRANGE', KEYS[1], 0, -1)
 if not entries[1] or struct.unpack('>I8', entries[1]) >= upto then return 0 end
 while entries[old + 1] and struct.unpack('>I8', entries[old + 1]) <= upto do old = old + 1 end
 redis.call('LTRIM', KEYS[1], old, -1)
 redis.call('LPUSH', KEYS[1], ARGV[2])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('PEXPIRE', KEYS[1], left)
 return 1
 """
 
