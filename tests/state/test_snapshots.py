@@ -287,6 +287,7 @@ def test_a_writer_that_is_killed_leaves_the_last_whole_snapshot(tmp_path: Path) 
             os.kill(process.pid, signal.SIGKILL)
         found = snapshots.read("l")
         assert found is not None
+        assert not part.exists(), "it may hold people who are forgotten later"
         with found:
             # its name may go meanwhile
             whole.unlink()

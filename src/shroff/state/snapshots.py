@@ -117,12 +117,17 @@ class Snapshots:
     def read(self, ledger: str) -> Saved | None:
         """The snapshot of the state over a ledger; None if there is none.
 
+        What a killed writer left is removed: it may hold people who are forgotten later.
+
         Raises:
             BadFile: it is damaged, no regular file, or was written by another installation or an
                 older version.
         """
+        path = self._path(ledger)
+        with suppress(OSError):
+            _part_of(path).unlink(missing_ok=True)
         try:
-            file = open_plain(self._path(ledger))
+            file = open_plain(path)
         except FileNotFoundError:
             return None
         with ExitStack() as unused:
@@ -189,7 +194,7 @@ class SnapshotWriter:
     def __init__(self, path: Path, key: bytes, header: Header) -> None:
         self._path = path
         # one process writes a ledger, and so its snapshot: what a killed one left is overwritten
-        self._part = path.with_name(f"{path.name}.part")
+        self._part = _part_of(path)
         self._file = os.fdopen(
             os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
         )
@@ -235,6 +240,11 @@ class SnapshotWriter:
     def _write(self, data: bytes) -> None:
         self._seen.update(data)
         self._file.write(data)
+
+
+def _part_of(path: Path) -> Path:
+    """The file in which a snapshot is written until it is whole."""
+    return path.with_name(f"{path.name}.part")
 
 
 def _frame(file: BinaryIO) -> bytes:
