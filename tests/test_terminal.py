@@ -15,7 +15,7 @@ from shroff.cli.terminal import steps
 with steps(quiet=QUIET) as step:
     step("read [the] log")
     input()
-    step("train")
+    step("train\\x1b")
     input()
 """
 
@@ -40,9 +40,9 @@ def test_a_log_file_has_each_step_when_it_begins_and_when_it_ends() -> None:
         assert program.stderr.readline() == "read [the] log …\n"
         program.stdin.write("\n")
         assert program.stderr.readline().startswith("read [the] log: done after ")
-        assert program.stderr.readline() == "train …\n"
+        assert program.stderr.readline() == "train\\x1b …\n"
         program.stdin.write("\n")
-        assert program.stderr.readline().startswith("train: done after ")
+        assert program.stderr.readline().startswith("train\\x1b: done after ")
         assert program.stderr.read() == ""
 
 

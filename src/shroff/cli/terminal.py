@@ -96,7 +96,7 @@ class _Tasks:
         if self._current:
             self._progress.stop_task(self._current[-1])
         # a name such as a URL with `[::1]` is no markup
-        self._current.append(self._progress.add_task(escape(name), total=None))
+        self._current.append(self._progress.add_task(escape(one_line(name)), total=None))
 
     def count(self, done: int, total: int | None) -> None:
         self._progress.update(self._current[-1], rows=(done, total))
@@ -109,6 +109,8 @@ class _Lines:
 
     def __call__(self, name: str) -> None:
         self.done()
+        # it may name what somebody typed
+        name = one_line(name)
         self._begun = (name, monotonic())
         _say(f"{name} …")
 
