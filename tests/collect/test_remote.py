@@ -687,7 +687,7 @@ def test_both_tables_of_a_join_come_from_azure(
 ) -> None:
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azure_tables)
     project = load_project(Path(__file__).parents[2] / "examples" / "two_tables")
-    write_two_tables(simulate(1_000, seed=1), tmp_path, seed=1)
+    write_two_tables(simulate(300, seed=1), tmp_path, seed=1)
     where: dict[str, str] = {}
     with TableServiceClient.from_connection_string(azure_tables) as service:
         for name in ("facts", "statistics"):

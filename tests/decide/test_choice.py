@@ -19,7 +19,7 @@ from shroff.evaluate import DailyCosts, HeldOut
 from shroff.evaluate.expected import MAX_COST
 from shroff.package import Bundle, load, save
 
-N, DAYS = 40_000, 10
+N, DAYS = 20_000, 10
 
 
 def drawn(*, calibrated: bool = True) -> tuple[HeldOut, DailyCosts]:
