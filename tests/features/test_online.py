@@ -19,7 +19,14 @@ from shroff import Entity, FeatureGroup, Schema
 from shroff.collect.payment import Payment, payments
 from shroff.errors import BadFile
 from shroff.features.engines.batch import compute
-from shroff.features.engines.online import OnlineEngine, codegen, columns, timeline, value_columns
+from shroff.features.engines.online import (
+    OnlineEngine,
+    amounts,
+    codegen,
+    columns,
+    timeline,
+    value_columns,
+)
 from shroff.features.engines.replay import feed, replay
 
 Case = tuple[Log, FeatureGroup, list[Ask]]
@@ -30,6 +37,7 @@ def few(events: int) -> Iterator[None]:
     """So many events are sooner looked through than kept in order for what may be asked of them."""
     with (
         patch.object(columns, "MAX_SCANNED_EVENTS", events),
+        patch.object(amounts, "MAX_SCANNED_EVENTS", events),
         patch.object(value_columns, "MAX_CODED_EVENTS", events),
         patch.object(codegen, "MAX_SCANNED_EVENTS", events),
         patch.object(timeline, "MAX_SCANNED_EVENTS", events),

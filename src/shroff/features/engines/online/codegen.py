@@ -212,7 +212,7 @@ def _extension(place: int, timelines: StreamTimelines) -> Iterator[Code]:
     yield from (f"   {code}" for code in _columns(timelines))
     yield "   times.append(at)"
     for column, (kind, cell) in enumerate(zip(layout.kinds, layout.cells, strict=True)):
-        if kind in ("min", "max", "names", "said"):
+        if kind in ("min", "max", "amounts", "names", "said"):
             yield f"   c{column}.push(at, {cell})"
         else:
             # `RunningSums.push`, inlined: the call would double its cost
@@ -264,10 +264,8 @@ def _columns(timelines: StreamTimelines) -> Iterator[Code]:
     """The lines that name the times and columns of a timeline."""
     yield " times = line.times"
     if timelines.layout.kinds:
-        yield (
-            f" {''.join(f'c{column}, ' for column in range(len(timelines.layout.kinds)))} = "
-            "line.columns"
-        )
+        columns = range(len(timelines.layout.kinds))
+        yield f" {'; '.join(f'c{column} = line.c{column}' for column in columns)}"
 
 
 def _bounds(window: Window, before: Window | None) -> Iterator[Code]:

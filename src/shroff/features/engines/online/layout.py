@@ -21,9 +21,10 @@ from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.features.aggregates import NAME_SCALES, Kind
 from shroff.features.engines.embedding import vector_reader
+from shroff.features.engines.online.amounts import AmountKind
 from shroff.features.engines.online.columns import Cell
 from shroff.features.engines.online.runtime import GLOBALS
-from shroff.features.engines.online.timeline import Timeline
+from shroff.features.engines.online.timeline import Timeline, timeline_class
 from shroff.features.plan import Plan
 from shroff.features.streams import Stream
 from shroff.generated import define, function
@@ -31,8 +32,8 @@ from shroff.generated import define, function
 Code = str
 """A Python expression."""
 
-ColumnKind = Literal["one", "total", "present", "square", "min", "max", "names", "said"]
-"""The kind of a timeline's column: running sums, minima, names, or the values of each event."""
+ColumnKind = Literal["one", "total", "present", "square", "min", "max", "amounts", "names", "said"]
+"""The kind of a timeline's column: running sums, minima, amounts, names, or values of events."""
 
 _FIELDS: Final = {"amount": "units", "name": "id"}
 _NAMES: Final = re.compile(r"\b(?:v\d+|w\d+_\d+|amount|name)\b")
@@ -64,6 +65,7 @@ class Layout:
         self.plan, self.schema = plan, plan.schema
         self._places: dict[tuple[ColumnKind, str | None], int] = {}
         self._said: list[str] = []
+        self._amounts: list[AmountKind] = []
         # events that may leave again are found by the payment's id
         self._identity = ["name"] if any(stream.revised for stream in streams) else []
 
@@ -89,6 +91,12 @@ class Layout:
         """The place of a column that timelines have."""
         return self._places[kind, column]
 
+    def amounts(self, kind: AmountKind) -> Code:
+        """The column of each event's amount, of which this is read from now on."""
+        if kind not in self._amounts:
+            self._amounts.append(kind)
+        return self.place("amounts", self.schema.amount)
+
     def said(self, column: str) -> Code:
         """The values of all events in a column, by place; timelines keep them from now on."""
         place = self.place("said", None)
@@ -108,19 +116,24 @@ class Layout:
         return f"EventValues(times, ({columns}))"
 
     @property
-    def timeline(self) -> Code:
-        """A timeline without events."""
+    def timeline(self) -> list[Code]:
+        """The statements that return a timeline without events."""
         names = "NameTimes(joins=True)" if self.grain else "CodedNames(times)"
         made = {
             "names": names,
             "min": "Minima(times)",
             "max": "Minima(times)",
+            "amounts": f"Amounts(times, {tuple(self._amounts)})",
             "said": self._sayings,
         }
-        return (
-            "Timeline(times := array('q'), "
-            f"({''.join(made.get(kind, 'RunningSums()') + ', ' for kind in self.kinds)}))"
-        )
+        return [
+            "line = Timeline(times := array('q'))",
+            *(
+                f"line.c{place} = {made.get(kind, 'RunningSums()')}"
+                for place, kind in enumerate(self.kinds)
+            ),
+            "return line",
+        ]
 
 
 def value_of(column: str, schema: Schema) -> Code:
@@ -154,7 +167,8 @@ def vectors_in(code: Code, plan: Plan, *, units: Code) -> Iterator[Code]:
 
 def compile_timeline(layout: Layout) -> Callable[[], Timeline]:
     """The function that gives a timeline without events."""
-    return define(function("timeline()", [f"return {layout.timeline}"]), dict(GLOBALS))
+    names = GLOBALS | {"Timeline": timeline_class(len(layout.kinds))}
+    return define(function("timeline()", layout.timeline), names)
 
 
 def compile_event(
@@ -210,9 +224,14 @@ def _cell(kind: ColumnKind, column: str | None, plan: Plan) -> Code:
         )
     if kind == "present" and schema.scales[column] not in ("amount", "numeric"):
         return f"int({value} is not None)"
-    number = {"total": "{0}", "present": "1", "square": "{0} * {0}", "min": "{0}", "max": "-{0}"}[
-        kind
-    ]
+    number = {
+        "total": "{0}",
+        "present": "1",
+        "square": "{0} * {0}",
+        "min": "{0}",
+        "max": "-{0}",
+        "amounts": "{0}",
+    }[kind]
     if column == schema.amount:
         return number.format("amount")
     nothing = "NO_MINIMUM" if kind in ("min", "max") else "0"

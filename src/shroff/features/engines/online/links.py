@@ -116,11 +116,8 @@ class _Seen:
         timelines = next(one for one in by_stream if (item.slot, item.measure) in one.reads)
         self.columns = timelines.columns
         self._get = timelines.by_key.get
-        self._place = (
-            None
-            if item.measure.column is None
-            else timelines.layout.place_of("names", item.measure.column)
-        )
+        named = item.measure.column
+        self._column = None if named is None else f"c{timelines.layout.place_of('names', named)}"
 
     def latest(self, key: Name, since: int) -> Iterator[tuple[Name, int]]:
         """The names seen later than that, each with when it was last."""
@@ -137,10 +134,10 @@ class _Seen:
 
     def over(self, keys: Iterable[Name], since: int) -> int:
         """How many different names all of these have had since then, or how many events."""
-        if self._place is not None:
+        if self._column is not None:
             return len({name for key in keys for name, _ in self.latest(key, since)})
         lines = [line for line in map(self._get, keys) if line is not None]
         return sum(len(line.times) - bisect_right(line.times, since) for line in lines)
 
     def _names(self, line: Timeline) -> CodedNames:
-        return cast(CodedNames, line.columns[cast(int, self._place)])
+        return cast(CodedNames, getattr(line, str(self._column)))

@@ -25,6 +25,8 @@ def _count(layout: Layout, column: str | None, window: Window) -> Code:
 
 
 def _total(layout: Layout, column: str | None, window: Window) -> Code:
+    if _by_event(layout, column):
+        return f"{layout.amounts('total')}.total(low, high)"
     return _sum(layout.place("total" if column else "one", column))
 
 
@@ -32,7 +34,14 @@ def _present(layout: Layout, column: str | None, window: Window) -> Code:
     # every payment has an amount
     if column == layout.schema.amount:
         return _count(layout, None, window)
+    if not layout.grain and layout.schema.scales.get(str(column)) in NAME_SCALES:
+        return f"{layout.place('names', column)}.named(low, high, after, upto)"
     return _sum(layout.place("present", column))
+
+
+def _by_event(layout: Layout, column: str | None) -> bool:
+    """Whether a column is the amount, kept of each event."""
+    return column == layout.schema.amount and not layout.grain
 
 
 def _sum(place: Code) -> Code:
@@ -40,7 +49,11 @@ def _sum(place: Code) -> Code:
 
 
 def _scatter(layout: Layout, column: str | None, window: Window) -> Code:
-    squares = _sum(layout.place("square", column))
+    squares = (
+        f"{layout.amounts('square')}.square(low, high)"
+        if _by_event(layout, column)
+        else _sum(layout.place("square", column))
+    )
     return (
         f"scatter({squares}, {_total(layout, column, window)}, {_present(layout, column, window)})"
     )
@@ -48,7 +61,14 @@ def _scatter(layout: Layout, column: str | None, window: Window) -> Code:
 
 def _decayed(layout: Layout, column: str | None, window: Window) -> Code:
     kept = column or layout.grain
-    sums = layout.place("total" if column else "one", column) + ".sums" if kept else "None"
+    place = (
+        layout.amounts("total")
+        if _by_event(layout, column)
+        else layout.place("total" if column else "one", column)
+        if kept
+        else None
+    )
+    sums = "None" if place is None else f"{place}.sums"
     now = f"(time - {window.delay}) // {window.resolution}"
     return f"decayed(times, {sums}, low, high, {now}, {window.resolution})"
 
@@ -80,8 +100,11 @@ def _mode(layout: Layout, column: str | None, window: Window) -> Code:
 def _extreme(
     kind: Literal["min", "max"], found: Code
 ) -> Callable[[Layout, str | None, Window], Code]:
+    verb = {"min": "smallest", "max": "largest"}[kind]
     return lambda layout, column, window: (
-        f"MISSING if (found := {layout.place(kind, column)}.smallest(low, high, after)) "
+        f"{layout.amounts(kind)}.{verb}(low, high, after)"
+        if _by_event(layout, column)
+        else f"MISSING if (found := {layout.place(kind, column)}.smallest(low, high, after)) "
         f"== NO_MINIMUM else {found}"
     )
 

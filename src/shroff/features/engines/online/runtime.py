@@ -14,9 +14,9 @@ from typing import Final
 from shroff.collect import money
 from shroff.collect.payment import Value
 from shroff.features.aggregates import DECAY_WEIGHTS, MAX_UNITS, MISSING, away, rank, scatter, term
+from shroff.features.engines.online.amounts import Amounts
 from shroff.features.engines.online.columns import NO_MINIMUM, Minima, RunningSums
 from shroff.features.engines.online.event_columns import EventValues
-from shroff.features.engines.online.timeline import Timeline
 from shroff.features.engines.online.value_columns import CodedNames, NameTimes
 
 _MAX_SORTED_EVENTS: Final = 256
@@ -76,6 +76,7 @@ def quantile(numbers: array[int], low: int, high: int, share: int) -> int:
 
 
 GLOBALS: Final[dict[str, object]] = {
+    "Amounts": Amounts,
     "CodedNames": CodedNames,
     "NAN": math.nan,
     "MISSING": MISSING,
@@ -84,7 +85,6 @@ GLOBALS: Final[dict[str, object]] = {
     "RunningSums": RunningSums,
     "EventValues": EventValues,
     "NameTimes": NameTimes,
-    "Timeline": Timeline,
     "UNITS": money.UNITS,
     "array": array,
     "away": away,

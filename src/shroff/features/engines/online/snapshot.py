@@ -18,7 +18,7 @@ from shroff.features.streams import Later
 
 PORTION_KEYS: Final = 1_000
 """The most timelines or payments in a portion: a few milliseconds to pack."""
-_FORMAT_VERSION: Final = 4
+_FORMAT_VERSION: Final = 5
 
 
 class Origin(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

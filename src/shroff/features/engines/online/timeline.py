@@ -9,34 +9,38 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from shroff.features.engines.online.columns import (
-    MAX_SCANNED_EVENTS,
-    Cell,
-    Column,
-    JoiningColumn,
-    Packed,
-)
+from shroff.features.engines.online.columns import MAX_SCANNED_EVENTS, Cell, Packed
+
+
+@cache
+def timeline_class(columns: int) -> type[Timeline]:
+    """The class of timelines with so many columns: `c0`, `c1` …"""
+    names = tuple([f"c{place}" for place in range(columns)])
+    return type("Timeline", (Timeline,), {"__slots__": names})
 
 
 class Timeline:
     """Events in order of time (ties in order of arrival), with columns beside them.
 
     A timeline that `joins` merges events of one time. `forget` does nothing before the limit
-    reaches `kept`.
+    reaches `kept`. Its columns are attributes of a class that `timeline_class` makes: a tuple of
+    them would take as much room as a few events.
     """
 
-    __slots__ = ("columns", "kept", "times")
+    __slots__ = ("kept", "times")
 
-    def __init__(
-        self, times: array[int], columns: tuple[Column[Any] | JoiningColumn[Any], ...]
-    ) -> None:
+    def __init__(self, times: array[int]) -> None:
         self.times = times
-        # the layout decides which column is of which kind, so their types differ
-        self.columns: tuple[Any, ...] = columns
         self.kept = 0
+
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        """The columns; the layout decides which is of which kind, so their types differ."""
+        return tuple([getattr(self, name) for name in self.__slots__])
 
     def add(self, time: int, cells: Sequence[Cell], *, joins: bool) -> None:
         """Add an event at its place in time."""

@@ -172,6 +172,10 @@ class NameTimes:
             return len(newest) - bisect_right(newest, after)
         return sum(1 for seen in self.seen.values() if seen.between(after, upto))
 
+    def named(self, low: int, high: int, after: int, upto: int) -> int:
+        """How many events of a span have a name."""
+        return sum(seen.between(after, upto) for seen in self.seen.values())
+
     def own(self, mine: Name, low: int, high: int, after: int, upto: int) -> int:
         """How often a name was seen in a span."""
         seen = self.seen.get(mine)
@@ -297,6 +301,12 @@ class CodedNames:
             return self.seen.distinct(low, high, after, upto)
         places = {*self.cells[low:high]}
         return len(places) - (_NAMELESS in places)
+
+    def named(self, low: int, high: int, after: int, upto: int) -> int:
+        """How many events of a span have a name."""
+        if self.seen is not None:
+            return self.seen.named(low, high, after, upto)
+        return high - low - self.cells.count(_NAMELESS, low, high)
 
     def own(self, mine: Name, low: int, high: int, after: int, upto: int) -> int:
         """How often a name was seen in a span."""

@@ -1,0 +1,155 @@
+"""The column of a timeline that keeps each amount; sums and extremes follow from it."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from operator import mul
+from typing import Any, Final, Literal, cast
+
+from shroff.features.engines.online.columns import (
+    MAX_SCANNED_EVENTS,
+    Minima,
+    Packed,
+    RunningSums,
+)
+
+AmountKind = Literal["total", "square", "min", "max"]
+"""What is read of the amounts of a span."""
+
+_CELLS: Final[Mapping[AmountKind, Callable[[int], int]]] = {
+    "total": lambda amount: amount,
+    "square": lambda amount: amount * amount,
+    "min": lambda amount: amount,
+    "max": lambda amount: -amount,
+}
+"""What an amount adds to the index of each kind."""
+
+_NARROW: Final = "i"
+"""The type of an array of amounts that take 4 bytes; once one does not fit, they take 8."""
+
+
+class Amounts:
+    """The amount of each event, which every payment has.
+
+    Short timelines are scanned, so one number of 4 bytes stands for sums, squares and extremes.
+    With more than `MAX_SCANNED_EVENTS` events, `index` has running sums or minima of each kind that
+    is read.
+    """
+
+    __slots__ = ("_all", "_kinds", "amounts", "index")
+
+    def __init__(self, all_times: array[int], kinds: Sequence[AmountKind]) -> None:
+        self._all = all_times
+        self._kinds = kinds
+        self.amounts = array(_NARROW)
+        self.index: dict[AmountKind, Any] | None = None
+
+    def push(self, time: int, cell: int) -> None:
+        """Add an event that is later than all others."""
+        try:
+            self.amounts.append(cell)
+        except OverflowError:
+            self._widen()
+            self.amounts.append(cell)
+        if self.index is not None:
+            for kind, column in self.index.items():
+                column.push(time, _CELLS[kind](cell))
+        elif len(self.amounts) > MAX_SCANNED_EVENTS:
+            self._build()
+
+    def fill(self, times: Sequence[int], cells: Sequence[int], ends: Sequence[int] | None) -> None:
+        """Add events, in order of time, to a column without any."""
+        try:
+            self.amounts = array(_NARROW, cells)
+        except OverflowError:
+            self.amounts = array("q", cells)
+        self._build()
+
+    def insert(self, at: int, time: int, cell: int) -> None:
+        """Add an event at place `at`."""
+        try:
+            self.amounts.insert(at, cell)
+        except OverflowError:
+            self._widen()
+            self.amounts.insert(at, cell)
+        if self.index is None:
+            self._build()
+        else:
+            for kind, column in self.index.items():
+                column.insert(at, time, _CELLS[kind](cell))
+
+    def remove(self, at: int, time: int, cell: int) -> None:
+        """Undo `insert` of an event; `at` is the place of the first event of its time."""
+        del self.amounts[self.amounts.index(cell, at)]
+        if self.index is not None:
+            for kind, column in self.index.items():
+                column.remove(at, time, _CELLS[kind](cell))
+
+    def cut(self, events: int, limit: int) -> None:
+        """Forget the first so many events, all those until `limit`."""
+        del self.amounts[:events]
+        if len(self.amounts) <= MAX_SCANNED_EVENTS:
+            self.index = None
+        elif self.index is not None:
+            for column in self.index.values():
+                column.cut(events, limit)
+
+    def total(self, low: int, high: int) -> int:
+        """The sum of a span."""
+        if self.index is None:
+            return sum(self.amounts[low:high])
+        sums = self.index["total"].sums
+        return cast(int, sums[high] - sums[low])
+
+    def square(self, low: int, high: int) -> int:
+        """The sum of the squares of a span."""
+        if self.index is None:
+            span = self.amounts[low:high]
+            return sum(map(mul, span, span))
+        sums = self.index["square"].sums
+        return cast(int, sums[high] - sums[low])
+
+    def smallest(self, low: int, high: int, after: int) -> int:
+        """The smallest amount of a span that has events."""
+        if self.index is None:
+            return min(self.amounts[low:high])
+        return cast(int, self.index["min"].smallest(low, high, after))
+
+    def largest(self, low: int, high: int, after: int) -> int:
+        """The largest amount of a span that has events."""
+        if self.index is None:
+            return max(self.amounts[low:high])
+        return -cast(int, self.index["max"].smallest(low, high, after))
+
+    @property
+    def sums(self) -> Sequence[int]:
+        """The sum over the kept events before each place."""
+        if self.index is None:
+            return [*accumulate(self.amounts, initial=0)]
+        return cast(Sequence[int], self.index["total"].sums)
+
+    def pack(self) -> Packed:
+        """The column as MessagePack values."""
+        return [self.amounts.typecode, self.amounts.tobytes()]
+
+    def unpack(self, packed: Packed) -> None:
+        """Restore what was packed, beside the same times."""
+        kind, amounts = cast(tuple[str, bytes], packed)
+        self.amounts = array(kind, amounts)
+        self._build()
+
+    def _widen(self) -> None:
+        self.amounts = array("q", self.amounts)
+
+    def _build(self) -> None:
+        """Make the index of a long timeline."""
+        self.index = None
+        if len(self.amounts) > MAX_SCANNED_EVENTS:
+            self.index = {kind: self._indexed(kind) for kind in self._kinds}
+
+    def _indexed(self, kind: AmountKind) -> RunningSums | Minima:
+        column = RunningSums() if kind in ("total", "square") else Minima(self._all)
+        column.fill(self._all, list(map(_CELLS[kind], self.amounts)), None)
+        return column

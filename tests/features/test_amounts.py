@@ -1,0 +1,103 @@
+"""The column of amounts against a list that is looked through for every question."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
+from unittest.mock import patch
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from shroff.features.engines.online import amounts as module
+from shroff.features.engines.online import columns
+from shroff.features.engines.online.amounts import Amounts
+
+TIMES = st.integers(0, 20)
+# 2³¹ no longer fits into 4 bytes, and ten squares of the largest not into 64 bits
+AMOUNTS = st.one_of(st.integers(-5, 5), st.sampled_from([-(2**31), 2**31 - 1, 2**31, 10**18]))
+
+
+class AmountsMachine(RuleBasedStateMachine):
+    """A timeline's times and amounts, and a list of events in order of time."""
+
+    @initialize(few=st.sampled_from([0, 2, 32]), events=st.lists(st.tuples(TIMES, AMOUNTS)))
+    def begin(self, few: int, events: list[tuple[int, int]]) -> None:
+        self.patches = [patch.object(one, "MAX_SCANNED_EVENTS", few) for one in (module, columns)]
+        for one in self.patches:
+            one.start()
+        self.events = sorted(events, key=lambda event: event[0])
+        self.times = array("q", (time for time, _ in self.events))
+        self.column = Amounts(self.times, ("total", "square", "min", "max"))
+        self.column.fill(self.times, [amount for _, amount in self.events], None)
+
+    @rule(time=TIMES, amount=AMOUNTS)
+    def add(self, time: int, amount: int) -> None:
+        at = bisect_right(self.times, time)
+        self.times.insert(at, time)
+        self.events.insert(at, (time, amount))
+        if at == len(self.times) - 1:
+            self.column.push(time, amount)
+        else:
+            self.column.insert(at, time, amount)
+
+    @precondition(lambda self: self.events)
+    @rule(data=st.data())
+    def remove(self, data: st.DataObject) -> None:
+        time, amount = data.draw(st.sampled_from(self.events))
+        at = bisect_left(self.times, time)
+        del self.times[at]
+        self.events.remove((time, amount))
+        self.column.remove(at, time, amount)
+
+    @rule(limit=TIMES)
+    def cut(self, limit: int) -> None:
+        old = bisect_right(self.times, limit)
+        del self.times[:old], self.events[:old]
+        self.column.cut(old, limit)
+
+    @rule()
+    def restore(self) -> None:
+        packed, self.column = (
+            self.column.pack(),
+            Amounts(self.times, ("total", "square", "min", "max")),
+        )
+        self.column.unpack(packed)
+
+    @invariant()
+    def every_span_is_read_as_from_the_list(self) -> None:
+        kept = [amount for _, amount in self.events]
+        # of events of one time all or none are in a span
+        ends = [0, *(at for at in range(1, len(kept)) if self.times[at - 1] < self.times[at])]
+        ends.append(len(kept))
+        # sums need not begin with zero: only their differences are read
+        sums, found = [*accumulate(kept, initial=0)], self.column.sums
+        assert [found[end] - found[0] for end in ends] == [sums[end] for end in ends]
+        for low in ends:
+            for high in ends:
+                span = kept[low:high]
+                if span:
+                    after = self.times[low] - 1
+                    assert self.column.total(low, high) == sum(span)
+                    assert self.column.square(low, high) == sum(one * one for one in span)
+                    assert self.column.smallest(low, high, after) == min(span)
+                    assert self.column.largest(low, high, after) == max(span)
+
+    def teardown(self) -> None:
+        for one in getattr(self, "patches", ()):
+            one.stop()
+
+
+TestAmounts = AmountsMachine.TestCase
+TestAmounts.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
+
+
+def test_an_amount_takes_four_bytes_until_one_needs_eight() -> None:
+    column = Amounts(array("q"), ("total",))
+    column.push(1, 2**31 - 1)
+    assert column.amounts.itemsize == 4
+    column.push(2, 2**31)
+    assert column.amounts.itemsize == 8
+    assert column.total(0, 2) == 2**32 - 1
