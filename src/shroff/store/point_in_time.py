@@ -5,29 +5,29 @@ those the latest arrival, of the rows with `time(j) ≤ t` and `arrival(j) < a`:
 the payment's own rows, which have the same key as the payment, those with `arrival(j) = a` count
 too: its features are known with it.
 
-Polars groups the rows by key and finds each payment's group; `valid_rows` searches in it.
+Both tables' keys become codes together, so that a payment's code is the place of its rows;
+`valid_rows` searches there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import reduce
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
 from shroff.arrays import Ints
 
+if TYPE_CHECKING:
+    from shroff.features.engines.batch.grouping import Int32
+
 PRESENT: Final = "present"
 NOT_YET: Final = "not_yet_known"
 NEVER: Final = "never"
 _STATUS: Final = pl.Series([PRESENT, NOT_YET, NEVER], dtype=pl.Enum([PRESENT, NOT_YET, NEVER]))
-
-_GROUP: Final = "\0group"
-_FROM: Final = "\0from"
-_TIME: Final = "\0time"
-_KNOWN: Final = "\0known"
 
 
 @dataclass(frozen=True)
@@ -81,21 +81,27 @@ def match(
     ([None, 100, None], ['not_yet_known', 'present', 'never'])
     """
     # Numba is loaded when a join is made, not when a store is opened
+    from shroff.features.engines.batch import grouping
     from shroff.store.valid_rows import valid_rows
 
-    grouped = _grouped(rows, key, time[1], known[1])
-    keys = _keys(payments.select(on), grouped.select(pl.nth(range(len(key)))))
-    ends = np.cumsum(grouped[_FROM].list.len(), dtype=np.int64)
+    theirs, asked = _keys(rows.select(key), payments.select(on))
+    times, arrivals = _micros(rows[time[1]]), _micros(rows[known[1]])
+    sorted_by = rows.select(pl.arg_sort_by(time[1], known[1], maintain_order=True)).to_series()
+    order = sorted_by.cast(pl.Int64).to_numpy()
+    starts, places, _ = grouping.group(theirs[order], int(theirs.max(initial=-1)) + 1)
+    numbers = order[places]
+    # the rows were coded first: a later code is that of a key which no row has
+    keys = np.where(asked < len(starts) - 1, asked, -1).astype(np.int64)
     found = np.empty(len(payments), np.int64)
     valid_rows(
         keys,
-        _array(payments[time[0]].dt.epoch("us")),
+        _micros(payments[time[0]]),
         # the last arrival that it sees
-        _array(payments[known[0]].dt.epoch("us") - (0 if own else 1)),
-        np.concatenate([[0], ends]),
-        _flat(grouped[_TIME]),
-        _flat(grouped[_KNOWN]),
-        _flat(grouped[_FROM]),
+        _micros(payments[known[0]]) - (0 if own else 1),
+        starts,
+        times[numbers],
+        arrivals[numbers],
+        numbers,
         found,
     )
     index = pl.Series(found)
@@ -106,38 +112,17 @@ def match(
     )
 
 
-def _grouped(rows: pl.DataFrame, key: Sequence[str], time: str, known: str) -> pl.DataFrame:
-    """The keys first, then of each key its rows' times, arrivals and numbers, as lists in order."""
-    by = [f"\0key{number}" for number in range(len(key))]
-    return (
-        rows.select(
-            *(pl.col(name).alias(short) for name, short in zip(key, by, strict=True)),
-            pl.col(time).dt.epoch("us").alias(_TIME),
-            pl.col(known).dt.epoch("us").alias(_KNOWN),
-            pl.int_range(pl.len(), dtype=pl.Int64).alias(_FROM),
-        )
-        .sort(_TIME, _KNOWN, maintain_order=True)
-        .group_by(by)
-        .agg(_TIME, _KNOWN, _FROM)
-    )
+def _keys(rows: pl.DataFrame, payments: pl.DataFrame) -> tuple[Int32, Int32]:
+    """The codes of both tables' keys, those of the rows first; -1 where a part is missing."""
+    from shroff.features.engines.batch.coding import codes_of, paired
+
+    columns = [
+        codes_of(pl.concat([one, other]))[0] for one, other in zip(rows, payments, strict=True)
+    ]
+    codes = reduce(lambda first, second: paired(first, second)[0], columns)
+    return codes[: len(rows)], codes[len(rows) :]
 
 
-def _keys(asked: pl.DataFrame, known: pl.DataFrame) -> Ints:
-    """The number of each key that is asked for among the known, -1 for none."""
-    found = asked.join(
-        known.with_row_index(_GROUP),
-        left_on=asked.columns,
-        right_on=known.columns,
-        how="left",
-        maintain_order="left",
-    )
-    return _array(found[_GROUP].cast(pl.Int64).fill_null(-1))
-
-
-def _flat(lists: pl.Series) -> Ints:
-    return _array(lists.explode(empty_as_null=False))
-
-
-def _array(values: pl.Series) -> Ints:
+def _micros(times: pl.Series) -> Ints:
     # for arrays that are read-only Numba would compile once more
-    return values.to_numpy(writable=True)
+    return times.dt.epoch("us").to_numpy(writable=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import closing
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +15,8 @@ from shroff.collect import Schema, money
 from shroff.collect.currencies import in_major
 from shroff.collect.labels import HISTORY, rows_of, standing
 from shroff.features.aggregates import MAX_UNITS, MISSING
-from shroff.features.engines.batch import grouping, string_views
+from shroff.features.engines.batch import grouping
+from shroff.features.engines.batch.coding import codes_of, paired, slices
 from shroff.features.engines.batch.events import Lives
 from shroff.features.engines.batch.grouping import Flags, Int, Int32
 from shroff.features.engines.embedding import vectors_of
@@ -40,7 +40,6 @@ MAX_INT64_SUM: Final = 2.0**62
 NO_TIMES: Final = np.empty(0, np.int64)
 NO_LIVES: Final = Lives(np.empty(0, np.int32), NO_TIMES, NO_TIMES, NO_TIMES)
 
-_SLICE_ROWS: Final = 1 << 18
 _Role = tuple[str | None, str | None]
 """The column of a later event, and that of its arrival."""
 
@@ -96,7 +95,7 @@ class EncodedTable:
         # of streams with one condition, the one that also needs an order
         by_need = sorted(plan.streams, key=lambda stream: stream.ordered)
         streams = {stream.where.sql: stream for stream in by_need if stream.where is not None}
-        codes = pool.map(self._codes, names)
+        codes = pool.map(lambda name: codes_of(self.frame[name]), names)
         rest = [pool.submit(self._measured, name) for name in numbers]
         rest += [pool.submit(self._meeting, stream) for stream in streams.values()]
         rest += [pool.submit(self._embed, table) for table in embedded]
@@ -120,43 +119,8 @@ class EncodedTable:
         """The rows by the values of these columns together; rows where one is null have no key."""
         codes, many = self.columns[columns[0]], self.names[columns[0]]
         for name in columns[1:]:
-            more = self.columns[name]
-            codes, many = grouping.factorise(
-                grouping.pairs(codes, more), (codes >= 0) & (more >= 0)
-            )
+            codes, many = paired(codes, self.columns[name])
         return Keyed(*grouping.group(codes, many))
-
-    def _codes(self, name: str) -> tuple[Int32, int]:
-        """Codes of a column's values by first appearance, and how many there are."""
-        values = self.frame[name]
-        codes, known, done = np.empty(len(values), np.int32), grouping.no_codes(), 0
-        with closing(string_views.short(values)) as chunks:
-            for keys in chunks:
-                at = slice(done, done + len(keys))
-                known = grouping.encode(
-                    keys, values[at].is_not_null().to_numpy(), known, done, codes[at]
-                )
-                done = at.stop
-        return (codes, known.many) if done == len(values) else self._codes_by_hash(values)
-
-    def _codes_by_hash(self, values: pl.Series) -> tuple[Int32, int]:
-        codes, known = np.empty(len(values), np.int32), grouping.no_codes()
-        for at in _slices(len(values)):
-            piece = values[at]
-            hashes, there = grouping.pairs(piece.hash().to_numpy()), piece.is_not_null().to_numpy()
-            known = grouping.encode(hashes, there, known, at.start, codes[at])
-        names = values.gather(known.firsts[: known.many])
-        for at in _slices(len(values)):
-            piece, coded = values[at], codes[at]
-            if not (names.gather(coded[coded >= 0]) == piece.drop_nulls()).all():
-                # two values share a hash: encode the values themselves
-                places = (
-                    values.cast(pl.Categorical(pl.Categories.random())).to_physical().fill_null(0)
-                )
-                return grouping.factorise(
-                    grouping.pairs(places.to_numpy()), values.is_not_null().to_numpy()
-                )
-        return codes, known.many
 
     def _measured(self, name: str) -> None:
         column = self.columns[name] = self._units(name)
@@ -184,7 +148,7 @@ class EncodedTable:
                 .cast(pl.Int64)
             )
         found = np.empty(len(frame), np.int64)
-        for at in _slices(len(frame)):
+        for at in slices(len(frame)):
             found[at] = frame[at].select(units.fill_null(MISSING)).to_series().to_numpy()
         return found
 
@@ -301,12 +265,6 @@ def people(frame: pl.DataFrame, schema: Schema, read: Collection[str]) -> pl.Dat
     """The table with amounts in major units where an expression over these columns reads them."""
     amounts = in_major(schema, read)
     return frame.with_columns(amounts) if amounts else frame
-
-
-def _slices(rows: int) -> Iterator[slice]:
-    """A table slice by slice: intermediate results stay small and reuse their memory."""
-    for start in range(0, rows, _SLICE_ROWS):
-        yield slice(start, min(start + _SLICE_ROWS, rows))
 
 
 def _epoch(column: pl.Series) -> Int:

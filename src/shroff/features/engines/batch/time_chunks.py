@@ -1,8 +1,4 @@
-"""A table on disk in chunks of time, for links, which cross keys but no window.
-
-A chunk owns the payments that arrived in its range, and sees all that they can see: those that had
-arrived by its end and happened later than its earliest payment less the longest window.
-"""
+"""A table on disk in chunks of time, for links, which cross keys but no window."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ import polars as pl
 
 from shroff.collect import Schema
 from shroff.features.engines.batch.grouping import Int
+from shroff.features.engines.chunk import Chunk
 from shroff.features.engines.subplans import OWNED, Subplan
 
 _OVERLAP: Final = 3.0
@@ -29,16 +26,6 @@ class Slice(NamedTuple):
     table: pl.LazyFrame
     first: int
     rows: int
-
-
-class Chunk(NamedTuple):
-    """Microseconds since the epoch: it owns what arrived from `start` on and before `end`, and sees
-    what happened after `since`.
-    """
-
-    start: int
-    end: int
-    since: int
 
 
 def chunks_by_time(
@@ -69,9 +56,8 @@ def spread_by_time(
     """The rows of a slice by chunk, each in all chunks that own or see it."""
     time, arrival = (pl.col(at).to_physical() for at in (schema.time, _arrival(schema)))
     for place, chunk in enumerate(chunks):
-        owned = (arrival >= chunk.start) & (arrival < chunk.end)
-        seen = (arrival < chunk.end) & (time > chunk.since)
-        yield place, frame.filter(owned | seen).with_columns(owned.alias(OWNED))
+        owned, held = chunk.rows(arrival, time)
+        yield place, frame.filter(held).with_columns(owned.alias(OWNED))
 
 
 def _moments(piece: Slice, schema: Schema, every: int = 1) -> tuple[Int, Int]:

@@ -13,6 +13,7 @@ from shroff.errors import DataError
 from shroff.expression import Expression
 from shroff.features.engines.batch import compute_plan
 from shroff.features.engines.batch.encoded_table import people
+from shroff.features.engines.chunk import Chunk
 from shroff.features.engines.embedding import component_columns
 from shroff.features.engines.rows import with_rows
 from shroff.features.engines.spark.blocks import (
@@ -126,11 +127,11 @@ def in_chunks(
         mine = hot_rows.get(tuple(span[name] for name in key))
         if mine is None:
             continue
-        owned = (arrived >= span[FROM]) & (arrived < span[UPTO])
-        seen = (arrived < span[UPTO]) & (happened > span[SINCE] - route.horizon)
+        chunk = Chunk(span[FROM], span[UPTO], span[SINCE] - route.horizon)
+        owned, held = chunk.rows(arrived, happened)
         place = (span[CHUNK] + route.number) % parts
         pieces.append(
-            mine.filter(owned | seen).with_columns(
+            mine.filter(held).with_columns(
                 pl.lit(place, rows.schema[route.part]).alias(route.part),
                 pl.lit(str(span[CHUNK])).alias(CHUNK),
                 owned.alias(OWNED),
