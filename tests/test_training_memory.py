@@ -54,6 +54,23 @@ def test_without_a_limit_it_is_what_the_machine_has() -> None:
         require_memory(PROJECT, 1 << 50)
 
 
+def test_the_smallest_control_group_around_the_process_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = Path("/proc/self/cgroup").read_text()
+    files = memory.limit_files(groups, tmp_path)
+    if not files:
+        pytest.skip("this machine has no control groups for memory")
+    monkeypatch.setattr(memory, "_CONTROL_GROUPS", tmp_path)
+    # each limits a little more than the group around it
+    for limit, file in zip(range(GB // 100, 0, -1), reversed(files), strict=False):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("max\n")
+        assert available_bytes() > limit
+        file.write_text(f"{limit}\n")
+        assert available_bytes() == limit
+
+
 def test_a_parquet_log_is_refused_before_it_is_read(tmp_path: Path) -> None:
     log = tmp_path / "log.parquet"
     # columns that no payment has: reading it would say so

@@ -21,10 +21,7 @@ _INPUT_BYTES: Final = 12
 """A detector's input as float32, and what two fits at a time make of it."""
 _OTHER_BYTES: Final = 60
 """Labels, cards, scores and probabilities of a row."""
-_CONTROL_GROUPS: Final = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
+_CONTROL_GROUPS: Final = Path("/sys/fs/cgroup")
 
 
 def training_bytes(project: Project, rows: int) -> int:
@@ -71,13 +68,42 @@ def require_memory(project: Project, rows: int, memory: int | None = None) -> No
 def available_bytes() -> int:
     """The bytes that this process can still take: those of the machine, or of its control group."""
     have = [_available_here() or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for file in _CONTROL_GROUPS:
+    try:
+        groups = Path("/proc/self/cgroup").read_text()
+    except OSError:
+        groups = ""  # no Linux
+    for file in limit_files(groups, _CONTROL_GROUPS):
         try:
             text = file.read_text().strip()
         except OSError:
-            continue  # this machine has control groups of the other version, or none
+            continue  # a container sees its own group as the first of all
         have += [int(text)] if text.isdigit() else []
     return min(have)
+
+
+def limit_files(groups: str, mount: Path) -> list[Path]:
+    """The files that may limit the memory of a process: of its control group and those around it.
+
+    Args:
+        groups: the text of `/proc/self/cgroup`, see cgroups(7); of version 1, 2 or both.
+
+    >>> [str(file) for file in limit_files("0::/train.slice", Path("/cgroup"))]
+    ['/cgroup/train.slice/memory.max', '/cgroup/memory.max']
+    >>> [str(file) for file in limit_files("4:cpu,memory:/\\n5:pids:/a", Path("/cgroup"))]
+    ['/cgroup/memory/memory.limit_in_bytes']
+    """
+    found: list[Path] = []
+    for line in groups.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            top, name = mount, "memory.max"
+        elif "memory" in controllers.split(","):
+            top, name = mount / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        group = top / path.lstrip("/")
+        found += [one / name for one in (group, *group.parents) if one.is_relative_to(top)]
+    return found
 
 
 def _available_here() -> int | None:
