@@ -108,6 +108,7 @@ GENUINE: tuple[Mapping[str, Any], ...] = tuple(
 SHARP_GAN = GAN(side="upper", n_centres=16, scaling="quantile", contamination=0.05)
 
 TREES = BoostedTrees(colsample=0.6, reg_lambda=5.0)
+FEWER_TREES = BoostedTrees(n_trees=150, colsample=0.6, reg_lambda=5.0)
 
 LABELLED = (
     Entry(
@@ -133,6 +134,15 @@ LABELLED = (
         28,
         (Blend([TREES, MLP()]), Blend([TREES, MLP()], how="rank")),
     ),
+    Entry(
+        "LogisticRegression",
+        "probable",
+        28,
+        (LogisticRegression(C=1.0), LogisticRegression(C=100.0)),
+    ),
+    Entry("MLP", "probable", 28, (MLP(), MLP(hidden=(64, 32)))),
+    Entry("BoostedTrees", "probable", 28, (FEWER_TREES, TREES)),
+    Entry("Blend of trees and MLP", "probable", 28, (Blend([FEWER_TREES, MLP(hidden=(64, 32))]),)),
 )
 
 UNLABELLED = (
@@ -192,7 +202,7 @@ class Bench:
         names = runpy.run_path(str(PROJECT))
         project: Project = names["project"]
         frame = clean(read(path), project.plan.schema, key=bytes(16), source=str(path)).frame
-        lists = {name: names[name] for name in ("informed", "suspicious", "recent")}
+        lists = {name: names[name] for name in ("informed", "probable", "suspicious", "recent")}
         classic = [
             feature.name for feature in names["classic"].definitions if feature.name != "hour"
         ]

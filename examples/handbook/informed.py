@@ -112,6 +112,115 @@ customers = FeatureGroup(
     ],
 )
 
+DAYS_KNOWN = 57
+"""Age in days of a genuine payment that is older than any that the features see."""
+
+# Rates that the simulator publishes; a bank takes them from its closed cases. On a day, 2 of 10,000
+# terminals begin to be misused, for 28 days, and 3 of 5,000 customers lose their card, for 14 days,
+# of whose payments a third is fraud: 0.0028 of all payments, a tenth less below 220.
+MISUSE_BEGINS, OTHER_FRAUD = 0.0002, 0.0025
+
+
+def days_ago(name: str) -> str:
+    """Seconds since a moment as calendar days before the payment's, as SQL."""
+    return f"CEIL(({name} - second_of_day) / 86400)"
+
+
+SMALL_FRAUD = "TX_FRAUD AND TX_AMOUNT <= 220"
+
+series = FeatureGroup(
+    "terminal_series",
+    of=known.schema,
+    description="How probable it is that a terminal's series of known frauds still goes on: it "
+    "began after the last genuine payment, and lasts for 28 days",
+    features=[
+        sql("second_of_day", "DATE_DIFF('second', '2018-01-01', TX_DATETIME) % 86400"),
+        terminal.seconds_since_last("56d", where=SMALL_FRAUD, delay="7d", name="small_fraud"),
+        terminal.seconds_since_last(
+            "56d", where=SMALL_FRAUD, delay="7d", n=2, name="small_fraud_before"
+        ),
+        terminal.seconds_since_first("22d", where=SMALL_FRAUD, delay="7d", name="first_fraud"),
+        terminal.seconds_since_last("35d", where=SMALL_FRAUD, delay="28d", name="old_fraud"),
+        terminal.seconds_since_last("56d", where="NOT TX_FRAUD", delay="7d", name="known_genuine"),
+        terminal.min("TX_AMOUNT", "21d", where=SMALL_FRAUD, delay="7d", name="series_least_amount"),
+        terminal.last("TX_AMOUNT", "21d", where=SMALL_FRAUD, delay="7d", name="series_last_amount"),
+        sql("last_fraud_days", days_ago("small_fraud")),
+        sql("first_fraud_days", days_ago("first_fraud")),
+        sql("old_fraud_days", days_ago("old_fraud")),
+        sql("genuine_days", f"COALESCE({days_ago('known_genuine')}, {DAYS_KNOWN})"),
+        # 2 stands for more: one fraud alone may be of its card, two in a row are of the terminal
+        sql(
+            "series_length",
+            "CASE WHEN small_fraud IS NULL OR known_genuine < small_fraud THEN 0"
+            " WHEN small_fraud_before < known_genuine"
+            " OR small_fraud_before IS NOT NULL AND known_genuine IS NULL THEN 2 ELSE 1 END",
+        ),
+        sql(
+            "series_days",
+            "CASE WHEN series_length = 0 THEN 0"
+            " WHEN series_length = 1 OR first_fraud_days >= genuine_days THEN last_fraud_days"
+            " ELSE COALESCE(first_fraud_days, 28) END",
+        ),
+        # Bayes: a series began on any day since the genuine payment, and those days that are within
+        # 28 days speak for it, whether frauds of it are known or not
+        sql(
+            "terminal_misused",
+            "CASE WHEN series_length > 0 AND old_fraud_days > 27"
+            " AND (old_fraud < known_genuine OR known_genuine IS NULL)"
+            f" THEN {MISUSE_BEGINS} * 7 ELSE {MISUSE_BEGINS}"
+            " * GREATEST(LEAST(genuine_days, 28) - series_days, 0)"
+            f" / ({MISUSE_BEGINS} * GREATEST(genuine_days - series_days, 1)"
+            f" + POWER({OTHER_FRAUD}, series_length)) END",
+        ),
+    ],
+)
+
+# By the simulator too: a taken-over card pays five times its usual amount, amounts vary by half of
+# their mean, and 3 * 14 of 5,000 customers are in such days.
+TAKEN_OVER = 0.0084
+
+
+def evidence(ratio: str) -> str:
+    """Log-likelihood ratio of five times the usual amount against once, as SQL."""
+    r = f"GREATEST(LEAST({ratio}, 5), 1)"
+    return f"LEAST(2 * POWER({r} - 1, 2) - 0.08 * POWER({r} - 5, 2) - LN(5), 8)"
+
+
+taken_over = FeatureGroup(
+    "taken_over_cards",
+    of=known.schema,
+    description="How far the amounts of a customer's last days lie above those of payments that "
+    "are known to be genuine",
+    features=[
+        customer.mean("TX_AMOUNT", "120d", where="NOT TX_FRAUD", delay="7d", name="mean_genuine"),
+        customer.mean("TX_AMOUNT", "120d", where="TX_AMOUNT <= 220", name="mean_120d"),
+        sql("mean_usual", "COALESCE(mean_genuine, mean_120d)"),
+        customer.max("TX_AMOUNT", "14d", name="most_14d"),
+        customer.mean("TX_AMOUNT", "14d", name="mean_14d"),
+        *(
+            sql(f"{name}_to_genuine", f"{column} / mean_usual")
+            for name, column in (
+                ("amount", "TX_AMOUNT"),
+                ("most_14d", "most_14d"),
+                ("mean_14d", "mean_14d"),
+            )
+        ),
+        # the highest amount speaks for it, each payment of ordinary size against it
+        sql(
+            "taken_over_log_odds",
+            f"LN({TAKEN_OVER} / 3"
+            f" * (1 + EXP(COALESCE({evidence('most_14d_to_genuine')}, -4)) / 2))"
+            f" + customer_count_14d * LN(0.8165) + {evidence('amount_to_genuine')}",
+        ),
+        sql("taken_over", "1 / (1 + EXP(-taken_over_log_odds))"),
+        sql(
+            "fraud_log_odds",
+            "LN(1 / ((CASE WHEN TX_AMOUNT > 220 THEN 0.0001 ELSE 1 END)"
+            " * (1 - LEAST(terminal_misused, 0.9999)) * (1 - COALESCE(taken_over, 0.002))) - 1)",
+        ),
+    ],
+)
+
 helpers = {f"above_{at}" for at in range(len(LIMITS))} | {*MEANS.split(", "), "mean_90d"}
 informed = [
     "TX_AMOUNT",
@@ -121,6 +230,20 @@ informed = [
         for feature in (*terminals.definitions, *customers.definitions)
         if feature.name not in helpers
     ),
+]
+
+# the same knowledge as probabilities, for which one has to know how the frauds are made
+probable = [
+    "TX_AMOUNT",
+    "fraud_log_odds",
+    "terminal_misused",
+    "series_length",
+    "series_least_amount",
+    "series_last_amount",
+    "taken_over_log_odds",
+    "amount_to_genuine",
+    "most_14d_to_genuine",
+    "mean_14d_to_genuine",
 ]
 
 # for detectors that learn without labels: few inputs, each suspicious when it is high
@@ -143,7 +266,7 @@ recent = [
 
 project = Project(
     schema=known.schema,
-    features=[classic, terminals, customers],
+    features=[classic, terminals, customers, series, taken_over],
     inputs=informed,
     card="CUSTOMER_ID",
     split=known.split,

@@ -72,7 +72,7 @@ def test_the_best_on_validation_alone_is_judged(handbook: Mapping[str, Any]) -> 
 
 def test_published_rows_and_inputs_are_named(handbook: Mapping[str, Any]) -> None:
     for entry in (*handbook["LABELLED"], *handbook["UNLABELLED"]):
-        assert entry.inputs in ("classic", "informed", "suspicious", "recent")
+        assert entry.inputs in ("classic", "informed", "probable", "suspicious", "recent")
         assert (
             not any(one.needs_labels for one in entry.candidates) or entry in handbook["LABELLED"]
         )
@@ -94,13 +94,46 @@ def test_no_input_sees_a_label_younger_than_seven_days(handbook: Mapping[str, An
             "TERMINAL_ID": rng.integers(0, 10, rows).astype(str),
         }
     )
-    names, last = project.inputs or (), rows - 1
+    last = rows - 1
     computed = compute_plan(project.plan, frame)
     for days, same in ((7, True), (9, False)):
         young = pl.col("TX_DATETIME") > times[last] - timedelta(days=days)
         flipped = compute_plan(project.plan, frame.with_columns(pl.col("TX_FRAUD") ^ young))
-        features = [name for name in names if name in computed.columns]
+        features = [name for name in computed.columns if name != "TRANSACTION_ID"]
         assert flipped[features][last].equals(computed[features][last]) == same
+
+
+def test_a_series_of_known_frauds_makes_the_next_payment_probable(
+    handbook: Mapping[str, Any],
+) -> None:
+    """Frauds that are known, one that is not yet, one that was alone, and a series that ended."""
+    project = load_project(handbook["PROJECT"])
+    started = datetime(2018, 5, 1, 12, tzinfo=UTC)
+    days = {
+        "series": ((1, False), (10, True), (11, True), (20, False)),
+        "unknown": ((1, False), (10, False), (15, True), (20, False)),
+        "over": ((1, False), (8, True), (11, False), (20, False)),
+        "long ago": ((1, True), (2, True), (15, False), (35, False)),
+    }
+    rows = sorted(
+        (started + timedelta(days=day), terminal, fraud)
+        for terminal, payments in days.items()
+        for day, fraud in payments
+    )
+    frame = pl.DataFrame(
+        {
+            "TRANSACTION_ID": [str(at) for at in range(len(rows))],
+            "TX_DATETIME": pl.Series([row[0] for row in rows], dtype=pl.Datetime("us", "UTC")),
+            "TX_AMOUNT": [3_000] * len(rows),
+            "TX_FRAUD": [row[2] for row in rows],
+            "CUSTOMER_ID": [str(at) for at in range(len(rows))],
+            "TERMINAL_ID": [row[1] for row in rows],
+        }
+    )
+    misused = compute_plan(project.plan, frame)["terminal_misused"]
+    last = {row[1]: probability for row, probability in zip(rows, misused, strict=True)}
+    assert last["series"] > 0.99
+    assert max(last["unknown"], last["over"], last["long ago"]) < 0.02
 
 
 @pytest.mark.parametrize("start", PUBLISHED, ids=str)
