@@ -135,7 +135,8 @@ def mode(trace: Trace, codes: Int, names: int) -> Int32:
         size *= 2
     seen = np.zeros(size, np.int64)
     best = np.zeros(2 * size, np.int32)
-    best[size:] = np.arange(size)
+    for code in range(size):
+        best[size + code] = code
     for node in range(size - 1, 0, -1):
         best[node] = best[2 * node]
     out = np.empty(len(trace.ends), np.int32)

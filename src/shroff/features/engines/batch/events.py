@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from shroff.features.engines.batch.grouping import Flags, Int, Int32, take
+from shroff.features.engines.batch.grouping import Flags, Int, Int32, put, take
 from shroff.features.window import END_OF_TIME_US
 
 
@@ -100,16 +100,17 @@ def settle(queries: Queries, keep: Flags, known: Int, since: Int, lives: Lives) 
             if len(since) > 0:
                 order = low + np.argsort(moments[low:high], kind="mergesort")
             order = order[np.argsort(times[order], kind="mergesort")]
-            places[low:high], ranks[low:high] = places[order], ranks[order]
-            times[low:high] = times[order]
+            put(places[order], places, low)
+            put(ranks[order], ranks, low)
+            put(times[order], times, low)
             if len(gone) > 0:
-                gone[low:high] = gone[order]
+                put(gone[order], gone, low)
         if not _rising(ranks[low:high]):
             ordered[key] = False
-            arrivals[low:high] = low + np.argsort(ranks[low:high], kind="mergesort")
+            put(low + np.argsort(ranks[low:high], kind="mergesort"), arrivals, low)
         if len(gone) > 0 and (gone[low:high] < END_OF_TIME_US).any():
             ordered[key] = False
-            departures[low:high] = low + np.argsort(gone[low:high], kind="mergesort")
+            put(low + np.argsort(gone[low:high], kind="mergesort"), departures, low)
     return Events(starts, places, times, ranks, arrivals, ordered, False, gone, departures)
 
 

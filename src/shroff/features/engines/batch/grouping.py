@@ -126,8 +126,9 @@ def _differs(keys: Pairs, code: np.uint32, first: np.uint64, second: np.uint64) 
 def _grown(known: Codes) -> Codes:
     slots = np.zeros(4 * len(known.slots), np.int32)
     keys, firsts = np.empty((len(slots) // 2, 2), np.uint64), np.empty(len(slots) // 2, np.int32)
-    keys[: known.many], firsts[: known.many] = known.keys[: known.many], known.firsts[: known.many]
     for code in range(known.many):
+        keys[code, 0], keys[code, 1] = known.keys[code, 0], known.keys[code, 1]
+        firsts[code] = known.firsts[code]
         slots[_slot(slots, keys, keys[code, 0], keys[code, 1])] = code + 1
     return Codes(slots, keys, firsts, known.many)
 
@@ -194,13 +195,20 @@ def gather(
     return numbers
 
 
+@njit(inline="always")
+def put(values: NDArray[Any], out: NDArray[Any], start: int) -> None:
+    """Write values one after the other. Numba compiles `out[start:end] = values` for seconds."""
+    for at in range(len(values)):
+        out[start + at] = values[at]
+
+
 @njit(cache=True, nogil=True)
 def with_room(items: Int32, room: int) -> Int32:
     """The items with room for so many, or for twice as many as before."""
     if room <= len(items):
         return items
     longer = np.empty(max(room, 2 * len(items)), np.int32)
-    longer[: len(items)] = items
+    put(items, longer, 0)
     return longer
 
 

@@ -36,7 +36,8 @@ def edges(queries: Queries, events: Events, shifts: Int, resolution: int) -> NDA
     at = np.empty(len(shifts), np.uint64)
     for key in range(len(queries.starts) - 1):
         if events.ordered[key]:
-            at[:] = np.uint64(events.starts[key])
+            for number in range(len(shifts)):
+                at[number] = np.uint64(events.starts[key])
             last = np.uint64(events.starts[key + 1])
             for query in range(queries.starts[key], queries.starts[key + 1]):
                 for number in range(len(shifts)):

@@ -14,7 +14,7 @@ from numba import njit
 
 from shroff.arrays import Floats
 from shroff.features.aggregates import MISSING
-from shroff.features.engines.batch.grouping import Int, Int32, with_room
+from shroff.features.engines.batch.grouping import Int, Int32, put, with_room
 from shroff.features.links import MAX_CARDS, MAX_VALUES
 
 NOBODY: Final = -1
@@ -200,7 +200,7 @@ def _offer(
                 if many == len(offered):
                     offered = with_room(offered, many + 1)
                     longer = np.empty(len(offered), np.int64)
-                    longer[:many] = seen
+                    put(seen, longer, 0)
                     seen = longer
                 offered[many], seen[many] = value, last
                 many += 1
