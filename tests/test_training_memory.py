@@ -10,16 +10,17 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from program import PAYMENTS, shroff
-from shroff import Entity, FeatureGroup, Project, Schema
+from shroff import Entity, FeatureGroup, Project, Schema, machine
 from shroff.detect import LogisticRegression
 from shroff.errors import ConfigurationError
-from shroff.pipeline import logged_payments, memory, payments
+from shroff.machine import available_bytes, most_bytes
+from shroff.pipeline import logged_payments, payments
 from shroff.pipeline.memory import (
-    available_bytes,
     payment_rows,
     require_memory,
     training_bytes,
 )
+from shroff.settings import Settings
 
 PROJECT = Project(
     schema=Schema(id="id", time="at", amount="eur", label="fraud", nominal=["mcc"]),
@@ -58,17 +59,18 @@ def test_the_smallest_control_group_around_the_process_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     groups = Path("/proc/self/cgroup").read_text()
-    files = memory.limit_files(groups, tmp_path)
+    files = machine.limit_files(groups, tmp_path)
     if not files:
         pytest.skip("this machine has no control groups for memory")
-    monkeypatch.setattr(memory, "_CONTROL_GROUPS", tmp_path)
+    monkeypatch.setattr(machine, "_CONTROL_GROUPS", tmp_path)
     # each limits a little more than the group around it
     for limit, file in zip(range(GB // 100, 0, -1), reversed(files), strict=False):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("max\n")
         assert available_bytes() > limit
         file.write_text(f"{limit}\n")
-        assert available_bytes() == limit
+        assert available_bytes() == most_bytes() == limit
+        assert Settings().memory_bytes() == limit // 2
 
 
 def test_a_parquet_log_is_refused_before_it_is_read(tmp_path: Path) -> None:
@@ -90,7 +92,7 @@ def test_payments_that_are_read_do_not_count_as_missing(
     assert shroff(tmp_path, "simulate", log, "--payments", "1000").returncode == 0
     log.write_text("".join(log.read_text().splitlines(keepends=True)[:51]))
     left = iter([1 << 50, 0])
-    monkeypatch.setattr(memory, "available_bytes", lambda: next(left))
+    monkeypatch.setattr(machine, "available_bytes", lambda: next(left))
     done = shroff(tmp_path, "train", PAYMENTS, "--data", log)
     assert done.returncode == 2
     assert "of memory" not in done.stderr, "fifty payments are too few, not too many"

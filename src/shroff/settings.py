@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shroff.errors import ConfigurationError, UnknownSetting, did_you_mean
+from shroff.machine import most_bytes
 from shroff.private import private_folder
 
 PREFIX = "SHROFF_"
@@ -63,7 +64,8 @@ SHROFF_TRACKING_NAME.
     api_key: str = field(default="", repr=False)
     """The API key with which commands ask a service."""
     memory: str = ""
-    """Memory for features, as `8GB`; default: half of the machine's. Larger tables go by disk; a
+    """Memory for features, as `8GB`; default: half of what the machine or its control
+    group has. Larger tables go by disk; a
     training that would take more is refused (default there: all that is free)."""
     models: Path = Path()
     """Folder of published models; default: a folder in `home`."""
@@ -186,7 +188,7 @@ SHROFF_TRACKING_NAME.
         8000000000
         """
         if not self.memory:
-            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+            return most_bytes() // 2
         size = _size(self.memory)
         if size is None or size < 512 * 10**6:
             raise ConfigurationError(

@@ -110,6 +110,7 @@ def train(
     from shroff.experiment.judgement import evaluations, importances
     from shroff.experiment.runs import FITS_FOLDER
     from shroff.lineage import inputs, parameters
+    from shroff.machine import available_bytes
     from shroff.package import read, require_free
     from shroff.pipeline import (
         declared_figures,
@@ -121,7 +122,7 @@ def train(
         summary,
         train_models,
     )
-    from shroff.pipeline.memory import available_bytes, payment_rows, require_memory
+    from shroff.pipeline.memory import payment_rows, require_memory
     from shroff.project import load_project
     from shroff.store import open_store
 

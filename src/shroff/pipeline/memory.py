@@ -10,6 +10,7 @@ from typing import Final
 from shroff.collect import parquet_rows
 from shroff.errors import ConfigurationError
 from shroff.experiment.dataset import default_inputs
+from shroff.machine import available_bytes
 from shroff.project import Project
 
 _PROCESS_BYTES: Final = 700 << 20
@@ -21,7 +22,6 @@ _INPUT_BYTES: Final = 12
 """A detector's input as float32, and what two fits at a time make of it."""
 _OTHER_BYTES: Final = 60
 """Labels, cards, scores and probabilities of a row."""
-_CONTROL_GROUPS: Final = Path("/sys/fs/cgroup")
 
 
 def training_bytes(project: Project, rows: int) -> int:
@@ -63,54 +63,3 @@ def require_memory(project: Project, rows: int, memory: int | None = None) -> No
         f"{floor(have / 1e8) / 10:.1f} GB may be used: {advice}, or say with --memory "
         "(SHROFF_MEMORY) how much may be used."
     )
-
-
-def available_bytes() -> int:
-    """The bytes that this process can still take: those of the machine, or of its control group."""
-    have = [_available_here() or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    try:
-        groups = Path("/proc/self/cgroup").read_text()
-    except OSError:
-        groups = ""  # no Linux
-    for file in limit_files(groups, _CONTROL_GROUPS):
-        try:
-            text = file.read_text().strip()
-        except OSError:
-            continue  # a container sees its own group as the first of all
-        have += [int(text)] if text.isdigit() else []
-    return min(have)
-
-
-def limit_files(groups: str, mount: Path) -> list[Path]:
-    """The files that may limit the memory of a process: of its control group and those around it.
-
-    Args:
-        groups: the text of `/proc/self/cgroup`, see cgroups(7); of version 1, 2 or both.
-
-    >>> [str(file) for file in limit_files("0::/train.slice", Path("/cgroup"))]
-    ['/cgroup/train.slice/memory.max', '/cgroup/memory.max']
-    >>> [str(file) for file in limit_files("4:cpu,memory:/\\n5:pids:/a", Path("/cgroup"))]
-    ['/cgroup/memory/memory.limit_in_bytes']
-    """
-    found: list[Path] = []
-    for line in groups.splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            top, name = mount, "memory.max"
-        elif "memory" in controllers.split(","):
-            top, name = mount / "memory", "memory.limit_in_bytes"
-        else:
-            continue
-        group = top / path.lstrip("/")
-        found += [one / name for one in (group, *group.parents) if one.is_relative_to(top)]
-    return found
-
-
-def _available_here() -> int | None:
-    """What Linux could give without swapping, caches included."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    found = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
-    return next((int(kilobytes) << 10 for kilobytes in found), None)
