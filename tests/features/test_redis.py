@@ -18,6 +18,7 @@ from shroff.collect.payment import Payment, payments
 from shroff.errors import BadPayment, ConfigurationError, StateUnavailable
 from shroff.features.engines.online import Observed, OnlineEngine, is_shared
 from shroff.features.engines.online.redis import RedisEngine, claim, log
+from shroff.features.engines.online.redis import engine as redis_engine
 from shroff.features.engines.online.redis.log import logs, unpack_value
 from shroff.features.plan import Plan
 
@@ -297,6 +298,25 @@ def test_a_process_renews_a_log_now_and_then(
     client.delete(name)
     one.observe(pay(100, 100))
     assert client.pttl(name) > 1_000
+
+
+def test_keys_that_somebody_let_live_for_ever_are_not_lost(
+    join: Join, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_engine, "MIN_LOG_ENTRIES", 2)
+    one, other = join(), join()
+    for place in range(8):
+        one.observe(pay(place, place))
+        for name in keys(client, one, b""):
+            client.persist(name)
+    (name,) = keys(client, one, b"0:")
+    assert client.llen(name) < 8
+    assert other.later("p0", "label", True)
+    assert other.observe(pay(8, 8)) == {
+        "card_count_1d": 8.0,
+        "card_distinct_host_1d": 1.0,
+        "card_risk_7d": 0.125,
+    }
 
 
 def test_what_has_expired_is_not_counted(join: Join, client: redis.Redis) -> None:

@@ -8,8 +8,10 @@ events, in the same order, by the same code.
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from hashlib import sha256
 from typing import Any, Final
 
 from shroff.collect import Payment, Schema
@@ -38,6 +40,9 @@ _FORMAT_VERSION: Final = 5
 """The version of the keys' contents: a state of another version is left alone, and filled anew
 under other keys.
 """
+
+_DIGEST_BYTES: Final = 6
+"""Bytes of the digest of what a state depends on."""
 
 _LOGS_READ: Final = 500
 """Logs that one script reads, while all others wait."""
@@ -88,8 +93,10 @@ class RedisEngine:
         # one slot of a cluster: one server must order all events
         shared = f"{{{space}}}:".encode()
         self.ledger_head = LedgerHead(self.link, shared)
-        parts = (self.plan.digest, lateness, str(_FORMAT_VERSION), edition)
-        self.name = shared + f"{'-'.join(filter(None, parts))}:".encode()
+        parts = self.plan.digest, lateness, str(_FORMAT_VERSION), edition
+        # short: every key has it, and a payment has some
+        digest = sha256(" ".join(parts).encode()).digest()[:_DIGEST_BYTES]
+        self.name = shared + urlsafe_b64encode(digest) + b":"
         self.calls = Calls(self.plan, self.name, self.lateness)
         self.too_late = (
             f"expected a time at most {lateness} before the newest payment's - at `$.{schema.time}`"
@@ -347,6 +354,7 @@ class RedisEngine:
     def _observed(
         self, placed: Sequence[Placed], reply: Sequence[Any], ahead: Ahead | None
     ) -> Iterator[Observed]:
+        """What became of payments, from the reply to the script that added them."""
         newest, now, first, others, news = reply
         there = dict(zip(others[::2], others[1::2], strict=True))
         unseen = {(number, at): (length, log) for number, at, length, log in _fours(news)}
@@ -366,21 +374,24 @@ class RedisEngine:
                 yield Observed(arrival, then, again=True)
                 continue
             self._newest = newest = max(newest, min(payment.time, now))
-            if unseen:
-                for at, place in enumerate(places, start=1):
-                    if (number, at) in unseen:
-                        length, entries = unseen[number, at]
-                        self._replica.take(place, entries)
-                        place.length = length - 1
+            for at, place in enumerate(places, start=1) if unseen else ():
+                if (number, at) in unseen:
+                    length, entries = unseen[number, at]
+                    self._replica.take(place, entries)
+                    place.length = length - 1
             features = self._replica.observe(payment, newest, reading)
-            for place in places:
-                place.position = arrival
-                place.length += 1
-                if place.length > MIN_LOG_ENTRIES:
-                    self._trimming.shorten(place)
-                if place.length == 1 or arrival - place.renewed >= place.log.spare_us:
-                    place.renewed = arrival
+            self._reach(places, arrival)
             yield Observed(arrival, features)
+
+    def _reach(self, places: Sequence[Place], arrival: int) -> None:
+        """Note what the script has done with the logs of a payment that it added."""
+        for place in places:
+            place.position = arrival
+            place.length += 1
+            if place.length > MIN_LOG_ENTRIES:
+                self._trimming.shorten(place)
+            if place.length == 1 or arrival - place.renewed >= place.log.spare_us:
+                place.renewed = arrival
 
     def _run(self, calls: Callable[[], Iterable[Call]]) -> list[Any]:
         """The replies to calls, which are built anew if the state was replaced meanwhile."""

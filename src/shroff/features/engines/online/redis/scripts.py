@@ -196,7 +196,7 @@ if redis.call('TYPE', KEYS[2]).ok == 'string' then
   local left = redis.call('PTTL', KEYS[2])
   redis.call('DEL', KEYS[2])
   redis.call('HSET', KEYS[2], 'a', first, 'o', owner, 'e', event)
-  redis.call('PEXPIRE', KEYS[2], left)
+  if left > 0 then redis.call('PEXPIRE', KEYS[2], left) end
 end
 if redis.call('HEXISTS', KEYS[2], 'a') == 0 then return 0 end
 local kind, rank, word, token = ARGV[2], tonumber(ARGV[5]), tonumber(ARGV[6]), 'l:' .. ARGV[7]
@@ -272,7 +272,7 @@ if not entries[1] or struct.unpack('>I8', entries[1]) >= upto then return 0 end
 while entries[old + 1] and struct.unpack('>I8', entries[old + 1]) <= upto do old = old + 1 end
 redis.call('LTRIM', KEYS[1], old, -1)
 redis.call('LPUSH', KEYS[1], ARGV[2])
-redis.call('PEXPIRE', KEYS[1], left)
+if left > 0 then redis.call('PEXPIRE', KEYS[1], left) end
 return 1
 """
 
