@@ -18,7 +18,6 @@ from shroff.collect.payment import Payment, payments
 from shroff.errors import BadPayment, ConfigurationError, StateUnavailable
 from shroff.features.engines.online import Observed, OnlineEngine, is_shared
 from shroff.features.engines.online.redis import RedisEngine, claim, log
-from shroff.features.engines.online.redis import engine as redis_engine
 from shroff.features.engines.online.redis.log import logs, unpack_value
 from shroff.features.plan import Plan
 
@@ -303,7 +302,8 @@ def test_a_process_renews_a_log_now_and_then(
 def test_keys_that_somebody_let_live_for_ever_are_not_lost(
     join: Join, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_engine, "MIN_LOG_ENTRIES", 2)
+    # doctests may have imported the module once more
+    monkeypatch.setitem(RedisEngine.observe.__globals__, "MIN_LOG_ENTRIES", 2)
     one, other = join(), join()
     for place in range(8):
         one.observe(pay(place, place))

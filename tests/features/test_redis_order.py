@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from features.online_world import SCHEMA, card, open_state, pay
 from shroff import Entity, FeatureGroup
 from shroff.features.engines.online import Observed, OnlineEngine
-from shroff.features.engines.online.redis import RedisEngine, engine
+from shroff.features.engines.online.redis import RedisEngine
 
 host = Entity("host", "host")
 GROUP = FeatureGroup(
@@ -103,8 +103,10 @@ def test_whoever_adds_events_they_are_one_order(
     redis_server: str, steps: list[tuple[int, tuple[str, ...]]], trims: bool, together: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "_GROUP_PAYMENTS", together)
-        patch.setattr(engine, "MIN_LOG_ENTRIES", 2 if trims else 128)
+        # doctests may have imported the module once more
+        names = RedisEngine.observe.__globals__
+        patch.setitem(names, "_GROUP_PAYMENTS", together)
+        patch.setitem(names, "MIN_LOG_ENTRIES", 2 if trims else 128)
         world = World(redis_server, trims=trims)
         for by, (step, *words) in steps:
             getattr(world, step)(by, *words)
