@@ -46,5 +46,5 @@ def extent(frame: pl.DataFrame, schema: Schema) -> Extent:
 def fingerprint(frame: pl.DataFrame) -> str:
     """SHA-256 over the column names and every value's hash, whatever the order of the rows."""
     digest = sha256(",".join(frame.columns).encode())
-    digest.update(np.sort(frame.hash_rows(seed=0).to_numpy()).tobytes())
+    digest.update(np.sort(frame.hash_rows(seed=0).to_numpy()).data)
     return digest.hexdigest()

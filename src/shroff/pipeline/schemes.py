@@ -116,7 +116,9 @@ def scheme_figures(
     if merchant is not None and merchant not in frame.columns:
         hint = did_you_mean(merchant, frame.columns) or "."
         raise UnknownColumn(f"--merchant: unknown column `{merchant}`{hint}")
-    kept = frame.filter(pl.Series(_holds(where, "--where", project, frame, otherwise=True)))
+    counted = _holds(where, "--where", project, frame, otherwise=True)
+    # a filter that leaves nothing out would copy the table
+    kept = frame if counted.all() else frame.filter(pl.Series(counted))
     if not kept.height:
         raise ConfigurationError(
             f"expected payments to rate, got none: of {frame.height:,} payments none meets the "
