@@ -43,7 +43,8 @@ def no_codes() -> Codes:
 @njit(cache=True, nogil=True)
 def encode(keys: Pairs, valid: Flags, known: Codes, start: int, out: Int32) -> Codes:
     """Codes of keys by first appearance, -1 where not valid, for the rows from `start` on."""
-    row = 0
+    # no literal: Numba would compile what is called for it, and once more for what it returns
+    row = int(np.int64(0))
     while True:
         # arrays are passed one by one: Numba counts references at each access to an array in a
         # tuple

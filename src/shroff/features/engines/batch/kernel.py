@@ -138,7 +138,8 @@ def trace(queries: Queries, events: Events, bounds: Window, span: Span) -> Trace
     walk = _Walk(queries, events, int(bounds.include_current), oldest, newest, ends, held)
     # of an ordered key each event enters and leaves once; one more for a move that is overwritten
     moves = np.empty(2 * len(events.places) + 1, np.int32)
-    made = spread = 0
+    # no literal: Numba would compile what is called for it, and once more for what it returns
+    made = spread = int(np.int64(0))
     for key in range(len(queries.starts) - 1):
         if events.ordered[key]:
             made, wide = _march(walk, key, span, moves, made)
