@@ -9,14 +9,27 @@ from hypothesis import strategies as st
 from shroff.collect import Payment
 from shroff.features.engines.online import pending
 from shroff.features.engines.online.pending import Notice, PendingPayments
+from shroff.features.engines.online.pending_block import PendingBlock
 from shroff.features.engines.online.shared_names import SharedNames
 from shroff.features.window import END_OF_TIME_US
 
-IDS = st.sampled_from([f"p{number}" for number in range(12)])
+# a block keeps ids of hexadecimal digits, all of one even length, as bytes
+IDS = st.one_of(
+    st.sampled_from([f"p{number}" for number in range(12)]),
+    st.sampled_from([*(f"{number:04x}" for number in range(8)), "00A0", "00 a", "abc", "01234"]),
+)
 
 
 def paid(name: str, time: int) -> Payment:
-    return Payment(name, time, 0, 0, 7, {"card": f"card of {name}", "host": None, "else": 1})
+    host = None if name.endswith("1") else "a host that others have too"
+    return Payment(
+        name, time, 0, 0, units_of(name), {"card": f"card of {name}", "host": host, "else": 1}
+    )
+
+
+def units_of(name: str) -> int:
+    """Some amounts do not fit into 4 bytes."""
+    return 10**12 if name.endswith("2") else 7
 
 
 @pytest.fixture(autouse=True)
@@ -56,12 +69,27 @@ def test_what_is_packed_is_as_if_it_were_not(
         for known in [one.known.get("label")]
     ]
     assert found == [(name, *said) for name, said in oracle.items()]
-    assert all(one.payment.values["card"] == f"card of {one.payment.id}" for one in waiting)
-    again = PendingPayments(["card", "host"])
+    for one in waiting:
+        again = paid(one.payment.id, one.payment.time)
+        kept_values = {name: again.values[name] for name in ("card", "host")}
+        assert (one.payment.units, one.payment.values) == (again.units, kept_values)
+    restored = PendingPayments(["card", "host"])
     for stretch in waiting.pack(3):
         assert len(stretch) <= 3
-        again.unpack(stretch)
-    assert [*again] == [*waiting]
+        restored.unpack(stretch)
+    assert [*restored] == [*waiting]
+
+
+@given(
+    ids=st.sampled_from(["0a", "0aA "]).flatmap(
+        lambda letters: st.lists(st.text(letters, min_size=1, max_size=6), min_size=1, unique=True)
+    )
+)
+def test_a_block_finds_each_payment_whatever_its_id(ids: list[str]) -> None:
+    block = PendingBlock({name: (place, 0) for place, name in enumerate(ids)})
+    assert [*block] == [(name, (place, 0)) for place, name in enumerate(ids)]
+    assert [block.find(name) for name in ids] == [*range(len(ids))]
+    assert block.find("another") is None
 
 
 def test_payments_from_the_future_block_no_others() -> None:

@@ -39,6 +39,15 @@ class NameCodes(Sequence[Value]):
         return self._names[self._codes[place]]
 
 
+def _halved(ids: str) -> str | bytes:
+    """Ids of hexadecimal digits as half as many bytes; others as they are."""
+    try:
+        halved = bytes.fromhex(ids)
+    except ValueError:
+        return ids
+    return halved if halved.hex() == ids else ids
+
+
 def _numbers(values: Sequence[int]) -> Sequence[int]:
     """Whole numbers of 64 bits as an array, of 32 bits if all fit."""
     try:
@@ -72,13 +81,14 @@ class PendingBlock:
         self._places = array("I", order.astype(np.uint32).tobytes())
         if len(held) <= _MAX_SHORT:
             self._places = array("H", self._places)
-        self._ids = "".join(held)
-        width = len(self._ids) // len(held) if held else 0
-        self._starts: Sequence[int] = (
-            range(0, len(self._ids) + 1, width)
-            if width and all(len(name) == width for name in held)
-            else array("I", accumulate(map(len, held), initial=0))
-        )
+        ids = "".join(held)
+        width = len(ids) // len(held) if held else 0
+        if width and all(len(name) == width for name in held):
+            self._ids: str | bytes = ids if width % 2 else _halved(ids)
+            self._starts: Sequence[int] = range(0, len(ids) + 1, width)
+        else:
+            self._ids = ids
+            self._starts = array("I", accumulate(map(len, held), initial=0))
         times, units, *columns = zip(*held.values(), strict=True)
         self._columns: list[Sequence[Value]] = [array("q", times), _numbers(units)]
         self._columns += [_names(values) for values in columns]
@@ -102,7 +112,9 @@ class PendingBlock:
 
     def name(self, place: int) -> str:
         """The id of a payment."""
-        return self._ids[self._starts[place] : self._starts[place + 1]]
+        low, high = self._starts[place], self._starts[place + 1]
+        ids = self._ids
+        return ids[low:high] if isinstance(ids, str) else ids[low // 2 : high // 2].hex()
 
     @property
     def oldest(self) -> int:
