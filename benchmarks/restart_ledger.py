@@ -14,7 +14,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import closing
 from datetime import datetime, timedelta
 from hashlib import sha256
-from itertools import chain
+from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
@@ -27,13 +27,15 @@ from shroff.collect import clean
 from shroff.collect.payment import Payment, payments
 from shroff.ledger import Entry, Head, Kind
 from shroff.ledger.answer import LaterRecord, encode
-from shroff.ledger.record import link
+from shroff.ledger.committer import chained
 from shroff.simulate import simulate
 
 _DAYS = 90
 _POPULATION_PAYMENTS = 1_000_000
 _AHEAD = 3
 """Days of which the records are made while those of another are written."""
+_TOGETHER = 10_000
+"""Records that are chained before they are written."""
 _FEATURES = {feature.name: 0.5 for feature in GROUP.definitions}
 
 
@@ -138,10 +140,10 @@ def append(file: Path, stream: Iterable[Entry]) -> int:
 
         def rows() -> Iterator[tuple[object, ...]]:
             nonlocal last
-            for seq, one in enumerate(stream, start=last.seq + 1):
-                last = Head(seq, link(last.chain, seq, one))
-                fields = one.kind, one.payment_id, one.arrived, one.time, one.digest, one.body
-                yield seq, *fields, last.chain
+            some = iter(stream)
+            while made := chained(last, islice(some, _TOGETHER)):
+                last = Head(made[-1][0], bytes(made[-1][-1]))
+                yield from made
 
         run("BEGIN")
         for name, _ in indexes:

@@ -13,15 +13,16 @@ _CONTROL_GROUPS: Final = Path("/sys/fs/cgroup")
 
 def available_bytes() -> int:
     """The bytes that this process can still take: those of the machine, or of its control group."""
-    return min(_available_here() or _physical_bytes(), *_group_limits())
+    return min(_available_here() or physical_bytes(), *_group_limits())
 
 
 def most_bytes() -> int:
     """The bytes that this process could take were it alone: of the machine, or of its group."""
-    return min(_physical_bytes(), *_group_limits())
+    return min(physical_bytes(), *_group_limits())
 
 
-def _physical_bytes() -> int:
+def physical_bytes() -> int:
+    """The bytes of the machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

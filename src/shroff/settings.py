@@ -64,9 +64,9 @@ SHROFF_TRACKING_NAME.
     api_key: str = field(default="", repr=False)
     """The API key with which commands ask a service."""
     memory: str = ""
-    """Memory for features, as `8GB`; default: half of what the machine or its control
-    group has. Larger tables go by disk; a
-    training that would take more is refused (default there: all that is free)."""
+    """Memory for features, as `8GB`; default: half of what the machine or its control group has.
+    Larger tables go by disk; a training that would take more is refused (default there: all that is
+    free)."""
     models: Path = Path()
     """Folder of published models; default: a folder in `home`."""
     personal_key: str = field(default="", repr=False)

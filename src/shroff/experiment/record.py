@@ -16,6 +16,7 @@ import msgspec
 from shroff.errors import BadFile, ConfigurationError, MissingExtra
 from shroff.evaluate.judgement import Judgement
 from shroff.features.group import FeatureGroup
+from shroff.machine import physical_bytes
 
 if TYPE_CHECKING:
     from shroff.experiment.plots import Plots
@@ -156,7 +157,7 @@ def this_machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
-        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "memory": physical_bytes(),
     }
 
 

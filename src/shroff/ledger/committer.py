@@ -104,7 +104,7 @@ class Committer:
         if sift:
             outcomes = _conflicts(connection, entries)
             entries = [one for one, outcome in zip(entries, outcomes, strict=True) if not outcome]
-        rows = _chained(last, entries)
+        rows = chained(last, entries)
         before = last
         if rows:
             statements.executemany(self._insert.text, self._insert.bind_all(rows))
@@ -178,7 +178,7 @@ class Committer:
             self._connection = None
 
 
-def _chained(last: Head, entries: Iterable[Entry]) -> list[_Row]:
+def chained(last: Head, entries: Iterable[Entry]) -> list[_Row]:
     """The rows of entries that follow a record.
 
     Their bytes are byte arrays: of `bytes`, sqlite3 asks at each how to adapt them.

@@ -30,6 +30,14 @@ _NARROW: Final = "i"
 """The type of an array of amounts that take 4 bytes; once one does not fit, they take 8."""
 
 
+def narrow(numbers: Sequence[int]) -> array[int]:
+    """Whole numbers of 64 bits, in 4 bytes each if all fit."""
+    try:
+        return array(_NARROW, numbers)
+    except OverflowError:
+        return array("q", numbers)
+
+
 class Amounts:
     """The amount of each event, which every payment has.
 
@@ -61,10 +69,7 @@ class Amounts:
 
     def fill(self, times: Sequence[int], cells: Sequence[int], ends: Sequence[int] | None) -> None:
         """Add events, in order of time, to a column without any."""
-        try:
-            self.amounts = array(_NARROW, cells)
-        except OverflowError:
-            self.amounts = array("q", cells)
+        self.amounts = narrow(cells)
         self._build()
 
     def insert(self, at: int, time: int, cell: int) -> None:

@@ -11,11 +11,12 @@ from typing import Any, Final
 import numpy as np
 
 from shroff.collect.payment import Value
+from shroff.features.engines.online.amounts import narrow
+from shroff.features.engines.online.hex_texts import halved
 from shroff.features.engines.online.shared_names import NAMES
 
 KeptPayment = tuple[int, int, *tuple[Value, ...]]
 """What is kept of a payment: its time, its amount in units, and its values in some columns."""
-
 
 _HASH_BITS: Final = 0xFFFF_FFFF
 _MAX_SHORT: Final = 1 << 16
@@ -37,23 +38,6 @@ class NameCodes(Sequence[Value]):
 
     def __getitem__(self, place: Any) -> Any:
         return self._names[self._codes[place]]
-
-
-def _halved(ids: str) -> str | bytes:
-    """Ids of hexadecimal digits as half as many bytes; others as they are."""
-    try:
-        halved = bytes.fromhex(ids)
-    except ValueError:
-        return ids
-    return halved if halved.hex() == ids else ids
-
-
-def _numbers(values: Sequence[int]) -> Sequence[int]:
-    """Whole numbers of 64 bits as an array, of 32 bits if all fit."""
-    try:
-        return array("i", values)
-    except OverflowError:
-        return array("q", values)
 
 
 def _names(values: Sequence[Value]) -> Sequence[Value]:
@@ -84,13 +68,13 @@ class PendingBlock:
         ids = "".join(held)
         width = len(ids) // len(held) if held else 0
         if width and all(len(name) == width for name in held):
-            self._ids: str | bytes = ids if width % 2 else _halved(ids)
+            self._ids: str | bytes = ids if width % 2 else halved(ids)
             self._starts: Sequence[int] = range(0, len(ids) + 1, width)
         else:
             self._ids = ids
             self._starts = array("I", accumulate(map(len, held), initial=0))
         times, units, *columns = zip(*held.values(), strict=True)
-        self._columns: list[Sequence[Value]] = [array("q", times), _numbers(units)]
+        self._columns: list[Sequence[Value]] = [array("q", times), narrow(units)]
         self._columns += [_names(values) for values in columns]
         self._dropped: set[int] = set()
         self.first = 0

@@ -10,6 +10,7 @@ import msgspec
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.features.engines.online.codegen import Kept, compile_kept, kept_source
+from shroff.features.engines.online.hex_texts import halved
 from shroff.features.engines.online.layout import Code, value_of, values_in
 from shroff.features.engines.online.plan_timelines import PlanTimelines, columns_read, pack, unpack
 from shroff.features.engines.online.stream_timelines import Key, StreamTimelines, together
@@ -37,21 +38,12 @@ pack_value: Final = msgspec.msgpack.Encoder().encode
 unpack_value: Final = msgspec.msgpack.Decoder().decode
 
 
-def _halved(token: Value) -> Value | bytes:
-    """A hexadecimal token as bytes, half as long; anything else unchanged."""
-    try:
-        digits = bytes.fromhex(str(token))
-    except ValueError:
-        return token
-    return digits if digits.hex() == token else token
-
-
 def _whole(value: Value | bytes) -> Value:
-    """What was `_halved`."""
+    """What was `halved`."""
     return value.hex() if isinstance(value, bytes) else value
 
 
-PACKING: Final[dict[str, object]] = {"pack": pack_value, "halved": _halved, "whole": _whole}
+PACKING: Final[dict[str, object]] = {"pack": pack_value, "halved": halved, "whole": _whole}
 """What code that packs payments, or reads what was packed, can name."""
 
 

@@ -72,6 +72,7 @@ def _log(log: Log, plan: Plan) -> Iterator[Code]:
     key, number = keys[0] if len(keys) == 1 else f"({', '.join(keys)})", log.number
     yield f"if {' and '.join(f'{key} is not None' for key in keys)}:"
     yield f" key = {key}"
+    # `Replica.place`, inlined: a payment has several
     yield f" place = get{number}(key)"
     yield f" if place is None: place = begin{number}(key)"
     yield f" else: touch{number}(key)"

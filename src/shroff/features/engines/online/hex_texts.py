@@ -1,0 +1,20 @@
+"""Texts of hexadecimal digits, such as tokens and ids, as half as many bytes."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def halved(value: T) -> T | bytes:
+    """A text of hexadecimal digits as bytes, whose `hex` it is; anything else unchanged.
+
+    >>> halved("0aff"), halved("0AFF"), halved("card")
+    (b'\\n\\xff', '0AFF', 'card')
+    """
+    try:
+        digits = bytes.fromhex(str(value))
+    except ValueError:
+        return value
+    return digits if digits.hex() == value else value
