@@ -118,6 +118,23 @@ def test_typed_columns_and_counted_times() -> None:
     assert {one.column: one.role for one in found.guesses}["at"] == "time"
 
 
+def test_a_few_broken_rows_hide_no_role() -> None:
+    table = log(ccy=["EUR", "DKK"] * 200).with_row_index("row")
+    broken = table.with_columns(
+        pl.when(pl.col("row") == 7).then(pl.lit("XXL")).otherwise("ccy").alias("ccy"),
+        pl.when(pl.col("row") != 8).then("created").alias("created"),
+        pl.when(pl.col("row") == 9).then(pl.lit("p1")).otherwise("payment_id").alias("payment_id"),
+    ).drop("row")
+    found = guess(broken)
+    assert (found.of("id"), found.of("time")) == (["payment_id"], ["created"])
+    assert (found.of("currency"), found.mixed) == (["ccy"], True), "amounts must not be mixed"
+
+
+def test_numeric_codes_of_currencies_are_told_by_the_name_of_the_column() -> None:
+    found = guess(log(Währung=[978, 208] * 200, code=[978, 208] * 200))
+    assert (found.of("currency"), found.mixed) == (["Währung"], True)
+
+
 def test_amounts_with_a_decimal_comma() -> None:
     table = log().with_columns(pl.lit("1.234,56").alias("amount"))
     assert guess(table).number_format == "1.234,56"

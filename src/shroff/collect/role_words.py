@@ -29,6 +29,11 @@ ARRIVED: Final = frozenset({"arrived", "arrival", "received", "ingested"})
 AMOUNT: Final = frozenset({
     "amount", "amt", "value", "total", "price", "sum",
     "betrag", "montant", "importe", "importo", "bedrag", "belob", "belop", "belopp", "kwota",
+    "brutto",
+})  # fmt: skip
+CURRENCY: Final = frozenset({
+    "currency", "ccy", "curr", "iso4217",
+    "wahrung", "devise", "moneda", "divisa", "valuta", "waluta",
 })  # fmt: skip
 CODE: Final = frozenset(
     {"mcc", "code", "category", "type", "country", "channel", "zip", "postcode"}

@@ -5,19 +5,14 @@ A guess is where a person begins: each comes with its reason, and `shroff init` 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, get_args
 
 import polars as pl
 
-from shroff.canonical import BLANK
-from shroff.collect.card_columns import looks_like_card_numbers
-from shroff.collect.columns import FLAGS, texts_of
-from shroff.collect.money import alphabetic
-from shroff.collect.nulls import NULLS
-from shroff.collect.numbers import FORMATS, PLAIN, NumberFormat, numbers_of
+from shroff.collect.column_profile import MIN_READABLE, Profile, profile
+from shroff.collect.numbers import PLAIN, NumberFormat
 from shroff.collect.role_words import (
     AMOUNT,
     ARRIVED,
@@ -31,11 +26,8 @@ from shroff.collect.role_words import (
     RESULT,
     TIME,
     VERDICT,
-    words_of,
 )
-from shroff.collect.schema import EPOCHS, Epoch
-from shroff.collect.schema_checks import UNFIT_NAME
-from shroff.collect.time_column import parse_times
+from shroff.collect.schema import Epoch
 from shroff.errors import DataError, UnknownColumn, did_you_mean, one_line
 
 Role = Literal[
@@ -43,19 +35,9 @@ Role = Literal[
     "arrived_at", "personal", "keys", "nominal", "numeric", "ignored",
 ]  # fmt: skip
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
-_Kind = Literal["time", "number", "flag", "text", "empty", "unfit"]
-_UNREADABLE: Final = (pl.Binary, pl.Duration, pl.Time, pl.Object)
-"""Types that no column of a payment has."""
-
-_YEARS: Final = (2000, 2100)
-"""The years in which payments of a log happen, by which the unit of counted times is told."""
-_MIN_READABLE: Final = 0.99
-"""The share of values that must be of a kind for a column to be of it."""
 _MAX_NOMINAL_VALUES: Final = 200
 _MIN_REPEATS: Final = 1.5
 """Payments for each value of a column that tells cards or shops apart, on average."""
-_LOCAL_DATE: Final = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{4}\b")
-"""Day, month and year, or month, day and year."""
 
 
 class Guess(NamedTuple):
@@ -114,94 +96,7 @@ def guess(table: pl.DataFrame, given: Mapping[Role, str | None] | None = None) -
             raise UnknownColumn(
                 f"--{role}: unknown column `{name}`{did_you_mean(name, table.columns) or '.'}"
             )
-    return _Guesser([_profile(column) for column in table], known).roles()
-
-
-@dataclass(frozen=True)
-class _Profile:
-    """What the values of one column say."""
-
-    name: str
-    words: frozenset[str]
-    rows: int
-    filled: int
-    distinct: int
-    kind: _Kind
-    whole: bool = False
-    rising: bool = False
-    number_format: NumberFormat = PLAIN
-    epoch: Epoch | None = None
-    zoned: bool = True
-    card_numbers: bool = False
-    currencies: bool = False
-    local_dates: bool = False
-    median: float | None = None
-
-    @property
-    def unique(self) -> bool:
-        return self.distinct == self.rows
-
-    @property
-    def repeats(self) -> float:
-        return self.filled / max(self.distinct, 1)
-
-    def hints(self, words: Iterable[str]) -> int:
-        """How many of these words the name has."""
-        return len(self.words & frozenset(words))
-
-
-def _profile(column: pl.Series) -> _Profile:
-    dtype = column.dtype
-    if dtype.is_nested() or dtype in _UNREADABLE or UNFIT_NAME.search(column.name):
-        return _Profile(column.name, frozenset(), len(column), 0, 0, "unfit")
-    if isinstance(dtype, pl.Datetime):
-        texts = column.drop_nulls().cast(pl.String)
-    else:
-        texts = texts_of(column).str.strip_chars(BLANK)
-        texts = texts.filter(~(texts.is_in(NULLS) | (texts == "")).fill_null(value=True))
-    seen = texts.unique()
-    words = frozenset(words_of(column.name))
-    found = _Profile(column.name, words, len(column), len(texts), len(seen), "empty")
-    if texts.is_empty():
-        return found
-    found = replace(found, kind="text", card_numbers=looks_like_card_numbers(texts))
-    if isinstance(dtype, pl.Datetime):
-        return replace(found, kind="time", zoned=dtype.time_zone is not None)
-    if len(seen) <= 2 and all(text.lower() in FLAGS for text in seen):
-        return replace(found, kind="flag")
-    style = next((one for one in FORMATS if _mostly(numbers_of(texts, one))), None)
-    if style is not None:
-        numbers = numbers_of(texts, style)
-        whole = bool((numbers == numbers.round()).all())
-        return replace(
-            found,
-            kind="number",
-            number_format=style,
-            median=numbers.quantile(0.5),
-            whole=whole,
-            rising=len(seen) > 2 and numbers.is_sorted(),
-            epoch=_epoch(texts) if whole else None,
-        )
-    if _mostly(parse_times(texts, "UTC")):
-        return replace(found, kind="time", zoned=_mostly(parse_times(texts, None)))
-    return replace(
-        found,
-        currencies=all(alphabetic(text) for text in seen),
-        local_dates=all(_LOCAL_DATE.match(text) for text in seen),
-    )
-
-
-def _mostly(values: pl.Series) -> bool:
-    return values.null_count() <= len(values) * (1 - _MIN_READABLE)
-
-
-def _epoch(texts: pl.Series) -> Epoch | None:
-    """The unit in which all of these numbers are times of this century."""
-    for unit in EPOCHS:
-        years = parse_times(texts, None, unit).dt.year()
-        if years.null_count() == 0 and years.is_between(*_YEARS).all():
-            return unit
-    return None
+    return _Guesser([profile(column) for column in table], known).roles()
 
 
 _NEEDED: Final[Mapping[Role, str]] = {
@@ -214,7 +109,7 @@ _NEEDED: Final[Mapping[Role, str]] = {
 
 @dataclass
 class _Guesser:
-    columns: list[_Profile]
+    columns: list[Profile]
     known: Mapping[Role, str]
     found: dict[str, Guess] = field(default_factory=dict)
 
@@ -226,6 +121,9 @@ class _Guesser:
         if not self._has("time"):
             self._choose("time", [one for one in self._free() if one.epoch], "counted times")
         self._choose("id", self._ids(), "a different value in each row")
+        if not self._has("id"):
+            why = "its name, and a different value in nearly each row"
+            self._choose("id", self._nearly_ids(), why)
         self._choose("amount", self._amounts(), "numbers, and its name")
         lacking = [role for role in _NEEDED if not self._has(role)]
         if lacking:
@@ -262,7 +160,7 @@ class _Guesser:
             "alike: write them as ISO 8601."
         )
 
-    def _free(self) -> list[_Profile]:
+    def _free(self) -> list[Profile]:
         return [one for one in self.columns if one.name not in self.found]
 
     def _named(self, role: Role) -> list[str]:
@@ -271,41 +169,40 @@ class _Guesser:
     def _has(self, role: Role) -> bool:
         return bool(self._named(role))
 
-    def _choose(self, role: Role, ranked: list[_Profile], why: str) -> None:
+    def _choose(self, role: Role, ranked: list[Profile], why: str) -> None:
         """Give the role to the first of these columns, unless one has it already."""
         if ranked and not self._has(role):
             self.found[ranked[0].name] = Guess(ranked[0].name, role, why)
 
     def _best(
-        self, words: Iterable[str], fits: Callable[[_Profile], bool], needed: int = 1
-    ) -> list[_Profile]:
+        self, words: Iterable[str], fits: Callable[[Profile], bool], needed: int = 1
+    ) -> list[Profile]:
         """Free columns that fit and have such words in their names, the most first."""
         found = [one for one in self._free() if fits(one) and one.hints(words) >= needed]
         return sorted(found, key=lambda one: -one.hints(words))
 
-    def _labels(self) -> list[_Profile]:
+    def _labels(self) -> list[Profile]:
         return self._best(LABEL, lambda one: one.kind == "flag" and one.distinct == 2)
 
-    def _times(self) -> list[_Profile]:
+    def _times(self) -> list[Profile]:
         late = LATER | RESULT | ARRIVED | PERSONAL
         return self._best(
             TIME | PAYMENT,
-            lambda one: one.kind == "time" and one.filled == one.rows and not one.hints(late),
-            needed=0,
-        )
-
-    def _ids(self) -> list[_Profile]:
-        return self._best(
-            IDENTITY | PAYMENT,
             lambda one: (
-                one.unique
-                and (one.kind == "text" or one.whole)
-                and not (one.card_numbers or one.local_dates)
+                one.kind == "time" and one.filled >= one.rows * MIN_READABLE and not one.hints(late)
             ),
             needed=0,
         )
 
-    def _amounts(self) -> list[_Profile]:
+    def _ids(self) -> list[Profile]:
+        return self._best(
+            IDENTITY | PAYMENT, lambda one: one.unique and one.names_something, needed=0
+        )
+
+    def _nearly_ids(self) -> list[Profile]:
+        return self._best(IDENTITY | PAYMENT, lambda one: one.nearly_unique and one.names_something)
+
+    def _amounts(self) -> list[Profile]:
         return self._best(AMOUNT, lambda one: one.kind == "number")
 
     def _choose_later(self) -> None:
@@ -325,7 +222,7 @@ class _Guesser:
                 times = self._best(words, lambda one: one.kind == "time")
                 self._choose(role, times, "times, and its name")
 
-    def _rest(self, column: _Profile) -> Guess:
+    def _rest(self, column: Profile) -> Guess:
         """The role of a column that is none of the single ones."""
         name, words = column.name, column.words
         if column.kind == "unfit":
