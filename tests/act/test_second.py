@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from act.records import Moment, Records, open_cases
+from commands import answer, run
 from shroff.act import CaseIntake, CaseQueue, Desk, Outcome
 from shroff.act.analysts import agreement, kappa, wilson
 from shroff.act.second import SecondReview, is_drawn
 from shroff.cli import app
-from shroff.errors import CaseConflict, ConfigurationError
+from shroff.errors import CaseConflict, ConfigurationError, NotFound
 from shroff.package import Bundle
 
 HOUR = 3_600_000_000
@@ -168,6 +169,17 @@ def test_a_later_label_is_the_truth(desk: Desk, url: str, bundle: Bundle) -> Non
     found = desk.agreement()
     assert (found.frauds, found.missed, found.miss_rate) == (1, 1, 1.0)
     assert [one.missed for one in found.analysts] == [1, 1]
+
+
+def test_a_queue_that_is_none_is_named_with_those_there_are(url: str, desk: Desk) -> None:
+    home = Path(url.removeprefix("sqlite:///")).parent
+    assert answer("cases", "list", "--queue", "review", "--mine", home=home) == {"cases": []}
+    desk.set_queues([CaseQueue(name="small"), CaseQueue(name="rest")])
+    for command in ("list", "next"):
+        with pytest.raises(NotFound, match="called `nope`: expected one of `small`, `rest`, `rev"):
+            run("cases", command, "--queue", "nope", home=home)
+    # of those that were removed, `review` still has open cases
+    assert len(answer("cases", "list", "--queue", "review", home=home)["cases"]) == 4
 
 
 def test_the_command_names_the_rate_as_costs_take_it(desk: Desk, url: str) -> None:

@@ -63,6 +63,8 @@ def test_payments_are_found_by_what_people_know(console: ConsoleSite) -> None:
 
 def test_no_address_names_what_may_be_somebodys(console: ConsoleSite) -> None:
     visit = settled(console.visit("analyst"))
+    long = visit.send("/payments", q="x" * 1_001)
+    assert "a value of a key, of at most 1,000 characters, got 1,001" in problem_in(long.text)
     token = tokenizer(console.settings.hmac_key())(PRIVATE)
     for typed, kept in (("c-777", "c-777"), (PRIVATE, token), (token, token)):
         led = visit.send("/payments", q=typed, least="1")

@@ -109,7 +109,8 @@ def test_a_locked_database_refuses_the_group_and_all_behind_it(
         "ledger_refuses",
         "ledger_takes_again",
     ]
-    assert "SQLITE_BUSY. Payments are refused meanwhile." in caplog.text
+    assert "SQLITE_BUSY: another program" in caplog.text
+    assert "until it is done. Payments are refused meanwhile." in caplog.text
     assert [stored.time for stored in local.entries()] == [0, 50]
     assert local.verify().seq == 2
 

@@ -18,6 +18,7 @@ from shroff.cli.terminal import (
     show,
     visible,
 )
+from shroff.errors import NotFound
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,10 +64,10 @@ def list_cases(
     as_json: AsJson = False,
 ) -> None:
     """List open cases, those with most expected loss per minute of work first."""
-    holder = operator() if mine else None
-    found = open_desk().cases(
-        queue=queue, holder=holder, closed=closed, viewer=operator(), limit=limit
-    )
+    holder, desk = operator() if mine else None, open_desk()
+    found = desk.cases(queue=queue, holder=holder, closed=closed, viewer=operator(), limit=limit)
+    if not found:
+        _require_queue(desk, queue)
     if as_json:
         show({"cases": [_plain(one) for one in found]})
     elif found:
@@ -89,7 +90,9 @@ def next_case(queue: InQueue = None, as_json: AsJson = False) -> None:
     case = desk.next(operator(), queue=queue)
     if case is not None:
         _print(*desk.case(case.id, operator()), as_json)
-    elif as_json:
+        return
+    _require_queue(desk, queue)
+    if as_json:
         show({"case": None})
     else:
         out.print("No case waits.")
@@ -286,6 +289,14 @@ def open_desk() -> Desk:
 
     settings = Settings.read()
     return Desk(settings.control, key=settings.hmac_key())
+
+
+def _require_queue(desk: Desk, queue: str | None) -> None:
+    """Raise `NotFound` where nothing is found in a queue because there is none of this name."""
+    names = [load.queue.name for load in desk.loads()]
+    if queue is not None and queue not in names:
+        known = ", ".join([f"`{name}`" for name in names])
+        raise NotFound(f"no queue is called `{queue}`: expected one of {known}.")
 
 
 def _changed(case: Case, as_json: bool) -> None:

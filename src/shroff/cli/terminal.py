@@ -5,10 +5,11 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import typer
 from rich.console import Console
@@ -43,16 +44,19 @@ WARMED_ADVICE: Final = (
 _SECONDS_BETWEEN_COUNTS: Final = 10.0
 
 
-class Steps(Protocol):
+class Steps(ABC):
     """Shows what a command does: `step("read")`, and while it reads `step.count(2_000, 10_000)`."""
 
     def __call__(self, name: str) -> None:
-        """The step before is done, and this one begins."""
-        ...
+        """The step before is done, and this one begins; it may name what somebody typed."""
+        self._begin(one_line(name))
 
+    @abstractmethod
     def count(self, done: int, total: int | None) -> None:
         """How many rows of the current step are done, and of how many, where that is known."""
-        ...
+
+    @abstractmethod
+    def _begin(self, name: str) -> None: ...
 
 
 @contextmanager
@@ -87,32 +91,25 @@ class _Rows(ProgressColumn):
         return line
 
 
-class _Tasks:
+class _Tasks(Steps):
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._current: list[TaskID] = []
 
-    def __call__(self, name: str) -> None:
-        if self._current:
-            self._progress.stop_task(self._current[-1])
-        # a name such as a URL with `[::1]` is no markup
-        self._current.append(self._progress.add_task(escape(one_line(name)), total=None))
-
     def count(self, done: int, total: int | None) -> None:
         self._progress.update(self._current[-1], rows=(done, total))
 
+    def _begin(self, name: str) -> None:
+        if self._current:
+            self._progress.stop_task(self._current[-1])
+        # a name such as a URL with `[::1]` is no markup
+        self._current.append(self._progress.add_task(escape(name), total=None))
 
-class _Lines:
+
+class _Lines(Steps):
     def __init__(self) -> None:
         self._begun: tuple[str, float] | None = None
         self._counted = 0.0
-
-    def __call__(self, name: str) -> None:
-        self.done()
-        # it may name what somebody typed
-        name = one_line(name)
-        self._begun = (name, monotonic())
-        _say(f"{name} …")
 
     def count(self, done: int, total: int | None) -> None:
         if self._begun is None or monotonic() < self._counted + _SECONDS_BETWEEN_COUNTS:
@@ -125,6 +122,11 @@ class _Lines:
             name, since = self._begun
             _say(f"{name}: done after {monotonic() - since:.1f} s")
         self._begun = None
+
+    def _begin(self, name: str) -> None:
+        self.done()
+        self._begun = (name, monotonic())
+        _say(f"{name} …")
 
 
 def _say(line: str) -> None:

@@ -10,7 +10,9 @@ from urllib.parse import parse_qs
 
 from litestar.exceptions import ClientException, InternalServerException
 
+from shroff.collect.values import LONGEST_NAME
 from shroff.console.web import Request
+from shroff.errors import ConfigurationError
 
 MAX_BODY_BYTES: Final = 1 << 20
 _MAX_FIELDS: Final = 1_000
@@ -69,6 +71,19 @@ def typed_number(text: str) -> Decimal:
     if not number.is_finite() or number.copy_abs() > _MOST:
         raise ValueError("expected a number, got another text")
     return number
+
+
+def require_short(text: str, what: str) -> None:
+    """Raise `ConfigurationError` for a text that is longer than any value of a payment.
+
+    Args:
+        what: was expected, such as "a subject".
+    """
+    if len(text) > LONGEST_NAME:
+        raise ConfigurationError(
+            f"expected {what} of at most {LONGEST_NAME:,} characters, got {len(text):,}: none is "
+            "longer."
+        )
 
 
 async def read_form(request: Request) -> Form:

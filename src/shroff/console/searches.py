@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from shroff.collect.personal import forms
 from shroff.collect.times import DAY_US, parse_time
-from shroff.console.forms import typed_number
+from shroff.console.forms import require_short, typed_number
 from shroff.errors import ConfigurationError
 from shroff.evaluate.cost import ACTIONS, Action
 from shroff.index import UNITS, IndexFile, PaymentQuery, search_payments
-
-_MOST_CHARACTERS: Final = 200
 
 
 class SearchForm(NamedTuple):
@@ -29,7 +27,7 @@ class SearchForm(NamedTuple):
     @classmethod
     def read(cls, given: Mapping[str, str]) -> Self:
         """The fields of a query string; others are left out."""
-        return cls(*(str(given.get(name, "")).strip()[:_MOST_CHARACTERS] for name in cls._fields))
+        return cls(*(str(given.get(name, "")).strip() for name in cls._fields))
 
     def fields(self) -> dict[str, str]:
         """Those that were filled in, without the page."""
@@ -43,8 +41,10 @@ def payment_query(asked: SearchForm, key: bytes) -> PaymentQuery:
         key: of the HMAC over personal columns: a host is found as it was sent, and as its token.
 
     Raises:
-        ConfigurationError: a field that is no amount, time or decision; the sentence names it.
+        ConfigurationError: a field that is no amount, time or decision, or longer than any value of
+            a payment; the sentence names it.
     """
+    require_short(asked.q, "an id, or a value of a key,")
     return PaymentQuery(
         values=tuple(forms(asked.q, key)) if asked.q else (),
         least=_units(asked.least, "The least amount"),

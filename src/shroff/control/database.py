@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary, finalize
 from sqlalchemy import URL, Connection, Engine, MetaData, NullPool, Table, create_engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
+from shroff.database.causes import reason, remedy
 from shroff.database.urls import postgres_engine, read_url, turn_at
 from shroff.errors import ConfigurationError, ControlUnavailable
 from shroff.private import private_file
@@ -106,9 +107,9 @@ def _sentence(doing: str) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        cause = type(getattr(error, "orig", None) or error).__name__
         raise ControlUnavailable(
-            f"cannot {doing}: the control database answered {cause}."
+            f"cannot {doing}: the control database answered {reason(error)}: "
+            f"{remedy(error, 'SHROFF_CONTROL')}."
         ) from error
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
+from shroff.database.causes import reason, remedy
 from shroff.database.partial import partial_index
 from shroff.database.urls import read_url
 from shroff.errors import ConfigurationError, LedgerAway, LedgerUnavailable
@@ -171,7 +172,8 @@ def unavailable(doing: str, error: type[Exception] = SQLAlchemyError) -> Iterato
         yield
     except (SQLAlchemyError, error) as caught:
         raise failure(caught)(
-            f"cannot {doing}: the ledger's database answered {reason(caught)}."
+            f"cannot {doing}: the ledger's database answered {reason(caught)}: "
+            f"{remedy(caught, 'SHROFF_LEDGER')}."
         ) from caught
 
 
@@ -189,17 +191,6 @@ def failure(error: BaseException) -> type[LedgerUnavailable]:
         if _DATABASE_FAULTS.intersection(kind.__name__ for kind in type(cause).__mro__)
         else LedgerUnavailable
     )
-
-
-def reason(error: BaseException) -> str:
-    """The class name of a database error: its text could hold a payload.
-
-    >>> reason(ValueError("4111111111111111"))
-    'ValueError'
-    """
-    cause = getattr(error, "orig", None) or error
-    code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
-    return f"{type(cause).__name__} {code}" if code else type(cause).__name__
 
 
 def prepare(database: Backend, connection: Connection, *, sealed: bool) -> Head:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     text,
 )
 
+from shroff.database.causes import reason, remedy
 from shroff.errors import LedgerAway
 from shroff.ledger.database import (
     IS_LABEL,
@@ -31,7 +32,6 @@ from shroff.ledger.database import (
     Head,
     failure,
     head,
-    reason,
     unavailable,
 )
 from shroff.ledger.record import COLUMNS, KINDS, Kind, StoredEntry, check_id, stored
@@ -96,7 +96,8 @@ class Finder:
             self.close()
             self._rest(began)
             raise failure(error)(
-                f"cannot look up a {kind} in the ledger: {reason(error)}."
+                f"cannot look up a {kind} in the ledger: its database answered {reason(error)}: "
+                f"{remedy(error, 'SHROFF_LEDGER')}."
             ) from error
         except LedgerAway:
             self.close()

@@ -12,9 +12,10 @@ from shroff.act import Case
 from shroff.act.book import MAX_NUMBER
 from shroff.act.rules import require_outcome
 from shroff.collect.personal import forms
-from shroff.collect.values import LONGEST_NAME, require_readable
+from shroff.collect.values import require_readable
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
+from shroff.console.forms import require_short
 from shroff.console.given import GivenBackend, GivenForm, GivenUser
 from shroff.console.problems import status_of
 from shroff.console.views import lead, view
@@ -55,11 +56,7 @@ class CaseChoice:
         )
         for text, what in ((made.queue, "a queue"), (made.subject, "a subject")):
             require_readable(text, what)
-            if len(text) > LONGEST_NAME:
-                raise ConfigurationError(
-                    f"expected {what} of at most {LONGEST_NAME:,} characters, got {len(text):,}: "
-                    "none is longer."
-                )
+            require_short(text, what)
         return made
 
     def fields(self) -> dict[str, str]:

@@ -1,0 +1,57 @@
+"""What an error of a database says, without a value, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_DAMAGED: Final = "the file is damaged: restore it from a backup"
+_FORBIDDEN: Final = "let this user read and write the file and its folder"
+_HELD: Final = "another program, such as a backup, holds it; end that, or wait until it is done"
+_REMEDIES: Final = {
+    "SQLITE_BUSY": _HELD,
+    "SQLITE_LOCKED": _HELD,
+    "SQLITE_READONLY": _FORBIDDEN,
+    "SQLITE_CANTOPEN": _FORBIDDEN,
+    "SQLITE_PERM": _FORBIDDEN,
+    "SQLITE_FULL": "make room on its disk",
+    "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_NOTADB": _DAMAGED,
+}
+"""What to do, by what the name of an error begins with: extended ones go on behind that."""
+
+
+def reason(error: BaseException) -> str:
+    """The class and the code of a database error: its text could hold a payload.
+
+    >>> reason(ValueError("4111111111111111"))
+    'ValueError'
+    """
+    cause, code = _cause(error), _code(error)
+    return f"{type(cause).__name__} {code}" if code else type(cause).__name__
+
+
+def remedy(error: BaseException, setting: str) -> str:
+    """What to do about a database error, in words that go on from its reason.
+
+    Args:
+        setting: the one that names the database.
+
+    >>> remedy(ConnectionError(), "SHROFF_LEDGER")
+    'see that the database at SHROFF_LEDGER runs, and lets this user in'
+    """
+    code = _code(error)
+    for known, what in _REMEDIES.items():
+        if code.startswith(known):
+            return what
+    return f"see that the database at {setting} runs, and lets this user in"
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What the driver raised."""
+    return getattr(error, "orig", None) or error
+
+
+def _code(error: BaseException) -> str:
+    """SQLite's name of an error, or the SQLSTATE of PostgreSQL; empty without one."""
+    cause = _cause(error)
+    return getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
