@@ -86,6 +86,14 @@ def test_payments_of_a_card_are_one_case_ranked_by_expected_loss(
     assert [one.payment_id for one in desk.case(first.id)[1]] == ["a1", "a2", "a3"]
 
 
+def test_a_card_with_a_character_that_no_database_keeps_stops_no_other(
+    desk: Desk, intake: CaseIntake, records: Records
+) -> None:
+    assert intake.take([records.paid("a1", "a\0b", 10.0, 0.5, "review")]) == 1
+    assert intake.take([records.paid("b1", "b", 10.0, 0.5, "review")]) == 1
+    assert {case.payments for case in desk.cases()} == {1}
+
+
 def test_records_are_taken_once_however_often_they_come(
     desk: Desk, intake: CaseIntake, records: Records
 ) -> None:

@@ -36,6 +36,8 @@ REFUNDED: Final = "refunded"
 """The result that ends a case: nobody needs to look any more."""
 _PART_RECORDS: Final = 1_000
 _NONE: Final = "no subject"
+_ESCAPED_NUL: Final = b"\\u0000"
+_NUL_SYMBOL: Final = "\N{SYMBOL FOR NULL}"
 _SEVEREST_FIRST: Final = ("decline", "review", "challenge", "approve")
 
 
@@ -165,7 +167,7 @@ class CaseIntake:
         if entry.forgotten is not None or book.payment(entry.payment_id) is not None:
             return
         record = _decode(entry.body)
-        values, opens = record.payment.values, record.action in self._actions
+        values, opens = _storable(entry, record), record.action in self._actions
         payment = self._read(entry, record)
         suspicious = opens or record.action in SUSPICIOUS
         case = book.open_case(self._kind, self._subject(entry, values))
@@ -284,6 +286,17 @@ class CaseIntake:
         subject = values.get(self._kind)
         # a payment without one is a case of its own
         return f"{_NONE}: payment {entry.payment_id}" if subject is None else str(subject)
+
+
+def _storable(entry: StoredEntry, record: _Decision) -> dict[str, Value]:
+    """The values of a payment as every database keeps them: PostgreSQL's texts have no NUL."""
+    values = record.payment.values
+    if _ESCAPED_NUL not in entry.body:
+        return values
+    return {
+        name: value.replace("\0", _NUL_SYMBOL) if isinstance(value, str) else value
+        for name, value in values.items()
+    }
 
 
 def weigh(payments: list[CasePayment]) -> dict[str, Any]:
