@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from shroff.pipeline.memory import (
     require_memory,
     training_bytes,
 )
+from shroff.project import load_project
 from shroff.settings import Settings
 
 PROJECT = Project(
@@ -83,6 +86,21 @@ def test_a_parquet_log_is_refused_before_it_is_read(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "to train on 2,000,000 payments takes about" in done.stderr
     assert "--memory (SHROFF_MEMORY)" in " ".join(done.stderr.split())
+
+
+def test_other_logs_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    # values that no payment has: reading them would say so
+    log, database = tmp_path / "log.csv", tmp_path / "log.db"
+    log.write_text("n\n" + "0\n" * 100_000)
+    with closing(sqlite3.connect(database)) as connection:
+        columns = ", ".join(f'"{name}"' for name in load_project(PAYMENTS).schema.scales)
+        connection.execute(f"CREATE TABLE log ({columns})")
+        connection.execute("INSERT INTO log DEFAULT VALUES")
+        connection.commit()
+    for data, rows in ((log, "100,000"), (f"sqlite:///{database}?table=log", "1")):
+        done = shroff(tmp_path, "train", PAYMENTS, "--data", data, "--memory", "512MB")
+        assert done.returncode == 2
+        assert f"to train on {rows} payments takes about" in done.stderr
 
 
 def test_payments_that_are_read_do_not_count_as_missing(

@@ -97,7 +97,8 @@ class _Tasks(Steps):
         self._current: list[TaskID] = []
 
     def count(self, done: int, total: int | None) -> None:
-        self._progress.update(self._current[-1], rows=(done, total))
+        if done:
+            self._progress.update(self._current[-1], rows=(done, total))
 
     def _begin(self, name: str) -> None:
         if self._current:
@@ -112,7 +113,7 @@ class _Lines(Steps):
         self._counted = 0.0
 
     def count(self, done: int, total: int | None) -> None:
-        if self._begun is None or monotonic() < self._counted + _SECONDS_BETWEEN_COUNTS:
+        if not done or self._begun is None or monotonic() < self._counted + _SECONDS_BETWEEN_COUNTS:
             return
         self._counted = monotonic()
         _say(f"{self._begun[0]}: {done:,}{'' if total is None else f' of {total:,}'} rows")

@@ -122,7 +122,7 @@ def train(
         summary,
         train_models,
     )
-    from shroff.pipeline.memory import payment_rows, require_memory
+    from shroff.pipeline.memory import require_memory
     from shroff.project import load_project
     from shroff.store import open_store
 
@@ -164,10 +164,14 @@ def train(
         if dataset is not None:
             payments = stored_payments(loaded, dataset, settings.store)
         elif data is not None:
-            require_memory(loaded, payment_rows(data), most)
+
+            def counted(done: int, total: int | None) -> None:
+                require_memory(loaded, total or done, most)
+                shown.count(done, total)
+
             key = settings.hmac_key()
             payments = logged_payments(
-                loaded, data, key=key, join=join, labels=labels, max_bad=max_bad, count=shown.count
+                loaded, data, key=key, join=join, labels=labels, max_bad=max_bad, count=counted
             )
         require_memory(loaded, payments.frame.height, most)
         storage = settings.home / "tuning.db" if tune else None

@@ -22,6 +22,7 @@ from shroff.collect.csv_dialect import undecodable, understand
 from shroff.collect.csv_text import check_header, content
 from shroff.collect.csv_walk import DIALECTS, Dialect
 from shroff.collect.parquet_footer import require_sound_pages
+from shroff.collect.remote import Count, uncounted
 from shroff.collect.schema import Schema
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
 from shroff.location import Location
@@ -39,6 +40,7 @@ def read(
     *,
     dialect: Dialect | None = None,
     schema: Schema | None = None,
+    count: Count = uncounted,
 ) -> pl.DataFrame:
     """A raw table from a `.csv`, `.csv.gz` or `.parquet` file, a database, a service or messages.
 
@@ -51,6 +53,7 @@ def read(
         dialect: how a CSV file writes quotes and backslashes; needed only where two dialects fit
             it.
         schema: of the payments; needed for messages, as it says how they are read.
+        count: called with 0 and the rows of a CSV file before these are read; may raise.
 
     Raises:
         ConfigurationError: no such dialect, or no schema for messages.
@@ -73,7 +76,7 @@ def read(
         if name.endswith(".parquet"):
             return _read_parquet(file)
         if name.endswith((".csv", ".csv.gz")):
-            return _read_csv(file, dialect)
+            return _read_csv(file, dialect, count)
     except OSError as error:
         raise BadFile(f"{file}: {wanted} that can be opened, got: {error.strerror}.") from None
     raise BadFile(f"{file}: {wanted}, got `{file.suffix or 'no suffix'}`.")
@@ -132,7 +135,7 @@ def parquet_rows(path: str | os.PathLike[str]) -> int:
     return int(scan(path).select(pl.len()).collect().item())
 
 
-def _read_csv(file: Path, dialect: Dialect | None) -> pl.DataFrame:
+def _read_csv(file: Path, dialect: Dialect | None, count: Count) -> pl.DataFrame:
     check_header(file)
     data = content(file)
     try:
@@ -140,6 +143,7 @@ def _read_csv(file: Path, dialect: Dialect | None) -> pl.DataFrame:
     except ValueError as error:
         raise BadFile(f"{file}: {error}.") from None
     unpacked = text.rewritten or data
+    count(0, text.rows)
     try:
         frame = pl.read_csv(
             unpacked if isinstance(unpacked, bytes) else file, infer_schema=False, glob=False
@@ -166,6 +170,7 @@ def read_joined(
     how: Literal["inner", "left"] = "inner",
     max_bad: float = 0.01,
     dialect: Dialect | None = None,
+    count: Count = uncounted,
 ) -> pl.DataFrame:
     """Payment facts joined with precomputed statistics by payment id, in the order of facts.
 
@@ -179,7 +184,7 @@ def read_joined(
             id, or too many payments have no statistics.
     """
     facts, statistics = Location.of(facts), Location.of(statistics)
-    left, right = (_keyed(path, on, dialect) for path in (facts, statistics))
+    left, right = _keyed(facts, on, dialect, count), _keyed(statistics, on, dialect, uncounted)
     repeated = right[on].is_duplicated() & right[on].is_not_null()
     if repeated.any():
         row = int(repeated.arg_max() or 0) + 1
@@ -199,17 +204,19 @@ def read_joined(
     if how == "left":
         return joined
     alone = joined[on + SECOND_SUFFIX].is_null()
-    if (count := int(alone.sum())) > max_bad * len(left):
+    if (lacking := int(alone.sum())) > max_bad * len(left):
         raise BadFile(
             f"{statistics}: expected statistics for each payment of {facts}, found none for "
-            f"{count:,} of {len(left):,} (first in row {int(alone.arg_max() or 0) + 1:,}), more "
+            f"{lacking:,} of {len(left):,} (first in row {int(alone.arg_max() or 0) + 1:,}), more "
             f"than the {100 * max_bad:g} % allowed (--max-bad; in Python, max_bad)."
         )
-    return joined.filter(~alone) if count else joined
+    return joined.filter(~alone) if lacking else joined
 
 
-def _keyed(path: str | os.PathLike[str], on: str, dialect: Dialect | None) -> pl.DataFrame:
-    table = read(path, dialect=dialect)
+def _keyed(
+    path: str | os.PathLike[str], on: str, dialect: Dialect | None, count: Count
+) -> pl.DataFrame:
+    table = read(path, dialect=dialect, count=count)
     if on not in table.columns:
         hint = did_you_mean(on, table.columns) or "."
         raise BadFile(f"{path}: expected the payment id in a column `{on}`, found none{hint}")

@@ -44,8 +44,8 @@ def collect_table(
         data: a file, or the URL of a table in a database or service, and so `join` and `labels`.
         labels: a table of what was said of the payments, whose labels changed
             (`shroff.collect.labels`).
-        count: called while a database or service is read, with the rows so far and the number of
-            all.
+        count: called with the rows so far and the number of all, before a CSV file is read and
+            while a database or service is.
 
     Raises:
         ConfigurationError: a second table where the project joins none, or none where it does.
@@ -64,10 +64,15 @@ def collect_table(
     with local_copies(schema, key=key, join=project.join, count=count) as local:
         facts = local(data, alone=join is None)
         raw = (
-            read(facts, dialect=dialect)
+            read(facts, dialect=dialect, count=count)
             if join is None
             else read_joined(
-                facts, local(join), on=str(project.join), max_bad=max_bad, dialect=dialect
+                facts,
+                local(join),
+                on=str(project.join),
+                max_bad=max_bad,
+                dialect=dialect,
+                count=count,
             )
         )
         cleaned = clean(raw, schema, key=key, max_bad=max_bad, source=str(facts))
@@ -122,8 +127,13 @@ def logged_payments(
     max_bad: float = 0.01,
     count: Count = uncounted,
 ) -> Payments:
-    """The payments of a raw log, as `collect_table` cleans them; a large Parquet file in slices."""
-    if join is None and labels is None and project.join is None and payment_rows(data) > _AT_ONCE:
+    """The payments of a raw log, as `collect_table` cleans them; a large Parquet file in slices.
+
+    `count` is called before a Parquet file is read too.
+    """
+    if rows := payment_rows(data):
+        count(0, rows)
+    if join is None and labels is None and project.join is None and rows > _AT_ONCE:
         cleaned = _in_slices(project.plan.schema, data, key=key, max_bad=max_bad)
     else:
         cleaned = collect_table(
