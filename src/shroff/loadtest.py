@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import time
 from collections import Counter
@@ -225,14 +226,16 @@ def run_load(
         bodies: one JSON payment each.
         key: API key, where the service wants one.
         parallel: connections; with `rate`, as many as are open at once at most.
-        rate: payments a second, due at fixed times; None sends when an answer came.
+        rate: payments a second, above zero, due at fixed times; None sends when an answer came.
         authority: as for `payments_from`.
         progress: called with how many have been answered, now and then.
 
     Raises:
-        ConfigurationError: the URL is no `http://host:port` or `https://host:port`, or the key is
-            not taken.
+        ConfigurationError: the URL is no `http://host:port` or `https://host:port`, the key is not
+            taken, or the rate is none.
     """
+    if rate is not None and not 0 < rate < math.inf:
+        raise ConfigurationError(f"expected a rate above zero, such as 200, got {rate}.")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

@@ -179,6 +179,9 @@ def test_mistakes_are_told(service: Service, pay: Pay, tmp_path: Path) -> None:
         payments_from(service.url, tmp_path / "less.csv", requests=3, run="")
     with pytest.raises(ConfigurationError, match="expected a Shroff service"):
         payments_from("http://127.0.0.1:9", path, requests=3, run="")
+    for rate in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ConfigurationError, match="expected a rate above zero"):
+            run_load("http://127.0.0.1:1", [b"{}"], rate=rate)
     with pytest.raises(ConfigurationError, match="expected a URL such as"):
         run_load("localhost", [b""])
 

@@ -96,7 +96,7 @@ COMMANDS: Final = {
         "Show cases, payments, models, features, rules and lists in a browser, and act on them.",
     ),
     "loadtest": (
-        "load:loadtest",
+        "loadtest:loadtest",
         "Send payments to a service and print the times of its answers; exit code 1 if any failed.",
     ),
     "parity": (

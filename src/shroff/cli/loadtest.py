@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from shroff.cli.arguments import TABLE_FORMS, Join, table
-from shroff.cli.terminal import AsJson, err, out, show, steps
+from shroff.cli.terminal import AsJson, err, out, show, steps, visible
 from shroff.location import Location
 from shroff.settings import Settings
 
@@ -91,30 +91,18 @@ def loadtest(
     if as_json:
         show(summary | ({"histogram": result.histogram()} if plot else {}))
     else:
-        table = Table(
-            *(
-                name.replace("_", " ")
-                for name, value in summary.items()
-                if not isinstance(value, dict)
-            )
-        )
+        figures = {name: one for name, one in summary.items() if not isinstance(one, dict)}
+        table = Table(*(name.replace("_", " ") for name in figures))
         table.add_row(
             *(
-                "–"
-                if value is None
-                else f"{value:,.2f}"
-                if isinstance(value, float)
-                else f"{value:,}"
-                for value in summary.values()
-                if not isinstance(value, dict)
+                "–" if one is None else f"{one:,.2f}" if isinstance(one, float) else f"{one:,}"
+                for one in figures.values()
             )
         )
         out.print(table)
         for kind, failed in result.failures.items():
-            err.print(
-                f"failed with {kind}: {failed:,}; first: {result.first.get(kind, 'no answer')}",
-                markup=False,
-            )
+            said = visible(result.first.get(kind, "no answer"))
+            err.print(f"failed with {kind}: {failed:,}; first: {said}", markup=False)
         for low, high, answers in result.histogram() if plot else ():
             bar = "█" * round(60 * answers / len(result.milliseconds))
             out.print(f"{low:9.2f} – {high:9.2f} ms {answers:8,} {bar}", highlight=False)
