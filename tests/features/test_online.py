@@ -430,6 +430,10 @@ def test_a_snapshot_of_something_else_is_refused() -> None:
             BadFile, match="a snapshot of these features and this lateness, got one of others"
         ):
             other.restore(snapshot)
-    for damaged in (b"", b"\x00", snapshot[:-1], b"not one"):
+    changed = [
+        snapshot[:at] + bytes([byte ^ 0xFF]) + snapshot[at + 1 :]
+        for at, byte in enumerate(snapshot)
+    ]
+    for damaged in (b"", b"\x00", snapshot[:-1], b"not one", *changed):
         with pytest.raises(BadFile, match="got other bytes: rebuild the state"):
             others[0].restore(damaged)

@@ -6,6 +6,8 @@ engine catch up where these moments differ.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +21,7 @@ from shroff.features.streams import Later
 PORTION_KEYS: Final = 1_000
 """The most timelines or payments in a portion: a few milliseconds to pack."""
 _FORMAT_VERSION: Final = 5
+_DIGEST_BYTES: Final = 32
 
 
 class Origin(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -61,19 +64,19 @@ class Snapshot(msgspec.Struct, array_like=True):
     portions: list[Portion]
 
     def encode(self) -> bytes:
-        """As MessagePack."""
-        return msgspec.msgpack.encode(self)
+        """As MessagePack, behind its SHA-256: a changed byte could give other features."""
+        packed = msgspec.msgpack.encode(self)
+        return sha256(packed).digest() + packed
 
     @classmethod
     def decode(cls, data: bytes) -> Snapshot:
         """The snapshot in these bytes.
 
         Raises:
-            BadFile: there is none.
+            BadFile: there is none, or it is damaged.
         """
-        try:
-            return msgspec.msgpack.decode(data, type=cls)
-        except msgspec.MsgspecError:
-            raise BadFile(
-                "expected a snapshot of an online state, got other bytes: rebuild the state."
-            ) from None
+        digest, packed = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+        with suppress(msgspec.MsgspecError):
+            if sha256(packed).digest() == digest:
+                return msgspec.msgpack.decode(packed, type=cls)
+        raise BadFile("expected a snapshot of an online state, got other bytes: rebuild the state.")
