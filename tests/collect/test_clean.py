@@ -644,6 +644,17 @@ def test_times_that_come_twice_or_not_at_all_are_told_of() -> None:
     ]
 
 
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_a_databases_infinity_is_dropped_as_what_it_is(zone: str | None) -> None:
+    times = pl.Series([2**63 - 1, 1_700_000_000_000, 0, 1]).cast(pl.Datetime("ms", zone))
+    raw = pl.DataFrame({"id": ["a", "b", "c", "d"], "at": times, "amount": ["1"] * 4})
+    schema = Schema(id="id", time="at", amount="amount", timezone="UTC")
+    assert clean(raw, schema, key=KEY, max_bad=0.5).dropped == {
+        "at: expected an ISO 8601 date and time from 1970 to 2099, "
+        "got a time that is not from 1970 to 2099": 1
+    }
+
+
 def test_each_kind_of_wrong_time_is_counted_by_itself() -> None:
     times = ["2024-05-04T10:00:00Z", "1714816800", "05/04/2024 10:00", "1714816801"]
     raw = pl.DataFrame({"id": ["a", "b", "c", "d"], "at": times, "amount": ["1"] * 4})

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shroff.collect import read, read_joined, write_parquet
+from shroff import Schema
+from shroff.collect import clean, read, read_joined, write_parquet
 from shroff.collect.sources import written_whole
 from shroff.errors import BadFile
 
@@ -427,3 +428,13 @@ def test_a_device_stays_one() -> None:
     with pytest.raises(BadFile, match=r"^/dev/full: expected a regular file, got a device\.$"):
         write_parquet(TABLE, "/dev/full")
     assert Path("/dev/full").is_char_device()
+
+
+def test_a_zone_that_is_an_offset_is_read_as_pandas_writes_it(tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    at = arrow.array([1_700_000_000_000_000], arrow.timestamp("us", tz="+05:30"))
+    file = tmp_path / "log.parquet"
+    parquet.write_table(arrow.table({"id": ["a"], "at": at, "amount": [1.0]}), file)
+    schema = Schema(id="id", time="at", amount="amount")
+    cleaned = clean(read(file), schema, key=b"k" * 32)
+    assert cleaned.frame["at"].dt.epoch("us").to_list() == [1_700_000_000_000_000]

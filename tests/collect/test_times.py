@@ -194,6 +194,15 @@ def test_timestamps_out_of_range_are_none() -> None:
     assert read.is_null().to_list() == [True, False, False, True]
 
 
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_a_databases_infinity_is_none(unit: str, zone: str | None) -> None:
+    ends = [2**63 - 1, -(2**63) + 1, 2**62, 1_700_000_000 * PER_SECOND[unit]]  # type: ignore[index]  # one of three
+    times = pl.Series(ends).cast(pl.Datetime(unit, zone))  # type: ignore[arg-type]  # as above
+    read = parse_times(times, "UTC").dt.epoch("us").to_list()
+    assert read == [None, None, None, 1_700_000_000_000_000]
+
+
 def test_nanoseconds_are_cut_off() -> None:
     column = pl.Series([1_719_828_000_123_456_999]).cast(pl.Datetime("ns", "UTC"))
     assert parse_times(column, None).dt.epoch("us").to_list() == [1_719_828_000_123_456]

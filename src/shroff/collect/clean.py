@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from types import MappingProxyType
 from typing import Final, Self
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from shroff.collect import money
 from shroff.collect.cards import holds_card_number
-from shroff.collect.columns import TypedColumn, read_column
+from shroff.collect.columns import TypedColumn, kinds_of, read_column
 from shroff.collect.conversion import Converter
 from shroff.collect.currencies import payments_by_currency
 from shroff.collect.lookup import LookupReader
@@ -22,8 +20,7 @@ from shroff.collect.nulls import Alike, notices
 from shroff.collect.remote import Findings
 from shroff.collect.schema import Scale, Schema
 from shroff.collect.time_column import Twice
-from shroff.collect.time_kinds import kind_of_time
-from shroff.collect.values import FINE, NO_CARD, NO_RATE, VALUE, expected, fits_in, kind_of
+from shroff.collect.values import FINE, NO_CARD, NO_RATE, VALUE, expected, fits_in
 from shroff.errors import BadFile, ConfigurationError, DataError, TooManyBadRows, did_you_mean
 
 REPEATED: Final = "another id in every row"
@@ -339,14 +336,8 @@ def _found(
     if problem.got:
         yield problem.reason, problem.got, len(rows), rows[0] + 1
         return
-    scale = schema.scales[problem.column]
-    zone = None if schema.timezone is None else ZoneInfo(schema.timezone)
-    kind = (
-        partial(kind_of_time, zone=zone, epoch=schema.epoch)
-        if scale == "time"
-        else partial(kind_of, scale=scale)
-    )
-    kinds = pl.Series("got", map(kind, raw[problem.column].gather(rows)))
+    values = raw[problem.column].gather(rows)
+    kinds = pl.Series("got", kinds_of(values, schema.scales[problem.column], schema))
     table = pl.DataFrame({"got": kinds, "row": rows}).group_by("got", maintain_order=True)
     for got, count, first in table.agg(pl.len(), pl.col("row").first()).iter_rows():
         yield f"{problem.reason}, got {got}", got, count, first + 1

@@ -18,7 +18,7 @@ from shroff.collect.numbers import FORMATS, PLAIN, NumberFormat, numbers_of
 from shroff.collect.role_words import CURRENCY, words_of
 from shroff.collect.schema import EPOCHS, Epoch
 from shroff.collect.schema_checks import UNFIT_NAME
-from shroff.collect.time_column import parse_times
+from shroff.collect.time_column import in_reach, parse_times
 
 _Kind = Literal["time", "number", "flag", "text", "empty", "unfit"]
 _UNREADABLE: Final = (pl.Binary, pl.Duration, pl.Time, pl.Object)
@@ -84,7 +84,7 @@ def profile(column: pl.Series) -> Profile:
     if dtype.is_nested() or dtype in _UNREADABLE or UNFIT_NAME.search(column.name):
         return Profile(column.name, frozenset(), len(column), 0, 0, "unfit")
     if isinstance(dtype, pl.Datetime):
-        texts = column.drop_nulls().cast(pl.String)
+        texts = in_reach(column).drop_nulls().cast(pl.String)
     else:
         texts = texts_of(column).str.strip_chars(BLANK)
         texts = texts.filter(~(texts.is_in(NULLS) | (texts == "")).fill_null(value=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -15,8 +16,9 @@ from shroff.collect.nulls import Alike, alike
 from shroff.collect.numbers import numbers_of
 from shroff.collect.personal import tokens
 from shroff.collect.schema import Scale, Schema
-from shroff.collect.time_column import Twice, read_times, tell_apart
+from shroff.collect.time_column import Twice, in_reach, read_times, tell_apart
 from shroff.collect.time_kinds import kind_of_time
+from shroff.collect.times import OUT_OF_RANGE
 from shroff.collect.values import (
     CONTROL,
     INVISIBLE_TEXT,
@@ -24,6 +26,7 @@ from shroff.collect.values import (
     LONGEST_ID,
     LONGEST_NAME,
     expected,
+    kind_of,
     null_numbers,
 )
 from shroff.errors import BadFile
@@ -153,6 +156,19 @@ def moments(raw: pl.Series, schema: Schema) -> pl.Series:
         none = numbers.is_in(null_numbers(schema.nulls)).fill_null(value=False)
         return numbers.set(none, None) if none.any() else numbers
     return _without(_written(raw), schema.nulls, blanks=False)
+
+
+def kinds_of(unusable: pl.Series, scale: Scale, schema: Schema) -> list[str]:
+    """The kinds of values that cannot be used in a column of this scale."""
+    if scale != "time":
+        return [kind_of(value, scale) for value in unusable]
+    zone = None if schema.timezone is None else ZoneInfo(schema.timezone)
+    if isinstance(unusable.dtype, pl.Datetime):
+        return [
+            OUT_OF_RANGE if moment is None else kind_of_time(moment, zone, None)
+            for moment in in_reach(unusable)
+        ]
+    return [kind_of_time(value, zone, schema.epoch) for value in unusable]
 
 
 def _named(texts: pl.Series, scale: Scale, key: bytes) -> pl.Series:

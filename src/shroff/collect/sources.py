@@ -30,6 +30,8 @@ from shroff.plain import require_replaceable
 from shroff.private import private_folder
 
 _log = logging.getLogger(__name__)
+# or Polars panics at a zone that is an offset, `+05:30`, as pandas writes it; ours are read in UTC
+os.environ.setdefault("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")
 
 SECOND_SUFFIX: Final = " (2)"
 """The suffix of a column of the second table whose name the first one has too."""

@@ -36,6 +36,8 @@ _GROUPS: Final = (
 )
 _ISO_UTC: Final = rf"^{DAY}T{MINUTE}:[0-5][0-9](?:\.[0-9]+)?Z$"
 _LOCAL: Final = "%Y-%m-%dT%H:%M:%S"
+_REACH_SECONDS: Final = (-(2**32), 2**33)
+"""From 1833 to 2242, in nanoseconds too."""
 _CLOCK_CHANGE_US: Final = 24 * 3600 * SECOND_US
 """Microseconds within which two ambiguous times belong to one change of the clocks."""
 
@@ -82,18 +84,29 @@ def read_times(column: pl.Series, zone: str | None, epoch: Epoch | None = None) 
     Numbers, also as text, are read as `parse_epoch` does, if their unit is declared.
     """
     if isinstance(column.dtype, pl.Datetime):
-        moments = column.cast(pl.Datetime("us", column.dtype.time_zone))
-        times = (
-            _localise(moments, zone)
-            if column.dtype.time_zone is None
-            else TimeColumn(moments.cast(_utc()))
-        )
+        moments = in_reach(column)
+        naive = column.dtype.time_zone is None
+        times = _localise(moments, zone) if naive else TimeColumn(moments)
     elif column.dtype == pl.String:
         times = _parse_texts(column.str.strip_chars(BLANK), zone, epoch)
     else:
         times = TimeColumn(_counted(column, epoch))
     out = ~times.values.is_between(EPOCH, _moment(LAST_US))
     return TimeColumn(times.values.set(out, None), times.later) if out.any() else times
+
+
+def in_reach(column: pl.Series) -> pl.Series:
+    """A column of Datetimes in microseconds, in UTC if it names a zone, of which not more is asked:
+    Arrow's may be an offset. Null where a year is not near 1970 to 2099, as in a database's
+    infinity: Polars panics at many of them.
+    """
+    unit = column.dtype.time_unit  # type: ignore[attr-defined]  # a Datetime
+    counted, per = column.to_physical(), PER_SECOND[unit]
+    first, last = _REACH_SECONDS
+    near = counted.is_between(first * per, last * per)
+    counted = counted if near.all() else counted.set(~near, None)
+    micros = counted // (per // SECOND_US) if per > SECOND_US else counted * (SECOND_US // per)
+    return micros.cast(pl.Datetime("us") if column.dtype.time_zone is None else _utc())  # type: ignore[attr-defined]  # as above
 
 
 def parse_times(column: pl.Series, zone: str | None, epoch: Epoch | None = None) -> pl.Series:
