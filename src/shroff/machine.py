@@ -12,7 +12,9 @@ _CONTROL_GROUPS: Final = Path("/sys/fs/cgroup")
 
 
 def available_bytes() -> int:
-    """The bytes that this process can still take: those of the machine, or of its control group."""
+    """The bytes that are free on this machine, caches included; at most what the control groups
+    around this process allow it, whatever it and others in them have taken.
+    """
     return min(_available_here() or physical_bytes(), *_group_limits())
 
 

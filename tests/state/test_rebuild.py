@@ -137,6 +137,14 @@ def test_what_is_not_read_no_window_sees(
     assert mark.future == 0
 
 
+def test_the_latest_arrival_is_known_whatever_the_order_of_records(
+    written: Callable[[Sequence[Entry]], Ledger],
+) -> None:
+    late, early = of_payment("p", NOW, NOW + 9, "c0"), of_label("p", NOW + 4, fraud=True)
+    mark = rebuild.replay(OnlineEngine([GROUP], SCHEMA), written([late, early]).entries())
+    assert (mark.seq, mark.arrived) == (2, NOW + 9)
+
+
 def test_every_record_is_read_once_at_most(
     written: Callable[[Sequence[Entry]], Ledger], counted: Counter[int]
 ) -> None:

@@ -207,8 +207,8 @@ def replay(
             _count(engine, together)
             together = []
         if entry.kind == "result" or entry.kind == "label":
-            value, rank, arrived = _notice(entry, engine.plan.schema)
-            engine.later(entry.payment_id, entry.kind, value, rank=rank, arrived=arrived)
+            value, rank, at = _notice(entry, engine.plan.schema)
+            engine.later(entry.payment_id, entry.kind, value, rank=rank, arrived=at)
     if together:
         _count(engine, together)
     return Mark(seq, arrived, oldest=oldest, newest=newest, future=future, forgotten=forgotten)

@@ -211,7 +211,7 @@ class SnapshotWriter:
         self._put(self._encode((mark, portion)))
 
     def finish(self, end: End) -> None:
-        """Put the snapshot in the place of the last one, durably.
+        """Put the snapshot in the place of the last one, once all of it is on disk.
 
         Raises:
             OSError: it cannot be written.

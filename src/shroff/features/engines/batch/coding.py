@@ -16,7 +16,11 @@ _SLICE_ROWS: Final = 1 << 18
 
 
 def codes_of(values: pl.Series) -> tuple[Int32, int]:
-    """Codes of a column's values, and how many there are."""
+    """Codes of a column's values, and how many there are.
+
+    Texts of at most twelve bytes are told apart as numbers, all other values by a hash that is
+    checked against them.
+    """
     codes, known, done = np.empty(len(values), np.int32), grouping.no_codes(), 0
     with closing(string_views.short(values)) as chunks:
         for keys in chunks:

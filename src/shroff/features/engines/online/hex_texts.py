@@ -18,3 +18,12 @@ def halved(value: T) -> T | bytes:
     except ValueError:
         return value
     return digits if digits.hex() == value else value
+
+
+def whole(value: T | bytes) -> T | str:
+    """What was `halved`, of which nothing else is bytes.
+
+    >>> whole(b"\\n\\xff"), whole("card")
+    ('0aff', 'card')
+    """
+    return value.hex() if isinstance(value, bytes) else value

@@ -51,7 +51,7 @@ def _names(values: Sequence[Value]) -> Sequence[Value]:
 
 
 class PendingBlock:
-    """Payments in their order; they leave it from the front, or by `drop`.
+    """Payments, at least one, in their order; they leave it from the front, or by `drop`.
 
     A payment is found by bisection of its id's hash; its values are those that timelines share.
     """
@@ -66,7 +66,7 @@ class PendingBlock:
         if len(held) <= _MAX_SHORT:
             self._places = array("H", self._places)
         ids = "".join(held)
-        width = len(ids) // len(held) if held else 0
+        width = len(ids) // len(held)
         if width and all(len(name) == width for name in held):
             self._ids: str | bytes = ids if width % 2 else halved(ids)
             self._starts: Sequence[int] = range(0, len(ids) + 1, width)

@@ -10,7 +10,7 @@ import msgspec
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.features.engines.online.codegen import Kept, compile_kept, kept_source
-from shroff.features.engines.online.hex_texts import halved
+from shroff.features.engines.online.hex_texts import halved, whole
 from shroff.features.engines.online.layout import Code, value_of, values_in
 from shroff.features.engines.online.plan_timelines import PlanTimelines, columns_read, pack, unpack
 from shroff.features.engines.online.stream_timelines import Key, StreamTimelines, together
@@ -38,12 +38,7 @@ pack_value: Final = msgspec.msgpack.Encoder().encode
 unpack_value: Final = msgspec.msgpack.Decoder().decode
 
 
-def _whole(value: Value | bytes) -> Value:
-    """What was `halved`."""
-    return value.hex() if isinstance(value, bytes) else value
-
-
-PACKING: Final[dict[str, object]] = {"pack": pack_value, "halved": halved, "whole": _whole}
+PACKING: Final[dict[str, object]] = {"pack": pack_value, "halved": halved, "whole": whole}
 """What code that packs payments, or reads what was packed, can name."""
 
 
@@ -92,7 +87,7 @@ class Event:
         """The payment, as far as it was kept, from its unpacked fields."""
         time, units, *values = held if self._amount else (held[0], 0, *held[1:])
         identifier = str(values.pop()) if self._identified else ""
-        told = {name: _whole(value) for name, value in zip(self.columns, values, strict=True)}
+        told = {name: whole(value) for name, value in zip(self.columns, values, strict=True)}
         return Payment(identifier, cast(int, time), 0, 0, cast(int, units), told)
 
 
