@@ -23,6 +23,7 @@ from patience import PATIENCE
 from serve.asking import decide, run
 from serve.fixtures import iso
 from serve.service import KEY, Service
+from shroff import Entity, FeatureGroup
 from shroff.collect import clean
 from shroff.collect.extent import Extent
 from shroff.errors import BrokenChain
@@ -134,6 +135,17 @@ def test_a_history_that_is_left_out_is_missed_at_every_start(
         assert "knew 3 payments of history, this one knows 0" in str(shown.notice)
     start, shown = started(bundle, ledger_url, history=past)
     assert (start.lost, shown.notice) == (None, None)
+
+
+def test_a_ledger_of_fewer_columns_is_said(bundle: Bundle, pay: Pay, ledger_url: str) -> None:
+    shops = FeatureGroup("shops", [Entity("shop", "shop_id").count("1h")])
+    wider = replace(
+        bundle, schema=bundle.schema.with_keys(["shop_id"]), groups=(*bundle.groups, shops)
+    )
+    started(bundle, ledger_url, lambda scorer: run(decide(scorer, pay())))
+    start, shown = started(wider, ledger_url)
+    assert start.lacking == 1
+    assert "1 payments of the ledger lack a column that features read" in str(shown.notice)
 
 
 def test_a_ledger_that_is_shorter_than_the_windows_is_said(

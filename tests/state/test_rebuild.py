@@ -72,6 +72,29 @@ def filled(ledger: Ledger) -> tuple[OnlineEngine, Mark]:
     return engine, mark
 
 
+def test_payments_of_another_projects_ledger_are_told_of(
+    written: Callable[[Sequence[Entry]], Ledger],
+) -> None:
+    ledger = written([of_payment(f"p{n}", NOW + n, NOW + n, "c1") for n in range(3)])
+    read = ledger.proof(Head(0, GENESIS), tolerant=False).read
+    marks = [
+        rebuild.fill(
+            OnlineEngine([FeatureGroup("g", [entity.count("1h")])], schema),
+            None,
+            ledger,
+            read,
+            lateness=DAY,
+            now=NOW + DAY,
+            tick=lambda: None,
+        )
+        for entity, schema in (
+            (card, SCHEMA),
+            (Entity("host", "host"), Schema(id="id", time="at", amount="amount", keys=["host"])),
+        )
+    ]
+    assert [mark.lacking for mark in marks] == [0, 3]
+
+
 def seen(engine: OnlineEngine) -> list[dict[str, Value]]:
     """What payments of every card would see now."""
     found = []

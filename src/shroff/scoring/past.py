@@ -1,5 +1,5 @@
 """What an operator should know of a start's past: missing history, times in the future,
-forgotten payments.
+forgotten payments, payments of another schema.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def say_start(start: Start, bundle: Bundle, mark: Mark, horizon: int) -> str | N
         "missing_past": _missing_past(bundle, mark, horizon, start),
         "future_past": _future_past(start),
         "forgotten_past": _forgotten_past(start),
+        "other_past": _other_past(start),
     }
     wrong = {event: sentence for event, sentence in found.items() if sentence is not None}
     for event, sentence in wrong.items():
@@ -82,6 +83,17 @@ def _forgotten_past(start: Start) -> str | None:
     return (
         f"nothing was kept of {start.forgotten:,} forgotten payments that features still reach: "
         "they count less than before."
+    )
+
+
+def _other_past(start: Start) -> str | None:
+    """The warning about a ledger of another project, or of a schema that had fewer columns."""
+    if not start.lacking:
+        return None
+    return (
+        f"{start.lacking:,} payments of the ledger lack a column that features read of them, and "
+        "do not count there: the schema had fewer columns then, or the ledger is of another "
+        "project (SHROFF_LEDGER, SHROFF_HOME)."
     )
 
 

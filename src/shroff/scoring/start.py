@@ -49,7 +49,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     `shared`: the state was there already, kept by other processes. `lost` is the history that an
     earlier start knew and this one does not. `known` is the moment up to which history had arrived,
     a few minutes after the start, and `future` how many payments of history and ledger lie later.
-    `forgotten` is how many payments were forgotten so that nothing of them can be counted.
+    `forgotten` is how many payments were forgotten so that nothing of them can be counted, and
+    `lacking` how many of the ledger's payments lack a column that features read of them.
     """
 
     bundle: str
@@ -63,6 +64,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     known: str | None = None
     future: int = 0
     forgotten: int = 0
+    lacking: int = 0
 
     @classmethod
     def of(cls, bundle: Bundle, mark: Mark, checked: Checked, before: Start | None) -> Start:
@@ -82,6 +84,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
             known=None if mark.known is None else format_time(mark.known),
             future=mark.future,
             forgotten=mark.forgotten,
+            lacking=mark.lacking,
         )
 
     def sentence(self) -> str:
@@ -110,6 +113,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
             "newest": self.newest,
             "future": self.future,
             "forgotten": self.forgotten,
+            "lacking": self.lacking,
             "checked_up_to": self.checked.last,
             "chain": self.checked.chain[:_SHOWN_DIGITS],
         }

@@ -14,7 +14,7 @@ class Mark(NamedTuple):
     event times of the first and last payment of both, not in the future (0: none). `shared` says
     that the state existed already. `known` is the moment up to which history counts as arrived, and
     `future` is how many payments lay later, `forgotten` how many could not be counted because
-    nothing was kept of them.
+    nothing was kept of them, `lacking` how many lack a column that features read of them.
     """
 
     seq: int
@@ -26,3 +26,4 @@ class Mark(NamedTuple):
     known: int | None = None
     future: int = 0
     forgotten: int = 0
+    lacking: int = 0

@@ -18,6 +18,7 @@ from shroff.collect.payment import counted_in
 from shroff.errors import BundleError
 from shroff.features.engines.online import OnlineEngine, StateEngine
 from shroff.features.engines.online.pending import Notice
+from shroff.features.engines.online.plan_timelines import columns_read
 from shroff.features.engines.online.resume import Resuming
 from shroff.features.engines.replay import count as count_history
 from shroff.lazy import without_collection
@@ -122,7 +123,7 @@ def resume(
             resuming.put(portion, mark)
             tick()
     first, since = _reached(ledger, engine, lateness, now)
-    entries = iter(read(saved.header.first))
+    entries, needed, lacking = iter(read(saved.header.first)), _needed(engine), 0
     after: list[StoredEntry] = []
     for entry in entries:
         if entry.seq > end.head.seq:
@@ -130,7 +131,9 @@ def resume(
             break
         # what came while portions were packed; such a snapshot's ledger has one writer, in order
         if entry.kind == "payment" and not entry.gone and entry.time >= since:
-            resuming.count(_payment(entry, schema, currency), entry.seq)
+            payment = _payment(entry, schema, currency)
+            lacking += _lacks(entry, payment, needed)
+            resuming.count(payment, entry.seq)
         elif (entry.kind == "result" or entry.kind == "label") and not entry.gone:
             notice = _notice(entry, schema)
             resuming.later(entry.payment_id, entry.kind, notice, entry.seq)
@@ -149,6 +152,7 @@ def resume(
         newest=max(end.newest, tail.newest),
         future=begun.future + tail.future,
         forgotten=begun.forgotten + tail.forgotten,
+        lacking=begun.lacking + lacking + tail.lacking,
     )
 
 
@@ -189,8 +193,8 @@ def replay(
     Raises:
         BundleError: a payment is counted in another currency than this one.
     """
-    seq = arrived = oldest = newest = future = forgotten = 0
-    together: list[Payment] = []
+    seq = arrived = oldest = newest = future = forgotten = lacking = 0
+    together, needed = list[Payment](), _needed(engine)
     for entry in entries:
         seq, arrived = max(seq, entry.seq), max(arrived, entry.arrived)
         if entry.gone:
@@ -202,7 +206,9 @@ def replay(
             else:
                 oldest, newest = min(oldest or entry.time, entry.time), max(newest, entry.time)
             if entry.time >= since:
-                together.append(_payment(entry, engine.plan.schema, currency))
+                payment = _payment(entry, engine.plan.schema, currency)
+                lacking += _lacks(entry, payment, needed)
+                together.append(payment)
         if together and (len(together) == _BATCH_PAYMENTS or entry.kind != "payment"):
             _count(engine, together)
             together = []
@@ -211,7 +217,15 @@ def replay(
             engine.later(entry.payment_id, entry.kind, value, rank=rank, arrived=at)
     if together:
         _count(engine, together)
-    return Mark(seq, arrived, oldest=oldest, newest=newest, future=future, forgotten=forgotten)
+    return Mark(
+        seq,
+        arrived,
+        oldest=oldest,
+        newest=newest,
+        future=future,
+        forgotten=forgotten,
+        lacking=lacking,
+    )
 
 
 def _payment(entry: StoredEntry, schema: Schema, currency: str | None) -> Payment:
@@ -223,6 +237,18 @@ def _payment(entry: StoredEntry, schema: Schema, currency: str | None) -> Paymen
             "that one, or begin another ledger (SHROFF_LEDGER)."
         )
     return payment
+
+
+def _needed(engine: StateEngine) -> set[str]:
+    """The columns that features read of past payments."""
+    return columns_read(engine.plan.streams, engine.plan.schema)
+
+
+def _lacks(entry: StoredEntry, payment: Payment, needed: set[str]) -> bool:
+    """Whether a payment was sent without columns by another schema; of a forgotten one only what
+    its features read was kept.
+    """
+    return entry.forgotten is None and not needed <= payment.values.keys()
 
 
 def _notice(entry: StoredEntry, schema: Schema) -> Notice:
