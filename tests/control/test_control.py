@@ -197,7 +197,10 @@ def test_keys_known_last_stay_valid_while_their_database_is_away(tmp_path: Path)
 def test_a_control_database_that_fails_says_what_to_do(tmp_path: Path) -> None:
     for url, said in (
         (f"sqlite:///{tmp_path}", "SQLITE_CANTOPEN: let this user read and write the file"),
-        ("postgresql://nobody@127.0.0.1:1/none", "Error: see that .* SHROFF_CONTROL runs"),
+        (
+            "postgresql://nobody@127.0.0.1:1/none",
+            "Error: see that SHROFF_CONTROL names a database that runs",
+        ),
     ):
         with pytest.raises(ControlUnavailable, match=f"cannot read the API keys.*{said}"):
             Keys(url).all()

@@ -14,6 +14,7 @@ _REMEDIES: Final = {
     "SQLITE_CANTOPEN": _FORBIDDEN,
     "SQLITE_PERM": _FORBIDDEN,
     "SQLITE_FULL": "make room on its disk",
+    "SQLITE_IOERR": "see that its disk is there and works",
     "SQLITE_CORRUPT": _DAMAGED,
     "SQLITE_NOTADB": _DAMAGED,
 }
@@ -36,14 +37,19 @@ def remedy(error: BaseException, setting: str) -> str:
     Args:
         setting: the one that names the database.
 
-    >>> remedy(ConnectionError(), "SHROFF_LEDGER")
-    'see that the database at SHROFF_LEDGER runs, and lets this user in'
+    >>> from sqlite3 import OperationalError
+    >>> error = OperationalError()
+    >>> remedy(error, "SHROFF_LEDGER")
+    'see that SHROFF_LEDGER names a database that runs and lets this user in'
+    >>> error.sqlite_errorname = "SQLITE_IOERR_WRITE"
+    >>> remedy(error, "SHROFF_LEDGER")
+    'see that its disk is there and works'
     """
     code = _code(error)
     for known, what in _REMEDIES.items():
         if code.startswith(known):
             return what
-    return f"see that the database at {setting} runs, and lets this user in"
+    return f"see that {setting} names a database that runs and lets this user in"
 
 
 def _cause(error: BaseException) -> BaseException:
