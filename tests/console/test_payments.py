@@ -65,6 +65,7 @@ def test_no_address_names_what_may_be_somebodys(console: ConsoleSite) -> None:
     visit = settled(console.visit("analyst"))
     long = visit.send("/payments", q="x" * 1_001)
     assert "a value of a key, of at most 1,000 characters, got 1,001" in problem_in(long.text)
+    assert "No payment is like this" not in long.text  # nobody has looked
     token = tokenizer(console.settings.hmac_key())(PRIVATE)
     for typed, kept in (("c-777", "c-777"), (PRIVATE, token), (token, token)):
         led = visit.send("/payments", q=typed, least="1")
