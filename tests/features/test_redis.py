@@ -369,6 +369,32 @@ def test_one_process_fills_a_state(join: Join) -> None:
     }
 
 
+def test_a_filling_removes_those_before_it_and_none_that_has_begun(
+    join: Join, client: redis.Redis
+) -> None:
+    engine, source = join(), OnlineEngine([COUNTS], SCHEMA)
+    source.observe(pay(7, 0))
+    for number in range(3):
+        engine.observe(pay(number, number))
+
+    def fillings() -> int:
+        keys = [key.removeprefix(engine.name) for key in client.scan_iter(engine.name + b"*")]
+        return len({key.partition(b":")[0] for key in keys if b":" in key})
+
+    filling = claim(engine)
+    assert filling is not None
+    filling.pour(source)
+    assert fillings() == 2
+    assert filling.open()
+    assert fillings() == 1
+    begun = claim(join())
+    assert begun is not None
+    begun.pour(source)
+    filling.sweep()
+    assert begun.open()
+    assert engine.observe(pay(8, 8))["card_count_1d"] == 1.0
+
+
 def test_a_claim_that_ran_out_fills_nothing(join: Join, client: redis.Redis) -> None:
     engine = join()
     lost = claim(engine)

@@ -47,9 +47,6 @@ _DIGEST_BYTES: Final = 6
 _LOGS_READ: Final = 500
 """Logs that one script reads, while all others wait."""
 
-_KEYS_SCANNED: Final = 1_000
-"""Keys that the server looks at in one step while a state is removed."""
-
 _NOT_THERE: Final = "the state is not there: it is being rebuilt, or waits to be."
 _LATE: Final = 0
 _GROUP_PAYMENTS: Final = 64
@@ -166,14 +163,8 @@ class RedisEngine:
             StateUnavailable: the server cannot be reached.
         """
         self.link.call([("DEL", self.name + b"head")])
-        cursor: object = b"0"
-        while True:
-            scanned = ("SCAN", cursor, "MATCH", self.name + b"*", "COUNT", _KEYS_SCANNED)
-            cursor, keys = self.link.call([scanned])[0]
-            if keys:
-                self.link.call([("UNLINK", *keys)])
-            if cursor == b"0":
-                return
+        for keys in self.link.scan(self.name):
+            self.link.call([("UNLINK", *keys)])
 
     def observe(self, payment: Payment) -> dict[str, Value]:
         """The payment's features by name; from now on later payments see it.

@@ -13,6 +13,7 @@ after the source had seen its last event must be observed afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from secrets import token_hex
 from typing import Final
@@ -91,7 +92,28 @@ class Filling:
         name = self._state.name
         keys = resp(name + b"head"), resp(name + b"claim")
         words = (self._epoch, self._epoch, self._newest, mark, self._state.lateness)
-        return bool(self._state.link.scripts([(scripts.OPEN, keys, words)])[0])
+        opened = bool(self._state.link.scripts([(scripts.OPEN, keys, words)])[0])
+        if opened:
+            # what is left expires
+            with suppress(StateUnavailable):
+                self.sweep()
+        return opened
+
+    def sweep(self) -> None:
+        """Remove the keys of fillings before this one, unless another one has begun: each would
+        take as much memory as this for as long as windows reach.
+
+        Raises:
+            StateUnavailable: the server cannot be reached.
+        """
+        name, own = self._state.name, self._epoch + b":"
+        sweep = scripts.SCRIPTS[scripts.SWEEP]
+        for keys in self._state.link.scan(name):
+            rests = [(key, key.removeprefix(name)) for key in keys]
+            dead = [key for key, rest in rests if b":" in rest and not rest.startswith(own)]
+            words = name + b"head", name + b"claim", *dead, self._epoch
+            if dead and not self._state.link.call([("EVALSHA", sweep, len(words) - 1, *words)])[0]:
+                return
 
     def _write(self, commands: list[Command]) -> None:
         state = self._state

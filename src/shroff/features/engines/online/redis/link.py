@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +27,8 @@ _UNABLE: Final = re.compile(
 )
 """Errors of the server itself, which scripts report too."""
 
+_KEYS_SCANNED: Final = 1_000
+"""Keys that the server looks at in one step of a scan."""
 _CONNECT_TIMEOUT_SECONDS: Final = 0.5
 _ANSWER_TIMEOUT_SECONDS: Final = 2.0
 
@@ -80,6 +82,17 @@ class Link:
             StateGarbled: a key holds what the command cannot read.
         """
         return self._replies([b"*%d\r\n" % len(words) + _sent(words) for words in commands])
+
+    def scan(self, prefix: bytes) -> Iterator[list[bytes]]:
+        """The keys whose names begin so, in batches; raises as `call`."""
+        cursor: object = b"0"
+        while True:
+            scanned = ("SCAN", cursor, "MATCH", prefix + b"*", "COUNT", _KEYS_SCANNED)
+            cursor, keys = self.call([scanned])[0]
+            if keys:
+                yield keys
+            if cursor == b"0":
+                return
 
     def scripts(self, calls: Sequence[Call]) -> list[Any]:
         """`call` for scripts."""

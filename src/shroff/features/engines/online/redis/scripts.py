@@ -322,8 +322,30 @@ end
 return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 """
 
+SWEEP: Final = """
+-- KEYS: head, claim, keys of other fillings; ARGV: epoch
+-- a filling has keys from its claim on, so where there is no claim these are of dead ones
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] or redis.call('EXISTS', KEYS[2]) == 1 then
+  return 0
+end
+return redis.call('UNLINK', unpack(KEYS, 3))
+"""
+
 SCRIPTS: Final = {
     # Redis names a script by this hash; nothing is secured by it
     script: sha1(script.encode(), usedforsecurity=False).hexdigest()
-    for script in (OBSERVE, READ, RECALL, LATER, FORGET, HEARTBEAT, TRIM, CLAIM, HOLD, OPEN, DROP)
+    for script in (
+        OBSERVE,
+        READ,
+        RECALL,
+        LATER,
+        FORGET,
+        HEARTBEAT,
+        TRIM,
+        CLAIM,
+        HOLD,
+        OPEN,
+        DROP,
+        SWEEP,
+    )
 }
