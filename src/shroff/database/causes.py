@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import Final
 
-_DAMAGED: Final = "the file is damaged: restore it from a backup"
-_FORBIDDEN: Final = "let this user read and write the file and its folder"
+_FORBIDDEN: Final = "see that this user may read and write it and its folder"
 _HELD: Final = "another program, such as a backup, holds it; end that, or wait until it is done"
+_OTHER: Final = "see that {setting} names the right database, filled by this release"
 _REMEDIES: Final = {
     "SQLITE_BUSY": _HELD,
     "SQLITE_LOCKED": _HELD,
     "SQLITE_READONLY": _FORBIDDEN,
-    "SQLITE_CANTOPEN": _FORBIDDEN,
+    "SQLITE_CANTOPEN": "see that its file is there, and that this user may read and write it",
     "SQLITE_PERM": _FORBIDDEN,
     "SQLITE_FULL": "make room on its disk",
     "SQLITE_IOERR": "see that its disk is there and works",
-    "SQLITE_CORRUPT": _DAMAGED,
-    "SQLITE_NOTADB": _DAMAGED,
+    "SQLITE_CORRUPT": "the file is damaged: restore it from a backup",
+    "SQLITE_NOTADB": "see that {setting} names a SQLite file, or restore it from a backup",
+    # a table or a column that is not there
+    "SQLITE_ERROR": _OTHER,
+    "42P01": _OTHER,
+    "42703": _OTHER,
 }
 """What to do, by what the name of an error begins with: extended ones go on behind that."""
+_LAST: Final = "see that {setting} names a database that runs and lets this user in"
 
 
 def reason(error: BaseException) -> str:
@@ -46,10 +51,8 @@ def remedy(error: BaseException, setting: str) -> str:
     'see that its disk is there and works'
     """
     code = _code(error)
-    for known, what in _REMEDIES.items():
-        if code.startswith(known):
-            return what
-    return f"see that {setting} names a database that runs and lets this user in"
+    known = (what for name, what in _REMEDIES.items() if code.startswith(name))
+    return next(known, _LAST).format(setting=setting)
 
 
 def _cause(error: BaseException) -> BaseException:
