@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 
 from browser import Browser
+from forks import start
 from patience import PATIENCE
 from program import command, environment
 from shroff.control.sessions import Sessions
@@ -87,16 +87,16 @@ def started_process(settings: Settings, *words: str, **variables: str) -> Iterat
     """A command that serves the console, on a free port."""
     log = settings.home / "console.log"
     with log.open("w") as errors:
-        process = subprocess.Popen(
+        process = start(
             command(*words, "--port", "0", "--json"),
-            stdout=subprocess.PIPE,
+            "console.imports",
             stderr=errors,
             env=environment(settings.home, settings.home) | variables,
         )
     assert process.stdout is not None
     try:
-        said = b""
-        while not said.endswith(b"}\n"):
+        said = ""
+        while not said.endswith("}\n"):
             line = process.stdout.readline()
             assert line, log.read_text()
             said += line

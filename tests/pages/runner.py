@@ -55,8 +55,6 @@ class Reader:
         path = os.pathsep.join([str(programs), python, home["PATH"]])
         self._variables = {**home, "PATH": path, "COLUMNS": "110"}
         self._servers = servers
-        # a service must end with its process, so it is none of those that are forked
-        self._real = os.pathsep.join([python, home["PATH"]])
         self._names: dict[str, Any] = {}
         self._printed: str | None = None
         self._open = ExitStack()
@@ -126,7 +124,7 @@ class Reader:
             process = subprocess.Popen(
                 ["bash", "-c", f"exec {script.strip()} --port {self._port}"],
                 cwd=self._folder,
-                env=self._variables | {"PATH": self._real},
+                env=self._variables,
                 stdout=output,
                 stderr=output,
             )

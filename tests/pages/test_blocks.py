@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from pages.forks import prepared
+from forks import program
 from pages.markdown import PAGES, ROOT, SHELL, Block, begins_with, blocks
 from pages.runner import Reader, shape
 from pages.usage import commands, problem
@@ -35,10 +35,9 @@ def name(value: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a `shroff` that need not import anything."""
-    with prepared(tmp_path_factory.mktemp("programs")) as folder:
-        yield folder
+    return program(tmp_path_factory.mktemp("programs") / "commands", "pages.imports")
 
 
 def runs(block: Block) -> bool:

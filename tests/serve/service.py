@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,10 +14,14 @@ from typing import Any
 import httpx
 import pytest
 
+from forks import Process, start
 from patience import PATIENCE, until
+from shroff.package.trial import passed
 from web import TRUST
 
 KEY = b"k" * 32
+IMPORTED = "serve.imports"
+"""What a process that serves finds imported."""
 needs_curl = pytest.mark.skipif(
     shutil.which("curl") is None, reason="the example is a command of curl, which is missing"
 )
@@ -28,9 +31,11 @@ from pathlib import Path
 from shroff.lazy import without_collection
 with without_collection():
     from shroff.kafka.figures import without_topics
+    from shroff.package.trial import trust
     from shroff.serve.server import Service, serve
     from shroff.settings import Settings
-bundle, home, warm, keys = sys.argv[1:]
+bundle, home, warm, keys, *passed = sys.argv[1:]
+trust({bytes.fromhex(model): together == "True" for model, together in map(str.split, passed)})
 settings = Settings(home=Path(home), ledger=f"sqlite:///{home}/ledger.db", personal_key=KEY)
 tell = lambda url: print(url, flush=True)
 figures = (without_topics,)
@@ -54,7 +59,7 @@ class Service:
     ready: int = 200
     environment: Mapping[str, str] = field(default_factory=dict)
     url: str = field(init=False, default="")
-    process: subprocess.Popen[str] = field(init=False)
+    process: Process = field(init=False)
 
     def __enter__(self) -> Service:
         arguments = [
@@ -62,14 +67,14 @@ class Service:
             str(self.home),
             str(self.warm or ""),
             "keys" if self.keys else "",
+            # what was tried in this process need not be tried again
+            *(f"{model.hex()} {together}" for model, together in passed().items()),
         ]
         self.home.mkdir(exist_ok=True)
         command = [sys.executable, "-W", "error", "-c", PROGRAM, *arguments]
         with self.log.open("a") as log:
             environment = os.environ | dict(self.environment)
-            self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
-            )
+            self.process = start(command, IMPORTED, stderr=log, env=environment)
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
         try:

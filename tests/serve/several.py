@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
+from forks import Process, start
 from patience import PATIENCE, until
-from serve.service import KEY
+from serve.service import IMPORTED, KEY
 from servers import or_skip, postgres_schema, redis
 from web import TRUST
 
@@ -51,7 +52,7 @@ def state_url() -> Iterator[str]:
 @contextmanager
 def starting(
     bundle: Path | None, home: Path, state: str, ledger: str, workers: int
-) -> Iterator[tuple[str, Any]]:
+) -> Iterator[tuple[str, Process]]:
     """A service that listens, and is about to start its workers; without a bundle it follows what
     is published.
     """
@@ -70,7 +71,7 @@ def starting(
         str(workers),
     ]
     with (home / "service.log").open("a") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        process = start(command, IMPORTED, stderr=log, env=os.environ)
     assert process.stdout is not None
     try:
         url = process.stdout.readline().strip()
@@ -85,7 +86,7 @@ def starting(
 @contextmanager
 def service(
     bundle: Path | None, home: Path, state: str, ledger: str, workers: int
-) -> Iterator[tuple[str, Any]]:
+) -> Iterator[tuple[str, Process]]:
     """A service whose workers are all ready."""
     log = home / "service.log"
     before = _starts(log)
