@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+import redis
 
 from patience import PATIENCE
 from serve.asking import decide, run
@@ -27,6 +28,7 @@ from shroff import Entity, FeatureGroup
 from shroff.collect import clean
 from shroff.collect.extent import Extent
 from shroff.errors import BrokenChain
+from shroff.features.engines.online.redis.link import Link
 from shroff.ledger import Ledger
 from shroff.package import Bundle
 from shroff.scoring import check, health
@@ -146,6 +148,22 @@ def test_a_ledger_of_fewer_columns_is_said(bundle: Bundle, pay: Pay, ledger_url:
     start, shown = started(wider, ledger_url)
     assert start.lacking == 1
     assert "1 payments of the ledger lack a column that features read" in str(shown.notice)
+
+
+def test_a_state_server_that_drops_keys_is_said(
+    bundle: Bundle, ledger_url: str, redis_server: str
+) -> None:
+    with closing(redis.Redis.from_url(redis_server)) as server, ExitStack() as undone:
+        undone.callback(server.config_set, "maxmemory", "0")
+        undone.callback(server.config_set, "maxmemory-policy", "noeviction")
+        server.config_set("maxmemory-policy", "volatile-lru")
+        assert Link(redis_server).evicting() is None, "there is no limit of memory"
+        server.config_set("maxmemory", "1gb")
+        _, shown = started(bundle, ledger_url, state=redis_server)
+        said = "drops keys when its memory is full (maxmemory-policy volatile-lru)"
+        assert said in str(shown.notice)
+        server.config_set("maxmemory-policy", "noeviction")
+        assert Link(redis_server).evicting() is None
 
 
 def test_a_ledger_that_is_shorter_than_the_windows_is_said(

@@ -1,5 +1,5 @@
 """What an operator should know of a start's past: missing history, times in the future,
-forgotten payments, payments of another schema.
+forgotten payments, payments of another schema, a state that is not kept.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def say_start(start: Start, bundle: Bundle, mark: Mark, horizon: int) -> str | N
         "future_past": _future_past(start),
         "forgotten_past": _forgotten_past(start),
         "other_past": _other_past(start),
+        "state_evicts": _evicting(mark),
     }
     wrong = {event: sentence for event, sentence in found.items() if sentence is not None}
     for event, sentence in wrong.items():
@@ -94,6 +95,16 @@ def _other_past(start: Start) -> str | None:
         f"{start.lacking:,} payments of the ledger lack a column that features read of them, and "
         "do not count there: the schema had fewer columns then, or the ledger is of another "
         "project (SHROFF_LEDGER, SHROFF_HOME)."
+    )
+
+
+def _evicting(mark: Mark) -> str | None:
+    """The warning about a state server that drops keys in silence."""
+    if mark.evicting is None:
+        return None
+    return (
+        f"the state server drops keys when its memory is full (maxmemory-policy {mark.evicting}), "
+        "and features would count less in silence: set noeviction, and start again."
     )
 
 

@@ -15,6 +15,8 @@ class Mark(NamedTuple):
     that the state existed already. `known` is the moment up to which history counts as arrived, and
     `future` is how many payments lay later, `forgotten` how many could not be counted because
     nothing was kept of them, `lacking` how many lack a column that features read of them.
+    `evicting` is by which policy the state's server drops keys when its memory is full (None: by
+    none).
     """
 
     seq: int
@@ -27,3 +29,4 @@ class Mark(NamedTuple):
     future: int = 0
     forgotten: int = 0
     lacking: int = 0
+    evicting: str | None = None

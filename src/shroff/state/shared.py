@@ -88,8 +88,9 @@ class SharedState:
             StateUnavailable, LedgerUnavailable: the server or the database does not answer.
             BrokenChain: the ledger was changed.
         """
+        evicting = self.engine.link.evicting()
         # the mark of a state that another process fills
-        mark = Mark(0, 0, shared=True)
+        mark = Mark(0, 0, shared=True, evicting=evicting)
         if only_empty and self.engine.ready():
             return mark
 
@@ -100,7 +101,7 @@ class SharedState:
             return source, mark
 
         known = ensure_filled(self.engine, fill, backfill.recent, currency=backfill.currency)
-        mark = mark._replace(seq=known, arrived=0)
+        mark = mark._replace(seq=known, arrived=0, evicting=evicting)
         newest = self.engine.newest
         # a state without payments is as new as its lateness
         return (

@@ -29,6 +29,7 @@ _UNABLE: Final = re.compile(
 
 _KEYS_SCANNED: Final = 1_000
 """Keys that the server looks at in one step of a scan."""
+_KEEPING: Final = "noeviction"
 _CONNECT_TIMEOUT_SECONDS: Final = 0.5
 _ANSWER_TIMEOUT_SECONDS: Final = 2.0
 
@@ -93,6 +94,18 @@ class Link:
                 yield keys
             if cursor == b"0":
                 return
+
+    def evicting(self) -> str | None:
+        """By which policy the server drops keys once its memory is full; None: by none, or it does
+        not say.
+        """
+        try:
+            told = self.call([("INFO", "memory")])[0].decode()
+        except StateUnavailable:
+            return None
+        said = dict(line.partition(":")[::2] for line in told.splitlines())
+        policy = said.get("maxmemory_policy", _KEEPING)
+        return None if policy == _KEEPING or said.get("maxmemory") == "0" else policy
 
     def scripts(self, calls: Sequence[Call]) -> list[Any]:
         """`call` for scripts."""
