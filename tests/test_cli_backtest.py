@@ -13,6 +13,7 @@ import pytest
 
 from browser import Browser
 from commands import answer, run
+from program import shroff
 from serve.fixtures import POLICY, make_bundle
 from shroff.backtest.cache import clear
 from shroff.detect import Calibration
@@ -210,3 +211,10 @@ def test_what_cannot_be_replayed_is_a_sentence(
     monkeypatch.chdir(home)
     with pytest.raises(ShroffError, match=re.escape(sentence)):
         run("backtest", *words, home=home)
+
+
+def test_an_endless_label_delay_is_refused(tmp_path: Path) -> None:
+    for delay in ("inf", "nan", "1e300"):
+        done = shroff(tmp_path, "backtest", "--data", "log.csv", "--label-delay", delay)
+        assert done.returncode == 2
+        assert "Invalid value for '--label-delay'" in done.stderr

@@ -101,6 +101,7 @@ def test_the_dates_follow_the_start() -> None:
     ("wrong", "expected"),
     [
         ({"payments": 0}, "payments must be at least 1, got 0"),
+        ({"payments": 10**13}, "to simulate 10,000,000,000,000 payments takes about 6,600,000"),
         ({"days": 0}, "days must be from 1 to 3660, got 0"),
         ({"fraud_rate": 0.6}, "fraud_rate must be from 0 to 0.5, got 0.6"),
         ({"fraud_rate": float("nan")}, "fraud_rate must be from 0 to 0.5, got nan"),

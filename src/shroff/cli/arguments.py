@@ -91,6 +91,7 @@ LabelDelay = Annotated[
     typer.Option(
         help="Days in which labels come in; default: the delay of the model's split.",
         min=0,
+        max=3_660,
         show_default=False,
     ),
 ]

@@ -54,6 +54,7 @@ def promote(
         typer.Option(
             help="Days in which labels come into the ledger; default: the delay of its split.",
             min=0,
+            max=3_660,
             show_default=False,
         ),
     ] = None,

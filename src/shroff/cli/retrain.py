@@ -52,6 +52,7 @@ def retrain(
         typer.Option(
             help="Days in which labels come in; default: the delay of the model in production.",
             min=0,
+            max=3_660,
             show_default=False,
         ),
     ] = None,

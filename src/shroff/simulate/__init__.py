@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 
 from shroff.errors import ConfigurationError
+from shroff.machine import available_bytes
 from shroff.simulate import confounders, habits
 from shroff.simulate.campaigns import CampaignSampler
 from shroff.simulate.clock import Clock, read_clock
@@ -43,6 +44,8 @@ _PATTERN_SHARES = (0.25, 0.25, 0.25, 0.15, 0.1)
 _SUBSCRIBED_SHARE = 0.05
 _RETRIED_SHARE = 0.012
 _SPARE_SHARE = 0.15
+_BYTES_PER_PAYMENT = 660
+"""Memory for each payment of a large table, at most, while it is made."""
 
 
 def simulate(
@@ -74,7 +77,7 @@ def simulate(
 
     Raises
     ------
-    ConfigurationError: an argument is out of its range.
+    ConfigurationError: an argument is out of its range, or the table would not fit into memory.
 
     >>> log = simulate(2_000, days=30, seed=7)
     >>> log.height, int(log["is_fraud"].sum())
@@ -99,6 +102,12 @@ def simulate(
 def _check(payments: int, fraud_rate: float, rings: float, seed: int) -> None:
     if payments < 1:
         raise ConfigurationError(f"payments must be at least 1, got {payments}")
+    need, have = payments * _BYTES_PER_PAYMENT, available_bytes()
+    if need > have:
+        raise ConfigurationError(
+            f"to simulate {payments:,} payments takes about {need / 1e9:,.1f} GB of memory, and "
+            f"{have / 1e9:.1f} GB are free: simulate at most {have // _BYTES_PER_PAYMENT:,}"
+        )
     if not 0.0 <= fraud_rate <= 0.5:
         raise ConfigurationError(f"fraud_rate must be from 0 to 0.5, got {fraud_rate}")
     if not 0.0 <= rings <= 1.0:
