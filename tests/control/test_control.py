@@ -63,7 +63,9 @@ def bearer(token: str) -> bytes:
     return f"Bearer {token}".encode()
 
 
-@pytest.mark.parametrize("text", ["order 4111 1111 1111 1111", "a\u202eb", "\0", "\u3164"])
+@pytest.mark.parametrize(
+    "text", ["order 4111 1111 1111 1111", "a\u202eb", "\0", "\u3164", "\udcf8"]
+)
 @pytest.mark.parametrize("field", ["name", "source"])
 def test_a_name_that_everybody_reads_hides_nothing(tmp_path: Path, field: str, text: str) -> None:
     keys = Keys(f"sqlite:///{tmp_path / 'control.db'}")

@@ -27,7 +27,8 @@ CONTROL: Final = (
 """Characters that an id, which is printed, logged and sent on, must not have: controls, line ends,
 and invisible ones that reorder or hide text (bidirectional controls and other format characters).
 """
-_UNFIT: Final = re.compile(CONTROL)
+# and what no text in UTF-8 holds: an argument of a command in another encoding does
+_UNFIT: Final = re.compile(f"{CONTROL}|[\ud800-\udfff]")
 INVISIBLE_TEXT: Final = (
     r"^[\s\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u2800\u3164\ufe00-\ufe0f\uffa0]+$"
 )
@@ -116,6 +117,8 @@ def unseen(text: str) -> str | None:
 
     >>> unseen("a\\u202eb"), unseen("\\u3164"), unseen("Ærø 1")
     ('text with U+202E RIGHT-TO-LEFT OVERRIDE', 'text of characters that nobody sees', None)
+    >>> unseen("\\udcf8re")
+    'text with U+DCF8'
     """
     if found := _UNFIT.search(text):
         return f"text with {named(found[0])}"
