@@ -16,6 +16,7 @@ from features.online_world import SCHEMA, card, open_state, pay
 from shroff import Entity, FeatureGroup
 from shroff.features.engines.online import Observed, OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine
+from shroff.features.engines.online.redis.observing import Observing
 
 host = Entity("host", "host")
 GROUP = FeatureGroup(
@@ -104,9 +105,9 @@ def test_whoever_adds_events_they_are_one_order(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         # doctests may have imported the module once more
-        names = RedisEngine.observe.__globals__
-        patch.setitem(names, "_GROUP_PAYMENTS", together)
-        patch.setitem(names, "MIN_LOG_ENTRIES", 2 if trims else 128)
+        patch.setitem(RedisEngine.observe.__globals__, "_GROUP_PAYMENTS", together)
+        trimmed = Observing.observed.__globals__
+        patch.setitem(trimmed, "MIN_LOG_ENTRIES", 2 if trims else 128)
         world = World(redis_server, trims=trims)
         for by, (step, *words) in steps:
             getattr(world, step)(by, *words)

@@ -9,7 +9,7 @@ import yaml
 
 from pages.markdown import ROOT
 from shroff.features.engines.online import snapshot
-from shroff.features.engines.online.redis import engine
+from shroff.features.engines.online.redis import naming
 from shroff.ledger import database
 from shroff.package import bundle
 
@@ -24,7 +24,7 @@ def test_the_formats_are_those_of_the_code() -> None:
     )
     assert rows["bundle"] == str(bundle.FORMAT)
     assert rows["state in memory"] == f"snapshot {snapshot._FORMAT_VERSION}"
-    assert rows["state in Redis"].startswith(f"{engine._FORMAT_VERSION}, ")
+    assert rows["state in Redis"].startswith(f"{naming._FORMAT_VERSION}, ")
 
 
 def test_every_alert_has_a_row() -> None:

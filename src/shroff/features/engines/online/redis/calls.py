@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from secrets import token_bytes
+from typing import Final
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.features.engines.online.redis import scripts
-from shroff.features.engines.online.redis.link import Call, resp
+from shroff.features.engines.online.redis.link import Call, resp, sent
 from shroff.features.engines.online.redis.log import (
     TAGS,
     UNDONE,
@@ -18,12 +19,12 @@ from shroff.features.engines.online.redis.log import (
     pack_value,
 )
 from shroff.features.engines.online.redis.replica import Place
-from shroff.features.engines.online.redis.sending import Send
+from shroff.features.engines.online.redis.sending import Placed, Send
 from shroff.features.plan import Plan
 from shroff.features.streams import Later
 
-Placed = tuple[Payment, Sequence[Place]]
-"""A payment with the logs of its keys."""
+_MEMBERSHIP_MS: Final = 86_400_000
+"""How long members are kept after the last heartbeat."""
 
 
 class Calls:
@@ -40,16 +41,20 @@ class Calls:
     def __init__(self, plan: Plan, name: bytes, lateness: int) -> None:
         self.name = name
         self._head = resp(name + b"head")
-        self.epoch = b""
+        self.follow(b"")
         self.logs = logs(plan, lateness)
         self.marked = Event([stream for stream in plan.streams if stream.later], (), plan)
-        self._lateness = lateness
         awaited = [log.horizon for log in self.logs if log.later]
         self.marker_ms = kept_ms(max(awaited, default=0) + lateness)
-        self._kinds = pack_value(
-            [some for log in self.logs for some in (log.kept_ms, log.spare_us)]
-        )
+        kinds = pack_value([log.kept_ms for log in self.logs])
         self._owner = token_bytes(8)
+        # sent with every payment
+        self._lateness = resp(lateness)
+        self._own = sent(self._owner, self.marker_ms, kinds)
+
+    def follow(self, epoch: bytes) -> None:
+        """Mean this filling of the state from now on."""
+        self.epoch, self._epoch = epoch, resp(epoch)
 
     def key(self, name: bytes) -> bytes:
         """A key of the state as it is now, by its name."""
@@ -59,20 +64,21 @@ class Calls:
         self, payments: Sequence[Payment], send: Send, seen: int
     ) -> tuple[Call, list[Placed]]:
         """Add payments to their logs, and read what a replica lacks of them; with the logs."""
-        prefix = self.key(b"p:")
-        keys, sent = [self._head], list[bytes]()
-        placed: list[Placed] = [(each, send(each, prefix, keys, sent)) for each in payments]
-        words = self.epoch, seen, self._lateness, self._owner, self.marker_ms, self._kinds
-        return (scripts.OBSERVE, keys, (*words, len(placed), b"".join(sent))), placed
+        keys = [self._head]
+        packed: list[bytes] = []
+        placed = send(payments, self.key(b"p:"), keys, packed)
+        state = self._epoch, resp(seen), self._lateness
+        words = *state, *self._own, resp(len(placed)), resp(b"".join(packed))
+        return (scripts.OBSERVE, keys, words), placed
 
     def read(self, places: Sequence[Place], positions: Sequence[int]) -> Call:
         """Read what logs hold behind these positions."""
         keys = [self._head, *[place.sent for place in places]]
-        return scripts.READ, keys, (self.epoch, *positions)
+        return scripts.READ, keys, [self._epoch, *sent(*positions)]
 
     def recall(self, payment_id: str) -> Call:
         """Read what is kept of a payment for its later events."""
-        return scripts.RECALL, self._keys(payment_id), (self.epoch,)
+        return scripts.RECALL, self._keys(payment_id), [self._epoch]
 
     def later(
         self,
@@ -86,30 +92,28 @@ class Calls:
     ) -> Call:
         """Add a result or a label to the logs of its payment."""
         places = [place for place in self._places(payment) if event in place.log.later]
-        words: list[object] = [
-            self.epoch,
-            event,
-            pack_value(value),
-            TAGS[event],
-            rank,
-            arrived,
-            token,
-        ]
+        words = [self._epoch, *sent(event, pack_value(value), TAGS[event], rank, arrived, token)]
         for place in places:
-            words += (place.log.kept_ms, place.log.told.pack(payment))
+            words += sent(place.log.kept_ms, place.log.told.pack(payment))
         return scripts.LATER, self._keys(payment.id, places), words
 
     def forget(self, payment: Payment) -> Call:
         """Undo `observe` of this process."""
         places = self._places(payment)
-        words: list[object] = [self.epoch, self._owner]
+        words = [self._epoch, resp(self._owner)]
         for place in places:
-            words += (place.log.kept_ms, UNDONE + place.log.event.pack(payment))
+            words += sent(place.log.kept_ms, UNDONE + place.log.event.pack(payment))
         return scripts.FORGET, self._keys(payment.id, places), words
+
+    def heartbeat(self, member: bytes, others: Sequence[bytes], seen: int, *, clear: bool) -> Call:
+        """Record a heartbeat of a process, and read those of all; the `others` are members."""
+        words = sent(member, int(clear), _MEMBERSHIP_MS, *others)
+        state = self._epoch, resp(seen), self._lateness
+        return scripts.HEARTBEAT, [self._head, resp(self.name + b"roll")], [*state, *words]
 
     def trim(self, place: Place, snapshot: tuple[int, bytes]) -> Call:
         """Replace what a log holds up to an arrival by a snapshot."""
-        return scripts.TRIM, (place.sent,), snapshot
+        return scripts.TRIM, [place.sent], sent(*snapshot)
 
     def _places(self, payment: Payment) -> list[Place]:
         """The keys of a payment with their logs, whether this process follows these or not."""

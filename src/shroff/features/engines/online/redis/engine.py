@@ -8,10 +8,8 @@ events, in the same order, by the same code.
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from hashlib import sha256
 from typing import Any, Final
 
 from shroff.collect import Payment, Schema
@@ -19,36 +17,26 @@ from shroff.collect.payment import Value
 from shroff.errors import OutOfBounds, StateGarbled, StateUnavailable
 from shroff.features.engines.online.base import Observed
 from shroff.features.engines.online.redis import scripts
-from shroff.features.engines.online.redis.ahead import SNAPSHOT_AGE_US, Ahead, ReadingAhead
-from shroff.features.engines.online.redis.calls import Calls, Placed
+from shroff.features.engines.online.redis.ahead import SNAPSHOT_AGE_US, Ahead
+from shroff.features.engines.online.redis.calls import Calls
 from shroff.features.engines.online.redis.garbled import checksum, drop_if_garbled
 from shroff.features.engines.online.redis.ledger_head import LedgerHead
-from shroff.features.engines.online.redis.link import Call, Link, resp
+from shroff.features.engines.online.redis.link import Call, Link, refusals, resp, sent
 from shroff.features.engines.online.redis.log import unpack_value
+from shroff.features.engines.online.redis.naming import shared_name, state_name
+from shroff.features.engines.online.redis.observing import Observing
 from shroff.features.engines.online.redis.replica import Place, Replica
-from shroff.features.engines.online.redis.sending import sender
-from shroff.features.engines.online.redis.trimming import MIN_LOG_ENTRIES, Trimming
+from shroff.features.engines.online.redis.sending import Placed, sender
+from shroff.features.engines.online.redis.trimming import Trimming
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 from shroff.features.streams import Later
 from shroff.features.window import micros
 
-_MEMBERSHIP_MS: Final = 86_400_000
-"""How long members are kept after the last heartbeat."""
-
-_FORMAT_VERSION: Final = 5
-"""The version of the keys' contents: a state of another version is left alone, and filled anew
-under other keys.
-"""
-
-_DIGEST_BYTES: Final = 6
-"""Bytes of the digest of what a state depends on."""
-
 _LOGS_READ: Final = 500
 """Logs that one script reads, while all others wait."""
 
 _NOT_THERE: Final = "the state is not there: it is being rebuilt, or waits to be."
-_LATE: Final = 0
 _GROUP_PAYMENTS: Final = 64
 """Payments that one script adds, while all others wait."""
 _NO_LIFE: Final = -1
@@ -87,13 +75,8 @@ class RedisEngine:
         self.plan = Plan(groups, schema)
         self.lateness = micros(lateness)
         self.link = Link(url)
-        # one slot of a cluster: one server must order all events
-        shared = f"{{{space}}}:".encode()
-        self.ledger_head = LedgerHead(self.link, shared)
-        parts = self.plan.digest, lateness, str(_FORMAT_VERSION), edition
-        # short: every key has it, and a payment has some
-        digest = sha256(" ".join(parts).encode()).digest()[:_DIGEST_BYTES]
-        self.name = shared + urlsafe_b64encode(digest) + b":"
+        self.ledger_head = LedgerHead(self.link, shared_name(space))
+        self.name = state_name(space, self.plan.digest, lateness, edition)
         self.calls = Calls(self.plan, self.name, self.lateness)
         self.too_late = (
             f"expected a time at most {lateness} before the newest payment's - at `$.{schema.time}`"
@@ -103,16 +86,17 @@ class RedisEngine:
         )
         marked = self.calls.marked if self.plan.later else None
         self._send = sender(self.plan, self.calls.logs, marked, self._replica)
-        self._life = self._seen = self._newest = 0
+        self._life = 0
         self.drops = 0
         """How often this process has dropped a state that it could not read."""
         age_us = SNAPSHOT_AGE_US if self.plan.links else 0
         self._trimming = Trimming(self.calls, self._replica, age_us=age_us)
+        self._observing = Observing(self._replica, self._trimming)
 
     @property
     def newest(self) -> int:
         """The latest event time known to this process, not in the future, in microseconds."""
-        return self._newest
+        return self._observing.newest
 
     @property
     def epoch(self) -> bytes:
@@ -194,13 +178,13 @@ class RedisEngine:
             StateUnavailable: the state cannot be reached, or is being rebuilt; some of them may
                 count, so observe them again later, or forget them.
         """
-        groups = list[list[Placed]]()
+        groups: list[list[Placed]] = []
 
         def calls() -> Iterator[Call]:
             groups.clear()
             for at in range(0, len(payments), _GROUP_PAYMENTS):
                 some = payments[at : at + _GROUP_PAYMENTS]
-                call, placed = self.calls.observe(some, self._send, self._seen)
+                call, placed = self.calls.observe(some, self._send, self._observing.seen)
                 groups.append(placed)
                 yield call
 
@@ -211,7 +195,7 @@ class RedisEngine:
         observed = [
             each
             for some, reply in zip(groups, replies, strict=True)
-            for each in self._observed(some, reply, ahead)
+            for each in self._observing.observed(some, reply, ahead)
         ]
         self._replica.shrink()
         return observed
@@ -302,10 +286,8 @@ class RedisEngine:
         Raises:
             StateUnavailable: the state cannot be reached, or is being rebuilt.
         """
-        keys = resp(self.name + b"head"), resp(self.name + b"roll")
-        words = member, int(clear), _MEMBERSHIP_MS, *others
         reply = self._run(
-            lambda: [(scripts.HEARTBEAT, keys, (self.epoch, self._seen, self.lateness, *words))]
+            lambda: [self.calls.heartbeat(member, others, self._observing.seen, clear=clear)]
         )[0]
         numbers = dict(zip(reply[::2], map(int, reply[1::2]), strict=True))
         del numbers[b""]
@@ -333,66 +315,24 @@ class RedisEngine:
         Raises:
             StateUnavailable: the server cannot be reached.
         """
-        epoch, self.calls.epoch = self.epoch, b""
+        epoch = self.epoch
+        self.calls.follow(b"")
         self._trimming.clear()
         keys = [resp(self.name + name) for name in (b"head", b"claim", b"roll")]
-        self.drops += bool(self.link.scripts([(scripts.DROP, keys, (epoch,))])[0])
+        self.drops += bool(self.link.scripts([(scripts.DROP, keys, sent(epoch))])[0])
 
     def close(self) -> None:
         """Close the connection."""
         self.link.close()
-
-    def _observed(
-        self, placed: Sequence[Placed], reply: Sequence[Any], ahead: Ahead | None
-    ) -> Iterator[Observed]:
-        """What became of payments, from the reply to the script that added them."""
-        newest, now, first, others, news = reply
-        there = dict(zip(others[::2], others[1::2], strict=True))
-        unseen = {(number, at): (length, log) for number, at, length, log in _fours(news)}
-        for number, (payment, places) in enumerate(placed, start=1):
-            arrival = there.get(number, first + number - 1)
-            if arrival == _LATE:
-                yield Observed(first + number - 1, None)
-                continue
-            self._seen = max(self._seen, arrival)
-            reading = None
-            if ahead is not None:
-                # links of one that is there again are as of now where they cannot be as of then
-                reading = ReadingAhead(ahead, set(places), self._seen)
-            if number in there:
-                logs = [unseen[number, at][1] for at in range(1, len(places) + 1)]
-                then = self._replica.as_of(payment, places, logs, arrival, newest, reading)
-                yield Observed(arrival, then, again=True)
-                continue
-            self._newest = newest = max(newest, min(payment.time, now))
-            for at, place in enumerate(places, start=1) if unseen else ():
-                if (number, at) in unseen:
-                    length, entries = unseen[number, at]
-                    self._replica.take(place, entries)
-                    place.length = length - 1
-            features = self._replica.observe(payment, newest, reading)
-            self._reach(places, arrival)
-            yield Observed(arrival, features)
-
-    def _reach(self, places: Sequence[Place], arrival: int) -> None:
-        """Note what the script has done with the logs of a payment that it added."""
-        for place in places:
-            place.position = arrival
-            place.length += 1
-            if place.length > MIN_LOG_ENTRIES:
-                self._trimming.shorten(place)
-            if place.length == 1 or arrival - place.renewed >= place.log.spare_us:
-                place.renewed = arrival
 
     def _run(self, calls: Callable[[], Iterable[Call]]) -> list[Any]:
         """The replies to calls, which are built anew if the state was replaced meanwhile."""
         for _ in range(3):
             if (not self.epoch or self.link.lives != self._life) and not self._meet():
                 break
-            snapshots = self._trimming.due(self._seen)
+            snapshots = self._trimming.due(self._observing.seen)
             replies = self.link.scripts([*snapshots, *calls()])[len(snapshots) :]
-            refusals = {str(reply) for reply in replies if isinstance(reply, Exception)}
-            if not refusals and self.link.lives == self._life:
+            if not refusals(replies) and self.link.lives == self._life:
                 return replies
             self._life = _NO_LIFE
         raise StateUnavailable(_NOT_THERE)
@@ -403,8 +343,7 @@ class RedisEngine:
         """The last arrival of the state, and what logs have behind these arrivals."""
         spans = [slice(at, at + _LOGS_READ) for at in range(0, len(places), _LOGS_READ)]
         replies = self.link.scripts([self.calls.read(places[at], positions[at]) for at in spans])
-        refused = any(isinstance(reply, Exception) for reply in replies)
-        if refused or self.link.lives != self._life:
+        if refusals(replies) or self.link.lives != self._life:
             self._life = _NO_LIFE
             raise StateUnavailable(_NOT_THERE)
         return min(int(last) for last, _ in replies), [log for _, logs in replies for log in logs]
@@ -422,15 +361,10 @@ class RedisEngine:
             self._trimming.clear()
         if epoch != self.epoch:
             # arrivals of another state do not apply to this one
-            self._seen = 0
+            self._observing.seen = 0
         self._life = self.link.lives
-        self.calls.epoch = epoch or b""
+        self.calls.follow(epoch or b"")
         if epoch is not None and checksum(epoch, mark or b"") != summed:
             raise StateGarbled("the head of the state names an epoch that nobody has opened.")
-        self._newest = int(newest or 0)
+        self._observing.newest = int(newest or 0)
         return epoch is not None
-
-
-def _fours(words: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-    """The words, four together."""
-    return zip(*[iter(words)] * 4, strict=True)

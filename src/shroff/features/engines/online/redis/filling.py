@@ -23,7 +23,7 @@ from shroff.features.engines.online.engine import OnlineEngine
 from shroff.features.engines.online.pending import Notice
 from shroff.features.engines.online.redis import scripts
 from shroff.features.engines.online.redis.engine import RedisEngine
-from shroff.features.engines.online.redis.link import Command, resp
+from shroff.features.engines.online.redis.link import Command, resp, sent
 from shroff.features.engines.online.redis.log import ARRIVAL_BYTES, pack_value
 
 _NOBODY: Final = bytes(8)
@@ -42,7 +42,7 @@ def claim(state: RedisEngine, *, seconds: int = 60) -> Filling | None:
     """
     epoch = token_hex(4).encode()
     keys = resp(state.name + b"head"), resp(state.name + b"claim")
-    arrival = state.link.scripts([(scripts.CLAIM, keys, (epoch, seconds * 1_000))])[0]
+    arrival = state.link.scripts([(scripts.CLAIM, keys, sent(epoch, seconds * 1_000))])[0]
     return Filling(state, epoch, arrival, seconds * 1_000) if arrival else None
 
 
@@ -91,7 +91,7 @@ class Filling:
         """
         name = self._state.name
         keys = resp(name + b"head"), resp(name + b"claim")
-        words = (self._epoch, self._epoch, self._newest, mark, self._state.lateness)
+        words = sent(self._epoch, self._epoch, self._newest, mark, self._state.lateness)
         opened = bool(self._state.link.scripts([(scripts.OPEN, keys, words)])[0])
         if opened:
             # what is left expires

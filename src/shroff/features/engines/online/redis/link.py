@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from redis import ConnectionPool
 
 Command = tuple[object, ...]
-Call = tuple[str, Sequence[bytes], Sequence[object]]
-"""A script, its keys as they are sent, and its arguments."""
+Call = tuple[str, Sequence[bytes], Sequence[bytes]]
+"""A script, its keys and its arguments, all as they are sent."""
 
 _PAUSE_SECONDS: Final = 1.0
 """Seconds without another attempt after a failure."""
@@ -82,7 +82,18 @@ class Link:
             StateUnavailable: no answer, or none for a second now.
             StateGarbled: a key holds what the command cannot read.
         """
-        return self._replies([b"*%d\r\n" % len(words) + _sent(words) for words in commands])
+        return self._replies([_command(words) for words in commands])
+
+    def scan(self, prefix: bytes) -> Iterator[list[bytes]]:
+        """The keys whose names begin so, in batches; raises as `call`."""
+        cursor: object = b"0"
+        while True:
+            scanned = ("SCAN", cursor, "MATCH", prefix + b"*", "COUNT", _KEYS_SCANNED)
+            cursor, keys = self.call([scanned])[0]
+            if keys:
+                yield keys
+            if cursor == b"0":
+                return
 
     def scan(self, prefix: bytes) -> Iterator[list[bytes]]:
         """The keys whose names begin so, in batches; raises as `call`."""
@@ -123,11 +134,9 @@ class Link:
                 f"expected an answer of the state server, got {type(error).__name__}: see that it "
                 "runs at SHROFF_STATE."
             ) from None
-        for reply in replies:
-            if isinstance(reply, self._errors.ResponseError) and not str(reply).startswith(
-                ("NOSTATE", "EPOCH")
-            ):
-                raise self._refused(reply)
+        for refusal in refusals(replies):
+            if not str(refusal).startswith(("NOSTATE", "EPOCH")):
+                raise self._refused(refusal)
         return replies
 
     def close(self) -> None:
@@ -158,8 +167,11 @@ class Link:
     def _follow(self, commands: Sequence[bytes]) -> list[Any]:
         """The replies, from the server of the slot, once it has the scripts."""
         replies = self._send(commands)
+        refused = refusals(replies)
+        if not refused:
+            return replies
         moved = next(
-            (reply for reply in replies if isinstance(reply, self._errors.MovedError)), None
+            (error for error in refused if isinstance(error, self._errors.MovedError)), None
         )
         if moved is not None:
             self._pool.connection_kwargs |= {"host": moved.host, "port": moved.port}
@@ -185,7 +197,7 @@ class Link:
             self.lives += 1
         connection = self._connection
         # in one write
-        connection.send_packed_command([b"".join(commands)])
+        connection.send_packed_command(commands if len(commands) == 1 else [b"".join(commands)])
         replies = []
         for _ in commands:
             try:
@@ -195,7 +207,7 @@ class Link:
         return replies
 
     def _load(self) -> None:
-        self._send([b"*3\r\n" + _sent(("SCRIPT", "LOAD", script)) for script in SCRIPTS])
+        self._send([_command(("SCRIPT", "LOAD", script)) for script in SCRIPTS])
 
 
 def resp(word: object) -> bytes:
@@ -208,16 +220,32 @@ def resp(word: object) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(data), data)
 
 
-def _sent(words: Sequence[object]) -> bytes:
-    return b"".join(map(resp, words))
+def _command(words: Command) -> bytes:
+    return b"*%d\r\n%b" % (len(words), b"".join(sent(*words)))
 
 
-def _script(script: str, keys: Sequence[bytes], words: Sequence[object]) -> bytes:
+def sent(*words: object) -> list[bytes]:
+    """Words of a command as they are sent."""
+    return [resp(word) for word in words]
+
+
+def refusals(replies: Sequence[Any]) -> list[Exception]:
+    """The errors among replies."""
+    return [reply for reply in replies if isinstance(reply, Exception)]
+
+
+_CALLED: Final = {script: b"".join(sent("EVALSHA", digest)) for script, digest in SCRIPTS.items()}
+"""How the call of each script begins."""
+
+
+def _script(script: str, keys: Sequence[bytes], words: Sequence[bytes]) -> bytes:
     """A call of a script as it is sent: the client takes longer over so many keys."""
-    called = "EVALSHA", SCRIPTS[script], len(keys)
-    return b"*%d\r\n%b%b%b" % (
+    number = b"%d" % len(keys)
+    return b"*%d\r\n%b$%d\r\n%b\r\n%b%b" % (
         3 + len(keys) + len(words),
-        _sent(called),
+        _CALLED[script],
+        len(number),
+        number,
         b"".join(keys),
-        _sent(words),
+        b"".join(words),
     )

@@ -48,14 +48,14 @@ class Place:
         position: the arrival of the last known entry.
         length: how many entries the log had with that one; wrong after another process has trimmed
             it, until the next one is added.
-        renewed: the arrival with which this process last renewed the log.
+        due: the arrival from which on this process renews the log.
     """
 
-    __slots__ = ("key", "length", "log", "position", "renewed", "sent")
+    __slots__ = ("due", "key", "length", "log", "position", "sent")
 
     def __init__(self, log: Log, key: Key, name: bytes) -> None:
         self.log, self.key, self.sent = log, key, resp(name)
-        self.position, self.length, self.renewed = NO_ARRIVAL, 0, 0
+        self.position, self.length, self.due = NO_ARRIVAL, 0, 0
 
 
 class Replica:

@@ -12,8 +12,10 @@ owner (8 bytes), its event. With its first result or label it becomes a hash of 
 says; and of when each label arrived, by its token (`l:TOKEN`).
 
 A *log*, one per key, lists its events in order of arrival, with which each entry begins (8 bytes,
-big-endian). A process sends the arrival of the last entry that it knows, and where it stood: so it
-is mostly found at once.
+big-endian). One that was trimmed begins with empty entries before its snapshot, so that it is
+longer than `SHORT_LOG_ENTRIES`. A process sends the arrival of the last entry that it knows, and
+how many there were with it. A shorter log that is as long as the process knows it has nothing new:
+it was only ever appended to. Of others the last entry is looked at.
 
 The *roll* holds the number of each process's last heartbeat, and under the empty name the highest.
 """
@@ -24,6 +26,9 @@ from hashlib import sha1
 from typing import Final
 
 from shroff.clock import MAX_AHEAD_US
+
+SHORT_LOG_ENTRIES: Final = 64
+"""A log that was trimmed has more entries than that."""
 
 _TIME: Final = """
 local now = redis.call('TIME')
@@ -43,22 +48,25 @@ local newest, last = tonumber(head[2]), tonumber(head[3])
 if not (newest and last) or newest ~= newest or not (last < 1e16) then
   error('the head holds no times')
 end
-local function arrive(newest)
-  local arrival = math.max(now, last + 1)
-  redis.call('HSET', KEYS[1], 'newest', newest, 'last', arrival)
-  return arrival, struct.pack('>I8', arrival)
-end
 local function arrived(entry) return (struct.unpack('>I8', entry)) end
 -- keys expire by the clock, which arrivals may be ahead of
 local function expire(log, kept, arrival)
   redis.call('PEXPIRE', log, kept + math.ceil((arrival - now) / 1000))
+end
+"""
+)
+
+_APPEND: Final = """
+local function arrive(newest)
+  local arrival = math.max(now, last + 1)
+  redis.call('HSET', KEYS[1], 'newest', newest, 'last', arrival)
+  return arrival, struct.pack('>I8', arrival)
 end
 local function append(log, entry, kept, arrival)
   redis.call('RPUSH', log, entry)
   expire(log, tonumber(kept), arrival)
 end
 """
-)
 
 _WHOLE: Final = (
     _STATE
@@ -79,17 +87,28 @@ local function reached(entry)
   if not string.find('pucsrl', kind, 1, true) then error('this is no entry') end
   return arrival
 end
+-- without what makes a log longer before its snapshot
+local function unpadded(entries)
+  if entries[1] ~= '' then return entries end
+  local found = {}
+  for _, entry in ipairs(entries) do
+    if entry ~= '' or found[1] then found[#found + 1] = entry end
+  end
+  if string.sub(found[1] or '', 9, 9) ~= 's' then error('this is no entry') end
+  return found
+end
 -- the entries after a position, which may be preceded by some before it; `upto`: -1 is the last
 local function unseen(log, position, upto)
-  if position < 0 then return redis.call('LRANGE', log, 0, upto) end
+  if position < 0 then return unpadded(redis.call('LRANGE', log, '0', upto)) end
   local last = redis.call('LINDEX', log, upto)
   if not last or reached(last) <= position then return {} end
   -- not from the beginning, where a large snapshot may be that is known
   local entries, take = {last}, 1
-  while #entries == take and reached(entries[1]) > position do
+  while #entries == take and entries[1] ~= '' and reached(entries[1]) > position do
     take = take * 2
     entries = redis.call('LRANGE', log, upto + 1 - take, upto)
   end
+  entries = unpadded(entries)
   for _, entry in ipairs(entries) do reached(entry) end
   return entries
 end
@@ -119,43 +138,48 @@ OBSERVE: Final = (
     + _MARKED
     + """
 -- KEYS: head, and per payment: marker, logs
--- ARGV: epoch, seen, lateness, owner, kept, of each kind of log for how long it is kept (ms), and
--- for how long that needs no renewal (us), how many payments, and these, packed: time, how many
--- logs, what the marker keeps, and per log: kind, position, length, when it was renewed, entry
+-- ARGV: epoch, seen, lateness, owner, kept, for how long each kind of log is kept (ms), how many
+-- payments, and these, packed: time, how many logs, what the marker keeps, and per log: kind,
+-- position, length, the arrival from which on it is renewed, entry
 -- the reply: newest and now, the first of their arrivals; of those that are not added, the arrival
 -- (0: too late); of logs that others have written: payment, place, length, entries
+-- numbers in commands are texts where they can be: Redis writes others as real ones, of 17 digits
+local call, unpack = redis.call, struct.unpack
 local kinds, count, sent, read = cmsgpack.unpack(ARGV[6]), tonumber(ARGV[7]), ARGV[8], 1
 local first, before, at = math.max(now, last + 1), newest, 2
 last = first + count - 1
-redis.call('HSET', KEYS[1], 'last', last)
 local others, news, touched = {}, {}, {}
 local function tell(number, place, length, entries)
   local told = #news
   news[told + 1], news[told + 2], news[told + 3], news[told + 4] = number, place, length, entries
 end
 local function push(number, place, log, arrival, prefix)
-  local kind, position, known, renewed, entry
-  kind, position, known, renewed, entry, read = struct.unpack('>BdidI4c0', sent, read)
+  local kind, position, known, due, entry
+  kind, position, known, due, entry, read = unpack('>BdidI4c0', sent, read)
   if not arrival then return end
-  local kept, spare = kinds[kind * 2 + 1], kinds[kind * 2 + 2]
-  local length = redis.call('RPUSH', log, prefix .. 'p' .. entry)
-  if length == 1 or arrival - renewed >= spare then expire(log, kept, arrival) end
+  local length, kept = call('RPUSH', log, prefix .. entry), kinds[kind + 1]
+  if length == 1 or arrival >= due then expire(log, kept, arrival) end
   if touched[log] then return end
   touched[log] = true
   local more, entries = length - 1 - known
-  if more == 0 and (length == 1 or arrived(redis.call('LINDEX', log, -2)) == position) then
-    return
+  if more == 0 then
+    -- only appended to, if it was never trimmed and has not expired since: all is known
+    if length == 1 or known <= SHORT and arrival - position < kept * 900 then return end
+    if arrived(call('LINDEX', log, '-2')) == position then return end
+  elseif more > 0 and known > 0 then
+    entries = call('LRANGE', log, -2 - more, '-2')
   end
-  if more > 0 and known > 0 then entries = redis.call('LRANGE', log, -2 - more, -2) end
-  if not entries or arrived(entries[1]) ~= position then entries = unseen(log, position, -2) end
+  if not entries or entries[1] == '' or arrived(entries[1]) ~= position then
+    entries = unseen(log, position, -2)
+  end
   tell(number, place, length, entries)
 end
 for number = 1, count do
   local arrival, marker, time, logs, event = first + number - 1, KEYS[at]
   local prefix = struct.pack('>I8', arrival)
-  time, logs, event, read = struct.unpack('>dBI4c0', sent, read)
+  time, logs, event, read = unpack('>dBI4c0', sent, read)
   local fits = time >= newest - late
-  if fits and redis.call('SET', marker, prefix .. ARGV[4] .. event, 'NX', 'PX', ARGV[5]) then
+  if fits and call('SET', marker, prefix .. ARGV[4] .. event, 'NX', 'PX', ARGV[5]) then
     newest = math.max(newest, math.min(time, now))
   else
     arrival = marked(marker)
@@ -166,12 +190,13 @@ for number = 1, count do
     end
     arrival = nil
   end
+  prefix = prefix .. 'p'
   for place = 1, logs do push(number, place, KEYS[at + place], arrival, prefix) end
   at = at + 1 + logs
 end
-if newest ~= before then redis.call('HSET', KEYS[1], 'newest', newest) end
+call('HSET', KEYS[1], 'last', last, 'newest', newest)
 return {before, now, first, others, news}
-"""
+""".replace("SHORT", str(SHORT_LOG_ENTRIES))
 )
 
 READ: Final = (
@@ -188,6 +213,7 @@ return {last, logs}
 LATER: Final = (
     _STATE
     + _MARKED
+    + _APPEND
     + """
 -- KEYS: head, marker, logs; ARGV: epoch, kind, value, tag, rank, arrived (0: now), token,
 -- and per log: kept, event
@@ -239,6 +265,7 @@ return event
 FORGET: Final = (
     _STATE
     + _MARKED
+    + _APPEND
     + """
 -- KEYS: head, marker, logs; ARGV: epoch, owner, and per log: kept, event
 local _, owner = marked(KEYS[2])
@@ -266,15 +293,17 @@ return redis.call('HGETALL', KEYS[2])
 
 TRIM: Final = """
 -- KEYS: log; ARGV: upto, snapshot
-local upto, old, left = tonumber(ARGV[1]), 0, redis.call('PTTL', KEYS[1])
-local entries = redis.call('LRANGE', KEYS[1], 0, -1)
-if not entries[1] or struct.unpack('>I8', entries[1]) >= upto then return 0 end
+local upto, left = tonumber(ARGV[1]), redis.call('PTTL', KEYS[1])
+local entries, old, padding = redis.call('LRANGE', KEYS[1], 0, -1), 0, {}
+while entries[old + 1] == '' do old = old + 1 end
+if not entries[old + 1] or struct.unpack('>I8', entries[old + 1]) >= upto then return 0 end
 while entries[old + 1] and struct.unpack('>I8', entries[old + 1]) <= upto do old = old + 1 end
 redis.call('LTRIM', KEYS[1], old, -1)
-redis.call('LPUSH', KEYS[1], ARGV[2])
+for at = 1, SHORT do padding[at] = '' end
+redis.call('LPUSH', KEYS[1], ARGV[2], unpack(padding))
 if left > 0 then redis.call('PEXPIRE', KEYS[1], left) end
 return 1
-"""
+""".replace("SHORT", str(SHORT_LOG_ENTRIES))
 
 CLAIM: Final = (
     _TIME

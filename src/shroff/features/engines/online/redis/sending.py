@@ -1,4 +1,4 @@
-"""Generates the function that packs a payment for the script which adds it to its logs.
+"""Generates the function that packs payments for the script which adds them to their logs.
 
 It names what a process knows of these logs: in `scripts.OBSERVE`, all numbers are big-endian.
 """
@@ -12,21 +12,22 @@ from typing import Final
 
 from shroff.collect import Payment
 from shroff.features.engines.online.layout import Code, value_of, values_in
-from shroff.features.engines.online.redis.link import resp
 from shroff.features.engines.online.redis.log import PACKING, Event, Log
 from shroff.features.engines.online.redis.replica import Place, Replica
 from shroff.features.plan import Plan
 from shroff.generated import define, function
 
-Send = Callable[[Payment, bytes, list[bytes], list[bytes]], list[Place]]
-"""The logs of a payment, given what names of markers begin with; adds to the keys of a call the
-payment's, and what is sent of it to what is sent.
+Placed = tuple[Payment, Sequence[Place]]
+"""A payment with the logs of its keys."""
+Send = Callable[[Sequence[Payment], bytes, list[bytes], list[bytes]], list[Placed]]
+"""Payments with their logs, given what names of markers begin with; adds to the keys of a call
+theirs, and what is sent of them to what is sent.
 """
 
 _PAYMENT: Final = Struct(">dBI")
 """Time, how many logs, and the size of what the marker keeps, which follows."""
 _ENTRY: Final = Struct(">BdidI")
-"""A log's number, position, length and renewal, and the size of the entry, which follows."""
+"""A log's number, position, length and when it is due, and the size of the entry, which follows."""
 
 
 def sender(plan: Plan, logs: Sequence[Log], marked: Event | None, replica: Replica) -> Send:
@@ -36,25 +37,24 @@ def sender(plan: Plan, logs: Sequence[Log], marked: Event | None, replica: Repli
         marked: what a marker keeps of a payment; None: nothing.
     """
     lines = [line for log in logs for line in _log(log, plan)]
-    kept = [f"event = {'NOTHING' if marked is None else f'pack({marked.code})'}"]
-    begin = [
-        "keys.append(resp(prefix + payment.id.encode()))",
-        *kept,
+    event = "NOTHING" if marked is None else f"pack({marked.code})"
+    values = values_in("\n".join([event, *lines]), plan)
+    each = [
+        "values, time = payment.values, payment.time",
+        *values,
+        # `resp`, inlined
+        "name = prefix + payment.id.encode()",
+        'keys.append(b"$%d\\r\\n%b\\r\\n" % (len(name), name))',
+        f"event = {event}",
         "at, size, places = len(sent), len(event), []",
         "sent += (event, event)",
+        *lines,
+        "sent[at] = header(time, len(places), size)",
+        "placed.append((payment, places))",
     ]
-    source = function(
-        "send(payment, prefix, keys, sent)",
-        [
-            "values, time = payment.values, payment.time",
-            *values_in("\n".join([*kept, *lines]), plan),
-            *begin,
-            *lines,
-            "sent[at] = header(time, len(places), size)",
-            "return places",
-        ],
-    )
-    names = PACKING | {"NOTHING": b"", "resp": resp, "header": _PAYMENT.pack, "entry": _ENTRY.pack}
+    body = ["placed = []", "for payment in payments:", *[f" {line}" for line in each]]
+    source = function("send(payments, prefix, keys, sent)", [*body, "return placed"])
+    names = PACKING | {"NOTHING": b"", "header": _PAYMENT.pack, "entry": _ENTRY.pack}
     for log in logs:
         known = replica.places[log]
         names |= {
@@ -79,5 +79,5 @@ def _log(log: Log, plan: Plan) -> Iterator[Code]:
     yield f" event = pack({log.event.code})"
     yield " places.append(place)"
     yield " keys.append(place.sent)"
-    known = "place.position, place.length, place.renewed"
+    known = "place.position, place.length, place.due"
     yield f" sent += (entry({number}, {known}, len(event)), event)"

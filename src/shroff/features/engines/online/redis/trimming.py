@@ -7,8 +7,9 @@ from typing import Final
 from shroff.features.engines.online.redis.calls import Calls
 from shroff.features.engines.online.redis.link import Call
 from shroff.features.engines.online.redis.replica import Place, Replica
+from shroff.features.engines.online.redis.scripts import SHORT_LOG_ENTRIES
 
-MIN_LOG_ENTRIES: Final = 128
+MIN_LOG_ENTRIES: Final = 128 + SHORT_LOG_ENTRIES
 """A log of so many entries is never trimmed."""
 
 
