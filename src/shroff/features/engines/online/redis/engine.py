@@ -16,7 +16,7 @@ from shroff.collect import Payment, Schema
 from shroff.collect.payment import Value
 from shroff.errors import OutOfBounds, StateGarbled, StateUnavailable
 from shroff.features.engines.online.base import Observed
-from shroff.features.engines.online.redis import scripts
+from shroff.features.engines.online.redis import fill_scripts
 from shroff.features.engines.online.redis.ahead import SNAPSHOT_AGE_US, Ahead
 from shroff.features.engines.online.redis.calls import Calls
 from shroff.features.engines.online.redis.garbled import checksum, drop_if_garbled
@@ -319,7 +319,7 @@ class RedisEngine:
         self.calls.follow(b"")
         self._trimming.clear()
         keys = [resp(self.name + name) for name in (b"head", b"claim", b"roll")]
-        self.drops += bool(self.link.scripts([(scripts.DROP, keys, sent(epoch))])[0])
+        self.drops += bool(self.link.scripts([(fill_scripts.DROP, keys, sent(epoch))])[0])
 
     def close(self) -> None:
         """Close the connection."""

@@ -21,7 +21,7 @@ from typing import Final
 from shroff.errors import StateUnavailable
 from shroff.features.engines.online.engine import OnlineEngine
 from shroff.features.engines.online.pending import Notice
-from shroff.features.engines.online.redis import scripts
+from shroff.features.engines.online.redis import fill_scripts, scripts
 from shroff.features.engines.online.redis.engine import RedisEngine
 from shroff.features.engines.online.redis.link import Command, resp, sent
 from shroff.features.engines.online.redis.log import ARRIVAL_BYTES, pack_value
@@ -42,7 +42,7 @@ def claim(state: RedisEngine, *, seconds: int = 60) -> Filling | None:
     """
     epoch = token_hex(4).encode()
     keys = resp(state.name + b"head"), resp(state.name + b"claim")
-    arrival = state.link.scripts([(scripts.CLAIM, keys, sent(epoch, seconds * 1_000))])[0]
+    arrival = state.link.scripts([(fill_scripts.CLAIM, keys, sent(epoch, seconds * 1_000))])[0]
     return Filling(state, epoch, arrival, seconds * 1_000) if arrival else None
 
 
@@ -92,7 +92,7 @@ class Filling:
         name = self._state.name
         keys = resp(name + b"head"), resp(name + b"claim")
         words = sent(self._epoch, self._epoch, self._newest, mark, self._state.lateness)
-        opened = bool(self._state.link.scripts([(scripts.OPEN, keys, words)])[0])
+        opened = bool(self._state.link.scripts([(fill_scripts.OPEN, keys, words)])[0])
         if opened:
             # what is left expires
             with suppress(StateUnavailable):
@@ -107,7 +107,7 @@ class Filling:
             StateUnavailable: the server cannot be reached.
         """
         name, own = self._state.name, self._epoch + b":"
-        sweep = scripts.SCRIPTS[scripts.SWEEP]
+        sweep = scripts.SCRIPTS[fill_scripts.SWEEP]
         for keys in self._state.link.scan(name):
             rests = [(key, key.removeprefix(name)) for key in keys]
             dead = [key for key, rest in rests if b":" in rest and not rest.startswith(own)]
@@ -119,7 +119,7 @@ class Filling:
         state = self._state
         hold = (
             "EVALSHA",
-            scripts.SCRIPTS[scripts.HOLD],
+            scripts.SCRIPTS[fill_scripts.HOLD],
             1,
             state.name + b"claim",
             self._epoch,

@@ -95,17 +95,6 @@ class Link:
             if cursor == b"0":
                 return
 
-    def scan(self, prefix: bytes) -> Iterator[list[bytes]]:
-        """The keys whose names begin so, in batches; raises as `call`."""
-        cursor: object = b"0"
-        while True:
-            scanned = ("SCAN", cursor, "MATCH", prefix + b"*", "COUNT", _KEYS_SCANNED)
-            cursor, keys = self.call([scanned])[0]
-            if keys:
-                yield keys
-            if cursor == b"0":
-                return
-
     def evicting(self) -> str | None:
         """By which policy the server drops keys once its memory is full; None: by none, or it does
         not say.
