@@ -3,19 +3,23 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test pytest prove lint reference docs programs vendor clean
+.PHONY: demo test ready pytest prove lint reference docs programs vendor clean
 
 # on a terminal it ends with service and console running until Ctrl-C; `make demo CONSOLE=0` without
 demo: .venv/installed vendor
 	$(BIN)/shroff demo $(if $(filter 0,$(CONSOLE)),--no-keep)
 
 # both at once take less time than one after the other; what lint says is shown whole, after the tests
-test: .venv/installed-dev programs vendor .venv/azurite .venv/axe
+test:
+	@$(MAKE) --no-print-directory --jobs ready
 	@$(MAKE) --no-print-directory lint > .venv/lint.log 2>&1 & lint=$$!; \
 	trap 'kill $$lint 2> /dev/null' INT TERM; \
 	$(MAKE) --no-print-directory pytest; tests=$$?; \
 	wait $$lint; linted=$$?; cat .venv/lint.log; \
 	[ $$tests = 0 ] && [ $$linted = 0 ]
+
+# what tests need, from several places at once
+ready: .venv/installed-dev programs vendor .venv/azurite .venv/axe
 
 # where 4 GB of memory are free for files, tests write theirs there, where syncing takes no time
 MEMORY := $(shell [ "$$(df -Pk /dev/shm 2> /dev/null | awk 'END { print $$4 }')" -gt 4000000 ] \
@@ -70,12 +74,28 @@ NPM_PACKAGES := azurite@3.37.0 axe-core@4.14.1
 	$(PYTHON) -m venv .venv
 	touch $@
 
+# uv takes a third of pip's time; where it is missing, or its index does not answer, pip installs.
+# Neither compiles 22,000 files of which a few thousand are imported
+define INSTALL
+echo "Installing what .venv needs"; \
+index=$$($(BIN)/pip config get global.index-url 2> /dev/null || echo "$$PIP_INDEX_URL"); \
+$(BIN)/pip install --quiet --no-compile --constraint constraints.txt uv && \
+$(BIN)/uv pip install --quiet --native-tls $${index:+--default-index "$$index"} --python $(BIN)/python \
+	--constraint constraints.txt --editable '.[$(1)]' || \
+$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[$(1)]'
+endef
+
+# imported by all workers at once: each would compile them
+IMPORTED := _pytest attr hypothesis litestar llvmlite matplotlib mlflow msgspec numba numpy onnx optuna pandas \
+	polars pygments rich schemathesis scipy sklearn sqlalchemy sqlglot
+
 .venv/installed: .venv/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[console]'
+	@$(call INSTALL,console)
 	touch $@
 
 .venv/installed-dev: .venv/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(call INSTALL,dev)
+	@cd .venv/lib/python*/site-packages && $(CURDIR)/$(BIN)/python -m compileall -q -j 0 -x /tests/ $(IMPORTED)
 	touch $@ .venv/installed
 
 # script of the console, into the package; without npm or network the console works without script

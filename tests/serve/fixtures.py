@@ -22,7 +22,7 @@ from shroff.detect import Calibration, LogisticRegression, Preparation
 from shroff.detect.preparation import Nominal, Numeric
 from shroff.detect.spread import Spread
 from shroff.ledger import Ledger
-from shroff.package import Bundle, load, save
+from shroff.package import Bundle, load, save, try_model
 from shroff.scoring.scorer import Scorer
 
 SCHEMA = Schema(
@@ -131,7 +131,10 @@ def make_bundle(model: bytes, **changes: Any) -> Bundle:
 
 @pytest.fixture(scope="session")
 def model() -> bytes:
-    return fitted_model()
+    made = fitted_model()
+    # so that no service that a test starts need try it
+    try_model(made, PREPARATION)
+    return made
 
 
 @pytest.fixture(scope="session")
