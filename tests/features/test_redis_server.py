@@ -129,12 +129,21 @@ def test_a_server_that_comes_back_with_less_than_somebody_saw_is_no_state(start:
     other.close()
 
 
+def test_a_server_that_wants_a_password_is_told_as_what_it_is(start: Start) -> None:
+    with start() as url, client_library.Redis.from_url(url) as client:
+        client.config_set("requirepass", "secret")
+        with pytest.raises(StateUnavailable, match="check the user and the password") as caught:
+            engine_on(url.replace("://", "://:hunter2@")).observe(pay(0, 0))
+        assert "hunter2" not in str(caught.value)
+        client.config_set("requirepass", "")
+
+
 def test_a_server_without_room_is_no_state(start: Start) -> None:
     with start() as url, client_library.Redis.from_url(url) as client:
         engine = open_state(engine_on(url), OnlineEngine([COUNTS], SCHEMA))
         client.config_set("maxmemory", "1mb")
         with pytest.raises(
-            StateUnavailable, match="the state server refused a command: OutOfMemoryError"
+            StateUnavailable, match="refused a command with OutOfMemoryError: its memory is full"
         ):
             engine.observe(pay(0, 0))
         client.config_set("maxmemory", "0")

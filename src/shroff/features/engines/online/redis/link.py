@@ -29,6 +29,15 @@ _UNABLE: Final = re.compile(
 
 _KEYS_SCANNED: Final = 1_000
 """Keys that the server looks at in one step of a scan."""
+_REMEDIES: Final = {
+    "AuthenticationError": "check the user and the password in SHROFF_STATE",
+    "NoPermissionError": "let the user in SHROFF_STATE run its commands",
+    "OutOfMemoryError": "its memory is full, so give it more (maxmemory)",
+    "ReadOnlyError": "it is a replica, so name the primary in SHROFF_STATE",
+    "ClusterDownError": "see that its cluster serves all slots",
+}
+"""What to do, by the class that the client has for an error."""
+_RUN: Final = "see that it runs at SHROFF_STATE, and has the database that is named there"
 _KEEPING: Final = "noeviction"
 _CONNECT_TIMEOUT_SECONDS: Final = 0.5
 _ANSWER_TIMEOUT_SECONDS: Final = 2.0
@@ -120,8 +129,8 @@ class Link:
             self._closed_until = monotonic() + _PAUSE_SECONDS
             self.close()
             raise StateUnavailable(
-                f"expected an answer of the state server, got {type(error).__name__}: see that it "
-                "runs at SHROFF_STATE."
+                f"expected an answer of the state server, got {type(error).__name__}: "
+                f"{_remedy(error, _RUN)}."
             ) from None
         for refusal in refusals(replies):
             if not str(refusal).startswith(("NOSTATE", "EPOCH")):
@@ -140,7 +149,10 @@ class Link:
         if _GARBLED.search(text) and not _UNABLE.search(text):
             return StateGarbled("a key of the state holds what none of our commands has put there.")
         # a server that is out of memory, or has become a replica, cannot be used either
-        return StateUnavailable(f"the state server refused a command: {type(reply).__name__}.")
+        return StateUnavailable(
+            f"the state server refused a command with {type(reply).__name__}: "
+            f"{_remedy(reply, 'see what its log says')}."
+        )
 
     def _again(self, commands: Sequence[bytes]) -> list[Any]:
         fresh = self._connection is None
@@ -197,6 +209,11 @@ class Link:
 
     def _load(self) -> None:
         self._send([_command(("SCRIPT", "LOAD", script)) for script in SCRIPTS])
+
+
+def _remedy(error: Exception, other: str) -> str:
+    """What to do about an error of the server or the connection."""
+    return _REMEDIES.get(type(error).__name__, other)
 
 
 def resp(word: object) -> bytes:
