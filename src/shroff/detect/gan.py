@@ -29,9 +29,10 @@ class GAN(NeuralDetector):
 
     The discriminator reads a row's energy: log(1 + soft squared distance, in its feature space, to
     centres of real rows / a typical normal row's). It takes rows of low energy for real, so the
-    energy is the score; with `reconstruction`, the error with which the generator rebuilds the row
-    is added. An energy, unlike a free logit, also judges rows that no generator has shown it. Known
-    frauds, where `y` names them, are shown as not real.
+    energy is the score, compared, without known frauds, with that of the centres near the row; with
+    `reconstruction`, the error with which the generator rebuilds the row is added. An energy,
+    unlike a free logit, also judges rows that no generator has shown it. Known frauds, where `y`
+    names them, are shown as not real.
 
     Parameters
     ----------
@@ -130,6 +131,7 @@ class GAN(NeuralDetector):
     Schlegl et al., Unsupervised Anomaly Detection with Generative Adversarial Networks, 2017, and
         f-AnoGAN, 2019 (`reconstruction`).
     Ngo et al., Fence GAN: Towards Better Anomaly Detection, 2019 (`"fence"`).
+    Breunig et al., LOF: Identifying Density-Based Local Outliers, 2000 (the comparison).
 
     Examples
     --------
@@ -310,7 +312,7 @@ class GAN(NeuralDetector):
 
     def _formula(self, ops: Ops, z: Tensor) -> Tensor:
         weights = {name: ops.constant(array) for name, array in self.weights_.items()}
-        energy = self.centres_.suspicion(ops, self.features_.formula(ops, weights, z))
+        energy = self.centres_.score(ops, self.features_.formula(ops, weights, z))
         if not self.reconstruction:
             return energy
         term = log_ratio(ops, self._errors(ops, weights, z), self.typical_)

@@ -83,7 +83,8 @@ class DeepSVDD(NeuralDetector):
     Known frauds, where `y` names them, are pushed away: Deep SAD. The score is log(1 + squared
     distance / a typical normal row's). Beyond the papers, many centres by k-means replace the one
     sphere, `residual` keeps distances and `guard` their spread, and without known frauds half of
-    what the network adds is kept; `n_centres=1, residual=False, guard=0.0` is the paper's method.
+    what the network adds is kept and the score compares a row with the centres near it;
+    `n_centres=1, residual=False, guard=0.0` is the paper's method.
 
     Parameters
     ----------
@@ -175,6 +176,7 @@ class DeepSVDD(NeuralDetector):
     Chong et al., Simple and Effective Prevention of Mode Collapse in Deep One-Class Classification,
         2020 (`guard`).
     Wortsman et al., Robust Fine-Tuning of Zero-Shot Models, 2022 (half of what is learned).
+    Breunig et al., LOF: Identifying Density-Based Local Outliers, 2000 (the comparison).
 
     Examples
     --------
@@ -320,4 +322,4 @@ class DeepSVDD(NeuralDetector):
 
     def _formula(self, ops: Ops, z: Tensor) -> Tensor:
         weights = {name: ops.constant(array) for name, array in self.weights_.items()}
-        return self.centres_.suspicion(ops, self.embedding_.formula(ops, weights, z))
+        return self.centres_.score(ops, self.embedding_.formula(ops, weights, z))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -69,8 +71,25 @@ def test_a_knot_of_unlabelled_frauds_does_not_vouch_for_others(known: int, dirty
     learned = np.concatenate([normal, knot[:known]]).astype(np.float32)
     centres = Centres.learn(learned, 8, seed=0).refined(learned, 1024, seed=0, dirty=dirty)
     ops, others = NumpyOps(), rng.normal(size=(1_000, 4))
-    limit = np.quantile(centres.suspicion(ops, others), 0.99)
-    assert centres.suspicion(ops, knot[40:]).min() > limit
+    for judge in (centres.suspicion, centres.score):
+        assert judge(ops, knot[40:]).min() > np.quantile(judge(ops, others), 0.99)
+
+
+def test_a_row_is_compared_with_what_is_usual_near_it() -> None:
+    rng = np.random.default_rng(0)
+    dense, wide = 0.05 * rng.normal(size=(2_000, 2)), 5.0 + rng.normal(size=(2_000, 2))
+    learned = np.concatenate([dense, wide]).astype(np.float32)
+    first = Centres.learn(learned, 8, seed=0)
+    ops, angle = NumpyOps(), rng.uniform(0.0, 2.0 * np.pi, 200)
+    beside = 0.2 * np.column_stack([np.cos(angle), np.sin(angle)])
+    others = 5.0 + rng.normal(size=(2_000, 2))
+    refined = first.refined(learned, 256, seed=0)
+
+    def share_above(judge: Callable[[NumpyOps, Floats], Floats]) -> float:
+        return float((judge(ops, beside)[:, 0, None] > judge(ops, others)[:, 0]).mean())
+
+    assert share_above(refined.score) > share_above(refined.suspicion) + 0.1
+    assert np.array_equal(first.score(ops, beside), first.suspicion(ops, beside))
 
 
 def test_the_slope_is_the_derivative_of_the_distance() -> None:

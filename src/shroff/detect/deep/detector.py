@@ -247,7 +247,9 @@ class NeuralDetector(Detector):
         """Encoded rows [rows, width] to scores [rows, 1]."""
 
     def score(self, X: Matrix) -> Scores:
-        """The score of each row, float64 [rows]: log(1 + a distance), from 0."""
+        """The score of each row, float64 [rows]: log(1 + a distance), from 0, or less where the
+        detector subtracts what is usual near the row.
+        """
         matrix = scoring_matrix(self, X)
         ops = NumpyOps()
         blocks = [
