@@ -37,9 +37,9 @@ from shroff.features.engines.spark.blocks import (
     blocks_by_number,
     cut,
     opened,
-    spread,
 )
 from shroff.features.engines.spark.frames import ORDER
+from shroff.features.engines.spark.parts import Parts, spread
 from shroff.features.engines.spark.skew import ARRIVAL, ranges
 from shroff.features.engines.spark.worker import CHUNK, FROM, UPTO
 from shroff.features.engines.subplans import payment_columns, subplans
@@ -440,6 +440,20 @@ def test_each_part_has_a_partition_of_its_own(spark: SparkSession) -> None:
         frame = spark.createDataFrame([(number,) for number in spread(parts)], "part int")
         places = frame.select(f.pmod(f.hash("part"), f.lit(parts))).collect()
         assert [row[0] for row in places] == list(range(parts))
+
+
+def test_a_machine_that_hashes_otherwise_is_refused() -> None:
+    parts = Parts.of(3)
+    parts.require_same_hash()
+    with pytest.raises(ConfigurationError, match="the driver's release of Polars"):
+        parts._replace(probe=[1, 2]).require_same_hash()
+
+
+def test_rows_without_a_key_have_no_place() -> None:
+    table = pl.DataFrame({"a": ["x", "x", None], "b": ["y", None, "y"]})
+    places = table.select(Parts.of(7).place(["a", "b"])).to_series()
+    assert places.is_null().to_list() == [False, True, True]
+    assert 0 <= places[0] < 7
 
 
 def test_blocks_of_parts_are_the_table_again() -> None:

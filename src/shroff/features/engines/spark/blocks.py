@@ -7,7 +7,6 @@ goes from one Python worker to another needs neither. A part is what one task ge
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -16,17 +15,16 @@ import polars as pl
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    Words = np.ndarray[tuple[int], np.dtype[np.uint32]]
-
 PART: Final = "shroff part"
 TABLE: Final = "shroff table"
 BLOCK: Final = "shroff block"
 DDL: Final = f"`{PART}` int, `{TABLE}` int, `{BLOCK}` binary"
 
-_word: Final = np.uint32
 _BLOCK_ROWS: Final = 1 << 16
-_BATCH_BLOCKS: Final = 64
-"""Blocks of a record batch: Spark holds one at a time, and no column may have 2 GiB."""
+_BATCH_BYTES: Final = 1 << 20
+"""About the bytes of blocks in a record batch: a larger buffer grows into fresh memory, which costs
+more than writing it.
+"""
 
 
 class Cut(NamedTuple):
@@ -61,22 +59,31 @@ def batches_of_cuts(cuts: Iterable[Cut]) -> Iterator[pa.RecordBatch]:
     """Blocks as Spark takes them: `DDL`."""
     import pyarrow as pa
 
-    left = iter(cuts)
-    while several := list(islice(left, _BATCH_BLOCKS)):
-        sink, ends = pa.BufferOutputStream(), [0]
-        for one in several:
-            with pa.ipc.new_stream(sink, one.rows.schema) as stream:
-                stream.write_batch(one.rows)
-            ends.append(sink.tell())
-        offsets = pa.py_buffer(np.array(ends, np.int32))
-        yield pa.record_batch(
-            [
-                pa.array([one.part for one in several], pa.int32()),
-                pa.array([one.number for one in several], pa.int32()),
-                pa.Array.from_buffers(pa.binary(), len(several), [None, offsets, sink.getvalue()]),
-            ],
-            [PART, TABLE, BLOCK],
-        )
+    sink, some, ends = pa.BufferOutputStream(), list[Cut](), [0]
+    for one in cuts:
+        with pa.ipc.new_stream(sink, one.rows.schema) as stream:
+            stream.write_batch(one.rows)
+        some.append(one)
+        ends.append(sink.tell())
+        if ends[-1] >= _BATCH_BYTES:
+            yield _batch(some, ends, sink.getvalue())
+            sink, some, ends = pa.BufferOutputStream(), [], [0]
+    if some:
+        yield _batch(some, ends, sink.getvalue())
+
+
+def _batch(cuts: Sequence[Cut], ends: Sequence[int], data: pa.Buffer) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    offsets = pa.py_buffer(np.array(ends, np.int32))
+    return pa.record_batch(
+        [
+            pa.array([one.part for one in cuts], pa.int32()),
+            pa.array([one.number for one in cuts], pa.int32()),
+            pa.Array.from_buffers(pa.binary(), len(cuts), [None, offsets, data]),
+        ],
+        [PART, TABLE, BLOCK],
+    )
 
 
 def blocks_by_number(batches: Iterable[pa.RecordBatch]) -> dict[int, list[pa.Buffer]]:
@@ -94,29 +101,3 @@ def opened(blocks: Sequence[pa.Buffer]) -> pl.DataFrame | None:
 
     tables = [pa.ipc.open_stream(block).read_all() for block in blocks]
     return pl.DataFrame(pl.from_arrow(pa.concat_tables(tables))) if tables else None
-
-
-def spread(parts: int) -> list[int]:
-    """A whole number for each part, which Spark's hash sends to a partition of its own.
-
-    With as many partitions as parts; the hash is MurmurHash3 (32 bits, of one word of four bytes)
-    with the seed 42.
-    """
-    found: dict[int, int] = {}
-    start = 0
-    while len(found) < parts:
-        tried = np.arange(start, start + 8 * parts, dtype=np.uint32)
-        hashed = _rotated(tried * _word(0xCC9E2D51), 15) * _word(0x1B873593)
-        hashed = _rotated(hashed ^ _word(42), 13) * _word(5) + _word(0xE6546B64)
-        hashed ^= _word(4)
-        hashed = (hashed ^ hashed >> _word(16)) * _word(0x85EBCA6B)
-        hashed = (hashed ^ hashed >> _word(13)) * _word(0xC2B2AE35)
-        hashed ^= hashed >> _word(16)
-        for number, place in zip(tried.tolist(), hashed.view(np.int32) % parts, strict=True):
-            found.setdefault(int(place), number)
-        start += 8 * parts
-    return [found[place] for place in range(parts)]
-
-
-def _rotated(words: Words, bits: int) -> Words:
-    return (words << _word(bits)) | (words >> _word(32 - bits))

@@ -11,7 +11,7 @@ import polars as pl
 from shroff.collect import Schema
 from shroff.features.engines import subplans
 from shroff.features.engines.spark import worker
-from shroff.features.engines.spark.blocks import DDL, PART, spread
+from shroff.features.engines.spark.blocks import DDL, PART
 from shroff.features.engines.spark.frames import (
     ORDER,
     col,
@@ -24,14 +24,15 @@ from shroff.features.engines.spark.frames import (
     session,
     write_new,
 )
+from shroff.features.engines.spark.parts import Parts
 from shroff.features.engines.spark.skew import ARRIVAL, DEFAULT_SKEW, Skew, ranges
-from shroff.features.engines.spark.worker import CHUNK, FROM, HOME, SINCE, UPTO, Route
+from shroff.features.engines.spark.worker import CHUNK, FROM, SINCE, UPTO, Route
 from shroff.features.engines.subplans import ROW, Subplan
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 _KEY: Final = "shroff key "
 _AUTO_PARTITIONS: Final = 200
@@ -79,7 +80,7 @@ def compute_spark(
         )
     row = order or plan.schema.id
     chunks = {} if skew is None else _hot_chunks(frame, found, plan.schema, skew)
-    parts = spread(_partitions(frame))
+    parts = Parts.of(_partitions(frame))
     routes = [
         Route(
             subplan.number,
@@ -91,8 +92,9 @@ def compute_spark(
         for subplan in found
     ]
     arrival = plan.schema.arrived_at or plan.schema.time
+    read = (*columns, *(name for route in routes for name in route.columns))
     scattered = map_batches(
-        _routed(frame, row, columns, routes, len(parts)),
+        frame.select(col(row).alias(ROW), *map(col, dict.fromkeys(read))),
         partial(
             worker.scatter,
             routes=routes,
@@ -164,34 +166,6 @@ def _partitions(frame: DataFrame) -> int:
     text = text or conf.get("spark.sql.shuffle.partitions")
     # clusters whose Spark chooses the number say `auto`
     return int(text) if text and text.isdigit() else _AUTO_PARTITIONS
-
-
-def _routed(
-    frame: DataFrame, row: str, own: Sequence[str], routes: Sequence[Route], parts: int
-) -> DataFrame:
-    """The columns that any feature reads, and the part of each row as a payment and by each key."""
-    f = functions()
-    columns = dict.fromkeys((*own, *(name for route in routes for name in route.columns)))
-
-    def part_of(names: Sequence[str]) -> Column:
-        place: Column = f.pmod(f.hash(*map(col, names)), f.lit(parts))
-        return place
-
-    def of_route(route: Route) -> Column:
-        if not route.key:
-            alone: Column = f.lit(route.number % parts)
-            return alone
-        # payments without the key have no value
-        there = reduce(lambda a, b: a & b, (col(name).isNotNull() for name in route.key))
-        part: Column = f.when(there, part_of(route.key))
-        return part
-
-    return frame.select(
-        col(row).alias(ROW),
-        part_of([row]).alias(HOME),
-        *(of_route(route).alias(route.part) for route in routes),
-        *map(col, columns),
-    )
 
 
 def _hot_chunks(

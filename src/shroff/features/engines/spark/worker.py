@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -25,6 +26,7 @@ from shroff.features.engines.spark.blocks import (
     cut,
     opened,
 )
+from shroff.features.engines.spark.parts import Parts
 from shroff.features.engines.subplans import OWNED, ROW, Subplan, subplans
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 HOME: Final = "shroff home"
-"""The place, among all parts, of the part where a payment's features are put together."""
+"""The place, among all parts, of the part where a payment's features are put together: by `ROW`."""
 CHUNK: Final = "shroff chunk"
 """The chunk of a hot key's history that a row is in; 0 for other keys."""
 FROM: Final = "shroff from"
@@ -55,7 +57,10 @@ def named(
     batches: Iterable[pa.RecordBatch], names: Sequence[str], compute: Compute
 ) -> Iterator[pa.RecordBatch]:
     """What `compute` yields from batches whose columns have these names."""
-    return compute(batch.rename_columns(list(names)) for batch in batches)
+    yield from compute(batch.rename_columns(list(names)) for batch in batches)
+    # Spark collects garbage after each task, and would look through all modules again
+    if not gc.get_freeze_count():
+        gc.freeze()
 
 
 class Route(NamedTuple):
@@ -70,10 +75,11 @@ class Route(NamedTuple):
     horizon: int
     spans: pl.DataFrame | None
 
-    @property
-    def part(self) -> str:
-        """The column with the place of the part in all parts; null where the key is."""
-        return f"{PART} {self.number}"
+    def place(self, parts: Parts) -> pl.Expr:
+        """The place of rows among all parts; null where a column of the key is."""
+        if self.key:
+            return parts.place(self.key)
+        return pl.lit(self.number % len(parts.numbers), pl.Int32)
 
 
 def scatter(
@@ -82,12 +88,12 @@ def scatter(
     own: Sequence[str],
     arrival: str,
     time: str,
-    parts: Sequence[int],
+    parts: Parts,
 ) -> Iterator[pa.RecordBatch]:
     """Payments to the parts of their rows, and what subplans read to the parts of their keys.
 
     Args:
-        batches: `ROW`, `HOME`, the part of each route, and the columns that they read.
+        batches: `ROW` and the columns that payments and routes read.
         own: the columns that features of the payment alone read.
         arrival: the column of arrivals; `time` of event times.
 
@@ -95,17 +101,21 @@ def scatter(
         Blocks: payments as table 0, others by the number of their subplan.
     """
 
+    parts.require_same_hash()
+
     def cuts() -> Iterator[Cut]:
         for some in _gathered(batches):
             table = table_of(some)
             if table is None:
                 continue
-            yield from cut(table.select(ROW, HOME, *own), 0, HOME, parts)
+            yield from cut(
+                table.select(ROW, parts.place([ROW]).alias(HOME), *own), 0, HOME, parts.numbers
+            )
             for route in routes:
-                rows = table.select(route.part, ROW, HOME, *route.columns)
+                rows = table.select(route.place(parts).alias(PART), ROW, *route.columns)
                 if route.spans is not None:
-                    rows = in_chunks(rows, route, route.spans, arrival, time, len(parts))
-                yield from cut(rows, route.number, route.part, parts)
+                    rows = in_chunks(rows, route, route.spans, arrival, time, len(parts.numbers))
+                yield from cut(rows, route.number, PART, parts.numbers)
 
     return batches_of_cuts(cuts())
 
@@ -132,7 +142,7 @@ def in_chunks(
         place = (span[CHUNK] + route.number) % parts
         pieces.append(
             mine.filter(held).with_columns(
-                pl.lit(place, rows.schema[route.part]).alias(route.part),
+                pl.lit(place, pl.Int32).alias(PART),
                 pl.lit(str(span[CHUNK])).alias(CHUNK),
                 owned.alias(OWNED),
             )
@@ -145,7 +155,7 @@ def aggregates(
     found: Sequence[Subplan],
     schema: Schema,
     chunked: Collection[int],
-    parts: Sequence[int],
+    parts: Parts,
 ) -> Iterator[pa.RecordBatch]:
     """The aggregates of all rows of some keys, and payments as they came.
 
@@ -159,11 +169,11 @@ def aggregates(
     """
     import pyarrow.compute as pc
 
+    parts.require_same_hash()
     kept = []
     for batch in batches:
-        payments = pc.equal(batch.column(TABLE), 0)
-        yield batch.filter(payments)
-        kept.append(batch.filter(pc.invert(payments)))
+        yield batch.filter(pc.equal(batch.column(TABLE), 0))
+        kept.append(batch)
     blocks = blocks_by_number(kept)
     del kept
 
@@ -172,7 +182,8 @@ def aggregates(
             frame = opened(blocks.pop(subplan.number, ()))
             if frame is not None:
                 for held in _aggregates(frame, subplan, schema, subplan.number in chunked):
-                    yield from cut(held, subplan.number, HOME, parts)
+                    placed = held.with_columns(parts.place([ROW]).alias(HOME))
+                    yield from cut(placed, subplan.number, HOME, parts.numbers)
 
     yield from batches_of_cuts(cuts())
 
@@ -191,7 +202,7 @@ def _aggregates(
     apart = chunked and not subplan.key
     for table in frame.partition_by(CHUNK) if apart else [frame]:
         features = compute_plan(subplan.plan(schema, *([CHUNK] if chunked else [])), table)
-        held = features.select(table[ROW], table[HOME], *_names(subplan))
+        held = features.select(table[ROW], *_names(subplan))
         yield held.filter(table[OWNED]) if chunked else held
 
 
@@ -213,7 +224,7 @@ def assemble(
     values = opened(blocks.pop(0, ()))
     if values is None:
         return
-    if values[ROW].is_duplicated().any():
+    if values[ROW].n_unique() < len(values):
         raise DataError(
             "expected another id (or order) in every row of the table, got some twice: clean it "
             "first."
