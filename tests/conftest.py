@@ -11,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from browser import Browser, axe_core, chromium
+from cluster import local_spark
 from longest import FilesToWorkers, sort_longest_first
 from servers import azurite, kafka, or_skip, postgres, redis
 from shroff.lazy import without_collection
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
     from xdist.remote import Producer
     from xdist.scheduler.protocol import Scheduling
 
@@ -137,3 +139,10 @@ def kafka_server() -> Iterator[str]:
         return
     with or_skip(kafka(), "Kafka broker") as port:
         yield f"127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """A Spark of this machine; who changes a setting of it puts it back."""
+    with or_skip(local_spark(), "Spark") as session:
+        yield session

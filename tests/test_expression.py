@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import sqlite3
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -17,6 +16,9 @@ from hypothesis import strategies as st
 
 from shroff.errors import InvalidExpression
 from shroff.expression import Expression, Kind, Value, parse, register
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 Row = Mapping[str, object]
 
@@ -229,34 +231,30 @@ def test_case(sql: str, row: dict[str, object], expected: Value) -> None:
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )  # PySpark leaves a socket open
-def test_spark_gives_the_same() -> None:
-    session = pytest.importorskip("pyspark.sql", reason="needs the extra `spark`").SparkSession
-    started = session.getActiveSession() is None
+def test_spark_gives_the_same(spark: SparkSession) -> None:
+    types = {"number": "double", "text": "string", "boolean": "boolean", "time": "timestamp"}
+    schema = ", ".join(f"`{name}` {types[kind]}" for name, kind in KINDS.items())
+    # Spark's columns are finite or null
+    cases = [case for case in CASES if not {math.inf, math.nan}.intersection(case[1].values())]
+    register(spark)
+    frame = spark.createDataFrame(
+        [[row.get(name) for name in KINDS] for _, row, _ in cases], schema
+    )
     # compiling a hundred expressions would take longer than reading them
     interpreted = {
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }
-    builder = session.builder.master("local[1]").config(
-        map={"spark.ui.enabled": "false", **interpreted}
-    )
-    spark = builder.getOrCreate()
-    types = {"number": "double", "text": "string", "boolean": "boolean", "time": "timestamp"}
-    schema = ", ".join(f"`{name}` {types[kind]}" for name, kind in KINDS.items())
-    # Spark's columns are finite or null
-    cases = [case for case in CASES if not {math.inf, math.nan}.intersection(case[1].values())]
-    # workers are this Python, not the first `python3` of the path
-    spark.sparkContext.pythonExec = sys.executable
-    register(spark)
-    frame = spark.createDataFrame(
-        [[row.get(name) for name in KINDS] for _, row, _ in cases], schema
-    )
-    table = frame.selectExpr(*(read(sql).spark_sql(LISTS) for sql, _, _ in cases)).collect()
+    for name, value in interpreted.items():
+        spark.conf.set(name, value)
+    try:
+        table = frame.selectExpr(*(read(sql).spark_sql(LISTS) for sql, _, _ in cases)).collect()
+    finally:
+        for name in interpreted:
+            spark.conf.unset(name)
     assert same(
         [row[place] for place, row in enumerate(table)], [expected for _, _, expected in cases]
     )
-    if started:
-        spark.stop()
 
 
 # ---- random conditions

@@ -47,8 +47,8 @@ def test_what_takes_more_than_there_is_is_refused_with_what_would_fit() -> None:
     with pytest.raises(ConfigurationError):
         require_memory(PROJECT, fit + 2_000, 2 * GB)
     # where the process alone takes more, no number of payments is advised
-    with pytest.raises(ConfigurationError, match=r"0\.8 GB .* 0\.7 GB may be used: free some"):
-        require_memory(PROJECT, 6_000, 730_000_000)
+    with pytest.raises(ConfigurationError, match=r"0\.6 GB .* 0\.5 GB may be used: free some"):
+        require_memory(PROJECT, 6_000, 580_000_000)
 
 
 def test_without_a_limit_it_is_what_the_machine_has() -> None:

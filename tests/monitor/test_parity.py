@@ -39,7 +39,7 @@ def log() -> pl.DataFrame:
     )
 
 
-@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")
+@pytest.mark.usefixtures("spark")
 def test_engines_are_equal_on_a_log(redis_server: str) -> None:
     found = engine_parity([group], log(), plan, redis=redis_server, spark="local[1]")
     assert [parity.right for parity in found] == ["online", "online in Redis", "Spark"]

@@ -4,10 +4,7 @@ all.
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,23 +34,6 @@ WANTED = TrainingSet(
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     return filled(FeatureStore(tmp_path_factory.mktemp("store"))).create(WANTED)
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[SparkSession]:
-    sql = pytest.importorskip("pyspark.sql", reason="PySpark is not installed")
-    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
-        pytest.skip("Spark needs Java, which is not installed")
-    builder = sql.SparkSession.Builder().master("local[1]").config("spark.ui.enabled", "false")
-    builder = builder.config("spark.ui.showConsoleProgress", "false").config(
-        "spark.log.level", "ERROR"
-    )
-    builder = builder.config("spark.driver.host", "127.0.0.1").config(
-        "spark.sql.session.timeZone", "UTC"
-    )
-    session: SparkSession = builder.getOrCreate()
-    yield session
-    session.stop()
 
 
 def test_pandas_and_arrow(data: TrainingData) -> None:

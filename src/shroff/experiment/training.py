@@ -160,6 +160,8 @@ class TrainingJob:
         )
         probability = calibration.probability(scores)
         learned_probability = calibration.probability(score_at_once(fitted, X))
+        # what follows sorts all payments, and would be the most memory of a run beside these
+        del X, judged, scores
         test = self._measure(judge, probability, threshold)
         return Trained(
             name=name,

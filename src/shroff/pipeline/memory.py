@@ -13,14 +13,14 @@ from shroff.experiment.dataset import default_inputs
 from shroff.machine import available_bytes
 from shroff.project import Project
 
-_PROCESS_BYTES: Final = 700 << 20
+_PROCESS_BYTES: Final = 560 << 20
 """About the bytes that the process takes before it has read a row."""
 _COLUMN_BYTES: Final = 16
 """About the bytes of a value in a clean table: most are texts."""
 _FEATURE_BYTES: Final = 8
-_INPUT_BYTES: Final = 12
-"""A detector's input as float32, and what two fits at a time make of it."""
-_OTHER_BYTES: Final = 60
+_INPUT_BYTES: Final = 9
+"""A detector's input as float32, and what two fits at a time make of it: of the training part."""
+_OTHER_BYTES: Final = 36
 """Labels, cards, scores and probabilities of a row."""
 
 
