@@ -43,6 +43,11 @@ _SHAPES: Final = tuple(
         ),
         (rf"{DAY}[Tt ][0-9:.,]+ ?[AaPp]\.?[Mm]\.?.*", "a time of a twelve-hour clock", _REWRITE),
         (
+            rf"{DAY}[Tt ](?:2[4-9]|[3-9][0-9]|[0-9]{{2}}:[6-9]|[0-9:]{{5}}:(?:6[1-9]|[7-9])).*",
+            "a time that no clock shows",
+            "midnight is 00:00 of the next day",
+        ),
+        (
             rf"{DAY}[Tt ][0-9:.,]+ ?[A-Za-z].*",
             "a time whose zone has a name",
             "write its offset, such as +02:00",
