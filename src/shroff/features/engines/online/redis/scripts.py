@@ -157,7 +157,8 @@ local function push(number, place, log, arrival, prefix)
   touched[log] = true
   local more, entries = length - 1 - known
   if more == 0 then
-    -- only appended to, if it was never trimmed and has not expired since: all is known
+    -- all is known of a log that was only appended to: it was never trimmed, and has not expired
+    -- since, as it lives for sixteen seventeenths of `kept` (`log.py`) after each of its entries
     if length == 1 or known <= SHORT and arrival - position < kept * 900 then return end
     if arrived(call('LINDEX', log, '-2')) == position then return end
   elseif more > 0 and known > 0 then
