@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from modes import mode
@@ -64,6 +65,17 @@ def test_a_defect_whose_details_cannot_be_kept_is_a_sentence_too(
         "unexpected ZeroDivisionError; this is a defect of Shroff, its details cannot be"
         in capsys.readouterr().err
     )
+
+
+def test_a_full_disk_is_no_defect(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = pl.select(pl.int_range(100_000))
+    monkeypatch.setattr(cli, "app", lambda: rows.write_parquet("/dev/full"))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "shroff: a disk is full: make room" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("any_umask")

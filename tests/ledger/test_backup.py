@@ -76,7 +76,9 @@ def test_a_copy_is_never_put_in_place_of_a_file(
         with pytest.raises(ConfigurationError, match="expected the name of a new file"):
             ledger.back_up(tmp_path / "link.db")
         for place in (tmp_path / "there.db" / "x", tmp_path / ("x" * 300)):
-            with pytest.raises(LedgerUnavailable, match="cannot copy the ledger"):
+            with pytest.raises(
+                LedgerUnavailable, match=r"cannot copy .*: File (exists|name too long)\."
+            ):
                 ledger.back_up(place)
     assert (tmp_path / "there.db").read_text() == "something"
     assert not (tmp_path / "elsewhere.db").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,18 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, ending: str) -> None:
     assert texts.with_columns(
         times, pl.col("amount").cast(float), pl.col("is_fraud").cast(pl.Int8)
     ).equals(log)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_file_that_finds_no_room_is_told_as_what_it_is(tmp_path: Path, ending: str) -> None:
+    log, most = simulate(2_000), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, most[1]))
+    try:
+        with pytest.raises(BadFile, match=r"cannot be written: File too large\.$"):
+            write(log, tmp_path / f"log{ending}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

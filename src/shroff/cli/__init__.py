@@ -8,6 +8,8 @@ or bad input, with one sentence on standard error.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import traceback
 from typing import Annotated, NoReturn
@@ -19,6 +21,7 @@ from shroff.cli.commands import Commands
 from shroff.errors import CheckFailed, ShroffError
 from shroff.private import private_file
 
+_NO_ROOM = os.strerror(errno.ENOSPC)
 app = typer.Typer(
     name="shroff",
     cls=Commands,
@@ -55,6 +58,10 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # noqa: BLE001  # the last line of defence: no traceback reaches a user
+        if _NO_ROOM in str(error):
+            # libraries raise it as errors of their own, also of temporary files
+            _complain("a disk is full: make room, or name a folder for temporary files in TMPDIR.")
+            sys.exit(2)
         _complain(
             f"unexpected {type(error).__name__}; this is a defect of Shroff, "
             f"{_keep(traceback.format_exc())}."

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ _log = logging.getLogger(__name__)
 # or Polars panics at a zone that is an offset, `+05:30`, as pandas writes it; ours are read in UTC
 os.environ.setdefault("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")
 
+_SYSTEM_SAYS: Final = re.compile(r"([A-Z][a-z ]+) \(os error")
 SECOND_SUFFIX: Final = " (2)"
 """The suffix of a column of the second table whose name the first one has too."""
 
@@ -256,8 +258,15 @@ def written_whole(path: str | Path, *, private: bool = False) -> Iterator[IO[byt
             draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)
-    except OSError as error:
-        raise BadFile(f"{target}: cannot be written: {error.strerror}.") from None
+    except (OSError, pl.exceptions.ComputeError) as error:
+        raise BadFile(f"{target}: cannot be written: {_reason(error)}.") from None
+
+
+def _reason(error: Exception) -> str:
+    """What the system says of a write; Polars has it in the text of errors of its own."""
+    said = _SYSTEM_SAYS.search(str(error))
+    told = error.strerror if isinstance(error, OSError) else None
+    return told or (said[1] if said else "see that its disk has room")
 
 
 def write_parquet(frame: pl.DataFrame, path: str | Path) -> None:

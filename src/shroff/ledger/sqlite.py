@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
 
+from shroff.database.causes import reason, remedy
 from shroff.errors import ConfigurationError, LedgerUnavailable
 from shroff.ledger.statements import cursor
 from shroff.private import private_file, private_folder
@@ -160,8 +161,10 @@ class SQLite:
                 os.fsync(written.fileno())
             part.rename(file)
         except (OSError, sqlite3.Error) as error:
+            told = f"{reason(error)}: {remedy(error, 'SHROFF_LEDGER')}"
+            said = error.strerror if isinstance(error, OSError) else told
             raise LedgerUnavailable(
-                f"cannot copy the ledger {self._path} to {file}: {type(error).__name__}."
+                f"cannot copy the ledger {self._path} to {file}: {said}."
             ) from error
         finally:
             with suppress(OSError):
