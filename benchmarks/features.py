@@ -232,6 +232,9 @@ def with_spark(source: Path, target: Path, *, native: bool) -> float:
     spark = (
         builder.config("spark.ui.enabled", "false")
         .config("spark.sql.session.timeZone", "UTC")
+        # as docs/spark.md asks for; SQL has no Python workers
+        .config("spark.executorEnv.POLARS_MAX_THREADS", "1")
+        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "50000")
         .getOrCreate()
     )
     spark.sparkContext.pythonExec = sys.executable
