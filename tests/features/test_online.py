@@ -22,10 +22,10 @@ from shroff.features.engines.batch import compute
 from shroff.features.engines.online import (
     OnlineEngine,
     amounts,
+    coded_names,
     codegen,
     columns,
     timeline,
-    value_columns,
 )
 from shroff.features.engines.replay import feed, replay
 
@@ -38,7 +38,7 @@ def few(events: int) -> Iterator[None]:
     with (
         patch.object(columns, "MAX_SCANNED_EVENTS", events),
         patch.object(amounts, "MAX_SCANNED_EVENTS", events),
-        patch.object(value_columns, "MAX_CODED_EVENTS", events),
+        patch.object(coded_names, "MAX_CODED_EVENTS", events),
         patch.object(codegen, "MAX_SCANNED_EVENTS", events),
         patch.object(timeline, "MAX_SCANNED_EVENTS", events),
     ):

@@ -8,9 +8,11 @@ from itertools import accumulate
 from operator import mul
 from typing import Any, Final, Literal, cast
 
+import msgspec
+
 from shroff.features.engines.online.columns import (
     MAX_SCANNED_EVENTS,
-    Minima,
+    MonotonicQueue,
     Packed,
     RunningSums,
 )
@@ -38,24 +40,20 @@ def narrow(numbers: Sequence[int]) -> array[int]:
         return array("q", numbers)
 
 
-class Amounts:
+class Amounts(msgspec.Struct, gc=False, eq=False):
     """The amount of each event, which every payment has.
 
     Short timelines are scanned, so one number of 4 bytes stands for sums, squares and extremes.
-    With more than `MAX_SCANNED_EVENTS` events, `index` has running sums or minima of each kind that
-    is read.
+    With more than `MAX_SCANNED_EVENTS` events, `index` has running sums or queues of each of the
+    `kinds` that are read.
     """
 
-    __slots__ = ("_all", "_kinds", "amounts", "index")
+    kinds: Sequence[AmountKind]
+    amounts: array[int] = msgspec.field(default_factory=lambda: array(_NARROW))
+    index: dict[AmountKind, Any] | None = None
 
-    def __init__(self, all_times: array[int], kinds: Sequence[AmountKind]) -> None:
-        self._all = all_times
-        self._kinds = kinds
-        self.amounts = array(_NARROW)
-        self.index: dict[AmountKind, Any] | None = None
-
-    def push(self, time: int, cell: int) -> None:
-        """Add an event that is later than all others."""
+    def push(self, times: array[int], cell: int) -> None:
+        """Add the event that is last in `times`, later than all others."""
         try:
             self.amounts.append(cell)
         except OverflowError:
@@ -63,34 +61,40 @@ class Amounts:
             self.amounts.append(cell)
         if self.index is not None:
             for kind, column in self.index.items():
-                column.push(time, _CELLS[kind](cell))
-        elif len(self.amounts) > MAX_SCANNED_EVENTS:
-            self._build()
+                column.push(times, _CELLS[kind](cell))
+        elif len(times) > MAX_SCANNED_EVENTS:
+            self._build(times)
 
     def fill(self, times: Sequence[int], cells: Sequence[int], ends: Sequence[int] | None) -> None:
         """Add events, in order of time, to a column without any."""
         self.amounts = narrow(cells)
-        self._build()
+        self._build(times)
 
-    def insert(self, at: int, time: int, cell: int) -> None:
-        """Add an event at place `at`."""
+    def insert(self, times: array[int], at: int, cell: int) -> None:
+        """Add the event that is in `times` at place `at`."""
         try:
             self.amounts.insert(at, cell)
         except OverflowError:
             self._widen()
             self.amounts.insert(at, cell)
         if self.index is None:
-            self._build()
+            self._build(times)
         else:
             for kind, column in self.index.items():
-                column.insert(at, time, _CELLS[kind](cell))
+                column.insert(times, at, _CELLS[kind](cell))
 
-    def remove(self, at: int, time: int, cell: int) -> None:
-        """Undo `insert` of an event; `at` is the place of the first event of its time."""
+    def remove(self, times: array[int], at: int, time: int, cell: int) -> None:
+        """Undo `insert` of an event that `times` has no longer; at place `at` was the first event
+        of its time.
+        """
         del self.amounts[self.amounts.index(cell, at)]
-        if self.index is not None:
-            for kind, column in self.index.items():
-                column.remove(at, time, _CELLS[kind](cell))
+        index = self.index or {}
+        for kind, column in index.items():
+            if isinstance(column, RunningSums):
+                column.remove(times, at, time, _CELLS[kind](cell))
+            else:
+                # a number that it undercut may be in the queue now
+                index[kind] = self._indexed(times, kind)
 
     def cut(self, events: int, limit: int) -> None:
         """Forget the first so many events, all those until `limit`."""
@@ -118,15 +122,15 @@ class Amounts:
 
     def smallest(self, low: int, high: int, after: int) -> int:
         """The smallest amount of a span that has events."""
-        if self.index is None:
+        if self.index is None or high < len(self.amounts):
             return min(self.amounts[low:high])
-        return cast(int, self.index["min"].smallest(low, high, after))
+        return cast(int, self.index["min"].smallest(after))
 
     def largest(self, low: int, high: int, after: int) -> int:
         """The largest amount of a span that has events."""
-        if self.index is None:
+        if self.index is None or high < len(self.amounts):
             return max(self.amounts[low:high])
-        return -cast(int, self.index["max"].smallest(low, high, after))
+        return -cast(int, self.index["max"].smallest(after))
 
     @property
     def sums(self) -> Sequence[int]:
@@ -139,22 +143,24 @@ class Amounts:
         """The column as MessagePack values."""
         return [self.amounts.typecode, self.amounts.tobytes()]
 
-    def unpack(self, packed: Packed) -> None:
+    def unpack(self, times: array[int], packed: Packed) -> None:
         """Restore what was packed, beside the same times."""
         kind, amounts = cast(tuple[str, bytes], packed)
         self.amounts = array(kind, amounts)
-        self._build()
+        self._build(times)
 
     def _widen(self) -> None:
         self.amounts = array("q", self.amounts)
 
-    def _build(self) -> None:
+    def _build(self, times: Sequence[int]) -> None:
         """Make the index of a long timeline."""
-        self.index = None
-        if len(self.amounts) > MAX_SCANNED_EVENTS:
-            self.index = {kind: self._indexed(kind) for kind in self._kinds}
+        many = len(self.amounts) > MAX_SCANNED_EVENTS
+        self.index = {kind: self._indexed(times, kind) for kind in self.kinds} if many else None
 
-    def _indexed(self, kind: AmountKind) -> RunningSums | Minima:
-        column = RunningSums() if kind in ("total", "square") else Minima(self._all)
-        column.fill(self._all, list(map(_CELLS[kind], self.amounts)), None)
-        return column
+    def _indexed(self, times: Sequence[int], kind: AmountKind) -> RunningSums | MonotonicQueue:
+        cells = list(map(_CELLS[kind], self.amounts))
+        if kind in ("min", "max"):
+            return MonotonicQueue.of(times, cells)
+        sums = RunningSums()
+        sums.fill(times, cells, None)
+        return sums

@@ -203,7 +203,7 @@ def _extension(place: int, timelines: StreamTimelines) -> Iterator[Code]:
     """The lines that add the payment; inlined where it is the first or latest of its timeline."""
     layout = timelines.layout
     yield f"  at, limit = {layout.time}, watermark - {timelines.horizon}"
-    whole = f"(size < {MAX_SCANNED_EVENTS} or limit < line.kept)"
+    whole = f"(size < {MAX_SCANNED_EVENTS} or limit < times[size // 2])"
     latest = f"last {'<' if layout.grain else '<='} at and {whole}"
     yield f"  if {latest} if size else at > limit:"
     yield f"   if size: touch{place}(key)"
@@ -213,15 +213,16 @@ def _extension(place: int, timelines: StreamTimelines) -> Iterator[Code]:
     yield "   times.append(at)"
     for column, (kind, cell) in enumerate(zip(layout.kinds, layout.cells, strict=True)):
         if kind in ("min", "max", "amounts", "names", "said"):
-            yield f"   c{column}.push(at, {cell})"
+            yield f"   c{column}.push(times, {cell})"
         else:
             # `RunningSums.push`, inlined: the call would double its cost
             yield f"   try: (sums := c{column}.sums).append(sums[-1] + {cell})"
-            yield f"   except OverflowError: c{column}.push(at, {cell})"
+            yield f"   except OverflowError: c{column}.push(times, {cell})"
     if layout.grain:
         yield "  elif size and last == at:"
         yield from (
-            f"   c{column}.join(size - 1, at, {cell})" for column, cell in enumerate(layout.cells)
+            f"   c{column}.join(times, size - 1, {cell})"
+            for column, cell in enumerate(layout.cells)
         )
         yield f"   touch{place}(key)"
     yield f"  else: {_extend(place, timelines)}"

@@ -7,6 +7,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import cast
 
+import msgspec
+
 from shroff.features.engines.online.columns import Name, Packed
 from shroff.features.engines.online.shared_names import NAMES
 
@@ -14,22 +16,16 @@ Values = tuple[Name | None, ...]
 """The values of an event in the columns that are kept."""
 
 
-class EventValues:
+class EventValues(msgspec.Struct, gc=False, eq=False):
     """The values of each event in several columns of the log, all found by one place.
 
     A value takes 8 bytes per event; each different name is stored once.
     """
 
-    __slots__ = ("_all", "columns")
+    columns: Sequence[array[int] | list[str | None]]
 
-    def __init__(
-        self, all_times: array[int], columns: Sequence[array[int] | list[str | None]]
-    ) -> None:
-        self._all = all_times
-        self.columns = columns
-
-    def push(self, time: int, cell: Values) -> None:
-        """Add an event that is later than all others."""
+    def push(self, times: array[int], cell: Values) -> None:
+        """Add the event that is last in `times`, later than all others."""
         for column, value in zip(self.columns, cell, strict=True):
             column.append(NAMES.once(value))  # type: ignore[arg-type]  # its kind
 
@@ -40,15 +36,16 @@ class EventValues:
         for column, values in zip(self.columns, zip(*cells, strict=True), strict=True):
             column.extend(NAMES.all(values))
 
-    def insert(self, at: int, time: int, cell: Values) -> None:
-        """Add an event at place `at`."""
+    def insert(self, times: array[int], at: int, cell: Values) -> None:
+        """Add the event that is in `times` at place `at`."""
         for column, value in zip(self.columns, cell, strict=True):
             column.insert(at, NAMES.once(value))  # type: ignore[arg-type]  # its kind
 
-    def remove(self, at: int, time: int, cell: Values) -> None:
-        """Undo `insert`: remove the last event of this time with these values, from `at` on."""
-        # the times have lost the event already
-        place = bisect_right(self._all, time, at)
+    def remove(self, times: array[int], at: int, time: int, cell: Values) -> None:
+        """Undo `insert` of an event that `times` has no longer: remove the last one of this time
+        with these values, from `at` on.
+        """
+        place = bisect_right(times, time, at)
         while place > at and any(
             column[place] != value for column, value in zip(self.columns, cell, strict=True)
         ):
@@ -67,7 +64,7 @@ class EventValues:
             column.tobytes() if isinstance(column, array) else [*column] for column in self.columns
         ]
 
-    def unpack(self, packed: Packed) -> None:
+    def unpack(self, times: array[int], packed: Packed) -> None:
         """Restore what was packed, beside the same times."""
         for column, kept in zip(
             self.columns, cast(Sequence[bytes | list[str | None]], packed), strict=True

@@ -113,27 +113,20 @@ class Layout:
             "[]" if self.schema.scales[name] in NAME_SCALES else "array('q')" for name in self._said
         ]
         columns = "".join(kind + ", " for kind in [*kinds, *["[]"] * len(self._identity)])
-        return f"EventValues(times, ({columns}))"
+        return f"EventValues(({columns}))"
 
     @property
     def timeline(self) -> list[Code]:
         """The statements that return a timeline without events."""
-        names = "NameTimes(joins=True)" if self.grain else "CodedNames(times)"
         made = {
-            "names": names,
-            "min": "Minima(times)",
-            "max": "Minima(times)",
-            "amounts": f"Amounts(times, {tuple(self._amounts)})",
+            "names": "NameTimes(joins=True)" if self.grain else "CodedNames()",
+            "min": "Minima()",
+            "max": "Minima()",
+            "amounts": f"Amounts({tuple(self._amounts)})",
             "said": self._sayings,
         }
-        return [
-            "line = Timeline(times := array('q'))",
-            *(
-                f"line.c{place} = {made.get(kind, 'RunningSums()')}"
-                for place, kind in enumerate(self.kinds)
-            ),
-            "return line",
-        ]
+        parts = ["array('q')", *(made.get(kind, "RunningSums()") for kind in self.kinds)]
+        return [f"return Timeline({', '.join(parts)})"]
 
 
 def value_of(column: str, schema: Schema) -> Code:

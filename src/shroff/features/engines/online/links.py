@@ -11,9 +11,9 @@ from heapq import nsmallest
 from typing import Any, NamedTuple, cast
 
 from shroff.collect import Payment
+from shroff.features.engines.online.coded_names import CodedNames
 from shroff.features.engines.online.stream_timelines import StreamTimelines
 from shroff.features.engines.online.timeline import Timeline
-from shroff.features.engines.online.value_columns import CodedNames
 from shroff.features.links import MAX_CARDS, MAX_VALUES
 from shroff.features.streams import Input, LinkOutput
 from shroff.features.window import END_OF_TIME_US, after
@@ -122,7 +122,7 @@ class _Seen:
     def latest(self, key: Name, since: int) -> Iterator[tuple[Name, int]]:
         """The names seen later than that, each with when it was last."""
         line = self._get(key)
-        return iter(()) if line is None else self._names(line).latest(since)
+        return iter(()) if line is None else self._names(line).latest(line.times, since)
 
     def distinct(self, key: Name, since: int) -> int:
         """How many names were seen later than that."""

@@ -15,9 +15,10 @@ from shroff.collect import money
 from shroff.collect.payment import Value
 from shroff.features.aggregates import DECAY_WEIGHTS, MAX_UNITS, MISSING, away, rank, scatter, term
 from shroff.features.engines.online.amounts import Amounts
+from shroff.features.engines.online.coded_names import CodedNames
 from shroff.features.engines.online.columns import NO_MINIMUM, Minima, RunningSums
 from shroff.features.engines.online.event_columns import EventValues
-from shroff.features.engines.online.value_columns import CodedNames, NameTimes
+from shroff.features.engines.online.name_times import NameTimes
 
 _MAX_SORTED_EVENTS: Final = 256
 """Up to so many numbers a quantile is found by sorting them."""
