@@ -196,8 +196,9 @@ def _aggregates(
     missing = [
         pl.lit(None, kind).alias(name) for name, kind in filler.items() if name not in frame.columns
     ]
-    arrival = schema.arrived_at or schema.time
-    frame = frame.sort(arrival, ROW).with_columns(*missing, pl.col(ROW).alias(schema.id))
+    # the engine puts them in order of arrival, where they are not, and those that arrived together
+    # stay in this one
+    frame = frame.sort(ROW).with_columns(*missing, pl.col(ROW).alias(schema.id))
     # links have no key that could tell chunks apart
     apart = chunked and not subplan.key
     for table in frame.partition_by(CHUNK) if apart else [frame]:
