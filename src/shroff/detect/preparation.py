@@ -206,7 +206,7 @@ class Preparation:
             return np.array([self.vector(row) for row in rows], dtype=np.float32)
 
     def _scaled(self, rows: Sequence[Row], numbers: Sequence[Sequence[object]]) -> Floats32:
-        matrix = np.empty((len(rows), len(self.names)), dtype=np.float32)
+        matrix = np.empty((len(rows), len(self.numeric) + len(self.nominal)), dtype=np.float32)
         table = np.array(numbers, dtype=np.float64).reshape(len(rows), len(self.numeric))
         matrix[:, : len(self.numeric)] = (table - self._means) / self._stds
         for at, (name, codes) in enumerate(self._vocabularies, start=len(self.numeric)):
