@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -20,9 +21,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from forks import Process, start
 from patience import PATIENCE, until
-from serve.service import IMPORTED, KEY
+from serve.service import KEY
 from servers import free_port
 
 # a member that died is given up soon, and the broker of the tests lets a new one join after half of
@@ -139,7 +139,7 @@ class Consuming:
     arguments: tuple[str, ...]
     ledger: str = ""
     state: str = "memory"
-    process: Process = field(init=False)
+    process: subprocess.Popen[str] = field(init=False)
     errors: str = field(init=False, default="")
 
     def __enter__(self) -> Consuming:
@@ -168,7 +168,15 @@ class Consuming:
             *self.arguments,
         ]
         with self.log.open("a") as log:
-            self.process = start(command, IMPORTED, stderr=log, env=environment, cwd=self.home)
+            # not forked: forked clients of Kafka were at times given no partitions
+            self.process = subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment,
+                cwd=self.home,
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
