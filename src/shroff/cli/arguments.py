@@ -10,6 +10,7 @@ import typer
 from shroff.location import Location
 
 TABLE_FORMS: Final = ".csv, .csv.gz, .parquet, .xml, or a URL (docs/sources.md)"
+MAX_LABEL_DELAY_DAYS: Final = 3_660
 
 ProjectPath = Annotated[
     Path, typer.Argument(help="A folder with project.py, or the file itself.", show_default=False)
@@ -91,7 +92,7 @@ LabelDelay = Annotated[
     typer.Option(
         help="Days in which labels come in; default: the delay of the model's split.",
         min=0,
-        max=3_660,
+        max=MAX_LABEL_DELAY_DAYS,
         show_default=False,
     ),
 ]

@@ -293,8 +293,10 @@ def open_desk() -> Desk:
 
 def _require_queue(desk: Desk, queue: str | None) -> None:
     """Raise `NotFound` where nothing is found in a queue because there is none of this name."""
+    if queue is None:
+        return
     names = [load.queue.name for load in desk.loads()]
-    if queue is not None and queue not in names:
+    if queue not in names:
         known = ", ".join([f"`{name}`" for name in names])
         raise NotFound(f"no queue is called `{queue}`: expected one of {known}.")
 

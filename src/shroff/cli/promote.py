@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from shroff.cli.arguments import TABLE_FORMS, BudgetMs, CardColumn, Join, MaxBad, table
+from shroff.cli.arguments import (
+    MAX_LABEL_DELAY_DAYS,
+    TABLE_FORMS,
+    BudgetMs,
+    CardColumn,
+    Join,
+    MaxBad,
+    table,
+)
 from shroff.cli.models import AcceptSchema, OwnPolicy, print_gates, published
 from shroff.cli.runs import recorded
 from shroff.cli.terminal import AsJson, operator, out, show, steps
@@ -54,7 +62,7 @@ def promote(
         typer.Option(
             help="Days in which labels come into the ledger; default: the delay of its split.",
             min=0,
-            max=3_660,
+            max=MAX_LABEL_DELAY_DAYS,
             show_default=False,
         ),
     ] = None,

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shroff.cli.arguments import TABLE_FORMS, BudgetMs, CardColumn, MaxBad, ProjectPath, table
+from shroff.cli.arguments import (
+    MAX_LABEL_DELAY_DAYS,
+    TABLE_FORMS,
+    BudgetMs,
+    CardColumn,
+    MaxBad,
+    ProjectPath,
+    table,
+)
 from shroff.cli.models import print_gates, published
 from shroff.cli.runs import recorded
 from shroff.cli.terminal import AsJson, err, operator, out, show, steps
@@ -52,7 +60,7 @@ def retrain(
         typer.Option(
             help="Days in which labels come in; default: the delay of the model in production.",
             min=0,
-            max=3_660,
+            max=MAX_LABEL_DELAY_DAYS,
             show_default=False,
         ),
     ] = None,

@@ -144,7 +144,8 @@ class Centres:
 
     def distance_slope(self, ops: TrainingOps, z: Tensor) -> Tensor:
         """The gradient of each row's distance by `z`, [rows, width]."""
-        _, pull, _ = self._soft(ops, z)
+        near, _ = self._nearness(ops, z, self.temperature)
+        pull = ops.exp(near)
         nearby = ops.matmul(pull / ops.row_sum(pull), ops.constant(self.points))
         return 2.0 * (z - nearby)
 

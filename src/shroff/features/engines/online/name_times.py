@@ -98,7 +98,7 @@ class NameTimes(msgspec.Struct, gc=False, eq=False):
             return
         newest, seen, time = self.newest, self.seen.get(cell), times[-1]
         if seen is None:
-            seen = self.seen[NAMES.once(cell)] = Tally() if self.joins else Times("q")
+            seen = self._begin(cell)
         else:
             del newest[bisect_left(newest, seen.last())]
         seen.see(time)
@@ -110,7 +110,7 @@ class NameTimes(msgspec.Struct, gc=False, eq=False):
             if cell is not None:
                 seen = all_seen.get(cell)
                 if seen is None:
-                    seen = all_seen[NAMES.once(cell)] = Tally() if self.joins else Times("q")
+                    seen = self._begin(cell)
                 seen.see(time)
         self._sort_newest()
 
@@ -120,7 +120,7 @@ class NameTimes(msgspec.Struct, gc=False, eq=False):
         time = times[at]
         seen = self.seen.get(cell)
         if seen is None:
-            seen = self.seen[NAMES.once(cell)] = Tally() if self.joins else Times("q")
+            seen = self._begin(cell)
             seen.see(time)
             insort(self.newest, time)
         else:
@@ -193,6 +193,11 @@ class NameTimes(msgspec.Struct, gc=False, eq=False):
             for name, seen in cast(Mapping[Name, bytes], packed).items()
         }
         self._sort_newest()
+
+    def _begin(self, name: Name) -> Times | Tally:
+        """Keep the times of a name that has none."""
+        seen = self.seen[NAMES.once(name)] = Tally() if self.joins else Times("q")
+        return seen
 
     def _sort_newest(self) -> None:
         self.newest = array("q", sorted(seen.last() for seen in self.seen.values()))
