@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right
 from itertools import accumulate
 from unittest.mock import patch
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, rule
 
+from features.column_machine import ColumnMachine
 from shroff.features.engines.online import amounts as module
 from shroff.features.engines.online import columns
 from shroff.features.engines.online.amounts import Amounts
@@ -20,8 +20,11 @@ TIMES = st.integers(0, 20)
 AMOUNTS = st.one_of(st.integers(-5, 5), st.sampled_from([-(2**31), 2**31 - 1, 2**31, 10**18]))
 
 
-class AmountsMachine(RuleBasedStateMachine):
-    """A timeline's times and amounts, and a list of events in order of time."""
+class AmountsMachine(ColumnMachine):
+    """A timeline's amounts."""
+
+    latest = 20
+    cells = AMOUNTS
 
     @initialize(few=st.sampled_from([0, 2, 32]), events=st.lists(st.tuples(TIMES, AMOUNTS)))
     def begin(self, few: int, events: list[tuple[int, int]]) -> None:
@@ -32,31 +35,6 @@ class AmountsMachine(RuleBasedStateMachine):
         self.times = array("q", (time for time, _ in self.events))
         self.column = Amounts(("total", "square", "min", "max"))
         self.column.fill(self.times, [amount for _, amount in self.events], None)
-
-    @rule(time=TIMES, amount=AMOUNTS)
-    def add(self, time: int, amount: int) -> None:
-        at = bisect_right(self.times, time)
-        self.times.insert(at, time)
-        self.events.insert(at, (time, amount))
-        if at == len(self.times) - 1:
-            self.column.push(self.times, amount)
-        else:
-            self.column.insert(self.times, at, amount)
-
-    @precondition(lambda self: self.events)
-    @rule(data=st.data())
-    def remove(self, data: st.DataObject) -> None:
-        time, amount = data.draw(st.sampled_from(self.events))
-        at = bisect_left(self.times, time)
-        del self.times[at]
-        self.events.remove((time, amount))
-        self.column.remove(self.times, at, time, amount)
-
-    @rule(limit=TIMES)
-    def cut(self, limit: int) -> None:
-        old = bisect_right(self.times, limit)
-        del self.times[:old], self.events[:old]
-        self.column.cut(old, limit)
 
     @rule()
     def restore(self) -> None:

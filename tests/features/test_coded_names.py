@@ -4,56 +4,31 @@ from __future__ import annotations
 
 import gc
 from array import array
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from typing import cast
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, rule
 
+from features.column_machine import ColumnMachine
 from features.online_world import DAY, SCHEMA, card, pay
 from shroff import FeatureGroup
 from shroff.features.engines.online import OnlineEngine
 from shroff.features.engines.online.coded_names import CodedNames
 
-TIMES = st.integers(0, 9)
-NAMES = st.sampled_from([None, "a", "b", "c"])
 
+class CodedNamesMachine(ColumnMachine):
+    """A timeline's names."""
 
-class CodedNamesMachine(RuleBasedStateMachine):
-    """A timeline's times and names, and a list of events in order of time."""
+    latest = 9
+    cells = st.sampled_from([None, "a", "b", "c"])
 
     def __init__(self) -> None:
         super().__init__()
-        self.events: list[tuple[int, str | None]] = []
+        self.events = []
         self.times = array("q")
         self.column = CodedNames()
-
-    @rule(time=TIMES, name=NAMES)
-    def add(self, time: int, name: str | None) -> None:
-        at = bisect_right(self.times, time)
-        self.times.insert(at, time)
-        self.events.insert(at, (time, name))
-        if at == len(self.times) - 1:
-            self.column.push(self.times, name)
-        else:
-            self.column.insert(self.times, at, name)
-
-    @precondition(lambda self: self.events)
-    @rule(data=st.data())
-    def remove(self, data: st.DataObject) -> None:
-        time, name = data.draw(st.sampled_from(self.events))
-        at = bisect_left(self.times, time)
-        del self.times[at]
-        self.events.remove((time, name))
-        self.column.remove(self.times, at, time, name)
-
-    @rule(limit=TIMES)
-    def cut(self, limit: int) -> None:
-        old = bisect_right(self.times, limit)
-        del self.times[:old], self.events[:old]
-        self.column.cut(old, limit)
 
     @rule(unused=st.booleans())
     def restore(self, unused: bool) -> None:
