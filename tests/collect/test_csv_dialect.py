@@ -116,16 +116,30 @@ def test_what_pythons_writer_wrote_without_backslashes_is_always_read(
         assert "several lines that look like rows" in str(refused)  # noqa: PT017
 
 
+@SLOW
+@given(ROWS)
+def test_columns_divided_by_semicolons_are_read_as_those_divided_by_commas(
+    tmp_path: Path, texts: list[tuple[str, str, str]]
+) -> None:
+    rows = [[value.replace("\\", "/") for value in row] for row in _rows(texts)]
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=";").writerows([HEADER, *rows])
+    try:
+        assert _read(_file(tmp_path, out.getvalue())) == rows
+    except BadFile as refused:
+        assert "several lines that look like rows" in str(refused)  # noqa: PT017
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.text(st.sampled_from('aN",\n\r\\'), max_size=40), st.sampled_from(DIALECTS))
 def test_compiled_and_plain_walks_agree(text: str, dialect: Dialect) -> None:
     data, steps = text.encode(), csv_walk.steps_of(dialect)
     plain = [0] * len(csv_walk.Walked._fields)
-    csv_walk.walk(data, csv_walk.CLASSES, steps, plain)
+    csv_walk.walk(data, csv_walk.classes_of(), steps, plain)
     fast = np.zeros(len(plain), np.int64)
     compiled(csv_walk.walk)(
         np.frombuffer(data, np.uint8),
-        np.frombuffer(csv_walk.CLASSES, np.uint8),
+        np.frombuffer(csv_walk.classes_of(), np.uint8),
         np.array(steps),
         fast,
     )

@@ -199,6 +199,22 @@ def test_names_and_numbers_of_other_languages() -> None:
     assert guess(flags).of("label") == ["Betrug"]
 
 
+def test_what_describes_a_host_or_an_address_is_no_person() -> None:
+    few = [("DE", "FR", None)[number % 3] for number in range(400)]
+    many = [f"10.0.{number % 90}.7" for number in range(400)]
+    found = roles(log(IP_Land=few, ip=many, email_domain=few, phone_type=few, first_name=few))
+    assert [found[name] for name in ("IP_Land", "email_domain", "phone_type")] == ["nominal"] * 3
+    assert [found[name] for name in ("ip", "first_name")] == ["personal"] * 2
+
+
+def test_outcomes_are_told_by_their_words_whatever_their_column_is_called() -> None:
+    answers = [("Approved", "declined", "Accepté")[number % 3] for number in range(400)]
+    others = [("ok", "declined", "failed")[number % 3] for number in range(400)]
+    found = roles(log(Antwort=answers, three_ds=others))
+    assert (found["Antwort"], found["three_ds"]) == ("result", "nominal")
+    assert roles(log(status=others, Antwort=answers))["status"] == "result"
+
+
 def test_dates_of_a_country_are_told_as_what_they_are() -> None:
     table = log().with_columns(
         pl.Series(

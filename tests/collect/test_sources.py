@@ -22,15 +22,6 @@ from shroff.collect import clean, read, read_joined, write_parquet
 from shroff.collect.sources import written_whole
 from shroff.errors import BadFile
 
-
-def with_commas(got: str, separator: str) -> str:
-    return (
-        f"expected commas between columns, got {got} in the header: write it anew with commas, in "
-        f"Python by `polars.read_csv(FILE, separator={separator!r}, "
-        "infer_schema=False).write_csv(OTHER)`."
-    )
-
-
 GOOD = [("1", "SECRET"), ("3", "y")]
 
 
@@ -62,6 +53,10 @@ def _refused(path: Path) -> str:
         b'"a","b"\n"1","SECRET"\n3,"y"\n',
         b"\na,b\n1,SECRET\n\n3,y\n\n\n",
         b"a,b\n1,SECRET\n,\n3,y\n",
+        b"a;b\n1;SECRET\n\n;\n3;y\n",
+        b'\xef\xbb\xbf"a";"b"\r\n"1";"SECRET"\r\n3;y\r\n',
+        b"a\tb\n1\tSECRET\n3\ty\n",
+        b"a|b\n1|SECRET\n3|y\n",
         gzip.compress(b"a,b\n1,SECRET\n3,y\n"),
         gzip.compress(b"a,b\n1,SECRET\n") + gzip.compress(b"3,y\n"),
     ],
@@ -74,6 +69,10 @@ def _refused(path: Path) -> str:
         "quoted",
         "blank",
         "commas",
+        "semicolons",
+        "semicolons and quotes",
+        "tabs",
+        "bars",
         "gzip",
         "two gzips",
     ],
@@ -91,6 +90,17 @@ def test_texts_keep_what_is_in_them(tmp_path: Path) -> None:
         ("two\nlines", 'a "b", c'),
         (" 007 ", "ø\u00a0"),
         ("1\x002", None),
+    ]
+
+
+def test_commas_in_texts_divide_no_columns_that_semicolons_do(tmp_path: Path) -> None:
+    content = b'id;"amount, net";shop\n1;"1.234,56";A, B\n2;7,5;"C; ""D"""\n3;8,0;E "F"\n'
+    found = read(_file(tmp_path, content))
+    assert found.columns == ["id", "amount, net", "shop"]
+    assert found.rows() == [
+        ("1", "1.234,56", "A, B"),
+        ("2", "7,5", 'C; "D"'),
+        ("3", "8,0", 'E "F"'),
     ]
 
 
@@ -125,9 +135,8 @@ def test_an_unnamed_column_is_no_obstacle(tmp_path: Path) -> None:
             "row 1: expected quotes that are closed, and doubled inside a text, got others.",
         ),
         (b"a,b,a\n1,2,3\n", "expected each column once, got 2 columns `a` in the header."),
-        (b"a;b\n1;SECRET\n", with_commas("semicolons", ";")),
-        (b"a\tb\n1\tSECRET\n", with_commas("tabs", "\t")),
-        (b"a|b\n1|SECRET\n", with_commas("bars", "|")),
+        (b"a;b\n1,SECRET\n1;2;SECRET\n", "row 2: expected 2 values, got 3."),
+        (b"a;b\n1;2\n\xffSECRET;2\n", "row 2: expected text in UTF-8, got other bytes."),
         (
             b"a,b\r1,SECRET\r",
             "expected a header line with closed quotes and a line feed at its end.",

@@ -15,7 +15,7 @@ from shroff.collect.columns import FLAGS, texts_of
 from shroff.collect.money import alphabetic
 from shroff.collect.nulls import NULLS
 from shroff.collect.numbers import FORMATS, PLAIN, NumberFormat, numbers_of
-from shroff.collect.role_words import CURRENCY, words_of
+from shroff.collect.role_words import CURRENCY, OUTCOMES, words_of
 from shroff.collect.schema import EPOCHS, Epoch
 from shroff.collect.schema_checks import UNFIT_NAME
 from shroff.collect.time_column import in_reach, parse_times
@@ -52,6 +52,8 @@ class Profile:
     card_numbers: bool = False
     currencies: bool = False
     local_dates: bool = False
+    outcomes: bool = False
+    """Whether all values say what became of payments, such as `approved` and `declined`."""
     median: float | None = None
 
     @property
@@ -118,7 +120,13 @@ def profile(column: pl.Series) -> Profile:
         found,
         currencies=_mostly_currencies(texts),
         local_dates=all(_LOCAL_DATE.match(text) for text in seen),
+        outcomes=1 < len(seen) <= len(OUTCOMES) and all(map(_outcome, seen)),
     )
+
+
+def _outcome(text: str) -> bool:
+    words = words_of(text)
+    return len(words) == 1 and words[0] in OUTCOMES
 
 
 def _mostly(values: pl.Series) -> bool:

@@ -11,7 +11,7 @@ import csv
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from mmap import mmap
 from typing import Any, Final
 
@@ -42,8 +42,14 @@ class Text:
     rewritten: bytes | None = None
 
 
-def understand(raw: bytes | mmap, dialect: Dialect | None = None, *, plainly: bool = False) -> Text:
-    """The only reading of a CSV text.
+def understand(
+    raw: bytes | mmap,
+    dialect: Dialect | None = None,
+    *,
+    separator: str = ",",
+    plainly: bool = False,
+) -> Text:
+    """The only reading of a CSV text, whose columns `separator` divides.
 
     Without a declared dialect, it is the one in which all rows have the header's width and no quote
     is misplaced; if two such dialects read different values, neither is chosen.
@@ -53,12 +59,10 @@ def understand(raw: bytes | mmap, dialect: Dialect | None = None, *, plainly: bo
     """
     data = _marked_off(raw)
     plainly = plainly or len(data) < _PLAIN_LOOP_BYTES
-    found = {
-        one: _walked(data, one, plainly=plainly)
-        for one in ((dialect,) if dialect else ("rfc4180",))
-    }
+    walked_in = partial(_walked, data, separator=separator, plainly=plainly)
+    found = {one: walked_in(one) for one in ((dialect,) if dialect else ("rfc4180",))}
     if dialect is None and raw.find(_BACKSLASH) >= 0:
-        found |= {one: _walked(data, one, plainly=plainly) for one in ("spark", "mysql")}
+        found |= {one: walked_in(one) for one in ("spark", "mysql")}
     chosen = max(found, key=lambda one: _fitness(found[one]))
     walked = found[chosen]
     if not _fitness(walked):
@@ -67,7 +71,7 @@ def understand(raw: bytes | mmap, dialect: Dialect | None = None, *, plainly: bo
         _require_one_reading(chosen, found)
     if chosen == "rfc4180" and walked.stray < 0:
         return Text(chosen, walked.rows - 1)
-    return Text(chosen, walked.rows - 1, _rewritten(data, chosen, plainly=plainly))
+    return Text(chosen, walked.rows - 1, _rewritten(data, chosen, separator, plainly=plainly))
 
 
 def _marked_off(raw: bytes | mmap) -> Bytes:
@@ -97,17 +101,17 @@ def records(body: bytes) -> list[list[str]]:
     return rows
 
 
-def undecodable(raw: bytes | mmap) -> str:
+def undecodable(raw: bytes | mmap, separator: str = ",") -> str:
     """The error for a text that was understood but not read: a row that is not UTF-8."""
     data = _marked_off(raw)
     try:
         data.tobytes().decode()
     except UnicodeDecodeError as error:
-        row = max(
-            _walked(data[: error.start], "rfc4180", plainly=error.start < _PLAIN_LOOP_BYTES).rows, 1
-        )
+        plainly = error.start < _PLAIN_LOOP_BYTES
+        before = _walked(data[: error.start], "rfc4180", separator=separator, plainly=plainly)
+        row = max(before.rows, 1)
         return f"row {row:,}: expected text in UTF-8, got other bytes"
-    return "expected comma-separated text with quotes that are closed, got something else"
+    return "expected CSV with quotes that are closed, got something else"
 
 
 def _fitness(walked: Walked) -> int:
@@ -152,21 +156,25 @@ def _complaint(walked: Walked) -> str:
     )
 
 
-def _walked(data: Bytes, dialect: Dialect, *, plainly: bool) -> Walked:
+def _walked(data: Bytes, dialect: Dialect, *, separator: str, plainly: bool) -> Walked:
     found = [0] * len(Walked._fields)
+    classes = csv_walk.classes_of(separator)
     if plainly:
-        csv_walk.walk(data.tobytes(), csv_walk.CLASSES, csv_walk.steps_of(dialect), found)
+        csv_walk.walk(data.tobytes(), classes, csv_walk.steps_of(dialect), found)
         return Walked(*found)
     numbers = np.zeros(len(found), np.int64)
-    compiled(csv_walk.walk)(
-        data, _array(csv_walk.CLASSES), np.array(csv_walk.steps_of(dialect)), numbers
-    )
+    compiled(csv_walk.walk)(data, _array(classes), np.array(csv_walk.steps_of(dialect)), numbers)
     return Walked(*numbers.tolist())
 
 
-def _rewritten(data: Bytes, dialect: Dialect, *, plainly: bool) -> bytes:
+def _rewritten(data: Bytes, dialect: Dialect, separator: str, *, plainly: bool) -> bytes:
     out = np.empty(3 * len(data) + 8, np.uint8)
-    tables = csv_walk.CLASSES, csv_walk.steps_of(dialect), csv_walk.TEXTS, csv_walk.LENGTHS
+    tables = (
+        csv_walk.classes_of(separator),
+        csv_walk.steps_of(dialect),
+        csv_walk.TEXTS,
+        csv_walk.LENGTHS,
+    )
     if plainly:
         return out[: csv_walk.rewrite(data.tobytes(), *tables, out)].tobytes()
     classes, steps, texts, lengths = tables

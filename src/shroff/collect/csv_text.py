@@ -1,4 +1,4 @@
-"""CSV as text: the bytes of a file, and whether its first line is a header."""
+"""CSV as text: the bytes of a file, its header, and what divides its columns."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import IO, Final, cast
@@ -20,43 +21,24 @@ _GZIP: Final = b"\x1f\x8b"
 _MAX_LINE_BYTES: Final = 1 << 26
 _MAX_NAME_CHARACTERS: Final = 200
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-_SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
+SEPARATORS: Final = (",", ";", "\t", "|")
+"""What may divide columns: where amounts have decimal commas, spreadsheets write semicolons."""
 
 
-def check_header(file: Path) -> None:
-    """Refuse a file whose first line is no header of comma-separated column names.
+def check_header(file: Path) -> str:
+    """What divides the columns of a file: that of `SEPARATORS` by which its first line, a header,
+    has the most names.
 
     Raises:
-        BadFile: the file is empty, binary, in another encoding, separated otherwise, or names a
-            column twice.
+        BadFile: the file is empty, binary, in another encoding, or names a column twice.
     """
-    try:
-        with _open(file) as stream:
-            names = next(filter(None, csv.reader(_lines(stream), strict=True)), None)
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise BadFile(f"{file}: {_CUT_OFF}.") from None
-    except UnicodeDecodeError:
-        raise BadFile(
-            f"{file}: expected a header line in UTF-8, got other bytes: a binary file?"
-        ) from None
-    except csv.Error:
-        raise BadFile(
-            f"{file}: expected a header line with closed quotes and a line feed at its end."
-        ) from None
+    separator, names = _header(file)
     if names is None:
         raise BadFile(f"{file}: expected a header line, got an empty file.")
     if any("\0" in name for name in names):
         raise BadFile(
             f"{file}: expected text in UTF-8, got NUL bytes in the header: UTF-16 or a binary file?"
         )
-    if len(names) == 1:
-        for separator, plural in _SEPARATORS.items():
-            if separator in names[0]:
-                anew = f"polars.read_csv(FILE, separator={separator!r}, infer_schema=False)"
-                raise BadFile(
-                    f"{file}: expected commas between columns, got {plural} in the header: write "
-                    f"it anew with commas, in Python by `{anew}.write_csv(OTHER)`."
-                )
     if any(len(name) > _MAX_NAME_CHARACTERS or _CONTROL.search(name) for name in names):
         raise BadFile(
             f"{file}: expected a header line of column names, got something else in the first line."
@@ -70,6 +52,28 @@ def check_header(file: Path) -> None:
             raise BadFile(
                 f"{file}: expected each column once, got {count} columns `{name}` in the header."
             )
+    return separator
+
+
+def _header(file: Path) -> tuple[str, list[str] | None]:
+    """The separator and the names of the first line that holds any, None in an empty file."""
+    found: dict[str, list[str] | None] = {}
+    try:
+        for separator in SEPARATORS:
+            with _open(file) as stream, suppress(csv.Error):
+                rows = csv.reader(_lines(stream), delimiter=separator, strict=True)
+                found[separator] = next(filter(None, rows), None)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise BadFile(f"{file}: {_CUT_OFF}.") from None
+    except UnicodeDecodeError:
+        raise BadFile(
+            f"{file}: expected a header line in UTF-8, got other bytes: a binary file?"
+        ) from None
+    if not found:
+        raise BadFile(
+            f"{file}: expected a header line with closed quotes and a line feed at its end."
+        )
+    return max(found.items(), key=lambda one: len(one[1] or ()))
 
 
 def content(file: Path) -> bytes | mmap.mmap:

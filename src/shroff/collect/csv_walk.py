@@ -21,10 +21,8 @@ DIALECTS: Final[tuple[Dialect, ...]] = get_args(Dialect)
 Bytes = Sequence[int] | Any  # Any: an array, which mypy takes for no sequence
 Steps = Sequence[int] | Any
 
-CLASSES: Final = bytes(
-    {34: 1, 44: 2, 10: 3, 13: 4, 92: 5, 78: 6}.get(byte, 0) for byte in range(256)
-)
 _OTHER, _QUOTE, _COMMA, _FEED, _RETURN, _SLASH, _N, _END = range(8)
+"""The classes of bytes; what divides columns is of the class of the comma."""
 _START, _OPEN, _QUOTED, _BEHIND, _CARRIAGE, _QUOTED_SLASH, _OPEN_SLASH, _START_SLASH, _NULL = range(
     9
 )
@@ -136,6 +134,13 @@ def rewrite(
             out[to] = data[at]
             to += 1
     return to
+
+
+@cache
+def classes_of(separator: str = ",") -> bytes:
+    """The class of each byte of a text whose columns this character of ASCII divides."""
+    classes = {'"': _QUOTE, separator: _COMMA, "\n": _FEED, "\r": _RETURN, "\\": _SLASH, "N": _N}
+    return bytes(classes.get(chr(byte), _OTHER) for byte in range(256))
 
 
 @cache

@@ -1,4 +1,6 @@
-"""Words in the names of columns that tell their roles, in lower case and without accents."""
+"""Words in the names of columns, and a few values, that tell their roles, in lower case and without
+accents.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +51,18 @@ PERSONAL: Final = frozenset({
     "email", "mail", "phone", "mobile", "name", "first", "last", "surname", "street", "address",
     "ip", "birth", "dob", "ssn", "iban", "pan", "holder", "cardholder", "passport",
 })  # fmt: skip
+DESCRIBES: Final = frozenset({
+    "country", "land", "pays", "pais", "paese", "kraj", "region", "domain", "type", "isp", "asn",
+})  # fmt: skip
+"""Of somebody's address, card or host: what it is like, which names nobody (`ip_country`)."""
+OUTCOMES: Final = frozenset({
+    "approved", "authorised", "authorized", "accepted", "captured", "settled", "succeeded",
+    "success", "successful", "completed", "paid", "declined", "rejected", "refused", "failed",
+    "failure", "error", "cancelled", "canceled", "voided", "refunded", "reversed", "expired",
+    "pending", "genehmigt", "abgelehnt", "aprobado", "aprobada", "rechazado", "rechazada",
+    "accepte", "refuse",
+})  # fmt: skip
+"""Values that say what became of a payment, without accents."""
 
 
 def words_of(name: str) -> list[str]:

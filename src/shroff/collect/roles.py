@@ -17,6 +17,7 @@ from shroff.collect.role_words import (
     AMOUNT,
     ARRIVED,
     CODE,
+    DESCRIBES,
     IDENTITY,
     LABEL,
     LATER,
@@ -213,6 +214,8 @@ class _Guesser:
             self._best(RESULT, lambda one: one.kind == "text" and one.distinct <= few),
             "few words, and its name",
         )
+        outcomes = [one for one in self._free() if one.outcomes]
+        self._choose("result", outcomes, "words for what becomes of payments")
         later: tuple[tuple[Role, frozenset[str]], ...] = (
             ("labelled_at", LATER), ("result_at", RESULT), ("arrived_at", ARRIVED),
         )  # fmt: skip
@@ -230,7 +233,8 @@ class _Guesser:
         if column.kind == "empty":
             return Guess(name, "ignored", "has no values")
         if column.distinct == 1:
-            return Guess(name, "ignored", "has one value only")
+            none = " or none" if column.filled < column.rows else " only"
+            return Guess(name, "ignored", f"has one value{none}")
         if not words or words <= {"unnamed", "index", "row"} | set("0123456789"):
             return Guess(name, "ignored", "numbers the rows")
         if column.card_numbers:
@@ -241,10 +245,11 @@ class _Guesser:
             return Guess(name, "ignored", "further times")
         if column.rising:
             return Guess(name, "ignored", "rises from row to row, as a clock or a counter does")
-        if column.hints(PERSONAL) and (column.kind == "text" or column.whole):
-            return Guess(name, "personal", "its name")
         few = column.distinct <= _MAX_NOMINAL_VALUES
-        if few and column.hints(CODE) and (column.kind == "text" or column.whole):
+        describes = few and column.hints(DESCRIBES)
+        if column.hints(PERSONAL) and not describes and (column.kind == "text" or column.whole):
+            return Guess(name, "personal", "its name")
+        if few and column.hints(CODE | DESCRIBES) and (column.kind == "text" or column.whole):
             return Guess(name, "nominal", f"{column.distinct:,} values, and its name")
         identifies = column.hints(PARTY) or column.hints(IDENTITY)
         if identifies and (column.kind == "text" or column.whole) and not column.hints(AMOUNT):

@@ -50,7 +50,8 @@ def read(
 
     CSV values stay text for `clean` to judge.
 
-    A CSV file is read in the dialect that fits all of it, and its rows are counted a second way.
+    A CSV file is divided by what divides its header (commas, semicolons, tabs or bars), read in the
+    dialect that fits all of it, and its rows are counted a second way.
     Lines without any value are no rows; a row that is too short lacks its last values.
 
     Args:
@@ -140,20 +141,23 @@ def parquet_rows(path: str | os.PathLike[str]) -> int:
 
 
 def _read_csv(file: Path, dialect: Dialect | None, count: Count) -> pl.DataFrame:
-    check_header(file)
+    separator = check_header(file)
     data = content(file)
     try:
-        text = understand(data, dialect)
+        text = understand(data, dialect, separator=separator)
     except ValueError as error:
         raise BadFile(f"{file}: {error}.") from None
     unpacked = text.rewritten or data
     count(0, text.rows)
     try:
         frame = pl.read_csv(
-            unpacked if isinstance(unpacked, bytes) else file, infer_schema=False, glob=False
+            unpacked if isinstance(unpacked, bytes) else file,
+            separator=separator,
+            infer_schema=False,
+            glob=False,
         )
     except _unreadable():
-        raise BadFile(f"{file}: {undecodable(data)}.") from None
+        raise BadFile(f"{file}: {undecodable(data, separator)}.") from None
     # a blank line is read as a row of nulls
     table = (
         frame.filter(~pl.all_horizontal(pl.all().is_null())) if frame[:, 0].null_count() else frame
