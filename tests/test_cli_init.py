@@ -183,7 +183,7 @@ def test_a_log_without_labels_or_a_zone_says_what_is_to_do(tmp_path: Path) -> No
     log.write_text(f"id,at,amount\n{rows}")
     project = tmp_path / "project.py"
     told = run("init", "--data", log, "--out", project, home=tmp_path)
-    assert "needs one (--label)" in told
+    assert "name one with --label, or join the file that says it first" in told
     assert project.read_text().count("TODO") == 6
 
 

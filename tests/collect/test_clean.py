@@ -452,6 +452,10 @@ def test_a_missing_column_is_named() -> None:
         "expected a column `currency` (currency), found none; of the schema's columns it has "
         "`id`, `at`, `amount`, `fraud`, `result`, `seen`, `mcc`, `age`, `email`, `card`."
     )
+    assert _refused(_rows(1).drop("fraud")).endswith(
+        "`card`. Labels of a file of their own, such as chargebacks, are joined with the payments "
+        "first (docs/howto/own-data.md shows how)."
+    )
 
 
 def test_a_file_without_a_header_gives_nothing_away() -> None:

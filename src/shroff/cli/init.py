@@ -69,7 +69,11 @@ def init(
     print_notices(notices)
     labels = ""
     if not roles.of("label") and data.messages is None:
-        out.print("No column says which payments were fraud; `shroff train` needs one (--label).")
+        out.print(
+            "No column says which payments were fraud, which `shroff train` needs: name one with "
+            "--label, or join the file that says it first (docs/howto/own-data.md shows how).",
+            soft_wrap=True,
+        )
     elif data.messages is not None:
         labels = " --labels labels.csv"
         out.print(

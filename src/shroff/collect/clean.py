@@ -192,6 +192,12 @@ def _sent(schema: Schema) -> Iterable[tuple[str, Scale]]:
     return ((name, scale) for name, scale in schema.scales.items() if name not in added)
 
 
+_JOIN_LABELS: Final = (
+    "Labels of a file of their own, such as chargebacks, are joined with the payments first "
+    "(docs/howto/own-data.md shows how)."
+)
+
+
 def require_columns(columns: Sequence[str], schema: Schema, source: str) -> None:
     """Raise `BadFile` if a raw table lacks a column, or has one that is looked up."""
     # before a name is repeated: a file without a header has values for names
@@ -217,6 +223,8 @@ def require_columns(columns: Sequence[str], schema: Schema, source: str) -> None
             )
         # a file without a header has values for names: the error repeats none
         hint = hint or ", nor any other of the schema's: is its first line a header?"
+        if name == schema.label and known:
+            hint += f" {_JOIN_LABELS}"
         raise BadFile(f"{source}: expected a column `{name}` ({scale}), found none{hint}")
 
 
