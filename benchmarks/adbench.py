@@ -42,6 +42,15 @@ ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
 )
 
+
+def on_one_thread() -> None:
+    """Start this process again where its libraries may use more threads: they read how many when
+    they are loaded, and NumPy is by now.
+    """
+    if any(os.environ.get(name) != threads for name, threads in ONE_THREAD.items()):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | ONE_THREAD)
+
+
 OURS = ("DeepSVDD", "GAN", "Autoencoder", "KNN", "IsolationForest")
 """In `shroff.detect`, with the parameters they have by default."""
 
@@ -319,7 +328,7 @@ def options() -> argparse.Namespace:
 
 def main() -> None:
     """Measure and print."""
-    os.environ.update(ONE_THREAD)
+    on_one_thread()
     given = options()
     if given.peer_seed is not None:
         be_peer(given.data, given.peer_seed, given.theirs.split(","))

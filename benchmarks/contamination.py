@@ -25,7 +25,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.adbench import ONE_THREAD, Split, roc_auc, sets, split
+from benchmarks.adbench import Split, on_one_thread, roc_auc, sets, split
 
 SHARES: Final = (0.0, 0.005, 0.02, 0.05)
 GENUINE: Final = 10_000
@@ -127,7 +127,7 @@ def show(title: str, figures: Mapping[str, list[float]]) -> Table:
 
 def main() -> None:
     """Print a table per study, and their mean."""
-    os.environ.update(ONE_THREAD)
+    on_one_thread()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from shroff.cli import app
-from shroff.errors import ConfigurationError
+from shroff.errors import ConfigurationError, LedgerUnavailable
 from shroff.ledger import Entry, Ledger
 
 
@@ -78,3 +78,15 @@ def test_a_backup_is_a_ledger(
         connection.execute("UPDATE shroff_ledger SET arrived = 7 WHERE seq = 2")
     broken = shroff("verify", "--json")
     assert (broken.exit_code, json.loads(broken.stdout)["holds"]) == (1, False)
+
+
+def test_a_ledger_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHROFF_HOME", str(tmp_path))
+    for words in (["head"], ["verify"], ["backup", str(tmp_path / "copy.db")]):
+        refused = shroff(*words).exception
+        assert isinstance(refused, LedgerUnavailable)
+        assert str(refused).startswith(
+            f"cannot open the ledger {tmp_path}/ledger.db: there is no such file; see that "
+        )

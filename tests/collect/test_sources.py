@@ -13,13 +13,15 @@ from pathlib import Path
 from stat import S_IFSOCK
 
 import polars as pl
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shroff import Schema
 from shroff.collect import clean, read, read_joined, write_parquet
-from shroff.collect.sources import written_whole
+from shroff.collect.sources import scan, written_whole
 from shroff.errors import BadFile
 
 GOOD = [("1", "SECRET"), ("3", "y")]
@@ -242,6 +244,20 @@ def test_what_is_no_parquet_file_is_told(tmp_path: Path, content: bytes) -> None
     assert (
         sentence == "expected a Parquet file, got one that is damaged, cut off or of another kind."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("at", ": column with name 'at' has more than one occurrence"), ("4111111111111111", "")],
+)
+def test_two_columns_of_one_name_are_told(tmp_path: Path, name: str, said: str) -> None:
+    file = tmp_path / "log.parquet"
+    table = pyarrow.table([pyarrow.array([1]), pyarrow.array([2])], names=[name, name])
+    pyarrow.parquet.write_table(table, file)
+    sentence = f"{file}: expected each column once, got a name twice{said}."
+    for reading in (read, scan):
+        with pytest.raises(BadFile, match=f"^{re.escape(sentence)}$"):
+            reading(file)
 
 
 def test_a_damaged_parquet_file_is_read_or_told(

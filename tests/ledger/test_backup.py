@@ -95,7 +95,7 @@ def test_a_ledger_that_was_changed_has_no_copy(
     engine.dispose()
     with pytest.raises(BrokenChain, match="record 1 does not follow"):
         ledger.back_up(tmp_path / "copy.db")
-    with pytest.raises(LedgerUnavailable, match=r"cannot copy .*missing\.db"):
+    with pytest.raises(LedgerUnavailable, match=r"cannot open .*missing\.db"):
         Ledger(f"sqlite:///{tmp_path}/missing.db").back_up(tmp_path / "copy.db")
     assert [path.name for path in tmp_path.iterdir()] == ["ledger.db"]
 

@@ -25,6 +25,7 @@ from serve.asking import decide, run
 from serve.fixtures import iso
 from serve.service import KEY, Service
 from shroff import Entity, FeatureGroup
+from shroff.clock import system_time
 from shroff.collect import clean
 from shroff.collect.extent import Extent
 from shroff.errors import BrokenChain
@@ -125,6 +126,27 @@ def test_a_start_from_nothing_is_said_where_the_model_knew_more(
 
     _, shown = started(trained, ledger_url, history=past)
     assert shown.notice is None
+
+
+def test_what_was_missing_is_said_no_longer_than_windows_reach_it(
+    bundle: Bundle, pay: Pay, ledger_url: str
+) -> None:
+    trained = replace(
+        bundle, history=Extent(digest="0" * 64, rows=9, newest="2024-01-01T00:00:00.000000Z")
+    )
+    ahead, said = [0], list[str | None]()
+
+    def work(scorer: Scorer) -> None:
+        for seconds in (60, scorer.state.engine.plan.horizon // 1_000_000 + 600):
+            ahead[0] = seconds
+            run(decide(scorer, pay(created_at=iso(time.time() + seconds))))
+            said.append(scorer.notice)
+
+    _, shown = started(
+        trained, ledger_url, work, clock=lambda: system_time() + ahead[0] * 1_000_000
+    )
+    assert "features start from nothing" in str(said[0])
+    assert (said[1], shown.notice) == (None, None)
 
 
 def test_a_history_that_is_left_out_is_missed_at_every_start(

@@ -165,6 +165,12 @@ def cut(place: Place) -> dict[str, Any]:
     return {}
 
 
+def stretched(place: Place) -> dict[str, Any]:
+    """A terabyte of nothing behind it, which would take minutes to read."""
+    os.truncate(place.file(), 1 << 40)
+    return {}
+
+
 def emptied(place: Place) -> dict[str, Any]:
     place.file().write_bytes(b"")
     return {}
@@ -205,6 +211,7 @@ def an_older_ledger(place: Place) -> dict[str, Any]:
     [
         (damaged, "it is damaged, or of another installation"),
         (cut, "it is damaged, or of another installation"),
+        (stretched, "it is damaged, or of another installation"),
         (emptied, "it is damaged, or of another installation"),
         (a_pipe, "{file}: expected a regular file, got a named pipe"),
         (another_key, "it is damaged, or of another installation"),

@@ -18,6 +18,7 @@ import polars as pl
 
 from shroff.collect.addresses import remote_table
 from shroff.collect.align import aligned
+from shroff.collect.cards import holds_card_number
 from shroff.collect.columns import texts_of
 from shroff.collect.csv_dialect import undecodable, understand
 from shroff.collect.csv_text import check_header, content
@@ -105,6 +106,8 @@ def _read_parquet(file: Path) -> pl.DataFrame:
     try:
         _require_sound_pages(file)
         return pl.read_parquet(file, glob=False, hive_partitioning=False)
+    except pl.exceptions.DuplicateError as error:
+        raise _two_of_one_name(file, error) from None
     except _unreadable():
         raise BadFile(
             f"{file}: expected a Parquet file, got one that is damaged, cut off or of another kind."
@@ -121,9 +124,16 @@ def scan(path: str | os.PathLike[str]) -> pl.LazyFrame:
         _require_sound_pages(Path(path))
         table = pl.scan_parquet(Path(path), glob=False, hive_partitioning=False)
         table.collect_schema()
+    except pl.exceptions.DuplicateError as error:
+        raise _two_of_one_name(path, error) from None
     except _unreadable():
         raise BadFile(f"{path}: expected a Parquet file, found none that can be read.") from None
     return table
+
+
+def _two_of_one_name(file: str | os.PathLike[str], error: Exception) -> BadFile:
+    which = "" if holds_card_number(str(error)) else f": {error}"
+    return BadFile(f"{file}: expected each column once, got a name twice{which}.")
 
 
 def _require_sound_pages(file: Path) -> None:

@@ -22,6 +22,10 @@ from shroff.private import private_file, private_folder
 _LOCK_TIMEOUT_SECONDS = 1.0
 # age after which a folder's next change is sure to have a later time
 _CLOCK_STEP_NS = 1_000_000_000
+_MISSING = (
+    "there is no such file; see that SHROFF_LEDGER or SHROFF_HOME names the right one, which a "
+    "service makes when it first starts"
+)
 
 _Identity = tuple[int, int]
 _FolderState = tuple[int, int, int]
@@ -160,6 +164,9 @@ class SQLite:
             with part.open("rb") as written:
                 os.fsync(written.fileno())
             part.rename(file)
+        except LedgerUnavailable:
+            # it is an `OSError` too, and says what it must
+            raise
         except (OSError, sqlite3.Error) as error:
             told = f"{reason(error)}: {remedy(error, 'SHROFF_LEDGER')}"
             said = error.strerror if isinstance(error, OSError) else told
@@ -200,13 +207,18 @@ class SQLite:
 
     def _connect(self) -> sqlite3.Connection:
         # mode=rw: a file that is gone must not be created empty
-        return sqlite3.connect(
-            f"file:{quote(str(self._path))}?mode=rw",
-            uri=True,
-            timeout=_LOCK_TIMEOUT_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        try:
+            return sqlite3.connect(
+                f"file:{quote(str(self._path))}?mode=rw",
+                uri=True,
+                timeout=_LOCK_TIMEOUT_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        except sqlite3.OperationalError as error:
+            there = os.path.lexists(self._path)
+            why = f"{reason(error)}: {remedy(error, 'SHROFF_LEDGER')}" if there else _MISSING
+            raise LedgerUnavailable(f"cannot open the ledger {self._path}: {why}.") from error
 
 
 def _identity(path: Path) -> _Identity | None:

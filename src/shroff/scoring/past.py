@@ -5,6 +5,8 @@ forgotten payments, payments of another schema, a state that is not kept.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from shroff.collect.extent import Extent
 from shroff.collect.times import DAY_US, format_time, parse_time
@@ -15,7 +17,18 @@ from shroff.state import Mark
 _log = logging.getLogger(__name__)
 
 
-def say_start(start: Start, bundle: Bundle, mark: Mark, horizon: int) -> str | None:
+class Notice(NamedTuple):
+    """What is wrong with the past of a start, in a sentence.
+
+    `until` is the event time, microseconds since the epoch, from which windows reach nothing of it
+    any more; None: it lasts until the next start.
+    """
+
+    sentence: str
+    until: int | None = None
+
+
+def say_start(start: Start, bundle: Bundle, mark: Mark, horizon: int) -> list[Notice]:
     """Log a start and what is wrong with its past, which is returned.
 
     Args:
@@ -25,17 +38,27 @@ def say_start(start: Start, bundle: Bundle, mark: Mark, horizon: int) -> str | N
     found = {
         "missing_past": _missing_past(bundle, mark, horizon, start),
         "future_past": _future_past(start),
-        "forgotten_past": _forgotten_past(start),
-        "other_past": _other_past(start),
+        "forgotten_past": _forgotten_past(start, mark.newest + horizon),
+        "other_past": _other_past(start, mark.newest + horizon),
         "state_evicts": _evicting(mark),
     }
-    wrong = {event: sentence for event, sentence in found.items() if sentence is not None}
-    for event, sentence in wrong.items():
-        _log.warning("%s", sentence, extra={"event": event})
-    return " ".join(wrong.values()) or None
+    wrong = {event: notice for event, notice in found.items() if notice is not None}
+    for event, notice in wrong.items():
+        _log.warning("%s", notice.sentence, extra={"event": event})
+    return [*wrong.values()]
 
 
-def _missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> str | None:
+def still_said(notices: Iterable[Notice], newest: int) -> str | None:
+    """Those notices whose past windows still reach once there was a payment of this event time.
+
+    >>> still_said([Notice("three payments are missing.", until=60), Notice("a clock is off.")], 60)
+    'a clock is off.'
+    """
+    said = [one.sentence for one in notices if one.until is None or newest < one.until]
+    return " ".join(said) or None
+
+
+def _missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> Notice | None:
     """The warning about a start that knows less history than the model or the start before.
 
     Args:
@@ -46,30 +69,33 @@ def _missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> str
         return None
     if start.lost is not None and _reaches(start.lost, mark.newest - horizon):
         has = 0 if mark.history is None else mark.history.rows
-        return (
+        return Notice(
             f"an earlier start knew {start.lost.rows:,} payments of history, this one knows "
-            f"{has:,}: features differ; pass the same table with --warm."
+            f"{has:,}: features differ; pass the same table with --warm.",
+            _newest(start.lost) + horizon,
         )
     if bundle.history is None or mark.history is not None or mark.newest - mark.oldest >= horizon:
         return None
     if not mark.newest:
-        return (
+        return Notice(
             "features start from nothing, but the model was trained with history until "
             f"{bundle.history.newest}: "
-            "pass the history with --warm, or decisions differ from those it was judged by."
+            "pass the history with --warm, or decisions differ from those it was judged by.",
+            None if mark.known is None else mark.known + horizon,
         )
-    return (
+    return Notice(
         f"features look {-(-horizon // DAY_US):,} days back, but the ledger begins at "
         f"{format_time(mark.oldest)} with no history before it: pass one with --warm, or decisions "
-        "differ from those the model was judged by."
+        "differ from those the model was judged by.",
+        mark.oldest + horizon,
     )
 
 
-def _future_past(start: Start) -> str | None:
+def _future_past(start: Start) -> Notice | None:
     """The warning about history and records that lie in the future."""
     if not start.future:
         return None
-    return (
+    return Notice(
         "history and ledger hold payments more than 5 minutes later than this machine's clock "
         f"({start.future:,}): no other payment is late because of them, and those of the history "
         "that have not arrived by the clock do not count. Correct their times in the table of "
@@ -77,32 +103,34 @@ def _future_past(start: Start) -> str | None:
     )
 
 
-def _forgotten_past(start: Start) -> str | None:
+def _forgotten_past(start: Start, until: int) -> Notice | None:
     """The warning about forgotten payments that windows still reach."""
     if not start.forgotten:
         return None
-    return (
+    return Notice(
         f"nothing was kept of {start.forgotten:,} forgotten payments that features still reach: "
-        "they count less than before."
+        "they count less than before.",
+        until,
     )
 
 
-def _other_past(start: Start) -> str | None:
+def _other_past(start: Start, until: int) -> Notice | None:
     """The warning about a ledger of another project, or of a schema that had fewer columns."""
     if not start.lacking:
         return None
-    return (
+    return Notice(
         f"{start.lacking:,} payments of the ledger lack a column that features read of them, and "
         "do not count there: the schema had fewer columns then, or the ledger is of another "
-        "project (SHROFF_LEDGER, SHROFF_HOME)."
+        "project (SHROFF_LEDGER, SHROFF_HOME).",
+        until,
     )
 
 
-def _evicting(mark: Mark) -> str | None:
+def _evicting(mark: Mark) -> Notice | None:
     """The warning about a state server that drops keys in silence."""
     if mark.evicting is None:
         return None
-    return (
+    return Notice(
         f"the state server drops keys when its memory is full (maxmemory-policy {mark.evicting}), "
         "and features would count less in silence: set noeviction, and start again."
     )
@@ -110,4 +138,8 @@ def _evicting(mark: Mark) -> str | None:
 
 def _reaches(history: Extent, since: int) -> bool:
     """Whether windows that begin then still hold payments of a history."""
-    return history.newest is not None and parse_time(history.newest, None) >= since
+    return history.newest is not None and _newest(history) >= since
+
+
+def _newest(history: Extent) -> int:
+    return 0 if history.newest is None else parse_time(history.newest, None)

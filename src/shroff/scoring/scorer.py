@@ -25,7 +25,7 @@ from shroff.scoring.active import Active, reader_of
 from shroff.scoring.check import Check
 from shroff.scoring.control_group import ControlGroup
 from shroff.scoring.intake import Intake
-from shroff.scoring.past import say_start
+from shroff.scoring.past import Notice, say_start, still_said
 from shroff.scoring.saving import StateSaver
 from shroff.scoring.sequencer import Sequencer
 from shroff.scoring.shadow import Shadow
@@ -132,7 +132,7 @@ class Scorer(Intake):
         self.started: Start | None = None
         """What the state was built from."""
         self._accept_broken_chain = accept_broken_chain
-        self._wrong_past: str | None = None
+        self._wrong_past: list[Notice] = []
         self._opening = Lock()
 
     @property
@@ -207,7 +207,9 @@ class Scorer(Intake):
         """What an operator should know while payments are decided: a lost ledger, a wrong past."""
         spooled = self.ledger.spooled
         if spooled is None:
-            return _FORGETTING if self._states.outdated(self.state) else self._wrong_past
+            if self._states.outdated(self.state):
+                return _FORGETTING
+            return still_said(self._wrong_past, self.state.engine.newest)
         return (
             f"the ledger's database is away; {spooled.entries:,} entries ({spooled.bytes:,} "
             "bytes) wait in the spool"

@@ -28,6 +28,7 @@ _SUFFIX: Final = ".state"
 _LENGTH_BYTES: Final = 8
 _TAG_BYTES: Final = 32
 _BLOCK_BYTES: Final = 1 << 20
+_MAX_END_BYTES: Final = 1 << 16
 _OTHER_BYTES: Final = "it is damaged, or of another installation"
 
 T = TypeVar("T")
@@ -133,7 +134,9 @@ class Snapshots:
         with ExitStack() as unused:
             unused.enter_context(file)
             try:
-                end = self._authentic(file)
+                # first: what was cut off or made longer may have gigabytes, and has no end
+                end = _end(file)
+                self._require_authentic(file)
                 saved = Saved(
                     file,
                     msgspec.msgpack.decode(_frame(file), type=Header),
@@ -154,26 +157,17 @@ class Snapshots:
     def _path(self, ledger: str) -> Path:
         return self._folder / f"{ledger}{_SUFFIX}"
 
-    def _authentic(self, file: BinaryIO) -> bytes:
-        """The frame at the end of a file, which is then at its beginning; raises `BadFile` unless
-        its HMAC is right.
-        """
-        size, seen = (
-            os.fstat(file.fileno()).st_size - _TAG_BYTES,
-            hmac.new(self._key, digestmod="sha256"),
-        )
-        left = size
+    def _require_authentic(self, file: BinaryIO) -> None:
+        """Raise `BadFile` unless the HMAC of a file is right, which is then at its beginning."""
+        file.seek(0)
+        left = os.fstat(file.fileno()).st_size - _TAG_BYTES
+        seen = hmac.new(self._key, digestmod="sha256")
         while left > 0 and (block := file.read(min(left, _BLOCK_BYTES))):
             seen.update(block)
             left -= len(block)
-        if size < 2 * _LENGTH_BYTES or not hmac.compare_digest(seen.digest(), file.read()):
+        if not hmac.compare_digest(seen.digest(), file.read()):
             raise BadFile(_OTHER_BYTES)
-        file.seek(size - _LENGTH_BYTES)
-        length = int.from_bytes(file.read(_LENGTH_BYTES))
-        file.seek(size - _LENGTH_BYTES - length)
-        end = file.read(length)
         file.seek(0)
-        return end
 
 
 def remove_snapshots(folder: Path) -> None:
@@ -245,6 +239,23 @@ class SnapshotWriter:
 def _part_of(path: Path) -> Path:
     """The file in which a snapshot is written until it is whole."""
     return path.with_name(f"{path.name}.part")
+
+
+def _end(file: BinaryIO) -> bytes:
+    """The frame at the end of a file, which is not known to be authentic yet.
+
+    Raises:
+        BadFile: it ends otherwise than a snapshot does.
+    """
+    before = os.fstat(file.fileno()).st_size - _TAG_BYTES - _LENGTH_BYTES
+    if before < 0:
+        raise BadFile(_OTHER_BYTES)
+    file.seek(before)
+    length = int.from_bytes(file.read(_LENGTH_BYTES))
+    if not 0 < length <= min(before, _MAX_END_BYTES):
+        raise BadFile(_OTHER_BYTES)
+    file.seek(before - length)
+    return file.read(length)
 
 
 def _frame(file: BinaryIO) -> bytes:
