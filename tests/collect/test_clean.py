@@ -674,10 +674,19 @@ def test_each_kind_of_wrong_time_is_counted_by_itself() -> None:
     assert len(clean(raw, counted, key=KEY, max_bad=0.25).frame) == 3
 
 
+@pytest.mark.parametrize("nulls", [(), ("-1",)])
 @pytest.mark.parametrize("dtype", [pl.Int64, pl.UInt64, pl.Float64, pl.String, pl.Decimal(20, 3)])
-def test_numbers_since_1970_are_read_from_any_type(dtype: pl.DataType) -> None:
+def test_numbers_since_1970_are_read_from_any_type(
+    dtype: pl.DataType, nulls: tuple[str, ...]
+) -> None:
     schema = Schema(
-        id="id", time="at", amount="amount", labelled_at="seen", label="fraud", epoch="ms"
+        id="id",
+        time="at",
+        amount="amount",
+        labelled_at="seen",
+        label="fraud",
+        epoch="ms",
+        nulls=nulls,
     )
     raw = pl.DataFrame(
         {

@@ -153,7 +153,9 @@ def moments(raw: pl.Series, schema: Schema) -> pl.Series:
         return raw
     if family in ("whole", "real"):
         numbers = raw.fill_nan(None) if raw.dtype.is_float() else raw
-        none = numbers.is_in(null_numbers(schema.nulls)).fill_null(value=False)
+        # whole numbers are compared as what null words are: Polars refuses to mix types
+        words = numbers.cast(pl.Float64).is_in(null_numbers(schema.nulls))
+        none = words.fill_null(value=False)
         return numbers.set(none, None) if none.any() else numbers
     return _without(_written(raw), schema.nulls, blanks=False)
 

@@ -55,6 +55,15 @@ def test_pieces_are_the_file(file: Path) -> None:
     assert not np.array_equal(mixed[0][0], pieces[0][0], equal_nan=True)
 
 
+@pytest.mark.parametrize("dtype", [pl.Boolean, pl.Float64, pl.UInt8])
+def test_a_label_may_have_any_type_of_numbers(tmp_path: Path, dtype: pl.DataType) -> None:
+    path = tmp_path / "rows.parquet"
+    table = pl.DataFrame({"x": [1.0, 2.0], "label": pl.Series([0, 1]).cast(dtype)})
+    table.write_parquet(path)
+    ((_, labels),) = Parquet(path, chunk=2).chunks()
+    assert labels.tolist() == [False, True]
+
+
 def test_inputs_learned_in_pieces_are_those_of_the_whole(file: Path) -> None:
     X, _ = rows(30_000)
     whole, source = Inputs.learn(X, {4: 3}), Parquet(file, chunk=4_001)

@@ -70,8 +70,9 @@ class Parquet:
 
         labels = np.zeros(len(frame), dtype=np.bool_)
         if self.label in frame.columns:
-            labelled = frame[self.label]
-            if labelled.null_count() or not labelled.is_in([0, 1]).all():
+            # as numbers: Polars refuses to look for whole ones among others
+            labelled = frame[self.label].cast(pl.Float64)
+            if labelled.null_count() or not labelled.is_in([0.0, 1.0]).all():
                 raise DataError(
                     f"{self.path}: expected 0 or 1 in column `{self.label}`, got other values"
                 )
