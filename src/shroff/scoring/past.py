@@ -17,7 +17,7 @@ from shroff.state import Mark
 _log = logging.getLogger(__name__)
 
 
-class Notice(NamedTuple):
+class PastNotice(NamedTuple):
     """What is wrong with the past of a start, in a sentence.
 
     `until` is the event time, microseconds since the epoch, from which windows reach nothing of it
@@ -28,7 +28,7 @@ class Notice(NamedTuple):
     until: int | None = None
 
 
-def say_start(start: Start, bundle: Bundle, mark: Mark, horizon: int) -> list[Notice]:
+def say_start(start: Start, bundle: Bundle, mark: Mark, horizon: int) -> list[PastNotice]:
     """Log a start and what is wrong with its past, which is returned.
 
     Args:
@@ -48,17 +48,19 @@ def say_start(start: Start, bundle: Bundle, mark: Mark, horizon: int) -> list[No
     return [*wrong.values()]
 
 
-def still_said(notices: Iterable[Notice], newest: int) -> str | None:
+def still_said(notices: Iterable[PastNotice], newest: int) -> str | None:
     """Those notices whose past windows still reach once there was a payment of this event time.
 
-    >>> still_said([Notice("three payments are missing.", until=60), Notice("a clock is off.")], 60)
+    >>> still_said(
+    ...     [PastNotice("three payments are missing.", until=60), PastNotice("a clock is off.")], 60
+    ... )
     'a clock is off.'
     """
     said = [one.sentence for one in notices if one.until is None or newest < one.until]
     return " ".join(said) or None
 
 
-def _missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> Notice | None:
+def _missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> PastNotice | None:
     """The warning about a start that knows less history than the model or the start before.
 
     Args:
@@ -69,7 +71,7 @@ def _missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> Not
         return None
     if start.lost is not None and _reaches(start.lost, mark.newest - horizon):
         has = 0 if mark.history is None else mark.history.rows
-        return Notice(
+        return PastNotice(
             f"an earlier start knew {start.lost.rows:,} payments of history, this one knows "
             f"{has:,}: features differ; pass the same table with --warm.",
             _newest(start.lost) + horizon,
@@ -77,13 +79,13 @@ def _missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> Not
     if bundle.history is None or mark.history is not None or mark.newest - mark.oldest >= horizon:
         return None
     if not mark.newest:
-        return Notice(
+        return PastNotice(
             "features start from nothing, but the model was trained with history until "
             f"{bundle.history.newest}: "
             "pass the history with --warm, or decisions differ from those it was judged by.",
             None if mark.known is None else mark.known + horizon,
         )
-    return Notice(
+    return PastNotice(
         f"features look {-(-horizon // DAY_US):,} days back, but the ledger begins at "
         f"{format_time(mark.oldest)} with no history before it: pass one with --warm, or decisions "
         "differ from those the model was judged by.",
@@ -91,11 +93,11 @@ def _missing_past(bundle: Bundle, mark: Mark, horizon: int, start: Start) -> Not
     )
 
 
-def _future_past(start: Start) -> Notice | None:
+def _future_past(start: Start) -> PastNotice | None:
     """The warning about history and records that lie in the future."""
     if not start.future:
         return None
-    return Notice(
+    return PastNotice(
         "history and ledger hold payments more than 5 minutes later than this machine's clock "
         f"({start.future:,}): no other payment is late because of them, and those of the history "
         "that have not arrived by the clock do not count. Correct their times in the table of "
@@ -103,22 +105,22 @@ def _future_past(start: Start) -> Notice | None:
     )
 
 
-def _forgotten_past(start: Start, until: int) -> Notice | None:
+def _forgotten_past(start: Start, until: int) -> PastNotice | None:
     """The warning about forgotten payments that windows still reach."""
     if not start.forgotten:
         return None
-    return Notice(
+    return PastNotice(
         f"nothing was kept of {start.forgotten:,} forgotten payments that features still reach: "
         "they count less than before.",
         until,
     )
 
 
-def _other_past(start: Start, until: int) -> Notice | None:
+def _other_past(start: Start, until: int) -> PastNotice | None:
     """The warning about a ledger of another project, or of a schema that had fewer columns."""
     if not start.lacking:
         return None
-    return Notice(
+    return PastNotice(
         f"{start.lacking:,} payments of the ledger lack a column that features read of them, and "
         "do not count there: the schema had fewer columns then, or the ledger is of another "
         "project (SHROFF_LEDGER, SHROFF_HOME).",
@@ -126,11 +128,11 @@ def _other_past(start: Start, until: int) -> Notice | None:
     )
 
 
-def _evicting(mark: Mark) -> Notice | None:
+def _evicting(mark: Mark) -> PastNotice | None:
     """The warning about a state server that drops keys in silence."""
     if mark.evicting is None:
         return None
-    return Notice(
+    return PastNotice(
         f"the state server drops keys when its memory is full (maxmemory-policy {mark.evicting}), "
         "and features would count less in silence: set noeviction, and start again."
     )

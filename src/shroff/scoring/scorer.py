@@ -25,7 +25,7 @@ from shroff.scoring.active import Active, reader_of
 from shroff.scoring.check import Check
 from shroff.scoring.control_group import ControlGroup
 from shroff.scoring.intake import Intake
-from shroff.scoring.past import Notice, say_start, still_said
+from shroff.scoring.past import PastNotice, say_start, still_said
 from shroff.scoring.saving import StateSaver
 from shroff.scoring.sequencer import Sequencer
 from shroff.scoring.shadow import Shadow
@@ -132,7 +132,7 @@ class Scorer(Intake):
         self.started: Start | None = None
         """What the state was built from."""
         self._accept_broken_chain = accept_broken_chain
-        self._wrong_past: list[Notice] = []
+        self._wrong_past: list[PastNotice] = []
         self._opening = Lock()
 
     @property
