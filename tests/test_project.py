@@ -77,3 +77,20 @@ def test_a_project_that_exits_ends_no_command(folder: Path) -> None:
     (folder / "project.py").write_text("import sys\nsys.exit(3)\n")
     with pytest.raises(ConfigurationError, match=r"project\.py, line 2: SystemExit: 3"):
         load_project(folder)
+
+
+def test_an_import_that_is_not_found_has_its_line_and_the_way_to_a_file_beside(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "habits.py").write_text("")
+    (folder / "project.py").write_text("import os\nimport habits\n")
+    monkeypatch.chdir(folder)
+    with pytest.raises(ConfigurationError) as caught:
+        load_project("project.py")
+    assert str(caught.value) == (
+        "project.py, line 2: ModuleNotFoundError: No module named 'habits'; it is beside that "
+        "file, where Python finds it after `export PYTHONPATH=.`."
+    )
+    (folder / "project.py").write_text("import missing_library\n")
+    with pytest.raises(ConfigurationError, match=r"line 1: .* named 'missing_library'$"):
+        load_project("project.py")

@@ -194,12 +194,23 @@ def load_project(path: str | Path) -> Project:
         lines = [
             frame.lineno
             for frame in traceback.extract_tb(error.__traceback__)
-            if frame.filename == str(file)
+            if frame.filename == str(file.absolute())
         ]
         where = f", line {lines[-1]}" if lines else ""
         kind = "" if isinstance(error, ShroffError) else f"{type(error).__name__}: "
-        raise ConfigurationError(f"{file}{where}: {kind}{error}") from error
+        raise ConfigurationError(f"{file}{where}: {kind}{error}{_beside(file, error)}") from error
     project = getattr(module, "project", None)
     if not isinstance(project, Project):
         raise ConfigurationError(f"{file}: expected it to define `project = Project(…)`.")
     return project
+
+
+def _beside(file: Path, error: BaseException) -> str:
+    """What to do where a project imports a module of its own folder."""
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    module = file.parent / (name or "").partition(".")[0]
+    if not name or not (module.is_dir() or module.with_suffix(".py").is_file()):
+        return ""
+    return (
+        f"; it is beside that file, where Python finds it after `export PYTHONPATH={file.parent}`."
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 from rich.table import Table
 
@@ -169,4 +170,7 @@ def say_lacking_history(ledger: Ledger, data: Location | None) -> None:
 def _cell(value: object) -> str:
     if isinstance(value, tuple):
         return "; ".join(map(str, value)) or "none"
+    if isinstance(value, msgspec.Struct):  # expected costs
+        parts = msgspec.structs.asdict(value).items()
+        return "\n".join(f"{name} {part}" for name, part in parts if part is not None)
     return "none" if value is None else str(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 from rich import box
@@ -124,10 +124,17 @@ def decisions(thresholds: Mapping[str, Mapping[str, float]]) -> Table:
     return table
 
 
+_WHICH_WAY: Final = """\
+The thresholds above are the best for these very payments. Which way decides is therefore judged on
+days on which it was not chosen, unless Policy(decide_by=…) says it."""
+
+
 def by_cost(found: Mapping[str, Mapping[str, Any]]) -> Table:
     """What deciding payment by payment by expected cost comes to per day, on held-out payments."""
     table = Table(
         title="Decisions by cost, payment by payment, on the same payments",
+        caption=_WHICH_WAY,
+        caption_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
     )
