@@ -31,7 +31,10 @@ import polars as pl
 
 from shroff.arrays import Floats
 from shroff.collect import Schema, read, read_joined
+from shroff.collect.columns import texts_of
 from shroff.collect.csv_walk import Dialect
+from shroff.collect.numbers import PLAIN, NumberFormat, numbers_of
+from shroff.collect.time_column import parse_times
 from shroff.errors import BadFile, ConfigurationError
 from shroff.location import Location, address
 from shroff.simulate import simulate
@@ -44,6 +47,7 @@ _KEY_ADVICE: Final = {
     403: "the API key in SHROFF_API_KEY is not for payments: make one with `shroff keys create "
     "NAME --scope decide`.",
 }
+_DAY_US: Final = 23 * 3_600_000_000  # a little less: the load test itself takes its time
 _TIMEOUT_SECONDS: Final = 30.0  # seconds until an answer counts as lost
 
 
@@ -104,6 +108,7 @@ def payments_from(
     dialect: Dialect | None = None,
     schema: Schema | None = None,
     join: tuple[Location, str] | None = None,
+    now: datetime | None = None,
     authority: Path | None = None,
 ) -> list[bytes]:
     """Payments for a service from a raw log, in its order, with the fields that the service asks
@@ -113,8 +118,10 @@ def payments_from(
         path: the log; None simulates one of less than a day that ends now.
         run: put before each payment id, so that a second run is not answered from the ledger.
         dialect: of a log in CSV, where two fit it.
-        schema: of the payments, which says how messages are read.
+        schema: of the payments, which says how messages, numbers and times are read.
         join: a second table of statistics, and the column that both have.
+        now: moves the payments into the day before this moment, in their order: a service refuses
+            what is much older than the newest payment it knows.
         authority: certificates (PEM) of the authority that signed the service's own, for `https://`.
 
     Raises:
@@ -123,7 +130,8 @@ def payments_from(
     """
     payment = _wanted(url, _trust(authority))
     if path is None:
-        table = _simulated(requests, datetime.now(UTC))
+        # the simulator makes about as many as it is asked for
+        table, now = simulate(max(1_000, int(requests * 1.1)), days=1, seed=1), datetime.now(UTC)
     elif join is None:
         table = read(path, dialect=dialect, schema=schema)
     else:
@@ -140,8 +148,13 @@ def payments_from(
         raise BadFile(f"{source}: expected at least {requests:,} payments, found {len(table):,}.")
     fields = [name for name in payment["properties"] if name in table.columns]
     identifier = next(iter(payment["properties"]))
-    columns = [_as_sent(table[name], payment["properties"][name]) for name in fields]
-    chosen = pl.DataFrame(columns)[:requests].with_columns(
+    table = table[:requests]
+    if now is not None:
+        times = [one for one in fields if payment["properties"][one].get("x-scale") == "time"]
+        table = table.with_columns(_moved(table.select(times), now, schema))
+    style = PLAIN if schema is None else schema.number_format
+    columns = [_as_sent(table[name], payment["properties"][name], style) for name in fields]
+    chosen = pl.DataFrame(columns).with_columns(
         pl.format("{}{}", pl.lit(run), identifier).alias(identifier)
     )
     return [
@@ -150,15 +163,23 @@ def payments_from(
     ]
 
 
-def _simulated(requests: int, now: datetime) -> pl.DataFrame:
-    """As many payments of less than a day, which end now: so none is too late for a service that
-    saw a run before.
-    """
-    # the simulator makes about as many as it is asked for
-    table = simulate(max(1_000, int(requests * 1.1)), days=1, start=f"{now:%Y-%m-%d}", seed=1)[
-        :requests
+def _moved(times: pl.DataFrame, now: datetime, schema: Schema | None) -> list[pl.Series]:
+    """These columns of times less than a day before a moment, at which the last is."""
+    zone, epoch = ("UTC", None) if schema is None else (schema.timezone or "UTC", schema.epoch)
+    read = [
+        one if isinstance(one.dtype, pl.Datetime) else parse_times(texts_of(one), zone, epoch)
+        for one in times
     ]
-    return table.with_columns(pl.col("created_at") + (now - pl.col("created_at").max()))
+    counted = [one.dt.epoch("us") for one in read]
+    known = pl.concat(counted).drop_nulls()
+    if known.is_empty():
+        return []
+    last, span = int(known.max()), max(int(known.max()) - int(known.min()), 1)  # type: ignore[arg-type]  # whole numbers
+    scale, end = min(1.0, _DAY_US / span), round(now.timestamp() * 1_000_000)
+    return [
+        (end - ((last - one) * scale).cast(pl.Int64)).cast(pl.Datetime("us", "UTC")).alias(name)
+        for name, one in zip(times.columns, counted, strict=True)
+    ]
 
 
 def _trust(authority: Path | None) -> SSLContext:
@@ -194,7 +215,7 @@ def _wanted(url: str, trust: SSLContext) -> dict[str, Any]:
     return payment
 
 
-def _as_sent(column: pl.Series, field: dict[str, Any]) -> pl.Series:
+def _as_sent(column: pl.Series, field: dict[str, Any], style: NumberFormat) -> pl.Series:
     if isinstance(column.dtype, pl.Datetime):
         local = "%Y-%m-%dT%H:%M:%S%.6f"
         if column.dtype.time_zone is None:
@@ -202,7 +223,7 @@ def _as_sent(column: pl.Series, field: dict[str, Any]) -> pl.Series:
         return column.dt.convert_time_zone("UTC").dt.strftime(f"{local}Z")
     kinds = {field.get("type"), *(choice.get("type") for choice in field.get("anyOf", ()))}
     if column.dtype == pl.String and "number" in kinds and "string" not in kinds:
-        column = column.cast(pl.Float64, strict=False)
+        column = numbers_of(column, style)
     if column.dtype.is_decimal():
         # JSON's numbers have the digits of a double, and amounts no more than these
         column = column.cast(pl.Float64)

@@ -149,7 +149,7 @@ def test_a_worse_model_stays_a_candidate_unless_it_is_forced(models: Models, fol
     before = models.pointers.production
     done = promoted(models, folder, "blind")
     assert (done.stage, done.refused, found(done)["better"]) == ("candidate", True, False)
-    assert "saves -" in done.gates[3].sentence
+    assert "loses " in done.gates[3].sentence
     assert models.pointers.production == before
     forced = promoted(models, folder, "blind", force=True, why="the board says so")
     assert (forced.stage, forced.refused, forced.forced) == ("production", False, True)

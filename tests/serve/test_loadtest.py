@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -15,6 +16,7 @@ import polars as pl
 import pytest
 
 import commands
+import program
 from collect.messages import pacs008
 from serve.fixtures import SCHEMA, VELOCITY, make_bundle
 from serve.service import Service
@@ -184,6 +186,41 @@ def test_mistakes_are_told(service: Service, pay: Pay, tmp_path: Path) -> None:
             run_load("http://127.0.0.1:1", [b"{}"], rate=rate)
     with pytest.raises(ConfigurationError, match="expected a URL such as"):
         run_load("localhost", [b""])
+
+
+def test_an_old_log_is_moved_into_the_day_that_ends_now(
+    service: Service, pay: Pay, tmp_path: Path
+) -> None:
+    """As Excel writes it in a country with decimal commas, with local times of ten days."""
+    rows = [
+        pay(created_at=f"2024-05-{day:02}T10:00:00", amount=f"{day},5") for day in range(10, 20)
+    ]
+    pl.DataFrame(rows).write_csv(path := tmp_path / "log.csv", separator=";")
+    zone = {"timezone": "Europe/Berlin", "number_format": "1.234,56"}
+    schema, now = msgspec.structs.replace(SCHEMA, **zone), datetime.now(UTC)
+    bodies = payments_from(service.url, path, requests=9, run="moved-", schema=schema, now=now)
+    sent = [json.loads(body) for body in bodies]
+    assert [one["amount"] for one in sent] == [day + 0.5 for day in range(10, 19)]
+    times = [datetime.fromisoformat(one["created_at"]) for one in sent]
+    assert times[-1] == now
+    gaps = {later - earlier for earlier, later in pairwise(times)}
+    assert gaps == {timedelta(hours=23) / 8}
+    assert run_load(service.url, bodies).failed == 0
+    # an hour stays an hour
+    bodies = payments_from(service.url, path, requests=1, run="one-", schema=schema, now=now)
+    assert datetime.fromisoformat(json.loads(bodies[0])["created_at"]) == now
+
+
+def test_an_old_log_is_refused_with_the_option_that_moves_it(
+    service: Service, pay: Pay, tmp_path: Path
+) -> None:
+    assert run_load(service.url, [json.dumps(pay()).encode()]).failed == 0
+    log(pay, tmp_path / "log.csv", 2, created_at="2024-05-10T10:00:00Z")
+    words = ("loadtest", service.url, "--data", "log.csv", "--requests", "2", "--parallel", "1")
+    refused = program.shroff(tmp_path, *words)
+    assert refused.returncode == 1
+    assert "`--now` moves the payments" in refused.stderr
+    assert program.shroff(tmp_path, *words, "--now").returncode == 0
 
 
 def test_simulated_payments_can_be_sent_again_and_again(model: bytes, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 from rich.table import Table
@@ -12,6 +12,9 @@ from shroff.cli.arguments import TABLE_FORMS, Join, table
 from shroff.cli.terminal import AsJson, err, out, show, steps, visible
 from shroff.location import Location
 from shroff.settings import Settings
+
+_OLDER: Final = "before the newest payment's"
+"""What a service says of a payment that is too old."""
 
 
 def loadtest(
@@ -28,8 +31,8 @@ def loadtest(
     project: Annotated[
         Path | None,
         typer.Option(
-            help="The project that says how the messages of --data are read, or by which column "
-            "--join joins.",
+            help="The project that says how messages, numbers and times of --data are read, and "
+            "by which column --join joins.",
             show_default=False,
         ),
     ] = None,
@@ -42,6 +45,14 @@ def loadtest(
     rate: Annotated[
         float | None, typer.Option(help="Payments a second, sent at fixed times (open loop).")
     ] = None,
+    now: Annotated[
+        bool,
+        typer.Option(
+            "--now",
+            help="Move the payments of --data, in their order, into the day that ends now: a "
+            "service refuses what is much older than the newest payment it knows.",
+        ),
+    ] = False,
     authority: Annotated[
         Path | None,
         typer.Option(
@@ -55,6 +66,7 @@ def loadtest(
     as_json: AsJson = False,
 ) -> None:
     """Send payments to a service and print the times of its answers; exit code 1 if any failed."""
+    from datetime import UTC, datetime
     from secrets import token_hex
 
     from shroff.errors import ConfigurationError
@@ -81,6 +93,7 @@ def loadtest(
             dialect=dialect,
             schema=None if known is None else known.schema,
             join=(join, known.join) if join and known and known.join else None,
+            now=datetime.now(UTC) if now else None,
             authority=authority,
         )
         step(f"send {len(bodies):,} payments")
@@ -103,6 +116,8 @@ def loadtest(
         for kind, failed in result.failures.items():
             said = visible(result.first.get(kind, "no answer"))
             err.print(f"failed with {kind}: {failed:,}; first: {said}", markup=False)
+            if _OLDER in said and not now:
+                err.print("`--now` moves the payments of a log into the day that ends now.")
         for low, high, answers in result.histogram() if plot else ():
             bar = "█" * round(60 * answers / len(result.milliseconds))
             out.print(f"{low:9.2f} – {high:9.2f} ms {answers:8,} {bar}", highlight=False)

@@ -172,9 +172,11 @@ def better(evidence: Evidence, incumbent: Contender | None, budget: Budget) -> G
         "largest": round(largest, 2),
         "capped": found.capped,
     }
+    unit = f" {incumbent.bundle.currency}" if incumbent.bundle.currency else ""
+    verb = "saves" if found.saved >= 0 else "loses"
     said = (
-        f"saves {found.saved:,.2f} against {version} over {found.payments:,} payments of "
-        f"{evidence.source}; {cards:,} cards and {frauds:,} known frauds are evidence of "
+        f"{verb} {abs(found.saved):,.2f}{unit} against {version} over {found.payments:,} payments "
+        f"of {evidence.source}; {cards:,} cards and {frauds:,} known frauds are evidence of "
         f"{evidence_now:,.1f}, and {ENOUGH_EVIDENCE:g} is enough."
     )
     if not found.payments:

@@ -12,7 +12,7 @@ _REMEDIES: Final = {
     "parity": "Do not serve it: its features differ between training and service. `shroff parity` "
     "shows the payments.",
     "latency": "Measure it again while the machine has nothing else to do, or allow more "
-    "milliseconds, if those who wait for an answer do.",
+    "milliseconds (`--budget-ms`), if those who wait for an answer do.",
     "better": "As the candidate it decides in the shadow: promote it again once more labels have "
     "come in. Where you have reasons that payments do not show, force it: the history says so.",
     "card": "Declare what is missing in the project, and train again; or promote it by `shroff "
