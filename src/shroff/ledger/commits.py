@@ -1,4 +1,4 @@
-"""The figures of the ledger's commits, which the writer's thread keeps."""
+"""The figures of the ledger's commits, which whoever commits keeps."""
 
 from __future__ import annotations
 

@@ -173,15 +173,22 @@ class Ledger(Archive):
     ) -> None:
         """Queue entries, all or none; each `on_durable` is called in the event loop, in order.
 
-        Otherwise as `append`, with one wake-up of the event loop per commit.
+        Called in that loop. Where commits are quick, the loop does them itself, on its next turn;
+        else they wake it up once each. Otherwise as `append`.
 
         Raises:
             LedgerUnavailable, BadPayment: as `append`.
         """
-        self._put([Queued(entry, on_durable, loop) for entry, on_durable in entries])
+        writer = self._writer
+        quick = writer is not None and writer.quick
+        self._put(
+            [Queued(entry, on_durable, loop) for entry, on_durable in entries], notify=not quick
+        )
+        if writer is not None and quick:
+            loop.call_soon(writer.settle)
 
     async def write(self, entry: Entry) -> None:
-        """Append an entry and wait until it is durable; one wake-up of the event loop per commit.
+        """`append_all` one entry and wait until it is durable.
 
         Cancelling the coroutine does not withdraw the entry.
 
@@ -191,7 +198,7 @@ class Ledger(Archive):
         """
         loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
-        self._put([Queued(entry, resolving(written), loop)])
+        self.append_all([(entry, resolving(written))], loop)
         await written
 
     def write_now(self, entry: Entry) -> None:
@@ -211,7 +218,7 @@ class Ledger(Archive):
         if outcome is not None:
             raise outcome
 
-    def _put(self, entries: Sequence[Queued]) -> None:
+    def _put(self, entries: Sequence[Queued], *, notify: bool = True) -> None:
         sealing = self.keyring is not None and self.keyring.ready
         known = self.known
         for queued in entries:
@@ -224,7 +231,7 @@ class Ledger(Archive):
             if known is not None:
                 # before it is written: an id that is refused after all only costs a look-up
                 known.add(entry.payment_id, entry.kind)
-        self._queue.put(entries)
+        self._queue.put(entries, notify=notify)
 
     def _forgotten(self, entry: Entry) -> bool:
         """Whether a sealed entry's payment was forgotten since it was looked up."""

@@ -48,8 +48,17 @@ class Queue:
         with self._changed:
             self._open = True
 
-    def put(self, entries: Sequence[Queued]) -> None:
+    @property
+    def ended(self) -> bool:
+        """Whether it is closed and drained."""
+        return not (self._open or self._entries)
+
+    def put(self, entries: Sequence[Queued], *, notify: bool = True) -> None:
         """Add all entries at the end, or none; never waits.
+
+        Args:
+            notify: wake who waits for entries; without it, the caller sees to it that they are
+                taken.
 
         Raises:
             LedgerUnavailable: the queue is full or closed, or callers are undoing a failed commit.
@@ -66,17 +75,24 @@ class Queue:
                     f"{len(self._entries):,} entries already wait for the disk: send again later."
                 )
             self._entries.extend(entries)
+            if notify:
+                self._changed.notify()
+
+    def notify(self) -> None:
+        """Wake who waits for entries."""
+        with self._changed:
             self._changed.notify()
 
-    def take(self, most: int, *, patience: float | None = None) -> list[Queued] | None:
-        """At most `most` entries, oldest first; empty only once closed and drained.
-
-        None if nothing comes for `patience` seconds.
-        """
+    def wait(self, patience: float) -> bool:
+        """Wait until there are entries or it has ended; False if neither within so many seconds."""
         with self._changed:
-            while not self._entries and self._open:
-                if not self._changed.wait(patience):
-                    return None
+            if not self._entries and self._open:
+                self._changed.wait(patience)
+            return bool(self._entries) or not self._open
+
+    def take(self, most: int) -> list[Queued]:
+        """At most `most` entries, oldest first; never waits."""
+        with self._changed:
             return [self._entries.popleft() for _ in range(min(most, len(self._entries)))]
 
     def close(self) -> None:

@@ -1,10 +1,10 @@
-"""The thread that makes groups of entries durable, one commit per group."""
+"""Makes groups of entries durable, one commit a group, in a thread of its own or the caller's."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from threading import Thread
+from collections.abc import Callable, Sequence
+from threading import Lock, Thread
 from time import perf_counter_ns
 from typing import Final
 
@@ -21,6 +21,10 @@ from shroff.ledger.spool import Spool
 
 _RETRY_SECONDS: Final = 1.0
 """Seconds between two attempts while nothing can be written."""
+_QUICK_NS: Final = 2_000_000
+"""Up to this mean time of late commits a caller's thread may wait for one, nanoseconds."""
+_WEIGHT: Final = 1 / 8
+"""The weight of the last commit in that mean."""
 _log = logging.getLogger(__name__)
 _STOPPED = "the ledger's writer has stopped: restart the service."
 
@@ -30,6 +34,9 @@ class Writer:
 
     With a spool, groups go there while the database is away; `find` looks up a record as it is in
     the database. With a keyring, entries are sealed before they go to either.
+
+    An event loop commits for itself by `settle` while the writer is `quick`: two changes of thread
+    take as long as the processor's share of a commit.
     """
 
     def __init__(
@@ -57,6 +64,9 @@ class Writer:
         self.failover = (
             Failover(spool, commit=self._attempt, find=find, max_group=max_group) if spool else None
         )
+        # held from taking a group until its callbacks are scheduled: groups keep their order
+        self._turn = Lock()
+        self._mean_ns: float | None = None
         self._thread = Thread(target=self._run, name="shroff-ledger", daemon=True)
 
     def start(self) -> None:
@@ -85,25 +95,54 @@ class Writer:
             self.failover.stop()
         self._committer.disconnect()
 
+    @property
+    def quick(self) -> bool:
+        """Whether an event loop may commit: the file is on this machine, and its disk is quick."""
+        return (
+            self._database.alone
+            and self.failure is None
+            and self._mean_ns is not None
+            and self._mean_ns <= _QUICK_NS
+        )
+
+    def settle(self) -> None:
+        """Commit the next group in the caller's thread, unless another one is at it."""
+        if self._turn.acquire(blocking=False):
+            try:
+                self._step(self._take)
+            finally:
+                self._turn.release()
+        if len(self._queue):
+            self._queue.notify()
+
     def _run(self) -> None:
+        while not self._queue.ended:
+            came = self._queue.wait(_RETRY_SECONDS)
+            with self._turn:
+                self._step(self._take if came else self._tend)
+
+    def _step(self, step: Callable[[], None]) -> None:
         try:
-            while True:
-                group = self._queue.take(self._max_group, patience=_RETRY_SECONDS)
-                if group is None and self.failure is None:
-                    self._look()
-                elif group is None:
-                    self._prove()
-                elif group:
-                    self._settle(group)
-                else:
-                    return
+            step()
         except BaseException:
+            # even if a callback raised: nobody may wait for a writer that has stopped
             self.failure = _STOPPED
-            raise
-        finally:
-            # even if a callback raised: nobody may wait for a thread that has ended
             self._queue.close()
             self._queue.fail([], _STOPPED)
+            raise
+
+    def _take(self) -> None:
+        """Settle the next group, if there is one."""
+        group = self._queue.take(self._max_group)
+        if group:
+            self._settle(group)
+
+    def _tend(self) -> None:
+        """See to the database while nothing is written."""
+        if self.failure is None:
+            self._look()
+        else:
+            self._prove()
 
     def _settle(self, group: list[Queued]) -> None:
         try:
@@ -232,5 +271,8 @@ class Writer:
             self._committer.disconnect()
             self._commits.failed += 1
             raise
-        self._commits.done(len(entries), perf_counter_ns() - began)
+        took = perf_counter_ns() - began
+        self._commits.done(len(entries), took)
+        mean = self._mean_ns
+        self._mean_ns = took if mean is None else mean + (took - mean) * _WEIGHT
         return outcomes
