@@ -2,7 +2,7 @@
 client on the other.
 
     SHROFF_BENCH_DATA=handbook.parquet python -m benchmarks.serving --environments CACHE [--only
-    NAME] [--tries 3]
+    NAME] [--tries 3] [--awake]
 
 Ours reads a payment, computes 17 velocity features (`serving_project.py`), scores 300 trees,
 applies the policy and answers when SQLite has synced the decision to disk. A peer scores 300 trees
@@ -43,6 +43,7 @@ from rich.table import Table
 from benchmarks.serving_load import CLIENT_CORES, Run, drive, request
 from benchmarks.serving_peers import PEERS, Peer
 from shroff.detect import BoostedTrees
+from shroff.serve.awake import cores_awake
 
 PROGRAM = (sys.executable, "-m", "shroff")
 PROJECT = Path(__file__).with_name("serving_project.py")
@@ -90,11 +91,14 @@ def main() -> None:
     parser.add_argument(
         "--only", action="append", choices=servers, help="several times for several"
     )
+    parser.add_argument(
+        "--awake", action="store_true", help="keep the cores awake, as `shroff serve --awake` does"
+    )
     chosen = parser.parse_args()
     wanted = chosen.only or servers
     absent: dict[str, str] = {}
     print(f"load before: {os.getloadavg()[0]:.2f}")
-    with ExitStack() as up:
+    with cores_awake(chosen.awake), ExitStack() as up:
         served: dict[str, Served] = {}
         if "ours" in wanted:
             served["ours: whole path"] = up.enter_context(ours(chosen.environments))

@@ -26,7 +26,7 @@ from shroff.collect.payment import Value
 from shroff.decide.decider import Assessment, Decider
 from shroff.errors import BundleError, LedgerUnavailable, PaymentConflict
 from shroff.features.engines.online import OnlineEngine
-from shroff.ledger import Entry, Ledger, OnDurable, committer
+from shroff.ledger import Entry, Ledger, OnDurable, committer, writer
 from shroff.ledger.committer import Committer
 from shroff.ledger.statements import commit
 from shroff.package import Bundle, save
@@ -145,8 +145,10 @@ def test_results_that_cannot_be_kept_are_not_seen(
 
 
 def test_a_full_queue_refuses_the_last_and_keeps_the_first(
-    bundle: Bundle, pay: Pay, file: Path, ledger_url: str
+    bundle: Bundle, pay: Pay, file: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # as on a slow disk: the writer's thread commits
+    monkeypatch.setattr(writer, "_QUICK_NS", -1)
     scorer = Scorer(bundle, Ledger(ledger_url, max_queue=64), key=KEY)
     scorer.start()
     sent = [pay(payment_id=f"q{n}") for n in range(150)]

@@ -53,6 +53,14 @@ def serve(
             help="Processes; several need SHROFF_STATE=redis://… and a PostgreSQL ledger.", min=1
         ),
     ] = 1,
+    awake: Annotated[
+        bool,
+        typer.Option(
+            "--awake",
+            help="Keep the machine's cores from sleeping between payments: quicker answers. Needs "
+            "write access to /dev/cpu_dma_latency.",
+        ),
+    ] = False,
     console: Annotated[
         bool,
         typer.Option("--console", help="Serve the console too, at /console; see `shroff console`."),
@@ -91,7 +99,7 @@ def serve(
         figures=(without_topics,),
         mounts=_console(host, workers) if console else {},
     )
-    run(service, host=host, port=port, workers=workers, listening=listening)
+    run(service, host=host, port=port, workers=workers, awake=awake, listening=listening)
 
 
 def _console(host: str, workers: int) -> Mapping[str, Mount]:

@@ -43,6 +43,7 @@ from shroff.scoring.scorer import Scorer
 from shroff.serve.accept_lock import AcceptLock
 from shroff.serve.app import App
 from shroff.serve.asgi import Asgi
+from shroff.serve.awake import cores_awake
 from shroff.serve.fence import http_protocol
 from shroff.serve.protocols.azureml import Naming
 from shroff.serve.workers import Seat, Workers, require_shared
@@ -258,6 +259,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8080,
     workers: int = 1,
+    awake: bool = False,
     listening: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve payments over HTTP until SIGTERM or SIGINT, then drain and return.
@@ -266,18 +268,20 @@ def serve(
         port: 0 takes a free one.
         workers: number of processes; several share their state in Redis and their ledger in
             PostgreSQL.
+        awake: keep the machine's cores from sleeping meanwhile.
         listening: called with the URL once connections are accepted (`/health/ready` says when it
             can decide).
 
     Raises:
         BundleError: the bundle is incomplete or altered.
-        ConfigurationError: the address cannot be listened on, or a setting is wrong.
+        ConfigurationError: the address cannot be listened on, a setting is wrong, or Linux does not
+            keep cores awake here.
         DataError: the table to start from is unusable.
         BrokenChain: the ledger was changed.
     """
     if workers > 1:
         require_shared(service.settings)
-    with listen(host, port) as listener:
+    with cores_awake(awake), listen(host, port) as listener:
         url = url_of(listener, "http" if service.tls is None else "https")
         if workers > 1:
             service.app()
