@@ -121,6 +121,13 @@ def test_a_policy_comes_from_a_project_and_brings_its_lists(
     assert "no list `blocked`" in str(ask("lists", "add", "blocked", "10.0.0.1"))
     assert "no card number" in str(ask("lists", "add", "codes", "4111 1111 1111 1111"))
     assert ask("lists", "remove", "codes", "4111 1111 1111 1111")["action"] == "remove"
+    (tmp_path / "codes.csv").write_text("mcc\n5411\n7995\n")
+    added = ask("lists", "import", "codes", tmp_path / "codes.csv", "--column", "mcc")
+    assert added == {"added": 1, "there": 1, "repeated": 0}
+    mail = "mail: email IN codes -> decline"
+    assert ask("policy", "propose", "--rule", mail)["stage"] == "draft"
+    named = "mail: LOWER(email) = 'a@b.example' -> decline"
+    assert "holds keyed hashes" in str(ask("policy", "propose", "--rule", named))
     assert ask("lists", "show", "--bundle", bundle) == {"lists": {"blocked": ["10.6.6.6"]}}
     ask("policy", "rollback")
     assert ask("lists", "show") == {"lists": {"blocked": ["10.6.6.6"]}}

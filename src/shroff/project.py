@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shroff.collect.schema import Kind, Schema
-from shroff.decide.judge import check, states_of_rules
+from shroff.decide.judge import check, require_hashed_rules, states_of_rules
 from shroff.decide.policy import Policy
 from shroff.errors import (
     BadFile,
@@ -102,6 +102,7 @@ class Project:
         for vectors in self.vectors:
             vectors.require_fit(plan.schema)
         check(self.policy, self.known, self.schema)
+        require_hashed_rules(self.policy, self.known, self.schema)
         rules = states_of_rules(self.policy, self.known)
         require_affordable_together({"features": plan.states, "the rules of the policy": rules})
         if self.card is not None and self.card not in plan.schema.scales:

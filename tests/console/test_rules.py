@@ -258,6 +258,15 @@ def test_lists_are_edited_searched_and_tell_their_history(desk: ConsoleSite) -> 
     for sent in (open_value | {"personal": "yes"}, open_value | {"value": token}):
         assert admin.send("/lists/edit", sent).status_code == 303
     assert token in admin.page("/lists/values?name=blocked")
+    missing = admin.send("/lists/edit", list="blocked", value="10.0.0.77", step="remove")
+    assert missing.status_code == 303
+    assert "10.0.0.77 was not on the list" in admin.page("/lists/values?name=blocked")
+    pasted = {"list": "blocked", "values": f"{token}\r\n a@b.example\r\n\r\n", "note": "batch 7"}
+    refused = admin.send("/lists/import", pasted)
+    assert "line 2: expected a value of the personal column email" in problem_in(refused.text)
+    assert "a@b.example" in refused.text
+    assert admin.send("/lists/import", pasted | {"personal": "yes"}).status_code == 303
+    assert "blocked: 1 added, 1 on it already." in admin.page("/lists/values?name=blocked")
     odd = admin.send("/lists/edit", bad | {"value": token, "until": "soon"})
     assert "Expected a date" in problem_in(odd.text)
 

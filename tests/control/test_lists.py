@@ -16,7 +16,8 @@ from serve.service import KEY, Service
 from shroff.client import Client
 from shroff.collect.personal import tokenizer
 from shroff.control import Edit, Keys, Lists, LiveLists, effective
-from shroff.errors import ConfigurationError
+from shroff.control.list_import import Imported, ListRow, import_rows, rows_of_file, rows_of_text
+from shroff.errors import BadFile, ConfigurationError, ConsentRequired
 
 Pay = Callable[..., dict[str, Any]]
 MOMENTS = st.integers(0, 20)
@@ -81,6 +82,54 @@ def test_an_edit_must_make_sense(tmp_path: Path) -> None:
     assert lists.edits() == []
     made = lists.edit("hosts", "h", "add", by="ada", note="seen in ticket 7")
     assert lists.edits() == [made]
+
+
+def test_many_values_are_added_at_once_or_none(tmp_path: Path) -> None:
+    lists = Lists(f"sqlite:///{tmp_path / 'control.db'}", clock=lambda: 1_000)
+    lists.edit("hosts", "h2", "add", by="ada", until=2_000)
+    messy = (
+        "value;x,until,note\n h1 ,,\n,,\nCafé Zürich,2099-01-31,\nh1,,\nh0,,\nh2,,for good now\n"
+    )
+    (tmp_path / "hosts.csv").write_bytes(b"\xef\xbb\xbf" + messy.encode())
+
+    def add(rows: list[ListRow], store: Lists = lists) -> Imported:
+        return import_rows(
+            store,
+            "hosts",
+            rows,
+            seed={"hosts": ("h0",)},
+            now=1_000,
+            listed=str.lower,
+            by="ada",
+            note="March",
+        )
+
+    found = add(rows_of_file(tmp_path / "hosts.csv", "value;x"))
+    assert found.words("hosts") == "hosts: 3 added, 1 on it already, 1 repeated."
+    assert [(one.value, one.note) for one in found.edits] == [
+        ("h1", "March"),
+        ("café zürich", "March"),
+        ("h2", "for good now"),
+    ]
+    assert found.edits[1].until == 4_073_500_800_000_000
+    assert add(rows_of_file(tmp_path / "hosts.csv", "value;x")).edits == ()
+    before = lists.edits()
+    for text, why in (
+        ("fine\nfar\u202eerised\nalso fine", "nothing was added. line 2: expected a value of"),
+        ("\n".join(["x" * 501] * 3), "line 1, line 2, line 3: expected a value of 1 to 500"),
+        (" \n ", "expected 1 to 50,000 values, got 0."),
+    ):
+        with pytest.raises(ConfigurationError, match=why):
+            add(rows_of_text(text))
+    with pytest.raises(ConsentRequired):
+        add(rows_of_text("h9"), Lists(f"sqlite:///{tmp_path / 'control.db'}", consent=True))
+    (tmp_path / "latin.csv").write_bytes("value\nZürich\n".encode("latin-1"))
+    with pytest.raises(BadFile, match="in UTF-8, cannot read it"):
+        rows_of_file(tmp_path / "latin.csv", "value")
+    (tmp_path / "soon.csv").write_text("value,until\nh3,soon\n")
+    with pytest.raises(ConfigurationError, match="line 2: expected in `until` a day"):
+        rows_of_file(tmp_path / "soon.csv", "value")
+    assert lists.edits() == before
 
 
 def test_postgresql_keeps_edits_too(postgres_server: str) -> None:

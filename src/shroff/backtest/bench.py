@@ -19,12 +19,13 @@ from shroff.collect.schema import Kind
 from shroff.control import Lists, effective
 from shroff.control.models import Models
 from shroff.control.pointers import Pointers
+from shroff.decide.hashed import require_hashed
 from shroff.decide.lists import Values
 from shroff.decide.policy import Policy
 from shroff.decide.standing import kinds_of
 from shroff.decide.words import sentences
-from shroff.errors import NotFound
-from shroff.expression import Completion, Fault, complete, fault_of
+from shroff.errors import InvalidExpression, NotFound
+from shroff.expression import Completion, Fault, complete, fault_of, parse
 from shroff.promotion import Contender
 
 
@@ -53,7 +54,15 @@ class InUse:
 
     def fault(self, condition: str) -> Fault | None:
         """What is wrong with a condition; None if nothing is."""
-        return fault_of(condition, self.kinds, list(self.contender.standing.policy.lists))
+        lists = list(self.contender.standing.policy.lists)
+        if found := fault_of(condition, self.kinds, lists):
+            return found
+        try:
+            personal = self.contender.bundle.schema.personal
+            require_hashed(parse(condition, self.kinds, lists), personal)
+        except InvalidExpression as error:
+            return Fault(start=0, end=len(condition), line=1, column=1, sentence=str(error))
+        return None
 
     def complete(self, condition: str, position: int) -> Completion:
         """What may stand at a place of a condition."""

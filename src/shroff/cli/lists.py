@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,7 @@ from shroff.cli.arguments import Note
 from shroff.cli.models import published
 from shroff.cli.terminal import (
     AsJson,
+    err,
     moment,
     operator,
     out,
@@ -103,6 +106,42 @@ def remove(
     _edit(name, value, "remove", personal, since, until, note, bundle, as_json)
 
 
+@app.command("import")
+def import_values(
+    name: Name,
+    file: Annotated[
+        Path, typer.Argument(help="A CSV file in UTF-8, or Parquet.", show_default=False)
+    ],
+    column: Annotated[str, typer.Option(help="The column with the values.")] = "value",
+    note: Note = None,
+    personal: Personal = False,
+    bundle: OfBundle = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add the values of a file to a list, all of them or none; its columns `until` and `note` say
+    until when each holds, and why.
+    """
+    from shroff.clock import system_time
+    from shroff.control.list_import import import_rows, rows_of_file
+
+    standing, listed = _door(name, "add", personal, bundle)
+    consent = Settings.read().needs_consent("lists")
+    done = import_rows(
+        _lists(consent=consent),
+        name,
+        rows_of_file(file, column),
+        seed=standing.policy.lists,
+        now=system_time(),
+        listed=listed,
+        by=operator(),
+        note=note,
+    )
+    if as_json:
+        show({"added": len(done.edits), "there": done.there, "repeated": done.repeated})
+    else:
+        out.print(visible(done.words(name)), soft_wrap=True, markup=False)
+
+
 @app.command()
 def history(as_json: AsJson = False) -> None:
     """Show every edit with its author."""
@@ -125,20 +164,12 @@ def _edit(
     as_json: bool,
 ) -> None:
     from shroff.cli.proposals import person, print_proposal, proposals
-    from shroff.collect.personal import tokenizer
-    from shroff.control import listed_value
+    from shroff.clock import system_time
+    from shroff.control import effective
     from shroff.control.changes import ListChange
-    from shroff.errors import NotFound, did_you_mean
 
-    deciding, standing = _deciding(bundle)
-    known = standing.policy.lists
-    if name not in known:
-        raise NotFound(f"there is no list `{name}`{did_you_mean(name, known) or '.'}")
-
-    def token(text: str) -> str:
-        return tokenizer(Settings.read().hmac_key())(text)
-
-    value = listed_value(value, action, personal=personal, token=token, numbers=deciding.numbers)
+    standing, listed = _door(name, action, personal, bundle)
+    value = listed(value)
     if Settings.read().needs_consent("lists"):
         edit = ListChange(
             name=name,
@@ -149,6 +180,7 @@ def _edit(
         )
         print_proposal(proposals().propose_edit(edit, by=person(), note=note), as_json)
         return
+    held = value in effective(standing.policy.lists, _lists().edits(), system_time()).values[name]
     made = _lists().edit(
         name,
         value,
@@ -164,6 +196,36 @@ def _edit(
         out.print(
             visible(f"{name}: {action} {value}, edit {made.id}."), soft_wrap=True, markup=False
         )
+    if held == (action == "add"):
+        was = "was on the list already" if held else "was not on the list"
+        err.print(visible(f"It {was}: see `shroff lists show`."), soft_wrap=True, markup=False)
+
+
+def _door(
+    name: str, action: Action, personal: bool, bundle: Path | None
+) -> tuple[Standing, Callable[[str], str]]:
+    """The policy whose list it is, and what makes of a value what payments have."""
+    from shroff.collect.personal import tokenizer
+    from shroff.control import listed_value
+    from shroff.decide.standing import list_readers
+    from shroff.errors import NotFound, did_you_mean
+
+    deciding, standing = _deciding(bundle)
+    known = standing.policy.lists
+    if name not in known:
+        raise NotFound(f"there is no list `{name}`{did_you_mean(name, known) or '.'}")
+
+    def token(text: str) -> str:
+        return tokenizer(Settings.read().hmac_key())(text)
+
+    return standing, partial(
+        listed_value,
+        action=action,
+        personal=personal,
+        readers=list_readers(name, standing.policy, deciding),
+        token=token,
+        numbers=deciding.numbers,
+    )
 
 
 def _seed(bundle: Path | None) -> Values:
@@ -182,10 +244,10 @@ def _deciding(bundle: Path | None) -> tuple[Bundle, Standing]:
     return loaded, own(loaded)
 
 
-def _lists() -> Lists:
+def _lists(*, consent: bool = False) -> Lists:
     from shroff.control import Lists
 
-    return Lists(Settings.read().control)
+    return Lists(Settings.read().control, consent=consent)
 
 
 def _row(edit: Edit) -> dict[str, object]:

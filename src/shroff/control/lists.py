@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, get_args
 
 from sqlalchemy import (
@@ -24,6 +24,7 @@ from shroff.collect.cards import holds_card_number
 from shroff.collect.fields import require_note
 from shroff.collect.values import require_readable
 from shroff.control.database import METADATA, Control
+from shroff.decide.hashed import require_hashed_value
 from shroff.decide.lists import Action, Edit
 from shroff.errors import ConfigurationError, ConsentRequired
 
@@ -77,14 +78,18 @@ class Lists:
                 end that is not after the beginning.
             ConsentRequired: one person alone may not edit lists here.
         """
+        self.require_no_consent()
+        made = self.checked(name, value, action, since=since, until=until, note=note)
+        with self._control.transaction("keep an edit of a list") as connection:
+            return self.keep(connection, made, by=by)
+
+    def require_no_consent(self) -> None:
+        """Raise `ConsentRequired` where one person alone may not edit lists."""
         if self._consent:
             raise ConsentRequired(
                 "expected a second person's consent to an edit of a list (SHROFF_CONSENT): propose "
                 "it with `shroff lists add` or `remove`, or in the console."
             )
-        made = self.checked(name, value, action, since=since, until=until, note=note)
-        with self._control.transaction("keep an edit of a list") as connection:
-            return self.keep(connection, made, by=by)
 
     def checked(
         self,
@@ -123,6 +128,12 @@ class Lists:
             "note": note,
             "made_at": now,
         }
+
+    def edit_all(self, edits: Iterable[dict[str, Any]], *, by: str) -> list[Edit]:
+        """Keep all of some edits that `checked` gave, or none of them; raises as `edit`."""
+        self.require_no_consent()
+        with self._control.transaction("keep edits of a list") as connection:
+            return [self.keep(connection, one, by=by) for one in edits]
 
     def keep(self, connection: Connection, checked: dict[str, Any], *, by: str) -> Edit:
         """Keep an edit in a transaction of the same database, whose consent was asked for there."""
@@ -167,20 +178,25 @@ def listed_value(
     action: Action,
     *,
     personal: bool,
+    readers: Collection[str],
     token: Callable[[str], str],
     numbers: Collection[str],
 ) -> str:
     """A value as the columns of payments have it: for personal columns its token.
 
     Args:
+        readers: the personal columns that are compared with the list, of `list_readers`.
         token: makes the tokens of personal columns.
         numbers: columns of long numbers that are no card numbers, see `PaymentReader`.
 
     Raises:
-        ConfigurationError: an unhashed card number would be added.
+        ConfigurationError: an unhashed card number would be added, or a value in the open that no
+            payment could equal.
     """
     if personal:
         return token(canonical(value))
+    if action == "add":
+        require_hashed_value(value, readers)
     # values that an earlier release added must stay removable
     if action == "add" and not numbers and holds_card_number(value):
         raise ConfigurationError(

@@ -8,6 +8,7 @@ import msgspec
 
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind, Schema
+from shroff.decide.hashed import require_hashed
 from shroff.decide.lane import Chance, Lane
 from shroff.decide.policy import Policy, Rule
 from shroff.decide.weighing import Weigher, cost_expressions
@@ -107,6 +108,15 @@ def check(policy: Policy, kinds: Mapping[str, Kind], schema: Schema) -> None:
             require_alphabetic(expression, schema, policy.lists)
         except InvalidExpression as error:
             raise InvalidExpression(f"{name}: {error}") from None
+
+
+def require_hashed_rules(policy: Policy, kinds: Mapping[str, Kind], schema: Schema) -> None:
+    """Raise `InvalidExpression` where a rule compares a personal column with a text in the open."""
+    for rule in policy.rules:
+        try:
+            require_hashed(condition_of(rule, policy, kinds), schema.personal)
+        except InvalidExpression as error:
+            raise InvalidExpression(f"rule `{rule.name}`: {error}") from None
 
 
 def states_of_rules(policy: Policy, kinds: Mapping[str, Kind]) -> int:

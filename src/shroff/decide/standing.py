@@ -12,7 +12,8 @@ from shroff.collect.json_text import UNREADABLE, require_keys_once, unreadable
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind
 from shroff.decide.choice import choose, chosen_fields
-from shroff.decide.judge import check, states_of_rules
+from shroff.decide.hashed import personal_readers
+from shroff.decide.judge import check, require_hashed_rules, states_of_rules
 from shroff.decide.policy import THRESHOLDS, Policy
 from shroff.decide.weighing import amounts_read
 from shroff.errors import (
@@ -135,7 +136,14 @@ def fit(policy: Policy, bundle: Bundle) -> Standing:
         ConfigurationError: a value is of a wrong type, a threshold is no probability, a rule or
             list holds a card number, or the policy leaves something open and the bundle keeps no
             held-out payments to choose it from; as `require_fits`.
+        InvalidExpression: a rule compares a personal column with a text in the open.
     """
+    found = _fitted(policy, bundle)
+    require_hashed_rules(found.policy, kinds_of(bundle), bundle.schema)
+    return found
+
+
+def _fitted(policy: Policy, bundle: Bundle) -> Standing:
     # round-tripped: `Cost(review=4)` is stored as 4.0, so equal policies have equal bytes
     policy = read(msgspec.json.encode(policy), "the policy")
     policy.require_probabilities()
@@ -222,10 +230,12 @@ def _require_one_currency(policy: Policy, bundle: Bundle, kinds: Mapping[str, Ki
 def refit(standing: Standing, bundle: Bundle) -> Standing:
     """Fit a policy to another model: choose its open thresholds again, keep the given ones.
 
+    A rule that no payment can meet, as it names a personal value, stays: it is in force already.
+
     Raises:
         ConfigurationError: as `fit`.
     """
-    found = fit(standing.given, bundle) if standing.model != bundle.version else standing
+    found = _fitted(standing.given, bundle) if standing.model != bundle.version else standing
     return standing if found.content == standing.content else found
 
 
@@ -236,6 +246,14 @@ def kinds_of(bundle: Bundle) -> dict[str, Kind]:
         name: kind for name, kind in plan.schema.kinds.items() if name not in plan.schema.later
     }
     return {**known, **plan.kinds}
+
+
+def list_readers(name: str, policy: Policy, bundle: Bundle) -> list[str]:
+    """The personal columns that rules, and the conditions of a model, compare a list with."""
+    kinds, lists = kinds_of(bundle), [*policy.lists]
+    texts = [*(rule.condition for rule in policy.rules), *bundle.conditions]
+    asked = [parse(one, kinds, lists) for one in texts]
+    return personal_readers(name, asked, bundle.schema.personal)
 
 
 def conditions(

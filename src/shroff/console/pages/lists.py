@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import quote
 
@@ -19,13 +19,22 @@ from shroff.console.views import lead, view
 from shroff.console.web import Request, Response
 from shroff.control import listed_value
 from shroff.control.changes import ListChange
+from shroff.control.list_import import import_rows, rows_of_text
 from shroff.control.proposal import Person
-from shroff.decide.standing import kinds_of
+from shroff.decide.lists import Action
+from shroff.decide.standing import kinds_of, list_readers
 from shroff.errors import ConfigurationError, NotFound, ShroffError
-from shroff.expression import Expression, InList, parse
+from shroff.expression import Expression, parse
 
 _SHOWN_VALUES = 200
 _SHOWN_EDITS = 100
+_DONE = {
+    ("add", False): "is on the list",
+    ("add", True): "was on the list already; the edit is kept",
+    ("remove", True): "is not on the list any more",
+    ("remove", False): "was not on the list; the edit is kept",
+}
+"""What became of an edit, by what it does and whether the value was on the list."""
 
 
 @page("/lists", role="admin")
@@ -68,16 +77,43 @@ def edit_list(
     return lead(request, target, said=said)
 
 
+@action("/lists/import", role="admin")
+def import_values(
+    request: Request, backend: GivenBackend, person: GivenPerson, form: GivenForm
+) -> Response:
+    """Add the values that somebody pasted, one a line: all of them, or none."""
+    name = form.text("list")
+    _require_list(backend, name)
+    try:
+        until = form.text("until")
+        done = import_rows(
+            backend.lists,
+            name,
+            rows_of_text(form.text("values"), _moment(until) if until else None),
+            seed=backend.bench.in_use.contender.standing.policy.lists,
+            now=backend.clock(),
+            listed=_door(backend, name, "add", personal="personal" in form),
+            by=person.name,
+            note=form.text("note") or None,
+        )
+    except ShroffError as error:
+        pasted = {one: form.text(one) for one in ("values", "until", "note")}
+        context = _context(backend, name, "", str(error)) | {"pasted": pasted}
+        return view("list.html", context, status=status_of(error))
+    return lead(request, f"/lists/values?name={quote(name)}", said=done.words(name))
+
+
 def _edited(backend: ConsoleBackend, person: Person, form: Form, name: str) -> tuple[str, str]:
     change = _asked(backend, form, name)
     note = form.text("note") or None
+    held = change.value in backend.bench.lists[name]
     if backend.settings.needs_consent("lists"):
         made = backend.proposals.propose_edit(change, by=person, note=note)
         return f"Proposal {made.id} is drafted: another admin agrees.", f"/proposals/{made.id}"
     backend.lists.edit(
         change.name, change.value, change.action, by=person.name, until=change.until, note=note
     )
-    verb = "is on the list" if change.action == "add" else "is not on the list any more"
+    verb = _DONE[change.action, held]
     return f"{change.value} {verb}.", f"/lists/values?name={quote(name)}"
 
 
@@ -86,43 +122,40 @@ def _asked(backend: ConsoleBackend, form: Form, name: str) -> ListChange:
     step, until = form.text("step"), form.text("until")
     if step not in ("add", "remove"):
         raise ConfigurationError("expected to add or to remove a value.")
-    bundle, key = backend.bench.in_use.contender.bundle, backend.settings.hmac_key()
-    typed = form.text("value")
-    hashed = is_token(typed)
-    personal = _personal_columns(backend, name)
-    if step == "add" and personal and not hashed and "personal" not in form:
-        raise ConfigurationError(
-            f"expected a value of the personal column {personal[0]}, which rules compare this list "
-            "with: tick that its keyed hash is kept, or it would equal no payment's."
-        )
-    value = listed_value(
-        typed,
-        "add" if step == "add" else "remove",
-        # a token, such as a receipt shows, is a keyed hash already
-        personal="personal" in form and not hashed,
-        token=tokenizer(key),
-        numbers=bundle.numbers,
-    )
+    chosen: Action = "add" if step == "add" else "remove"
+    value = _door(backend, name, chosen, personal="personal" in form)(form.text("value"))
     return ListChange(
         name=name,
         value=value,
-        action="add" if step == "add" else "remove",
+        action=chosen,
         until=_moment(until) if until else None,
     )
 
 
-def _personal_columns(backend: ConsoleBackend, name: str) -> list[str]:
-    """The personal columns that rules in force compare a list with."""
-    rules = _parsed_rules(backend).values()
-    return [
-        column
-        for column in backend.bench.in_use.contender.bundle.schema.personal
-        if any(
-            isinstance(one, InList) and one.name == name
-            for rule in rules
-            for one in rule.compared_with(column)
+def _door(
+    backend: ConsoleBackend, name: str, step: Action, *, personal: bool
+) -> Callable[[str], str]:
+    """What makes of a value that somebody typed what payments have."""
+    token = tokenizer(backend.settings.hmac_key())
+
+    def listed(typed: str) -> str:
+        return listed_value(
+            typed,
+            step,
+            # a token, such as a receipt shows, is a keyed hash already
+            personal=personal and not is_token(typed),
+            readers=_readers(backend, name),
+            token=token,
+            numbers=backend.bench.in_use.contender.bundle.numbers,
         )
-    ]
+
+    return listed
+
+
+def _readers(backend: ConsoleBackend, name: str) -> list[str]:
+    """The personal columns that rules compare a list with."""
+    bundle, standing = backend.bench.in_use.contender
+    return list_readers(name, standing.policy, bundle)
 
 
 def _parsed_rules(backend: ConsoleBackend) -> dict[str, Expression]:
@@ -171,9 +204,10 @@ def _context(backend: ConsoleBackend, name: str, q: str, problem: str = "") -> d
         "now": now,
         "proposed": proposed,
         "two": backend.settings.needs_consent("lists"),
-        "personal": _personal_columns(backend, name),
+        "personal": _readers(backend, name),
         "typed": {"value": "", "until": "", "note": ""},
+        "pasted": {"values": "", "until": "", "note": ""},
     }
 
 
-ROUTES = (show_lists, show_list, search_list, edit_list)
+ROUTES = (show_lists, show_list, search_list, edit_list, import_values)

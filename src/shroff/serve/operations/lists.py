@@ -11,6 +11,7 @@ import msgspec
 from shroff.collect.fields import require_fit_note
 from shroff.collect.times import iso_time
 from shroff.control import Edit, LiveLists, listed_value
+from shroff.decide.standing import list_readers
 from shroff.errors import BadPayment, ConfigurationError, NotFound, did_you_mean
 from shroff.scoring.feedback import moment
 from shroff.scoring.scorer import Scorer
@@ -79,10 +80,14 @@ def list_operations(scorer: Scorer, lists: LiveLists) -> list[Operation]:
         since = moment(new.since, None, field="since")
         until = moment(new.until, None, field="until")
         require_fit_note(new.note)
-        token, numbers = scorer.reader.token, scorer.bundle.numbers
         try:
             value = listed_value(
-                new.value, new.action, personal=new.personal, token=token, numbers=numbers
+                new.value,
+                new.action,
+                personal=new.personal,
+                readers=list_readers(name, scorer.decider.policy, scorer.bundle),
+                token=scorer.reader.token,
+                numbers=scorer.bundle.numbers,
             )
             made = await asyncio.to_thread(
                 lists.store.edit,

@@ -1,0 +1,150 @@
+"""Many values for one list at once: all of them are added, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from shroff.collect.dated_file import read_dated
+from shroff.collect.times import parse_time
+from shroff.control.lists import Lists
+from shroff.decide.lists import Edit, Values
+from shroff.errors import ConfigurationError
+
+MAX_VALUES: Final = 50_000
+_TOLD: Final = 5
+_ABSENT: Final = -1
+
+
+class ListRow(NamedTuple):
+    """A value to add: where it stands, such as `line 3`, until when it holds, and why."""
+
+    place: str
+    value: str
+    until: int | None = None
+    note: str | None = None
+
+
+class Imported(NamedTuple):
+    """What became of the rows: the edits that were made, and how many values were there already,
+    or several times among the rows.
+    """
+
+    edits: tuple[Edit, ...]
+    there: int
+    repeated: int
+
+    def words(self, name: str) -> str:
+        """It in one sentence."""
+        found = [f"{len(self.edits):,} added"]
+        found += [f"{self.there:,} on it already"] if self.there else []
+        found += [f"{self.repeated:,} repeated"] if self.repeated else []
+        return f"{name}: {', '.join(found)}."
+
+
+def rows_of_file(path: Path, column: str) -> list[ListRow]:
+    """The rows of a CSV file in UTF-8 or of a Parquet file: a column of values, and `until` and
+    `note` where they are there; other columns are left alone, rows without a value left out.
+
+    Raises:
+        BadFile: it is no such file, or lacks the column.
+        ConfigurationError: an end is no time, with the place.
+    """
+    read = read_dated(path, "values of a list", (column,), others=True)
+    notes = read.columns.get("note") or [None] * len(read.places)
+    return [
+        ListRow(place, str(value), _moment(until, place), None if note is None else str(note))
+        for place, value, until, note in zip(
+            read.places, read.columns[column], read.until, notes, strict=True
+        )
+        if value is not None
+    ]
+
+
+def rows_of_text(text: str, until: int | None = None) -> list[ListRow]:
+    """The rows of a text with one value a line, without the blanks around it.
+
+    >>> [row.value for row in rows_of_text("dev-1\\n\\n dev-2 ")]
+    ['dev-1', 'dev-2']
+    """
+    lines = enumerate(text.splitlines(), 1)
+    return [ListRow(f"line {at}", line.strip(), until) for at, line in lines if line.strip()]
+
+
+def import_rows(
+    lists: Lists,
+    name: str,
+    rows: Sequence[ListRow],
+    *,
+    seed: Values,
+    now: int,
+    listed: Callable[[str], str],
+    by: str,
+    note: str | None = None,
+) -> Imported:
+    """Add the values of rows to a list, from now on.
+
+    A value that is on the list until the same end is left as it is; of repeated ones the first row
+    counts.
+
+    Args:
+        seed: the lists of the policy in force.
+        now: microseconds since the epoch.
+        listed: makes of a value what payments have, as `listed_value`.
+        note: the reason of rows that give none.
+
+    Raises:
+        ConfigurationError: there are no rows, too many, or some cannot be added: five places
+            of each reason are named, and nothing is added.
+        ConsentRequired: one person alone may not edit lists here.
+    """
+    if not 0 < len(rows) <= MAX_VALUES:
+        raise ConfigurationError(f"expected 1 to {MAX_VALUES:,} values, got {len(rows):,}.")
+    lists.require_no_consent()
+    asked = dict[str, dict[str, Any]]()
+    wrong = dict[str, list[str]]()
+    for row in rows:
+        try:
+            value, why = listed(row.value), row.note or note
+            made = lists.checked(name, value, "add", until=row.until, note=why)
+            asked.setdefault(made["value"], made)
+        except ConfigurationError as error:
+            wrong.setdefault(str(error), []).append(row.place)
+    if wrong:
+        raise ConfigurationError(f"nothing was added. {_sentences(wrong)}")
+    ends = _ends(name, seed, lists.edits(), now)
+    new = [one for value, one in asked.items() if ends.get(value, _ABSENT) != one["until"]]
+    made_now = tuple(lists.edit_all(new, by=by))
+    return Imported(made_now, len(asked) - len(new), len(rows) - len(asked))
+
+
+def _sentences(wrong: Mapping[str, Sequence[str]]) -> str:
+    """What is wrong, each sentence once, with the first places of it."""
+    told = [
+        f"{', '.join(places[:_TOLD])}{' …' if len(places) > _TOLD else ''}: {why}"
+        for why, places in wrong.items()
+    ]
+    return " ".join(told[:_TOLD]) + (" …" if len(told) > _TOLD else "")
+
+
+def _ends(name: str, seed: Values, edits: Iterable[Edit], now: int) -> dict[str, int | None]:
+    """Until when each value is on a list that is on it now; None: for good."""
+    held: dict[str, int | None] = dict.fromkeys(seed.get(name, ()))
+    for edit in edits:
+        if edit.name == name and edit.covers(now):
+            if edit.action == "add":
+                held[edit.value] = edit.until
+            else:
+                held.pop(edit.value, None)
+    return held
+
+
+def _moment(text: str | None, place: str) -> int | None:
+    try:
+        return None if text is None else parse_time(text if "T" in text else f"{text}T00:00Z", None)
+    except ValueError:
+        raise ConfigurationError(
+            f"nothing was added. {place}: expected in `until` a day such as 2026-01-31, whose "
+            "beginning in UTC it is, or an ISO 8601 time with its zone."
+        ) from None
