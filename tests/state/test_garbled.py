@@ -170,7 +170,13 @@ def behind_a_log(value: bytes) -> Spoil:
     return spoil
 
 
+def without_a_log(client: Any, key: bytes) -> None:
+    if client.type(key) == b"list":
+        client.delete(key)
+
+
 SPOILING = st.one_of(
+    st.just(without_a_log),
     BYTES.map(lambda value: spoilt(lambda client, key: client.set(key, value))),
     BYTES.map(lambda value: spoilt(lambda client, key: client.sadd(key, value))),
     BYTES.map(lambda value: spoilt(lambda client, key: client.zadd(key, {value: 1.0}))),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
@@ -11,7 +13,7 @@ from shroff.features.plan import Plan
 from shroff.features.streams import Later
 
 
-class Observed(NamedTuple):
+class Observed(msgspec.Struct, frozen=True, gc=False):
     """What the engine made of a payment.
 
     `arrived` is its arrival in the order of the state, microseconds since 1970. `features` are None

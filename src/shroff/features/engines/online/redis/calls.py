@@ -46,11 +46,9 @@ class Calls:
         self.marked = Event([stream for stream in plan.streams if stream.later], (), plan)
         awaited = [log.horizon for log in self.logs if log.later]
         self.marker_ms = kept_ms(max(awaited, default=0) + lateness)
-        kinds = pack_value([log.kept_ms for log in self.logs])
-        self._owner = token_bytes(8)
-        # sent with every payment
-        self._lateness = resp(lateness)
-        self._own = sent(self._owner, self.marker_ms, kinds)
+        self._lateness = lateness
+        self._kept = [number for log in self.logs for number in (log.kept_ms, log.renewed_us)]
+        self._owner, self._marker_ms = resp(token_bytes(8)), resp(self.marker_ms)
 
     def follow(self, epoch: bytes) -> None:
         """Mean this filling of the state from now on."""
@@ -65,11 +63,11 @@ class Calls:
     ) -> tuple[Call, list[Placed]]:
         """Add payments to their logs, and read what a replica lacks of them; with the logs."""
         keys = [self._head]
-        packed: list[bytes] = []
-        placed = send(payments, self.key(b"p:"), keys, packed)
-        state = self._epoch, resp(seen), self._lateness
-        words = *state, *self._own, resp(len(placed)), resp(b"".join(packed))
-        return (scripts.OBSERVE, keys, words), placed
+        numbers = [seen, self._lateness, len(payments), len(self.logs), *self._kept]
+        events: list[bytes] = []
+        placed = send(payments, self.key(b"p:"), keys, numbers, events)
+        told = sent(pack_value(numbers), b"".join(events))
+        return (scripts.OBSERVE, keys, [self._epoch, *told, self._owner, self._marker_ms]), placed
 
     def read(self, places: Sequence[Place], positions: Sequence[int]) -> Call:
         """Read what logs hold behind these positions."""
@@ -92,7 +90,8 @@ class Calls:
     ) -> Call:
         """Add a result or a label to the logs of its payment."""
         places = [place for place in self._places(payment) if event in place.log.later]
-        words = [self._epoch, *sent(event, pack_value(value), TAGS[event], rank, arrived, token)]
+        said = sent(event, pack_value(value), TAGS[event], rank, arrived, token)
+        words = [self._epoch, self._owner, *said]
         for place in places:
             words += sent(place.log.kept_ms, place.log.told.pack(payment))
         return scripts.LATER, self._keys(payment.id, places), words
@@ -100,20 +99,20 @@ class Calls:
     def forget(self, payment: Payment) -> Call:
         """Undo `observe` of this process."""
         places = self._places(payment)
-        words = [self._epoch, resp(self._owner)]
+        words = [self._epoch, self._owner]
         for place in places:
             words += sent(place.log.kept_ms, UNDONE + place.log.event.pack(payment))
         return scripts.FORGET, self._keys(payment.id, places), words
 
     def heartbeat(self, member: bytes, others: Sequence[bytes], seen: int, *, clear: bool) -> Call:
         """Record a heartbeat of a process, and read those of all; the `others` are members."""
-        words = sent(member, int(clear), _MEMBERSHIP_MS, *others)
-        state = self._epoch, resp(seen), self._lateness
-        return scripts.HEARTBEAT, [self._head, resp(self.name + b"roll")], [*state, *words]
+        state = pack_value([seen, self._lateness])
+        words = [self._epoch, *sent(state, member, int(clear), _MEMBERSHIP_MS, *others)]
+        return scripts.HEARTBEAT, [self._head, resp(self.name + b"roll")], words
 
     def trim(self, place: Place, snapshot: tuple[int, bytes]) -> Call:
         """Replace what a log holds up to an arrival by a snapshot."""
-        return scripts.TRIM, [place.sent], sent(*snapshot)
+        return scripts.TRIM, [self._head, place.sent], [self._owner, *sent(*snapshot)]
 
     def _places(self, payment: Payment) -> list[Place]:
         """The keys of a payment with their logs, whether this process follows these or not."""

@@ -44,6 +44,7 @@ if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 local newest = math.min(tonumber(ARGV[3]), now + ahead(ARGV[5]))
 local sum = redis.sha1hex(ARGV[2] .. ' ' .. ARGV[4])
 redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'newest', newest, 'mark', ARGV[4], 'sum', sum)
+redis.call('HDEL', KEYS[1], 'writer')
 redis.call('DEL', KEYS[2])
 return 1
 """

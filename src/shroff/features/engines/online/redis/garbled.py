@@ -1,4 +1,4 @@
-"""Keys with foreign contents in Redis: the state is dropped, and filled anew."""
+"""Keys in Redis with foreign contents, or removed: the state is dropped, and filled anew."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Engine = TypeVar("Engine", bound=Droppable)
 def drop_if_garbled(
     method: Callable[Concatenate[Engine, Words], Reply],
 ) -> Callable[Concatenate[Engine, Words], Reply]:
-    """Let a method drop the state if a key holds what no process of ours has written.
+    """Let a method drop the state if a key holds what no process of ours has written, or is gone.
 
     A key may hold anything by mistake, and reading it may raise any error. A script may have run in
     part before it met such a key, so the whole state is filled anew.
@@ -41,8 +41,8 @@ def drop_if_garbled(
                 raise
             engine.drop_garbled()
             raise StateGarbled(
-                "a key of the state held what no process of this service has put there: the state "
-                "was dropped, and is filled anew from history and ledger."
+                "a key of the state held what no process of this service has put there, or lacked "
+                "what one has: the state was dropped, and is filled anew from history and ledger."
             ) from None
 
     return checked

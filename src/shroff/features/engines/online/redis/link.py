@@ -20,8 +20,8 @@ Call = tuple[str, Sequence[bytes], Sequence[bytes]]
 _PAUSE_SECONDS: Final = 1.0
 """Seconds without another attempt after a failure."""
 
-_GARBLED: Final = re.compile("WRONGTYPE|user_script|Error running script|is not an integer")
-"""Errors for a value of another kind than our commands and scripts read."""
+_GARBLED: Final = re.compile("WRONGTYPE|user_script|Error running script|is not an integer|^LOST")
+"""Errors for another value than our commands and scripts read, or for a key that is gone."""
 _UNABLE: Final = re.compile(
     "OOM|READONLY|MASTERDOWN|MISCONF|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|BUSY|LOADING|NOPERM"
 )

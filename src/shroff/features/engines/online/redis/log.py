@@ -24,7 +24,7 @@ ARRIVAL_BYTES: Final = 8
 _CLOCK_SKEW_MS: Final = 300_000
 """Milliseconds that keys are kept longer than windows reach, for clocks that differ."""
 _RENEWALS: Final = 16
-"""How often a process renews a log in the time for which it is needed."""
+"""How often a log is renewed in the time for which it is needed."""
 
 PAYMENT: Final = b"p"
 UNDONE: Final = b"u"
@@ -106,7 +106,7 @@ class Log:
 
     Attributes:
         kept_ms: for how long a log is renewed, milliseconds.
-        spare_us: for how long a log needs no renewal by the process that renewed it, microseconds.
+        renewed_us: in each such span of arrivals the first entry of a log renews it, microseconds.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Log:
         self.horizon = max(stream.horizon for stream in each)
         needed = kept_ms(self.horizon + lateness)
         self.kept_ms = needed + needed // _RENEWALS
-        self.spare_us = needed * 1_000 // _RENEWALS
+        self.renewed_us = max(1, needed * 1_000 // _RENEWALS)
         self.later = frozenset[Later]().union(*(stream.later for stream in each))
         self.event = Event(each, self.columns, plan)
         awaiting = [stream for stream in each if stream.later]

@@ -6,7 +6,7 @@ from base64 import urlsafe_b64encode
 from hashlib import sha256
 from typing import Final
 
-_FORMAT_VERSION: Final = 6
+_FORMAT_VERSION: Final = 7
 """The version of the keys' contents: a state of another version is left alone, and filled anew
 under other keys.
 """
@@ -28,7 +28,7 @@ def state_name(space: str, definitions: str, lateness: str, edition: str) -> byt
     """That of a state; short, since every key has it, and a payment has some.
 
     >>> state_name("shroff", "4c1f0e", "1d", "")
-    b'{shroff}:XIAhC85q:'
+    b'{shroff}:gwebwINl:'
     """
     parts = definitions, lateness, str(_FORMAT_VERSION), edition
     digest = sha256(" ".join(parts).encode()).digest()[:_DIGEST_BYTES]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from shroff.collect import Payment
 from shroff.features.engines.online.base import Observed
 from shroff.features.engines.online.redis.ahead import Ahead, ReadingAhead
 from shroff.features.engines.online.redis.replica import Place, Replica
@@ -35,42 +36,53 @@ class Observing:
         newest, now, first, others, told = reply
         there: dict[int, int] = dict(zip(others[::2], others[1::2], strict=True)) if others else {}
         news = _by_payment(told) if told else {}
+        replica, trimming = self._replica, self._trimming
         observed: list[Observed] = []
-        for arrival, (payment, places) in enumerate(placed, start=first):
-            number = arrival - first + 1
-            arrived = there.get(number, arrival)
-            if arrived == _LATE:
-                observed.append(Observed(arrival, None))
-                continue
-            if arrived > self.seen:
-                self.seen = arrived
-            # links of one that is there again are as of now where they cannot be as of then
-            reading = None if ahead is None else ReadingAhead(ahead, set(places), self.seen)
+        for number, (payment, places) in enumerate(placed, start=1):
             if number in there:
-                logs = [entries for _, _, entries in news[number]] if places else []
-                then = self._replica.as_of(payment, places, logs, arrived, newest, reading)
-                observed.append(Observed(arrived, then, again=True))
+                arrived, logs = there[number], news.get(number, ())
+                observed.append(self._again(payment, places, arrived, logs, newest, ahead))
                 continue
-            newest = max(newest, min(payment.time, now))
-            for at, length, entries in news.get(number, ()):
-                place = places[at - 1]
-                self._replica.take(place, entries)
-                place.length = length - 1
-            features = self._replica.observe(payment, newest, reading)
-            self._reach(places, arrival)
-            observed.append(Observed(arrival, features))
+            self.seen = arrival = first + number - 1
+            if payment.time > newest:
+                newest = max(newest, min(payment.time, now))
+            if news:
+                self._follow(places, news.get(number, ()))
+            reading = None if ahead is None else ReadingAhead(ahead, set(places), arrival)
+            observed.append(Observed(arrival, replica.observe(payment, newest, reading)))
+            for place in places:
+                place.position = arrival
+                place.length = length = place.length + 1
+                if length > MIN_LOG_ENTRIES:
+                    trimming.shorten(place)
         self.newest = newest
         return observed
 
-    def _reach(self, places: Sequence[Place], arrival: int) -> None:
-        """Note what the script has done with the logs of a payment that it added."""
-        for place in places:
-            place.position = arrival
-            place.length = length = place.length + 1
-            if arrival >= place.due or length == 1:
-                place.due = arrival + place.log.spare_us
-            if length > MIN_LOG_ENTRIES:
-                self._trimming.shorten(place)
+    def _again(
+        self,
+        payment: Payment,
+        places: Sequence[Place],
+        arrived: int,
+        told: Sequence[_Told],
+        newest: int,
+        ahead: Ahead | None,
+    ) -> Observed:
+        """What became of a payment that was not added: it is late, or there already."""
+        if arrived == _LATE:
+            return Observed(arrived, None)
+        self.seen = max(self.seen, arrived)
+        # links of one that is there again are as of now where they cannot be as of then
+        reading = None if ahead is None else ReadingAhead(ahead, set(places), self.seen)
+        logs = [entries for _, _, entries in told]
+        then = self._replica.as_of(payment, places, logs, arrived, newest, reading)
+        return Observed(arrived, then, again=True)
+
+    def _follow(self, places: Sequence[Place], told: Sequence[_Told]) -> None:
+        """Apply to the replica what others have written to the logs of a payment before it."""
+        for at, length, entries in told:
+            place = places[at - 1]
+            self._replica.take(place, entries)
+            place.length = length - 1
 
 
 def _by_payment(told: Sequence[Any]) -> dict[int, list[_Told]]:

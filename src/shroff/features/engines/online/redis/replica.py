@@ -46,16 +46,15 @@ class Place:
     Attributes:
         sent: what the log is called on the server, as it is sent.
         position: the arrival of the last known entry.
-        length: how many entries the log had with that one; wrong after another process has trimmed
-            it, until the next one is added.
-        due: the arrival from which on this process renews the log.
+        length: how many entries the log had with that one, as far as that is known: one that is
+            wrong is only slower to follow.
     """
 
-    __slots__ = ("due", "key", "length", "log", "position", "sent")
+    __slots__ = ("key", "length", "log", "position", "sent")
 
     def __init__(self, log: Log, key: Key, name: bytes) -> None:
         self.log, self.key, self.sent = log, key, resp(name)
-        self.position, self.length, self.due = NO_ARRIVAL, 0, 0
+        self.position, self.length = NO_ARRIVAL, 0
 
 
 class Replica:

@@ -1,14 +1,12 @@
 """Generates the function that packs payments for the script which adds them to their logs.
 
-It names what a process knows of these logs: in `scripts.OBSERVE`, all numbers are big-endian.
+It sends what a process knows of these logs: `scripts.OBSERVE` lists it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from struct import Struct
-from typing import Final
 
 from shroff.collect import Payment
 from shroff.features.engines.online.layout import Code, value_of, values_in
@@ -19,15 +17,10 @@ from shroff.generated import define, function
 
 Placed = tuple[Payment, Sequence[Place]]
 """A payment with the logs of its keys."""
-Send = Callable[[Sequence[Payment], bytes, list[bytes], list[bytes]], list[Placed]]
-"""Payments with their logs, given what names of markers begin with; adds to the keys of a call
-theirs, and what is sent of them to what is sent.
+Send = Callable[[Sequence[Payment], bytes, list[bytes], list[int], list[bytes]], list[Placed]]
+"""Payments with their logs, given what names of markers begin with; adds what a call sends of them:
+keys, numbers, and what markers and logs keep.
 """
-
-_PAYMENT: Final = Struct(">dBI")
-"""Time, how many logs, and the size of what the marker keeps, which follows."""
-_ENTRY: Final = Struct(">BdidI")
-"""A log's number, position, length and when it is due, and the size of the entry, which follows."""
 
 
 def sender(plan: Plan, logs: Sequence[Log], marked: Event | None, replica: Replica) -> Send:
@@ -46,15 +39,15 @@ def sender(plan: Plan, logs: Sequence[Log], marked: Event | None, replica: Repli
         "name = prefix + payment.id.encode()",
         'keys.append(b"$%d\\r\\n%b\\r\\n" % (len(name), name))',
         f"event = {event}",
-        "at, size, places = len(sent), len(event), []",
-        "sent += (event, event)",
+        "events.append(event)",
+        "numbers += time, len(event)",
+        "places = []",
         *lines,
-        "sent[at] = header(time, len(places), size)",
         "placed.append((payment, places))",
     ]
     body = ["placed = []", "for payment in payments:", *[f" {line}" for line in each]]
-    source = function("send(payments, prefix, keys, sent)", [*body, "return placed"])
-    names = PACKING | {"NOTHING": b"", "header": _PAYMENT.pack, "entry": _ENTRY.pack}
+    source = function("send(payments, prefix, keys, numbers, events)", [*body, "return placed"])
+    names = PACKING | {"NOTHING": b"", "NO_KEY": False}
     for log in logs:
         known = replica.places[log]
         names |= {
@@ -76,8 +69,9 @@ def _log(log: Log, plan: Plan) -> Iterator[Code]:
     yield f" place = get{number}(key)"
     yield f" if place is None: place = begin{number}(key)"
     yield f" else: touch{number}(key)"
-    yield f" event = pack({log.event.code})"
     yield " places.append(place)"
     yield " keys.append(place.sent)"
-    known = "place.position, place.length, place.due"
-    yield f" sent += (entry({number}, {known}, len(event)), event)"
+    yield f" event = pack({log.event.code})"
+    yield " events.append(event)"
+    yield " numbers += len(event), place.position, place.length"
+    yield "else: numbers.append(NO_KEY)"

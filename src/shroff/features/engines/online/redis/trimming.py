@@ -7,9 +7,8 @@ from typing import Final
 from shroff.features.engines.online.redis.calls import Calls
 from shroff.features.engines.online.redis.link import Call
 from shroff.features.engines.online.redis.replica import Place, Replica
-from shroff.features.engines.online.redis.scripts import SHORT_LOG_ENTRIES
 
-MIN_LOG_ENTRIES: Final = 128 + SHORT_LOG_ENTRIES
+MIN_LOG_ENTRIES: Final = 192
 """A log of so many entries is never trimmed."""
 
 
@@ -38,4 +37,6 @@ class Trimming:
     def due(self, seen: int) -> list[Call]:
         """The snapshots that may replace logs after this arrival, each once."""
         due = [place for place, (at, _) in self._waiting.items() if at <= seen]
+        for place in due:
+            place.length = 0
         return [self._waiting.pop(place)[1] for place in due]
