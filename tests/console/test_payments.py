@@ -67,7 +67,15 @@ def test_no_address_names_what_may_be_somebodys(console: ConsoleSite) -> None:
     assert "a value of a key, of at most 1,000 characters, got 1,001" in problem_in(long.text)
     assert "No payment is like this" not in long.text  # nobody has looked
     token = tokenizer(console.settings.hmac_key())(PRIVATE)
-    for typed, kept in (("c-777", "c-777"), (PRIVATE, token), (token, token)):
+    of_ada = tokenizer(console.settings.hmac_key())("ada@example.org")
+    for typed, kept in (
+        ("c-777", "c-777"),
+        (PRIVATE, token),
+        (token, token),
+        # a personal column is no key; capitals are tried after what was typed
+        ("Ada@Example.org", of_ada),
+        ("GROCER", "grocer"),
+    ):
         led = visit.send("/payments", q=typed, least="1")
         assert (led.status_code, led.headers["location"]) == (303, f"/payments?q={kept}&least=1")
     assert found(visit, q=token) == ["private"]

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from shroff.clock import Clock
 from shroff.control import SubjectKeys
 from shroff.errors import BundleError, IndexUnavailable, ShroffError
-from shroff.index import IndexFile, IndexFollower, indexed_until, keys_of, shape_of
+from shroff.index import IndexFile, IndexFollower, found_by, indexed_until, shape_of
 from shroff.ledger import Ledger
 from shroff.monitor.latency import waited, within_ms
 from shroff.package import Bundle
@@ -142,7 +142,7 @@ class IndexThread:
             self._keys = mark
 
     def _follow(self, bundle: Bundle) -> None:
-        schema, keys = bundle.schema, keys_of(bundle)
+        schema, keys = bundle.schema, found_by(bundle)
         shape = shape_of(schema, keys)
         if self._follower is None or self._follower[0] != shape:
             settings = self._settings

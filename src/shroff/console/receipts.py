@@ -15,7 +15,7 @@ from shroff.console.backend import ConsoleBackend
 from shroff.decide.words import number, sentences
 from shroff.errors import BundleError, NotFound, Unavailable
 from shroff.evaluate.cost import ACTIONS
-from shroff.index import UNITS, keys_of
+from shroff.index import UNITS, found_by
 from shroff.ledger.receipt import Receipt, read_receipt
 from shroff.monitor import Replayed, replayer
 from shroff.package import Bundle
@@ -134,7 +134,7 @@ def _features(features: Mapping[str, Value], bundle: Bundle | None) -> tuple[Rec
 
 
 def _values(values: Mapping[str, Value], bundle: Bundle | None) -> tuple[ReceiptValue, ...]:
-    keys = () if bundle is None else keys_of(bundle)
+    keys = () if bundle is None else found_by(bundle)
     times = () if bundle is None else (bundle.schema.time,)
     found = []
     for name, value in values.items():

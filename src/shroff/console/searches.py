@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple, Self
+from unicodedata import normalize
 
 from shroff.collect.personal import forms
 from shroff.collect.times import DAY_US, parse_time
@@ -58,16 +59,31 @@ def payment_query(asked: SearchForm, key: bytes) -> PaymentQuery:
 
 def addressed(asked: SearchForm, index: IndexFile, key: bytes) -> SearchForm | None:
     """A search that an address may name: of what was typed the form that payments have, a token
-    where its column is personal; None where none has it.
+    where its column is personal; None where none has it. Where none has it as it was typed, other
+    capitals and other forms of accents are tried.
 
     Raises:
         ConfigurationError: as `payment_query`.
         IndexUnavailable: the index cannot be read.
     """
-    for value in (query := payment_query(asked, key)).values:
+    if not payment_query(asked, key).values:
+        return asked
+    for value in spellings(asked.q, key):
         if search_payments(index, PaymentQuery(values=(value,), limit=1)).payments:
             return asked._replace(q=value)
-    return None if query.values else asked
+    return None
+
+
+def spellings(text: str, key: bytes) -> list[str]:
+    """What payments may have of a value that somebody typed, the likeliest first: as it is and as
+    its token; then with accents composed or not, and in small or capital letters.
+
+    >>> [one for one in spellings("Card-1", b"k" * 32) if len(one) < 10]
+    ['Card-1', 'card-1', 'CARD-1']
+    """
+    written = [text, normalize("NFC", text), normalize("NFD", text)]
+    written += [one for each in written for one in (each.lower(), each.upper())]
+    return list(dict.fromkeys(form for one in written for form in forms(one, key)))
 
 
 def _units(text: str, field: str) -> int | None:

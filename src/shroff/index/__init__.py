@@ -14,7 +14,7 @@ from __future__ import annotations
 from shroff.index.file import IndexFile
 from shroff.index.follow import IndexFollower, forget_gone
 from shroff.index.minutes import IndexedMinutes, MoneyKept, indexed_until, money_kept
-from shroff.index.rows import UNITS, IndexedPayment, keys_of, shape_of
+from shroff.index.rows import UNITS, IndexedPayment, found_by, keys_of, shape_of
 from shroff.index.search import FoundPayments, PaymentQuery, search_payments
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "MoneyKept",
     "PaymentQuery",
     "forget_gone",
+    "found_by",
     "indexed_until",
     "keys_of",
     "money_kept",

@@ -26,7 +26,7 @@ class IndexFollower:
         url: of the ledger, which is only read; `control`: of its control database, which has the
             keys of sealed records.
         schema: of its payments: says which label stands.
-        keys: the columns that payments are found by, see `keys_of`.
+        keys: the columns that payments are found by, see `found_by`.
     """
 
     def __init__(

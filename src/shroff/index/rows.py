@@ -36,7 +36,7 @@ class IndexedPayment(msgspec.Struct, frozen=True, kw_only=True):
         seq: the number of its record.
         time, arrived: when it was paid, and when the system saw it.
         units: its amount; `currency` is the one it is counted in, empty where that is unknown.
-        keys: the values of the schema's keys, tokens where they are personal.
+        keys: the values that it is found by, tokens where they are personal.
         rules: of the policy, whose condition held.
         result: such as `failed`; None before it came.
         fraud: by the label that stands; None without one.
@@ -81,13 +81,18 @@ _json: Final = msgspec.json.Encoder().encode
 
 
 def keys_of(bundle: Bundle) -> tuple[str, ...]:
-    """The columns that payments are found by: the keys of the schema, and what else identifies
+    """The columns that payments are shown with: the keys of the schema, and what else identifies
     somebody and is a key of an entity or compared, such as a host or an e-mail.
     """
     named = (name for group in bundle.groups for name in group.key_columns)
     identifying = bundle.schema.identifying
     known = (name for name in named if name in identifying)
     return tuple(dict.fromkeys((*bundle.schema.keys, *known)))
+
+
+def found_by(bundle: Bundle) -> tuple[str, ...]:
+    """The columns whose values payments are found by: the keys, and all personal columns."""
+    return tuple(dict.fromkeys((*keys_of(bundle), *bundle.schema.personal)))
 
 
 def shape_of(schema: Schema, keys: Sequence[str]) -> str:

@@ -11,13 +11,13 @@ from urllib.parse import urlencode
 from shroff.act import Case
 from shroff.act.book import MAX_NUMBER
 from shroff.act.rules import require_outcome
-from shroff.collect.personal import forms
 from shroff.collect.values import require_readable
 from shroff.console.access import action, page
 from shroff.console.backend import ConsoleBackend
 from shroff.console.forms import require_short
 from shroff.console.given import GivenBackend, GivenForm, GivenUser
 from shroff.console.problems import status_of
+from shroff.console.searches import spellings
 from shroff.console.views import lead, view
 from shroff.console.web import Request, Response
 from shroff.control.users import User
@@ -93,7 +93,7 @@ def find_cases(
     asked = CaseChoice.read(form.single())
     if not asked.subject:
         return lead(request, asked.address())
-    for subject in forms(asked.subject, backend.settings.hmac_key()):
+    for subject in spellings(asked.subject, backend.settings.hmac_key()):
         kept = replace(asked, subject=subject)
         if _chosen(backend, user, kept, limit=1):
             return lead(request, kept.address())
