@@ -10,6 +10,8 @@ import pytest
 
 from commands import answer, run
 from serve.fixtures import SCHEMA, VELOCITY, make_bundle
+from shroff.collect.personal import tokenizer
+from shroff.control import Lists
 from shroff.errors import ConfigurationError, LedgerUnavailable
 from shroff.package import save
 from shroff.serve.server import Service
@@ -53,10 +55,17 @@ def test_forget_says_what_it_did_and_what_it_needs(
         run("forget", "ada@example.org")
     scorer.close()
     assert answer("ledger", "verify")["records"] == 4
+    assert "no record of a forgetting" in run("ledger", "forgettings")
+    token = tokenizer(Settings.read().hmac_key())("ada@example.org")
+    Lists(Settings.read().control).edit("blocked", token, "add", by="ada")
     said = run("forget", "ada@example.org")
+    assert "Edits of lists have this value, and stay: blocked." in said
     assert "1 records of the kind payment can no longer be read." in said
     assert "backups of the control database" in said
     assert answer("ledger", "verify")["records"] == 6
+    (told,) = answer("ledger", "forgettings")["forgettings"]
+    assert (told["record"], told["records"], told["traces"]) == (6, {"payment": 1}, True)
+    assert "1 payment" in run("ledger", "forgettings")
     assert answer("forget", "ada@example.org")["records"] == {}
     assert "Nobody with this value is in the ledger." in run("forget", "nobody")
     # by age: months that are over, which the forgetting ended for all that was before it

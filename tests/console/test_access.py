@@ -24,6 +24,9 @@ def test_somebody_signs_in_and_out(console: ConsoleSite) -> None:
     entered = visit.send("/sign-in", name="Admin", password=PASSWORD, next="/users")
     assert (entered.status_code, entered.headers["location"]) == (303, "/users")
     assert "may sign in" in visit.page("/users")
+    added = visit.send("/users", name="Zoë", role="analyst", password=PASSWORD)
+    assert added.status_code == 303
+    assert "<td>user added</td><td>Zoë</td>" in visit.page("/users")
     token = visit.http.cookies["shroff_session"]
     assert visit.send("/sign-out").status_code == 303
     visit.http.cookies.set("shroff_session", token)

@@ -19,6 +19,7 @@ from serve.service import Service
 from servers import postgres_schema
 from shroff.client import Client
 from shroff.control import SCOPES, Gate, Keys
+from shroff.control.access_history import AccessHistory
 from shroff.control.database import Control
 from shroff.control.keys import split_token
 from shroff.errors import (
@@ -244,6 +245,7 @@ def test_postgresql_keeps_keys_too(postgres_server: str) -> None:
     gate = Gate(Keys(postgres_server))
     gate.refresh()
     assert gate.admit(bearer(token), "label") == "shop"
+    assert AccessHistory(postgres_server).all()[-1].detail == "shop: decide, label"
 
 
 def test_a_service_asks_for_keys_and_notices_a_revocation(

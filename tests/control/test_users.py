@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from program import answer, shroff
+from shroff.control.access_history import AccessHistory
 from shroff.control.attempts import Attempts
+from shroff.control.keys import Keys, split_token
 from shroff.control.sessions import Sessions
 from shroff.control.users import Users
-from shroff.errors import AccessDenied, ConfigurationError, NotFound
+from shroff.errors import AccessDenied, BrokenChain, ConfigurationError, NotFound
 
 MINUTE = 60_000_000
 
@@ -99,6 +103,37 @@ def test_names_and_roles_are_refused_in_a_sentence(tmp_path: Path) -> None:
         users.disable("bob")
 
 
+def test_each_change_of_access_has_its_author_in_one_chain(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/control.db"
+    users, keys = Users(url, clock=Clock()), Keys(url, clock=Clock())
+    users.add("Ada", "analyst", by="root")
+    key, _ = split_token(keys.create("shop", ["label", "decide"], by="root"))
+    for _ in range(3):  # as a provider does at each sign-in
+        users.set_role("ada", "admin", by="OpenID Connect")
+    with pytest.raises(ConfigurationError):
+        users.add("ADA", "admin")
+    with pytest.raises(NotFound):
+        users.disable("bob")
+    for _ in range(2):
+        keys.revoke(key, by="ada")
+    users.disable("ada")
+    history = AccessHistory(url)
+    assert [(one.by, one.what, one.of, one.detail) for one in history.all()] == [
+        ("root", "user added", "Ada", "analyst"),
+        ("root", "key made", key, "shop: decide, label"),
+        ("OpenID Connect", "role set", "Ada", "analyst → admin"),
+        ("ada", "key revoked", key, "shop"),
+        ("shroff", "user disabled", "Ada", ""),
+    ]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: users.add(f"u{number}", "analyst"), range(8)))
+    assert len(history.all()) == 13
+    with sqlite3.connect(tmp_path / "control.db") as raw:
+        raw.execute("DELETE FROM shroff_access_change WHERE id = 3")
+    with pytest.raises(BrokenChain, match="history of users and keys was changed: change 3 of 12"):
+        history.all()
+
+
 def test_users_by_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shroff(tmp_path, "users", "list").stdout.startswith("Nobody yet")
     answer(tmp_path, "users", "add", "ada", "--role", "analyst", "--without-password")
@@ -107,6 +142,15 @@ def test_users_by_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert done["user"]["role"] == "admin"
     assert done["user"]["disabled"] is not None
     assert answer(tmp_path, "users", "enable", "ada")["user"]["disabled"] is None
+    told = answer(tmp_path, "users", "history")
+    assert [one["what"] for one in told["changes"]] == [
+        "user added",
+        "role set",
+        "user disabled",
+        "user enabled",
+    ]
+    assert told["head"].startswith("4:")
+    assert answer(tmp_path, "keys", "history") == {"changes": [], "head": told["head"]}
     refused = shroff(tmp_path, "users", "password", "ada")
     assert refused.returncode == 2
     assert "--password-stdin" in refused.stderr

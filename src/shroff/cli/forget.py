@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from shroff.cli.store import bundles_of_logs, named, print_erasure
-from shroff.cli.terminal import AsJson, operator, out, show, steps
+from shroff.cli.terminal import AsJson, operator, out, show, steps, visible
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -86,8 +86,9 @@ def forget(
             forget_gone(IndexFile(settings.home / "index.db"), settings.control)
         step("look for the subject in the store")
         stored = [one for value in subjects for one in _from_store(found.columns, value, dry_run)]
+    listed = _lists_with(settings, subjects)
     if as_json:
-        show(_plain(found, stored))
+        show(_plain(found, stored) | {"lists": listed})
         return
     would = "could" if dry_run else "can"
     if older_than is not None:
@@ -98,6 +99,15 @@ def forget(
         out.print("Nobody with this value is in the ledger.")
     for one in stored:
         print_erasure(one, dry_run=dry_run)
+    if listed:
+        out.print(
+            visible(
+                f"Edits of lists have this value, and stay: {', '.join(listed)}. `shroff lists "
+                "remove` takes it off; keep personal values as hashes (`--personal`)."
+            ),
+            soft_wrap=True,
+            markup=False,
+        )
     out.print(_UNREACHED, soft_wrap=True)
 
 
@@ -167,6 +177,17 @@ def _from_store(columns: Sequence[str], value: str, dry_run: bool) -> list[Erasu
         except NotFound:
             continue  # no group of the store has the column
     return erasures
+
+
+def _lists_with(settings: Settings, subjects: Sequence[str]) -> list[str]:
+    """The lists that an edit put a subject on, in the open or as a hash."""
+    from shroff.collect.personal import forms
+    from shroff.control import Lists
+
+    key = settings.hmac_key()
+    values = {form for one in subjects for form in forms(one, key)}
+    edits = Lists(settings.control).edits() if values else []
+    return sorted({one.name for one in edits if one.value in values})
 
 
 def _plain(found: Forgetting, stored: Sequence[Erasure]) -> dict[str, Any]:

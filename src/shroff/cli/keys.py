@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shroff.cli.terminal import AsJson, err, moment, out, print_rows, show
+from shroff.cli.access import print_access
+from shroff.cli.terminal import AsJson, err, moment, operator, out, print_rows, show
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ def create(
     ],
     scope: Annotated[
         list[str],
-        typer.Option(help="decide, label, read, review or admin; repeatable.", show_default=False),
+        typer.Option(
+            help="decide, label, read, review, forget or admin; repeatable.", show_default=False
+        ),
     ],
     expires: Annotated[
         str | None,
@@ -50,7 +53,14 @@ def create(
     from shroff.features.window import micros
 
     lifetime = None if expires is None else micros(expires)
-    token = _keys().create(name, scope, lifetime=lifetime, rate=rate, source=source)  # type: ignore[arg-type]  # checked there
+    token = _keys().create(
+        name,
+        scope,  # type: ignore[arg-type]  # checked there
+        lifetime=lifetime,
+        rate=rate,
+        source=source,
+        by=operator(),
+    )
     if as_json:
         show({"key": token})
     else:
@@ -91,11 +101,17 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Revoke a key for good; running services notice within seconds."""
-    _keys().revoke(key)
+    _keys().revoke(key, by=operator())
     if as_json:
         show({"revoked": key})
     else:
         out.print(f"{key} is revoked.")
+
+
+@app.command()
+def history(as_json: AsJson = False) -> None:
+    """Show who made and revoked keys, and when; fails if the history was changed."""
+    print_access(("key made", "key revoked"), as_json)
 
 
 def _keys() -> Keys:

@@ -10,7 +10,16 @@ import typer
 from rich.table import Table
 
 from shroff.cli.arguments import table
-from shroff.cli.terminal import WARMED_ADVICE, AsJson, broken_chain, err, out, show, steps
+from shroff.cli.terminal import (
+    WARMED_ADVICE,
+    AsJson,
+    broken_chain,
+    err,
+    out,
+    print_rows,
+    show,
+    steps,
+)
 from shroff.location import Location
 from shroff.settings import Settings
 
@@ -103,6 +112,37 @@ def backup(
             markup=False,
         )
         out.print(f"Its head: {end}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def forgettings(as_json: AsJson = False) -> None:
+    """List when records were forgotten, who asked for it, and how many; none says whose."""
+    from shroff.ledger import Ledger
+    from shroff.ledger.erasure import forgettings as recorded
+
+    rows: list[dict[str, Any]] = [
+        {
+            "record": one.seq,
+            "at": one.of.at,
+            "by": one.of.by,
+            "records": one.of.records,
+            "traces": one.of.traces,
+            "chain": one.chain.hex(),
+        }
+        for one in recorded(Ledger(Settings.read().ledger))
+    ]
+    if as_json:
+        show({"forgettings": rows})
+    elif rows:
+        print_rows(
+            [
+                row | {"records": [f"{count:,} {kind}" for kind, count in row["records"].items()]}
+                for row in rows
+            ],
+            *rows[0],
+        )
+    else:
+        out.print("The ledger has no record of a forgetting.")
 
 
 def _document(end: Head) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shroff.cli.terminal import AsJson, err, moment, out, print_rows, show, visible
+from shroff.cli.access import print_access
+from shroff.cli.terminal import AsJson, err, moment, operator, out, print_rows, show, visible
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,7 +42,12 @@ def add(
 ) -> None:
     """Add a user; asks for the password, at least 12 characters, of which a hash is kept."""
     password = None if without_password else _read_password(password_stdin)
-    made = _users().add(name, role, password=password)  # type: ignore[arg-type]  # checked there
+    made = _users().add(
+        name,
+        role,  # type: ignore[arg-type]  # checked there
+        password=password,
+        by=operator(),
+    )
     if as_json:
         show({"user": _plain(made)})
     else:
@@ -69,29 +75,46 @@ def role(
     as_json: AsJson = False,
 ) -> None:
     """Give a user another role, at once."""
-    _users().set_role(name, new)  # type: ignore[arg-type]  # checked there
+    _users().set_role(name, new, by=operator())  # type: ignore[arg-type]  # checked there
     _changed(name, as_json)
 
 
 @app.command()
 def password(name: Name, password_stdin: FromInput = False, as_json: AsJson = False) -> None:
     """Give a user another password; their sessions end."""
-    _users().set_password(name, _read_password(password_stdin))
+    _users().set_password(name, _read_password(password_stdin), by=operator())
     _changed(name, as_json)
 
 
 @app.command()
 def disable(name: Name, as_json: AsJson = False) -> None:
     """Let a user sign in no longer; their sessions end."""
-    _users().disable(name)
+    _users().disable(name, by=operator())
     _changed(name, as_json)
 
 
 @app.command()
 def enable(name: Name, as_json: AsJson = False) -> None:
     """Let a disabled user sign in again."""
-    _users().enable(name)
+    _users().enable(name, by=operator())
     _changed(name, as_json)
+
+
+@app.command()
+def history(as_json: AsJson = False) -> None:
+    """Show who added and changed users, and when; fails if the history was changed."""
+    print_access(
+        (
+            "user added",
+            "role set",
+            "password set",
+            "user disabled",
+            "user enabled",
+            "sessions ended",
+            "sign-in taken up",
+        ),
+        as_json,
+    )
 
 
 def _changed(name: str, as_json: bool) -> None:

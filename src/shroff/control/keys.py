@@ -17,7 +17,8 @@ from sqlalchemy import BigInteger, Column, Float, LargeBinary, String, Table, se
 from shroff.clock import Clock, system_time
 from shroff.collect.cards import require_no_card_number
 from shroff.collect.values import require_readable
-from shroff.control.database import METADATA, Control
+from shroff.control.access_history import ACCESS_LOCK, NOBODY, AccessChange, keep_access
+from shroff.control.database import METADATA, Control, in_turn
 from shroff.errors import ConfigurationError, NotFound
 
 Scope = Literal["decide", "label", "read", "review", "forget", "admin"]
@@ -106,6 +107,7 @@ class Keys:
         lifetime: int | None = None,
         rate: float | None = None,
         source: str | None = None,
+        by: str = NOBODY,
     ) -> str:
         """Make a key and return it, the only time that it is shown.
 
@@ -115,6 +117,7 @@ class Keys:
                 table counts as one.
             source: recorded with labels sent by this key, such as `chargeback`; by default its
                 name.
+            by: who makes it, for the history.
 
         Raises:
             ConfigurationError: no name, no scope, no name of a source, one that holds a card number
@@ -123,8 +126,9 @@ class Keys:
         """
         _require_named(name, source)
         if not scopes or not set(scopes) <= set(SCOPES):
+            got = ", ".join(map(str, scopes)) or "none"
             raise ConfigurationError(
-                f"expected one or more scopes of {', '.join(SCOPES)} for the key."
+                f"expected one or more scopes of {', '.join(SCOPES)} for the key, got {got}."
             )
         if (rate is not None and not rate > 0) or (lifetime is not None and lifetime <= 0):
             raise ConfigurationError("expected a rate and a lifetime above 0 for the key.")
@@ -141,10 +145,16 @@ class Keys:
             "source": source,
         }
         with self._control.transaction("keep a new API key") as connection:
+            in_turn(connection, ACCESS_LOCK)
             connection.execute(_KEY_TABLE.insert(), row)
+            what_for = f"{name}: {str(row['scopes']).replace(',', ', ')}"
+            keep_access(
+                connection,
+                AccessChange(at=now, by=by, what="key made", of=identifier, detail=what_for),
+            )
         return token
 
-    def revoke(self, identifier: str) -> None:
+    def revoke(self, identifier: str, *, by: str = NOBODY) -> None:
         """Revoke a key for good; running services notice within seconds.
 
         Raises:
@@ -154,9 +164,19 @@ class Keys:
             _KEY_TABLE.c.id == identifier, _KEY_TABLE.c.revoked.is_(None)
         )
         with self._control.transaction("revoke an API key") as connection:
-            changed = connection.execute(change.values(revoked=self._clock())).rowcount
-            known = connection.scalar(select(_KEY_TABLE.c.id).where(_KEY_TABLE.c.id == identifier))
-        if not changed and known is None:
+            in_turn(connection, ACCESS_LOCK)
+            now = self._clock()
+            changed = connection.execute(change.values(revoked=now)).rowcount
+            names = select(_KEY_TABLE.c.name).where(_KEY_TABLE.c.id == identifier)
+            name = connection.scalar(names)
+            if changed:
+                keep_access(
+                    connection,
+                    AccessChange(
+                        at=now, by=by, what="key revoked", of=identifier, detail=str(name)
+                    ),
+                )
+        if name is None:
             raise NotFound(
                 "there is no API key with this id; `shroff keys list` shows those there are."
             )

@@ -7,13 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import BigInteger, Column, Integer, String, Table, func, select
+from sqlalchemy import BigInteger, Column, Connection, Integer, String, Table, func, select
 from sqlalchemy.exc import IntegrityError
 
 from shroff.clock import Clock, system_time
 from shroff.collect.cards import require_no_card_number
 from shroff.collect.values import require_readable
-from shroff.control.database import METADATA, Control
+from shroff.control.access_history import (
+    ACCESS_LOCK,
+    NOBODY,
+    AccessChange,
+    AccessStep,
+    keep_access,
+)
+from shroff.control.database import METADATA, Control, in_turn
 from shroff.control.passwords import hash_password, password_fits
 from shroff.errors import ConfigurationError, NotFound
 
@@ -102,11 +109,13 @@ class Users:
         password: str | None = None,
         identity: str | None = None,
         claimed: bool = False,
+        by: str = NOBODY,
     ) -> User:
         """Add a person; without a password they sign in through OpenID Connect only.
 
         Args:
             claimed: whether the provider names their role.
+            by: who adds them, for the history; so in the verbs below.
 
         Raises:
             ConfigurationError: a name that somebody has, that is empty, over 100 characters, holds
@@ -125,12 +134,14 @@ class Users:
             "claimed": self._clock() if claimed else None,
         }
         with self._control.transaction("add a user") as connection:
+            in_turn(connection, ACCESS_LOCK)
             try:
                 connection.execute(USERS.insert(), values)
             except IntegrityError:
                 raise ConfigurationError(
                     "expected a name that nobody has; `shroff users list` shows those there are."
                 ) from None
+            self._keep(connection, "user added", name, by, detail=role)
         return self.named(name)
 
     def all(self) -> list[User]:
@@ -189,7 +200,10 @@ class Users:
             USERS.c.identity.is_(None),
         )
         with self._control.transaction("take up an invited user") as connection:
+            in_turn(connection, ACCESS_LOCK)
             taken = connection.execute(USERS.update().where(*waits).values(identity=identity))
+            if taken.rowcount:
+                self._keep(connection, "sign-in taken up", name, NOBODY)
         return self.identified(identity) if taken.rowcount else None
 
     def signing_in(self, name: str, password: str) -> User | None:
@@ -200,7 +214,9 @@ class Users:
         fits = password_fits(password, None if row is None else row["password"])
         return user_of(row) if row is not None and fits and row["disabled"] is None else None
 
-    def set_role(self, name: str, role: UserRole, *, claimed: bool = False) -> None:
+    def set_role(
+        self, name: str, role: UserRole, *, claimed: bool = False, by: str = NOBODY
+    ) -> None:
         """Give a person another role, at once.
 
         Args:
@@ -212,52 +228,74 @@ class Users:
         """
         _require_role(role)
         values = {"role": role, "claimed": self._clock() if claimed else None}
-        self._change(name, values, ends_sessions=False)
+        self._change(name, values, "role set", by, ends_sessions=False)
 
-    def end_sessions(self, name: str) -> None:
+    def end_sessions(self, name: str, *, by: str = NOBODY) -> None:
         """End the sessions of a person.
 
         Raises:
             NotFound: there is no such person.
         """
-        self._change(name, {}, ends_sessions=True)
+        self._change(name, {}, "sessions ended", by, ends_sessions=True)
 
-    def set_password(self, name: str, password: str) -> User:
+    def set_password(self, name: str, password: str, *, by: str = NOBODY) -> User:
         """Give a person another password, and end their sessions; who they are with it.
 
         Raises:
             NotFound: there is no such person.
             ConfigurationError: a short password.
         """
-        return self._change(name, {"password": hash_password(password)}, ends_sessions=True)
+        values = {"password": hash_password(password)}
+        return self._change(name, values, "password set", by, ends_sessions=True)
 
-    def disable(self, name: str) -> None:
+    def disable(self, name: str, *, by: str = NOBODY) -> None:
         """Let a person sign in no longer, and end their sessions.
 
         Raises:
             NotFound: there is no such person.
         """
-        self._change(name, {"disabled": self._clock()}, ends_sessions=True)
+        values = {"disabled": self._clock()}
+        self._change(name, values, "user disabled", by, ends_sessions=True)
 
-    def enable(self, name: str) -> None:
+    def enable(self, name: str, *, by: str = NOBODY) -> None:
         """Let a disabled person sign in again.
 
         Raises:
             NotFound: there is no such person.
         """
-        self._change(name, {"disabled": None}, ends_sessions=False)
+        self._change(name, {"disabled": None}, "user enabled", by, ends_sessions=False)
 
-    def _change(self, name: str, values: Mapping[str, Any], *, ends_sessions: bool) -> User:
+    def _change(
+        self,
+        name: str,
+        values: Mapping[str, Any],
+        what: AccessStep,
+        by: str,
+        *,
+        ends_sessions: bool,
+    ) -> User:
         own = USERS.c.folded == folded_name(name)
         if ends_sessions:
             values = {**values, "endings": func.coalesce(USERS.c.endings, 0) + 1}
         with self._control.transaction("change a user") as connection:
+            in_turn(connection, ACCESS_LOCK)
+            role = connection.scalar(select(USERS.c.role).where(own))
             if not connection.execute(USERS.update().where(own).values(values)).rowcount:
                 raise _unknown()
             changed = user_of(connection.execute(select(USERS).where(own)).mappings().one())
             if ends_sessions:
                 connection.execute(SESSIONS.delete().where(SESSIONS.c.user == changed.id))
+            # a provider names the role at each sign-in, mostly the same
+            if what != "role set" or changed.role != role:
+                detail = f"{role} → {changed.role}" if what == "role set" else ""
+                self._keep(connection, what, changed.name, by, detail=detail)
         return changed
+
+    def _keep(
+        self, connection: Connection, what: AccessStep, name: str, by: str, *, detail: str = ""
+    ) -> None:
+        change = AccessChange(at=self._clock(), by=by, what=what, of=name, detail=detail)
+        keep_access(connection, change)
 
 
 def user_of(row: Mapping[Any, Any]) -> User:

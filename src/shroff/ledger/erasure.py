@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -49,6 +49,30 @@ class Forgotten(msgspec.Struct, frozen=True):
     by: str
     records: dict[str, int]
     traces: bool
+
+
+class RecordedForgetting(NamedTuple):
+    """A forgetting as the ledger has it: the number of its record, and its chain value."""
+
+    seq: int
+    chain: bytes
+    of: Forgotten
+
+
+def forgettings(ledger: Ledger) -> Iterator[RecordedForgetting]:
+    """Every forgetting that a ledger has a record of, oldest first.
+
+    Raises:
+        UnreadableRecord: a record holds none.
+    """
+    decode = msgspec.json.Decoder(Forgotten).decode
+    for entry in ledger.raw():
+        if entry.kind == "forgotten":
+            try:
+                found = decode(entry.body)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                raise unreadable(entry.seq, "holds no forgetting") from None
+            yield RecordedForgetting(entry.seq, entry.chain, found)
 
 
 class SubjectRecords(msgspec.Struct):

@@ -116,7 +116,7 @@ def change_password(
         problem = "The new password was typed in two ways. Type it twice alike."
         return view("account.html", {"problem": problem}, status=422)
     try:
-        changed = backend.users.set_password(user.name, form.raw("new"))
+        changed = backend.users.set_password(user.name, form.raw("new"), by=user.name)
     except ShroffError as error:
         return view("account.html", {"problem": str(error)}, status=422)
     backend.streams.wake()

@@ -34,6 +34,10 @@ class SignInJourney(msgspec.Struct, frozen=True):
     after: str
 
 
+_PROVIDER = "OpenID Connect"
+"""The author of what the provider says, in the history of users."""
+
+
 @page("/sign-in/provider", role=None, threads=PROVIDER)
 def depart(
     request: Request,
@@ -103,7 +107,9 @@ def _user_of(backend: ConsoleBackend, signing: OpenIdSignIn, visitor: Visitor) -
                 "adds you with `shroff users add NAME --role ROLE --without-password`."
             )
         try:
-            known = backend.users.add(visitor.name, role, identity=visitor.identity, claimed=True)
+            known = backend.users.add(
+                visitor.name, role, identity=visitor.identity, claimed=True, by=_PROVIDER
+            )
         except ShroffError as error:
             raise AccessDenied(f"you cannot be added: {error}") from None
     elif visitor.role is not None or known.claimed is not None:
@@ -116,13 +122,13 @@ def _user_of(backend: ConsoleBackend, signing: OpenIdSignIn, visitor: Visitor) -
 def _with_role(backend: ConsoleBackend, known: User, role: UserRole | None) -> User:
     """A user with the role of the provider; whom it named one and names none now has none here."""
     if role is None:
-        backend.users.end_sessions(known.name)
+        backend.users.end_sessions(known.name, by=_PROVIDER)
         backend.streams.wake()
         raise AccessDenied(
             "the provider names no role for you any more, so you have no access here: ask an "
             f"administrator for one there, or here with `shroff users role {known.name} ROLE`."
         )
-    backend.users.set_role(known.name, role, claimed=True)
+    backend.users.set_role(known.name, role, claimed=True, by=_PROVIDER)
     return backend.users.named(known.name)
 
 

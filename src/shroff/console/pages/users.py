@@ -11,8 +11,11 @@ from shroff.console.problems import status_of
 from shroff.console.threads import PASSWORDS
 from shroff.console.views import lead, view
 from shroff.console.web import Request, Response
+from shroff.control.access_history import AccessChange, AccessHistory
 from shroff.control.users import USER_ROLES, UserRole
-from shroff.errors import ConfigurationError, ShroffError
+from shroff.errors import BrokenChain, ConfigurationError, ShroffError
+
+_SHOWN_CHANGES = 100
 
 
 @page("/users", role="admin")
@@ -22,11 +25,12 @@ def show_users(backend: GivenBackend) -> Response:
 
 
 @action("/users", role="admin", threads=PASSWORDS)
-def add_user(request: Request, backend: GivenBackend, form: GivenForm) -> Response:
+def add_user(request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm) -> Response:
     """Add somebody."""
     name = form.text("name")
     try:
-        backend.users.add(name, cast("UserRole", form.text("role")), password=form.raw("password"))
+        role = cast("UserRole", form.text("role"))
+        backend.users.add(name, role, password=form.raw("password"), by=user.name)
     except ShroffError as error:
         typed = {"name": name, "role": form.text("role")}
         return view("users.html", _context(backend, str(error), typed), status=status_of(error))
@@ -45,11 +49,11 @@ def change_user(
                 "expected somebody else: another administrator changes your role, or disables you."
             )
         if step == "role":
-            backend.users.set_role(name, cast("UserRole", form.text("role")))
+            backend.users.set_role(name, cast("UserRole", form.text("role")), by=user.name)
         elif step == "disable":
-            backend.users.disable(name)
+            backend.users.disable(name, by=user.name)
         elif step == "enable":
-            backend.users.enable(name)
+            backend.users.enable(name, by=user.name)
         else:
             raise ConfigurationError("expected a step of role, disable or enable.")
     except ShroffError as error:
@@ -61,12 +65,23 @@ def change_user(
 def _context(
     backend: ConsoleBackend, problem: str = "", typed: dict[str, str] | None = None
 ) -> dict[str, Any]:
+    changes, altered = _history(backend)
     return {
+        "changes": changes,
+        "altered": altered,
         "users": backend.users.all(),
         "roles": USER_ROLES,
         "problem": problem,
         "typed": typed or {"name": "", "role": "analyst"},
     }
+
+
+def _history(backend: ConsoleBackend) -> tuple[list[AccessChange], str]:
+    """The last changes of users and keys, the newest first, or why they are not to be believed."""
+    try:
+        return AccessHistory(backend.settings.control).all()[: -_SHOWN_CHANGES - 1 : -1], ""
+    except BrokenChain as error:
+        return [], str(error)
 
 
 ROUTES = (show_users, add_user, change_user)

@@ -1,0 +1,37 @@
+"""Who let whom in, printed: the changes of users and API keys."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from shroff.cli.terminal import moment, out, print_rows, show
+from shroff.settings import Settings
+
+if TYPE_CHECKING:
+    from shroff.control.access_history import AccessStep
+
+
+def print_access(steps: Collection[AccessStep], as_json: bool) -> None:
+    """Print the changes of some kinds, and the head of the chain of all of them."""
+    from shroff.control.access_history import AccessHistory
+
+    changes = AccessHistory(Settings.read().control).all()
+    rows = [
+        {
+            "at": moment(one.at),
+            "by": one.by,
+            "what": one.what,
+            "of": one.of,
+            "detail": one.detail,
+        }
+        for one in changes
+        if one.what in steps
+    ]
+    head = f"{len(changes)}:{changes[-1].chain}" if changes else None
+    if as_json:
+        show({"changes": rows, "head": head})
+        return
+    print_rows(rows, "at", "by", "what", "of", "detail")
+    if head is not None:
+        out.print(f"The history of users and keys holds; its head is {head}.", soft_wrap=True)
