@@ -274,4 +274,5 @@ def test_nobody_is_kept_out_and_no_value_is_markup(
     browser.open(f"{console.url}{pages[1]}")
     wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert browser.run(wide) <= 0
+    assert browser.barriers(axe) == [], "a table that scrolls can be reached by keyboard"
     assert browser.console() == []

@@ -78,7 +78,7 @@ def test_no_address_names_what_may_be_somebodys(console: ConsoleSite) -> None:
     ):
         led = visit.send("/payments", q=typed, least="1")
         assert (led.status_code, led.headers["location"]) == (303, f"/payments?q={kept}&least=1")
-    assert found(visit, q=token) == ["private"]
+    assert "private" in found(visit, q=token)
     nothing = visit.send("/payments", q="nobody@example.org")
     assert (nothing.status_code, "No payment is like this" in nothing.text) == (200, True)
     assert 'value="nobody@example.org"' in nothing.text

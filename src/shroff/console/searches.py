@@ -76,13 +76,13 @@ def addressed(asked: SearchForm, index: IndexFile, key: bytes) -> SearchForm | N
 
 def spellings(text: str, key: bytes) -> list[str]:
     """What payments may have of a value that somebody typed, the likeliest first: as it is and as
-    its token; then with accents composed or not, and in small or capital letters.
+    its token; then with accents composed or not, and in small letters, capitals, or as a name.
 
     >>> [one for one in spellings("Card-1", b"k" * 32) if len(one) < 10]
     ['Card-1', 'card-1', 'CARD-1']
     """
     written = [text, normalize("NFC", text), normalize("NFD", text)]
-    written += [one for each in written for one in (each.lower(), each.upper())]
+    written += [one for each in written for one in (each.lower(), each.upper(), each.title())]
     return list(dict.fromkeys(form for one in written for form in forms(one, key)))
 
 
