@@ -23,9 +23,12 @@ from serve.asking import decide, run
 from serve.audit import assert_equal_to_batch, payments, read_ledger
 from serve.service import KEY
 from shroff.collect import clean
+from shroff.errors import BadFile
 from shroff.ledger import Ledger
 from shroff.package import Bundle
 from shroff.scoring.scorer import Scorer
+from shroff.serve import server
+from shroff.settings import Settings
 from shroff.state import Snapshots, rebuild, remove_snapshots
 
 Pay = Callable[..., dict[str, Any]]
@@ -245,6 +248,41 @@ def test_a_snapshot_that_does_not_fit_is_left(
     )
     assert list(place.kept.glob("*")) == []
     again.close()
+
+
+def test_a_table_that_is_as_it_was_is_not_read_again(
+    bundle_folder: Path, tmp_path: Path, pay: Pay, caplog: pytest.LogCaptureFixture
+) -> None:
+    later = {"result": None, "result_at": None, "is_fraud": None, "labelled_at": None}
+    rows = [pay(payment_id=f"h{n}", amount=float(n - 1)) | later for n in range(3)]
+    table = tmp_path / "history.csv"
+    pl.DataFrame(rows).write_csv(table)
+    url = f"sqlite:///{tmp_path}/home/ledger.db"
+    settings = Settings(home=tmp_path / "home", ledger=url, personal_key=KEY.hex())
+    service = server.Service(bundle=bundle_folder, settings=settings, warm=table, max_bad=0.5)
+
+    def start() -> tuple[int, bool, int]:
+        """How often the table was read, whether the snapshot was used, and what the state knows."""
+        caplog.clear()
+        scorer, _ = service.scorer()
+        scorer.start()
+        known = scorer.state.engine.pending
+        scorer.close()
+        text = caplog.text
+        return text.count("left out 1"), "goes on from its snapshot" in text, known
+
+    caplog.set_level(logging.INFO)
+    assert start() == (1, False, 2)
+    assert start() == (0, True, 2)
+    table.write_bytes(table.read_bytes())
+    assert start() == (0, True, 2)
+    pl.DataFrame([*rows, pay(payment_id="h3") | later]).write_csv(table)
+    # to compare it, and to count it
+    assert start() == (2, False, 3)
+    assert start() == (0, True, 3)
+    table.write_text("no table")
+    with pytest.raises(BadFile, match=r"history\.csv"):
+        server.serve(service, port=0)
 
 
 def test_who_is_forgotten_is_in_no_snapshot(place: Place, said: Callable[[], list[str]]) -> None:

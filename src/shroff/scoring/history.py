@@ -5,12 +5,19 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import Any, cast
 
 import polars as pl
 
+from shroff import __version__
 from shroff.collect import Cleaned, clean, local_copies, read, read_joined
 from shroff.collect.currencies import require_only
+from shroff.errors import BadFile
+from shroff.location import Location
 from shroff.package import Bundle
+from shroff.plain import open_plain
 
 _log = logging.getLogger(__name__)
 
@@ -68,16 +75,50 @@ def clean_history(
 
 
 class History:
-    """Makes the table that a service starts from, the first at once, to report errors early.
+    """Makes the table that a service starts from.
+
+    Args:
+        make: reads it.
+        source: a digest of what it is made from; None where only reading it tells.
+        later: read it when it is needed, and not at once to report errors early.
 
     Raises:
         DataError: the table is unusable.
     """
 
-    def __init__(self, make: Callable[[], pl.DataFrame]) -> None:
+    def __init__(
+        self,
+        make: Callable[[], pl.DataFrame],
+        *,
+        source: Callable[[], str | None] = lambda: None,
+        later: bool = False,
+    ) -> None:
         self._make = make
-        self._first: pl.DataFrame | None = make()
+        self.source = source
+        self.read: str | None = None
+        """The source of the table that was made last; None if it changed meanwhile."""
+        self._first: pl.DataFrame | None = None if later else self._made()
 
     def __call__(self) -> pl.DataFrame:
         table, self._first = self._first, None
-        return self._make() if table is None else table
+        return self._made() if table is None else table
+
+    def _made(self) -> pl.DataFrame:
+        before = self.source()
+        table = self._make()
+        self.read = before if before == self.source() else None
+        return table
+
+
+def source_of(bundle: Bundle, path: str | os.PathLike[str], max_bad: float) -> str | None:
+    """A digest of a file's bytes and of what reads them to the table of `history_of`; None for what
+    is no regular file, such as a database. Hashing takes a small part of the time of reading.
+    """
+    if Location.of(path).scheme is not None:
+        return None
+    try:
+        with open_plain(Path(path), follow=True) as file:
+            content = file_digest(cast(Any, file), "sha256").hexdigest()
+    except (OSError, BadFile):
+        return None
+    return sha256(f"{__version__} {bundle.digest} {max_bad} {content}".encode()).hexdigest()

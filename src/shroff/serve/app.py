@@ -9,7 +9,7 @@ from functools import partial
 
 from shroff.act import Desk
 from shroff.control import Gate
-from shroff.errors import BrokenChain, Unavailable
+from shroff.errors import DataError, Unavailable
 from shroff.scoring.deployments import Deployments
 from shroff.scoring.forgetting import Eraser
 from shroff.scoring.scorer import Scorer
@@ -83,7 +83,7 @@ class App:
         self.streams = frozenset(one.path.encode() for one in operations if one.streamed)
         """Paths of requests without a time limit, see `Connection`."""
         self._tasks: list[asyncio.Task[None]] = []
-        self.failure: BrokenChain | None = None
+        self.failure: DataError | None = None
         """Why the service must not run."""
         self.stop: Callable[[], None] = lambda: None
         """Stops the server; called when it must not run."""
@@ -132,7 +132,8 @@ class App:
             except Unavailable as error:
                 _log.warning("%s", error, extra={"event": "not_started"})
                 await asyncio.sleep(_RETRY_SECONDS)
-            except BrokenChain as error:
+            except DataError as error:
+                # a ledger that was changed, or a table to start from that is unusable
                 self.failure = error
                 self.stop()
                 return

@@ -32,13 +32,13 @@ from shroff.control import (
 from shroff.control.models import Models
 from shroff.errors import ConfigurationError, Unavailable
 from shroff.ledger import Keyring, Ledger
-from shroff.package import load
+from shroff.package import Bundle, load
 from shroff.package.trial import passed, trust
 from shroff.prepared import prepare_types
 from shroff.scoring.check import Check
 from shroff.scoring.deployments import Deployments
 from shroff.scoring.forgetting import Eraser
-from shroff.scoring.history import History, history_of
+from shroff.scoring.history import History, history_of, source_of
 from shroff.scoring.scorer import Scorer
 from shroff.serve.accept_lock import AcceptLock
 from shroff.serve.app import App
@@ -178,9 +178,7 @@ class Service:
             models.in_production() if models is not None else (load(str(self.bundle)), None)
         )
         chosen, key = self.settings, self.settings.hmac_key()
-        make = (
-            None if self.warm is None else partial(history_of, bundle, self.warm, key, self.max_bad)
-        )
+        snapshots = self._snapshots()
         keyring = Keyring(key)
         ledger = Ledger(
             chosen.ledger, spool=chosen.spool, spool_limit=chosen.spool_bytes(), keyring=keyring
@@ -200,11 +198,24 @@ class Service:
             state=chosen.state,
             member=member,
             workers=workers,
-            snapshots=self._snapshots(),
-            history=make if make is None or self.checked else History(make),
+            snapshots=snapshots,
+            history=self._history(bundle, snapshots),
             accept_broken_chain=self.accept_broken_chain,
         )
         return scorer, None if models is None else Deployments(models, scorer)
+
+    def _history(self, bundle: Bundle, snapshots: Snapshots | None) -> History | None:
+        """The table of `warm`, which a snapshot may spare to read."""
+        if self.warm is None:
+            return None
+        history = History(
+            partial(history_of, bundle, self.warm, self.settings.hmac_key(), self.max_bad),
+            source=partial(source_of, bundle, self.warm, self.max_bad),
+            later=self.checked or not (snapshots is None or snapshots.empty),
+        )
+        if snapshots is not None:
+            snapshots.history = history
+        return history
 
     def _snapshots(self) -> Snapshots | None:
         chosen, seconds = self.settings, self.settings.snapshot_seconds()

@@ -16,7 +16,7 @@ class Mark(NamedTuple):
     `future` is how many payments lay later, `forgotten` how many could not be counted because
     nothing was kept of them, `lacking` how many lack a column that features read of them.
     `evicting` is by which policy the state's server drops keys when its memory is full (None: by
-    none).
+    none). `source` is a digest of what `history` was made from, where reading it can be spared.
     """
 
     seq: int
@@ -30,3 +30,4 @@ class Mark(NamedTuple):
     forgotten: int = 0
     lacking: int = 0
     evicting: str | None = None
+    source: str | None = None

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import BinaryIO, Final, Self, TypeVar
+from typing import BinaryIO, Final, Protocol, Self, TypeVar
 
 import msgspec
 
@@ -93,6 +93,17 @@ class Saved:
         self.close()
 
 
+class Source(Protocol):
+    """What the table is made from that a state begins with."""
+
+    read: str | None
+    """A digest of what the table was made from that was read last; None: not known."""
+
+    @property
+    def source(self) -> Callable[[], str | None]:
+        """A digest of what it would be made from now; None where only reading it tells."""
+
+
 class Snapshots:
     """The snapshots in a folder, one for each ledger.
 
@@ -102,9 +113,22 @@ class Snapshots:
     """
 
     def __init__(self, folder: Path, key: bytes, *, seconds: float) -> None:
+        self.history: Source | None = None
+        """Tells the table of a state without reading it, where that can be done."""
         self._folder = folder
         self._key = hmac.digest(key, b"snapshots of the state", "sha256")
         self.seconds = seconds
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is none, of no ledger."""
+        return next(self._folder.glob(f"*{_SUFFIX}"), None) is None
+
+    def spares(self, mark: Mark) -> bool:
+        """Whether the table of `mark.history` is known to be today's without reading it."""
+        if self.history is None or mark.source is None:
+            return False
+        return mark.source == self.history.source()
 
     def begin(self, header: Header) -> SnapshotWriter:
         """A snapshot that is about to be written.

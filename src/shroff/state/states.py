@@ -189,8 +189,15 @@ class States:
             return "it is of other features or another lateness, or ahead of the clock"
         if not self._ledger.holds(saved.end.head):
             return "the ledger does not have its last record"
-        table = None if self._history is None else extent(self._history(), bundle.schema)
-        return None if table == saved.history else "it began with another history"
+        return None if self._same_history(bundle, saved) else "it began with another history"
+
+    def _same_history(self, bundle: Bundle, saved: Saved) -> bool:
+        """Whether a snapshot began with today's history, which is read only if need be."""
+        if self._history is None or saved.history is None:
+            return (self._history, saved.history) == (None, None)
+        if self.snapshots is not None and self.snapshots.spares(saved.header.mark):
+            return True
+        return extent(self._history(), bundle.schema) == saved.history
 
     def whole(self, state: LocalState) -> bool:
         """Whether a state counts all that it should, and nobody who was forgotten."""
@@ -251,7 +258,11 @@ class States:
             StateUnavailable, LedgerUnavailable: the server or the database does not answer.
             BrokenChain: the ledger was changed.
         """
-        return state.prepare(self._backfill(bundle, proof, ledger, saved), only_empty=only_empty)
+        mark = state.prepare(self._backfill(bundle, proof, ledger, saved), only_empty=only_empty)
+        history = None if self.snapshots is None else self.snapshots.history
+        if saved is None and history is not None and isinstance(state, LocalState):
+            state.filled = mark = mark._replace(source=history.read)
+        return mark
 
     def catch_up(self, state: State, last: int, ledger: Ledger | None = None) -> int:
         """Add what came after a record; returns the number of the last one."""
