@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from patience import PATIENCE
 from serve.asking import Json, decide, refusal, run
 from serve.audit import body, read_ledger, state
 from serve.fixtures import iso
@@ -111,6 +112,27 @@ def test_a_result_counts_once(scorer: Scorer, pay: Pay, ledger_url: str) -> None
 
     run(work())
     assert [entry.kind for entry in read_ledger(ledger_url)] == ["payment", "result", "label"]
+
+
+def test_a_result_sent_again_at_any_moment_of_the_first_is_answered(
+    scorer: Scorer, pay: Pay
+) -> None:
+    async def work() -> None:
+        await decide(scorer, pay(payment_id="a"))
+        first = asyncio.ensure_future(scorer.learn("result", "a", "failed"))
+        again: list[asyncio.Future[None]] = []
+        different: list[asyncio.Future[ShroffError]] = []
+        # in each turn of the event loop, so also between the record's sync and its answer
+        while not first.done():
+            again.append(asyncio.ensure_future(scorer.learn("result", "a", "failed")))
+            other = scorer.learn("result", "a", "authorised")
+            different.append(asyncio.ensure_future(refusal(other)))
+            await asyncio.sleep(0)
+        async with asyncio.timeout(PATIENCE / 4):
+            await asyncio.gather(first, *again)
+            assert {*map(type, await asyncio.gather(*different))} == {PaymentConflict}
+
+    run(work())
 
 
 def test_a_different_result_is_refused_also_while_the_first_is_in_flight(

@@ -138,13 +138,12 @@ class Events:
     def _submit(self, event: PendingEvent) -> PendingEvent:
         key = (event.kind, event.payment_id)
 
-        def settled(outcome: asyncio.Future[None]) -> None:
+        def settled(_: object) -> None:
             del self._in_flight[key]
-            outcome.exception()  # retrieve it, or asyncio logs it: other waiters get it too
 
         self._in_flight[key] = event
-        # a future of its own: the client that sent the event may give up
-        event.waiters.join().add_done_callback(settled)
+        # at once, not in the next turn of the loop: who joined meanwhile would wait for ever
+        event.waiters.add(settled)
         self._sequencer.record(event)
         return event
 

@@ -143,7 +143,6 @@ class Switchover:
     async def _refill(self, active: Active) -> None:
         state, before = self._states.new(active.bundle), active.state
         await self._change_state(active.bundle, active.decider, state, active.reader)
-        self._sequencer.use(replace(self._active, shadow=active.shadow))
         if before.destroyed != state.destroyed:
             await asyncio.to_thread(before.discard)
 
@@ -260,7 +259,10 @@ class Switchover:
             await asyncio.to_thread(states.catch_up, state, last)
             while not state.entered():
                 await self._look_again()
+            shadow = self._active.shadow if bundle is self._active.bundle else None
             self._use(bundle, decider, state, reader)
+            # one that was put beside or taken away meanwhile, not the one of the beginning
+            self._sequencer.use(replace(self._active, shadow=shadow))
 
     async def _look_again(self) -> None:
         self._require_open()
