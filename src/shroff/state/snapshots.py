@@ -93,7 +93,7 @@ class Saved:
         self.close()
 
 
-class Source(Protocol):
+class HistorySource(Protocol):
     """What the table is made from that a state begins with."""
 
     read: str | None
@@ -113,7 +113,7 @@ class Snapshots:
     """
 
     def __init__(self, folder: Path, key: bytes, *, seconds: float) -> None:
-        self.history: Source | None = None
+        self.history: HistorySource | None = None
         """Tells the table of a state without reading it, where that can be done."""
         self._folder = folder
         self._key = hmac.digest(key, b"snapshots of the state", "sha256")
