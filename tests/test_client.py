@@ -231,6 +231,39 @@ def test_a_slow_answer_is_not_asked_for_again(ask: Ask) -> None:
             silent.accept()
 
 
+def test_batches_and_forgetting_may_take_longer_than_one_decision() -> None:
+    session = Session("http://127.0.0.1:1", None, timeout=2.0, retries=0)
+    some = [{"id": "p"}] * requests.MAX_BATCH_PAYMENTS
+    whom = requests.forget(["c1"], older_than=None, trace=True, dry_run=False)
+    waits = [
+        session.limits(one) for one in (requests.decide({}), requests.decide_batch(some), whom)
+    ]
+    assert [one.read for one in waits] == [2.0, 30.0, 900.0]
+    assert {one.connect for one in waits} == {2.0}
+
+
+def test_a_batch_is_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+
+        def answer() -> None:
+            connection = slow.accept()[0]
+            connection.recv(1 << 16)
+            asked.wait()
+            line = json.dumps(ANSWER).encode()
+            head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(line)}\r\n\r\n"
+            connection.sendall(head.encode() + line)
+            connection.close()
+
+        asked = threading.Event()
+        thread = threading.Thread(target=answer)
+        thread.start()
+        threading.Timer(0.3, asked.set).start()
+        url = f"http://127.0.0.1:{slow.getsockname()[1]}"
+        with Client(url, timeout=0.1) as client:
+            assert [one.action for one in client.decide_many([{"id": "p"}])] == ["review"]
+        thread.join()
+
+
 def test_an_answer_of_another_server_is_one_sentence(ask: Ask, script: Script) -> None:
     script.answers = [(502, {}, b"<html>Bad Gateway</html>")]
     with pytest.raises(ShroffError, match=r"got another \(HTTP 502\)"):

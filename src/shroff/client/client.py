@@ -40,7 +40,8 @@ class Client:
 
     Args:
         key: API key, if the service asks for one.
-        timeout: seconds to wait for an answer.
+        timeout: seconds to wait for an answer; for those of a batch at least 30, and for forgetting
+            900.
         retries: further attempts after a connection error or a "later".
 
     Raises:
@@ -108,7 +109,7 @@ class Client:
     ) -> Forgetting:
         """Forget people in the service's ledger, cases and state, or all payments of an age.
 
-        It takes as long as reading the whole ledger twice: give the client a timeout of minutes.
+        It takes as long as reading the whole ledger twice.
 
         Args:
             subjects: values of the schema's subject as payments have them, at most 100.
@@ -136,7 +137,7 @@ class Client:
 
     def _send(self, request: Request[T], *, retries: int | None = None) -> T:
         session = self._session
-        last = session.retries if retries is None else retries
+        last, limits = session.retries if retries is None else retries, session.limits(request)
         for attempt in range(last + 1):
             try:
                 response = self._http.request(
@@ -144,10 +145,11 @@ class Client:
                     session.url + request.path,
                     content=request.content,
                     headers={"content-type": request.media},
+                    timeout=limits,
                 )
             except httpx.TransportError as error:
                 if attempt == last or not isinstance(error, CONNECTION_ERRORS):
-                    raise session.unreachable(error) from error
+                    raise session.unreachable(error, limits) from error
                 time.sleep(session.pause(attempt))
                 continue
             if response.status_code not in RETRY_STATUSES or attempt == last:
@@ -232,7 +234,7 @@ class AsyncClient:
     ) -> Forgetting:
         """Forget people in the service's ledger, cases and state, or all payments of an age.
 
-        It takes as long as reading the whole ledger twice: give the client a timeout of minutes.
+        It takes as long as reading the whole ledger twice.
 
         Args:
             subjects: values of the schema's subject as payments have them, at most 100.
@@ -262,7 +264,7 @@ class AsyncClient:
 
     async def _send(self, request: Request[T], *, retries: int | None = None) -> T:
         session = self._session
-        last = session.retries if retries is None else retries
+        last, limits = session.retries if retries is None else retries, session.limits(request)
         for attempt in range(last + 1):
             try:
                 response = await self._http.request(
@@ -270,10 +272,11 @@ class AsyncClient:
                     session.url + request.path,
                     content=request.content,
                     headers={"content-type": request.media},
+                    timeout=limits,
                 )
             except httpx.TransportError as error:
                 if attempt == last or not isinstance(error, CONNECTION_ERRORS):
-                    raise session.unreachable(error) from error
+                    raise session.unreachable(error, limits) from error
                 await asyncio.sleep(session.pause(attempt))
                 continue
             if response.status_code not in RETRY_STATUSES or attempt == last:

@@ -47,13 +47,14 @@ class ProblemDetails(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Request(Generic[T]):
-    """A request, and how to read what comes back."""
+    """A request, and how to read what comes back; `patience`: the least seconds to wait for it."""
 
     method: str
     path: str
     content: bytes | None
     read: Callable[[bytes], T]
     media: str = "application/json"
+    patience: float = 0.0
 
 
 _ERRORS: Final[dict[str, type[ShroffError]]] = {
@@ -72,6 +73,8 @@ RETRY_STATUSES: Final = (429, 503)
 CONNECTION_ERRORS: Final = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 MAX_BATCH_PAYMENTS: Final = 256
 """Most payments in one batch: the service takes as many before its answers must be read."""
+_BATCH_SECONDS: Final = 30.0
+_FORGET_SECONDS: Final = 900.0  # it reads the whole ledger twice
 _FIRST_PAUSE_SECONDS: Final = 0.1  # seconds; doubled for each further attempt
 _MAX_PAUSE_SECONDS: Final = 10.0
 
@@ -119,7 +122,8 @@ def decide_batch(payments: Sequence[Mapping[str, Any]]) -> Request[list[Outcome]
         return outcomes
 
     content = b"\n".join([_body(payment) for payment in payments])
-    return Request("POST", "/v1/decisions:batch", content, read, "application/x-ndjson")
+    media = "application/x-ndjson"
+    return Request("POST", "/v1/decisions:batch", content, read, media, _BATCH_SECONDS)
 
 
 def _outcome(line: bytes) -> Outcome:
@@ -161,7 +165,7 @@ def forget(
     """Ask to forget people, or all payments of an age."""
     whom = {"subjects": list(subjects)} if older_than is None else {"older_than": older_than}
     body = _encode({**whom, "trace": trace, "dry_run": dry_run})
-    return Request("POST", "/v1/forgettings", body, _forgetting)
+    return Request("POST", "/v1/forgettings", body, _forgetting, patience=_FORGET_SECONDS)
 
 
 MODELS: Final = Request("GET", "/v1/models", None, _models)
@@ -198,10 +202,16 @@ class Session:
             ) from None
         raise _error(problem)
 
-    def unreachable(self, error: httpx.TransportError) -> Unavailable:
+    def limits(self, request: Request[Any]) -> httpx.Timeout:
+        """How long to wait for a connection and for the answer."""
+        return httpx.Timeout(max(self.timeout, request.patience), connect=self.timeout)
+
+    def unreachable(self, error: httpx.TransportError, limits: httpx.Timeout) -> Unavailable:
         """The error of a service that does not answer."""
+        connects = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        seconds = limits.connect if connects else limits.read
         return Unavailable(
-            f"no answer from {address(self.url)} within {self.timeout} s: {type(error).__name__}."
+            f"no answer from {address(self.url)} within {seconds} s: {type(error).__name__}."
         )
 
     def pause(self, attempt: int, response: httpx.Response | None = None) -> float:
