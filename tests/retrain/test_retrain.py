@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import polars as pl
 import pytest
 from benchmarks.loop import KEY
 from polars.testing import assert_frame_equal
@@ -23,9 +25,9 @@ from shroff.collect.times import DAY_US, iso_time
 from shroff.errors import ConfigurationError, UnsuitableSplit
 from shroff.package import load
 from shroff.retrain import RetrainingTerms, retrain
-from shroff.retrain.dataset import ledger_dataset
+from shroff.retrain.dataset import LedgerDataset, ledger_dataset
 from shroff.retrain.outcomes import HIDDEN, IMMATURE
-from shroff.retrain.run import _alone
+from shroff.retrain.run import _alone, _unripe
 
 AS_OF = iso_time(END, "seconds")
 
@@ -102,6 +104,20 @@ def test_a_label_may_be_called_as_an_outcome_is(lived: Lived) -> None:
     )
     assert_frame_equal(one.frame.rename(names), other.frame, check_column_order=False)
     assert one.left_out == other.left_out
+
+
+def test_payments_that_came_late_are_told_as_too_young() -> None:
+    """As of a log that was sent to a service at once: its days are old, its arrivals are not."""
+    empty = pl.DataFrame()
+    young = {IMMATURE: (21_909, None)}
+    none = np.ones(0, np.int64)
+    data = LedgerDataset(empty, empty, none, none, young, 0, 0)
+    said = "expected frauds in the test days, got none; this log allows the split `time:1/2/3/4`"
+    assert str(_unripe(UnsuitableSplit(said), data, 7)) == (
+        "expected frauds in the test days, got none. In the ledger 21,909 payments without a label "
+        "arrived less than 7 whole days (UTC) ago, too young to be genuine: wait, say a shorter "
+        "delay (--label-delay), or judge on more days (--test-days)."
+    )
 
 
 def test_a_candidate_comes_of_it_and_the_same_again_is_nothing_new(lived: Lived) -> None:

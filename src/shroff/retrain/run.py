@@ -21,7 +21,7 @@ import polars as pl
 from shroff.collect.times import iso_time
 from shroff.control.history import GateResult
 from shroff.control.models import Models
-from shroff.errors import CheckFailed, ConfigurationError
+from shroff.errors import CheckFailed, ConfigurationError, UnsuitableSplit
 from shroff.experiment import Runs
 from shroff.experiment.fits import Fits
 from shroff.experiment.judgement import evaluations, importances
@@ -38,6 +38,7 @@ from shroff.project import Project
 from shroff.promotion import Budget, Contender, Evidence, from_ledger, promote
 from shroff.promotion.gates import USUAL_BUDGET
 from shroff.retrain.dataset import LedgerDataset, ledger_dataset
+from shroff.retrain.outcomes import IMMATURE
 from shroff.retrain.schedule import RetrainingTerms
 
 _LOCK: Final = "retrain.lock"
@@ -207,10 +208,24 @@ def _made(
             history=None if order.history is None else order.history[1],
             progress=step,
         )
-        _train(order, data, str(split), recording, step, say)
+        try:
+            _train(order, data, str(split), recording, step, say)
+        except UnsuitableSplit as error:
+            raise _unripe(error, data, terms.delay_days) from None
         recording.inputs["ledger"] = _lineage(extent.last, order)
         recording.figures |= {"ledger": _counts(data)}
     return recording.record
+
+
+def _unripe(error: UnsuitableSplit, data: LedgerDataset, delay_days: int) -> UnsuitableSplit:
+    """The error of a split with what a retraining can do: another split is not asked of it."""
+    found = str(error).partition("; this log")[0]
+    young, _ = data.left_out.get(IMMATURE, (0, None))
+    return UnsuitableSplit(
+        f"{found}. In the ledger {young:,} payments without a label arrived less than {delay_days} "
+        "whole days (UTC) ago, too young to be genuine: wait, say a shorter delay (--label-delay), "
+        "or judge on more days (--test-days)."
+    )
 
 
 def _train(
