@@ -23,7 +23,7 @@ from shroff.detect import LogisticRegression, Rules
 from shroff.errors import BundleError, ConfigurationError, MixedCurrencies
 from shroff.experiment.judgement import evaluations
 from shroff.package import load
-from shroff.pipeline import package, summary, train_models
+from shroff.pipeline import history_notices, package, summary, train_models
 
 ROWS = 1_200
 card = Entity("card", "card")
@@ -245,3 +245,19 @@ def test_a_bundle_decides_by_the_costs_that_training_showed(tmp_path: Path, cost
     assert found.count("review") / days == pytest.approx(cheapest.reviews)
     assert found.count("decline") / days == pytest.approx(cheapest.declines)
     assert judged.alerts_per_day == pytest.approx(cheapest.reviews + cheapest.declines)
+
+
+@pytest.mark.parametrize(("window", "told"), [("1d", False), ("12d", True)])
+def test_a_log_that_is_shorter_than_windows_look_back_is_told(window: str, told: bool) -> None:
+    """Of 13 days to learn from, a day and twelve days are of the beginning of the log."""
+    schema = msgspec.structs.replace(SCHEMA, currency=None)
+    group = FeatureGroup("velocity", card.count(window))
+    project = Project(schema=schema, features=[group], detectors=[LogisticRegression()])
+    frame = clean(log(yen=False), schema, key=b"k" * 32).frame
+    run = train_models(project, frame, split="time:2024-03-01/13/0/7")
+    found = history_notices(run, project.plan.horizon)
+    assert bool(found) is told
+    if told:
+        assert found[0].startswith(
+            "720 of 780 payments learned from are of the first 12 days of the log, as far as "
+        )

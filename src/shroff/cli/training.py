@@ -114,6 +114,7 @@ def train(
     from shroff.package import read, require_free
     from shroff.pipeline import (
         declared_figures,
+        history_notices,
         logged_payments,
         package,
         silent,
@@ -213,7 +214,10 @@ def train(
         recording.figures = summary(run) | {
             "dropped": payments.dropped,
             "dropped_first": payments.first,
-            "notices": payments.notices,
+            "notices": [
+                *payments.notices,
+                *(history_notices(run, loaded.plan.horizon) if data is not None else ()),
+            ],
         }
         if data is not None and (rated := declared_figures(loaded, payments.frame)):
             recording.figures["schemes"] = rated

@@ -16,6 +16,7 @@ from shroff.pipeline.payments import (
     stored_payments,
 )
 from shroff.pipeline.progress import Progress, silent
+from shroff.pipeline.references import history_notices
 from shroff.pipeline.schemes import SchemeFigures, declared_figures, scheme_figures
 from shroff.pipeline.scores import ScoredLog, score_log
 from shroff.pipeline.training import Packaged, package, stored_dataset, summary, train_models
@@ -30,6 +31,7 @@ __all__ = [
     "collect_table",
     "declared_figures",
     "features_by_disk",
+    "history_notices",
     "is_large",
     "label_table",
     "logged_payments",

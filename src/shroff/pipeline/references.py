@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from shroff.arrays import Floats, Ints
+from shroff.collect.times import DAY_US
 from shroff.collect.wire import live_scales
 from shroff.decide.decider import scoring_decider
 from shroff.evaluate.cost import ACTIONS
@@ -31,7 +32,7 @@ def training_reference(bundle: Bundle, run: Run, judged: Floats, horizon: int) -
         judged: the probabilities of the test part [n].
     """
     dataset, rows = run.dataset, run.rows
-    time = dataset.time.astype("datetime64[us]").astype(np.int64)
+    time = _micros(run)
     full = time[rows.train] >= time.min() + horizon
     learned = rows.train[full] if full.any() else rows.train
     inputs = dataset.table[learned].select(*dataset.numeric, *dataset.nominal)
@@ -45,6 +46,27 @@ def training_reference(bundle: Bundle, run: Run, judged: Floats, horizon: int) -
     return one.joined(other).deciding(
         _decisions(bundle, run, last), time[last], None if card is None else card[last], ACTIONS
     )
+
+
+def history_notices(run: Run, horizon: int) -> list[str]:
+    """A sentence where most of the payments learned from are of the beginning of the log, when
+    windows of `horizon` microseconds are not full: then inputs mean less than those of a service.
+    """
+    learned = _micros(run)[run.rows.once.train]
+    cold = int((learned < _micros(run).min() + horizon).sum())
+    if 2 * cold <= len(learned):
+        return []
+    return [
+        f"{cold:,} of {len(learned):,} payments learned from are of the first "
+        f"{horizon / DAY_US:.3g} days of the log, as far as features look back: theirs count less "
+        "than those of a service that knows more history. Use a longer log, learn from later days "
+        "(--split), or look back less far."
+    ]
+
+
+def _micros(run: Run) -> Ints:
+    found: Ints = run.dataset.time.astype("datetime64[us]").astype(np.int64)
+    return found
 
 
 def _decisions(bundle: Bundle, run: Run, rows: Ints) -> pl.Series:
