@@ -41,6 +41,7 @@ from rich.table import Table
 
 from shroff import Entity, FeatureGroup, Schema, calendar, sql
 from shroff.features.engines.batch import compute
+from shroff.features.plan import Plan
 
 DAYS = (1, 7, 30)
 DELAY = 7
@@ -54,7 +55,7 @@ COLUMNS = [
 
 def prepare(source: Path | None, rows: int | None, target: Path) -> int:
     """Write the table that every system reads: id, at, customer, terminal, cents, fraud; sorted by
-    time.
+    time. Our Spark engine reads it as cleaning leaves it.
     """
     if source is not None:
         frame = pl.read_parquet(source).select(
@@ -69,7 +70,18 @@ def prepare(source: Path | None, rows: int | None, target: Path) -> int:
     else:
         frame = simulated(rows or 1_000_000)
     frame.write_parquet(target)
+    clean(frame).with_columns(pl.col("id").cast(pl.String)).write_parquet(cleaned(target))
     return len(frame)
+
+
+def cleaned(table: Path) -> Path:
+    """Where `prepare` puts the clean table."""
+    return table.with_suffix(".clean.parquet")
+
+
+def clean(frame: pl.DataFrame) -> pl.DataFrame:
+    """Times in UTC."""
+    return frame.with_columns(pl.col("at").dt.replace_time_zone("UTC"))
 
 
 def simulated(rows: int) -> pl.DataFrame:
@@ -123,8 +135,7 @@ def definitions() -> tuple[FeatureGroup, Schema, list[pl.Expr]]:
 def with_shroff(frame: pl.DataFrame) -> pl.DataFrame:
     """Our batch engine."""
     group, schema, named = definitions()
-    clean = frame.with_columns(pl.col("at").dt.replace_time_zone("UTC"))
-    return compute([group], clean, schema).select(named)
+    return compute([group], clean(frame), schema).select(named)
 
 
 def with_polars(frame: pl.DataFrame) -> pl.DataFrame:
@@ -224,36 +235,28 @@ def with_spark(source: Path, target: Path, *, native: bool) -> float:
     """Spark on two cores, from Parquet to Parquet: SQL windows, or our Spark engine; gives its
     processor seconds.
     """
-    from pyspark.sql import SparkSession, functions
+    from shroff.features.engines.spark import features_job
+    from shroff.features.engines.spark.frames import session
 
-    from shroff.features.engines.spark import compute_spark
-
-    builder = SparkSession.Builder().master("local[2]").config("spark.driver.memory", "8g")
-    spark = (
-        builder.config("spark.ui.enabled", "false")
-        .config("spark.sql.session.timeZone", "UTC")
-        # as docs/spark.md asks for; SQL has no Python workers
-        .config("spark.executorEnv.POLARS_MAX_THREADS", "1")
-        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "50000")
-        .getOrCreate()
-    )
-    spark.sparkContext.pythonExec = sys.executable
-    frame = spark.read.parquet(str(source)).withColumn("at", functions.col("at").cast("timestamp"))
-    if native:
-        frame.createOrReplaceTempView("frame")
-        seconds = "(SELECT *, unix_micros(`at`) AS s FROM frame)"
-        calendar = "double(weekday(`at`) >= 5) AS weekend, double(hour(`at`) <= 6) AS night"
-        found = spark.sql(windows_in_sql(seconds, calendar))
-    else:
-        group, schema, _ = definitions()
-        plain = frame.withColumn("place", functions.col("id")).withColumn(
-            "id", functions.col("id").cast("string")
-        )
-        found = compute_spark([group], plain, schema, order="place")
-    found.write.parquet(str(target))
-    spent = processor(os.getpid())
-    spark.stop()
-    return spent
+    # as docs/spark.md asks for; SQL has no Python workers
+    os.environ["POLARS_MAX_THREADS"] = "1"
+    settings = "--conf spark.ui.enabled=false --driver-memory 8g"
+    os.environ["PYSPARK_SUBMIT_ARGS"] = f"{settings} pyspark-shell"
+    # as a job of ours starts it; what Spark computes itself it should also compile well
+    with session("features", "local[2]", light=not native) as spark:
+        if native:
+            spark.conf.set("spark.sql.session.timeZone", "UTC")
+            spark.read.parquet(str(source)).createOrReplaceTempView("frame")
+            seconds = (
+                "(SELECT * EXCEPT (`at`), timestamp(`at`) AS `at`, "
+                "unix_micros(timestamp(`at`)) AS s FROM frame)"
+            )
+            calendar = "double(weekday(`at`) >= 5) AS weekend, double(hour(`at`) <= 6) AS night"
+            spark.sql(windows_in_sql(seconds, calendar)).write.parquet(str(target))
+        else:
+            group, schema, _ = definitions()
+            features_job(Plan([group], schema), str(cleaned(source)), str(target))
+        return processor(os.getpid())
 
 
 SYSTEMS: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
@@ -432,16 +435,23 @@ def told(process: int, name: str) -> list[str]:
     """What /proc tells under this name of a process and of its children."""
     try:
         own = Path(f"/proc/{process}/{name}").read_text()
-        tasks = [
-            (task / "children").read_text() for task in Path(f"/proc/{process}/task").iterdir()
-        ]
+        tasks = list(Path(f"/proc/{process}/task").iterdir())
     except OSError:
         # it has ended
         return []
     return [
         own,
-        *(text for task in tasks for child in task.split() for text in told(int(child), name)),
+        *(text for task in tasks for child in children(task) for text in told(child, name)),
     ]
+
+
+def children(task: Path) -> list[int]:
+    """The processes that a thread started."""
+    try:
+        return [int(child) for child in (task / "children").read_text().split()]
+    except OSError:
+        # it has ended, and its children are now of another thread
+        return []
 
 
 def report(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import polars as pl
+import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -35,11 +36,14 @@ from shroff.features.engines.spark.blocks import (
     cut,
     opened,
 )
+from shroff.features.engines.spark.files import pieces, write_folder, write_parts
+from shroff.features.engines.spark.files import read as read_piece
 from shroff.features.engines.spark.frames import ORDER
+from shroff.features.engines.spark.homes import PieceHomes
 from shroff.features.engines.spark.parts import Parts, spread
-from shroff.features.engines.spark.skew import ARRIVAL, ranges
-from shroff.features.engines.spark.worker import CHUNK, FROM, UPTO
-from shroff.features.engines.subplans import payment_columns, subplans
+from shroff.features.engines.spark.skew import ranges
+from shroff.features.engines.spark.worker import ARRIVAL, CHUNK, FROM, UPTO
+from shroff.features.engines.subplans import ROW, payment_columns, subplans
 from shroff.features.plan import Plan
 from shroff.features.vectors import TokenTable
 from shroff.package import Bundle, read
@@ -348,6 +352,116 @@ def test_a_job_reads_and_writes_parquet_in_the_order_of_its_files(
         features_job(Plan([GROUP], SCHEMA), str(source), str(target))
     with pytest.raises(BadFile, match="expected a Parquet file or a folder"):
         features_job(Plan([GROUP], SCHEMA), str(tmp_path / "nothing"), str(target))
+
+
+def test_what_workers_cannot_reach_is_read_and_written_by_spark(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """A column in the names of folders, and a target of another file system."""
+    frame = payments(200).with_columns(mcc=pl.lit("5411"))
+    (tmp_path / "clean" / "mcc=5411").mkdir(parents=True)
+    frame.drop("mcc").write_parquet(tmp_path / "clean" / "mcc=5411" / "part.parquet")
+    link = "fs.viewfs.mounttable.default.link./out"
+    spark.conf.set(link, tmp_path.as_uri())
+    spark.conf.set("spark.sql.sources.partitionColumnTypeInference.enabled", "false")
+    try:
+        features_job(Plan([GROUP], SCHEMA), str(tmp_path / "clean"), "viewfs:///out/features")
+    finally:
+        spark.conf.unset(link)
+        spark.conf.unset("spark.sql.sources.partitionColumnTypeInference.enabled")
+    written = pl.read_parquet(tmp_path / "features" / "*.parquet")
+    assert_frame_equal(
+        written.sort("id"), compute([GROUP], frame, SCHEMA).sort("id"), check_exact=True
+    )
+
+
+def test_a_job_over_no_payments_writes_the_columns(spark: SparkSession, tmp_path: Path) -> None:
+    frame = payments(9).clear()
+    frame.write_parquet(tmp_path / "clean.parquet")
+    plan = Plan([GROUP], SCHEMA)
+    assert features_job(plan, str(tmp_path / "clean.parquet"), str(tmp_path / "features")) == 0
+    want = compute([GROUP], frame, SCHEMA)
+    assert_frame_equal(pl.read_parquet(tmp_path / "features" / "*.parquet"), want)
+
+
+KINDS_READ = {"id": "string", "at": "timestamp", "eur": "bigint"}
+
+
+def test_pieces_are_all_rows_of_files_in_whole_row_groups(tmp_path: Path) -> None:
+    frame = pl.concat([payments(1)] * 300_000).with_columns(eur=pl.int_range(300_000))
+    paths = [tmp_path / name for name in ("a.parquet", "b.parquet")]
+    frame[:250_000].write_parquet(paths[0], row_group_size=50_000)
+    frame[250_000:].write_parquet(paths[1])
+    found = pieces(paths, KINDS_READ, 3)
+    assert found is not None
+    assert [(piece.path, piece.first, piece.rows) for piece in found] == [
+        (str(paths[0]), 0, 100_000),
+        (str(paths[0]), 100_000, 100_000),
+        (str(paths[0]), 200_000, 50_000),
+        (str(paths[1]), 0, 50_000),
+    ]
+    tables = [read_piece(piece, ["eur", "id"]) for piece in found]
+    assert [table.columns for table in tables] == [[ROW, "eur", "id"]] * 4
+    whole = pl.concat(tables)
+    assert whole["eur"].equals(frame["eur"])
+    assert whole[ROW].is_sorted()
+    assert whole[ROW].n_unique() == 300_000
+
+
+def test_files_that_spark_might_read_otherwise_have_no_pieces(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    for path in paths:
+        payments(3).write_parquet(path)
+    assert pieces(paths, KINDS_READ, 2)
+    assert pieces([*paths, None], KINDS_READ, 2) is None
+    assert pieces(paths, {**KINDS_READ, "labels": "array<bigint>"}, 2) is None
+    payments(3).cast({"at": pl.Datetime("ns", "UTC")}).write_parquet(paths[1])
+    assert pieces(paths, KINDS_READ, 2) is None
+    paths[1].write_bytes(b"PAR1")
+    assert pieces(paths, KINDS_READ, 2) is None
+
+
+def test_payments_come_home_to_the_piece_that_they_were_read_from(tmp_path: Path) -> None:
+    frame = pl.concat([payments(1)] * 200_000)
+    frame.write_parquet(tmp_path / "a.parquet", row_group_size=70_000)
+    found = pieces([tmp_path / "a.parquet"], KINDS_READ, 2)
+    assert found is not None
+    homes = PieceHomes(found)
+    tables = [read_piece(piece, ["id"]) for piece in found]
+    assert len(homes) == len(tables) == 3
+    some = pl.concat(tables).filter(pl.col(ROW) % 3 == 0)
+    batches = list(batches_of_cuts(homes.cut(some.select(ROW), 2)))
+    for number, table in zip(homes.numbers, tables, strict=True):
+        mine = [batch.filter(pc.equal(batch.column(PART), number)) for batch in batches]
+        held = opened(blocks_by_number(mine)[2])
+        assert held is not None
+        assert held.equals(table.select(ROW).filter(pl.col(ROW) % 3 == 0))
+        assert homes.payments(homes.carried(table, ["id"]), ["id"]).equals(table)
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "features"
+    table = pl.DataFrame({"id": ["a", "b"]})
+
+    def write(folder: Path) -> list[tuple[str, int]]:
+        (done,) = write_parts([table], folder)
+        list(write_parts([table], folder))  # of a task that ran twice
+        return [(done["file"][0].as_py(), done["rows"][0].as_py())]
+
+    def fail(folder: Path) -> list[tuple[str, int]]:
+        write(folder)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(target, table.clear(), fail)
+    assert not target.exists()
+    with pytest.raises(ConfigurationError, match="that all machines of the cluster share"):
+        write_folder(target, table.clear(), lambda _: [("part-elsewhere.parquet", 2)])
+    assert write_folder(target, table.clear(), write) == 2
+    assert pl.read_parquet(target / "*.parquet").equals(table)
+    assert sorted(path.suffix for path in target.iterdir()) == ["", ".parquet"]
+    with pytest.raises(ConfigurationError, match="does not exist yet"):
+        write_folder(target, table.clear(), write)
 
 
 def test_a_simulated_log_in_a_file_equals_the_batch_engine(

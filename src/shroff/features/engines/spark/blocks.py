@@ -41,13 +41,20 @@ def cut(table: pl.DataFrame, number: int, column: str, parts: Sequence[int]) -> 
     Args:
         number: which of the tables it is that go to the same parts.
     """
-    import pyarrow as pa
-
     table = table.drop_nulls(column).sort(column)
     ends = np.cumsum(np.bincount(table[column].to_numpy(), minlength=len(parts)))
-    arrow = table.drop(column).to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
+    return cut_at(table.drop(column), number, ends.tolist(), parts)
+
+
+def cut_at(
+    table: pl.DataFrame, number: int, ends: Sequence[int], parts: Sequence[int]
+) -> Iterator[Cut]:
+    """A table whose rows up to the first of `ends` go to the first part, and so on."""
+    import pyarrow as pa
+
+    arrow = table.to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
     start = 0
-    for part, end in zip(parts, ends.tolist(), strict=True):
+    for part, end in zip(parts, ends, strict=True):
         for first in range(start, end, _BLOCK_ROWS):
             piece = arrow.slice(first, min(_BLOCK_ROWS, end - first))
             for rows in pa.Table.to_batches(piece):

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial, reduce
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import polars as pl
 
 from shroff.collect import Schema
 from shroff.features.engines import subplans
 from shroff.features.engines.spark import worker
-from shroff.features.engines.spark.blocks import DDL, PART
+from shroff.features.engines.spark.blocks import DDL
+from shroff.features.engines.spark.files import (
+    WRITTEN,
+    local_path,
+    pieces,
+    write_folder,
+    write_parts,
+)
 from shroff.features.engines.spark.frames import (
     ORDER,
     col,
@@ -19,15 +28,17 @@ from shroff.features.engines.spark.frames import (
     map_batches,
     micros_of,
     quoted,
-    read_clean,
+    read_parquet,
     require_columns,
+    resolved,
     session,
+    with_order,
     write_new,
 )
-from shroff.features.engines.spark.parts import Parts
-from shroff.features.engines.spark.skew import ARRIVAL, DEFAULT_SKEW, Skew, ranges
-from shroff.features.engines.spark.worker import CHUNK, FROM, SINCE, UPTO, Route
-from shroff.features.engines.subplans import ROW, Subplan
+from shroff.features.engines.spark.skew import DEFAULT_SKEW, Skew, ranges
+from shroff.features.engines.spark.table import ClusterTable
+from shroff.features.engines.spark.worker import CHUNK, FROM, SINCE, UPTO, Route, TableCompute
+from shroff.features.engines.subplans import Subplan
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
 
@@ -35,7 +46,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _KEY: Final = "shroff key "
-_AUTO_PARTITIONS: Final = 200
 
 
 def compute_spark(
@@ -67,50 +77,9 @@ def compute_spark(
     """
     functions()
     plan = Plan(groups, schema)
+    table = ClusterTable(frame, order or schema.id)
     require_columns(frame, plan.schema, order)
-    plan.require_one_currency(partial(_codes, frame, plan.schema))
-    found = subplans.subplans(plan)
-    result = _types(plan)
-    columns = subplans.payment_columns(plan)
-    if not found:
-        return map_batches(
-            frame.select(*map(col, columns)),
-            partial(worker.alone, groups=tuple(groups), schema=schema),
-            result,
-        )
-    row = order or plan.schema.id
-    chunks = {} if skew is None else _hot_chunks(frame, found, plan.schema, skew)
-    parts = Parts.of(_partitions(frame))
-    routes = [
-        Route(
-            subplan.number,
-            subplan.key,
-            subplan.columns_of(frame.columns),
-            subplan.horizon,
-            chunks.get(subplan.number),
-        )
-        for subplan in found
-    ]
-    arrival = plan.schema.arrived_at or plan.schema.time
-    read = (*columns, *(name for route in routes for name in route.columns))
-    scattered = map_batches(
-        frame.select(col(row).alias(ROW), *map(col, dict.fromkeys(read))),
-        partial(
-            worker.scatter,
-            routes=routes,
-            own=columns,
-            arrival=arrival,
-            time=plan.schema.time,
-            parts=parts,
-        ),
-        DDL,
-    )
-    aggregates = partial(
-        worker.aggregates, found=found, schema=schema, chunked=frozenset(chunks), parts=parts
-    )
-    held = map_batches(scattered.repartition(col(PART)), aggregates, DDL)
-    assemble = partial(worker.assemble, groups=tuple(groups), schema=schema)
-    return map_batches(held.repartition(col(PART)), assemble, result)
+    return _computed(plan, table, skew, worker.in_batches, _types(plan))
 
 
 def features_job(
@@ -122,6 +91,8 @@ def features_job(
     skew: Skew | None = DEFAULT_SKEW,
 ) -> int:
     """Compute a project's features over a clean Parquet table into a folder of Parquet files.
+
+    Workers read and write files of `file:` themselves; those of other systems Spark does.
 
     Args:
         source: a file, folder or URL that every machine of the cluster can read (`shroff collect`
@@ -136,19 +107,104 @@ def features_job(
         MissingExtra: PySpark is not installed.
         BadFile: the source is no Parquet.
         DataError: the source is no clean table of the plan's schema.
-        ConfigurationError: the target exists.
+        ConfigurationError: the target exists, or is a `file:` that machines do not share.
     """
-    with session("shroff features", master) as spark:
-        features = compute_spark(
-            plan.groups, read_clean(spark, source), plan.schema, order=ORDER, skew=skew
+    light = all(urlsplit(path).scheme in ("", "file") for path in (source, target))
+    with session("shroff features", master, light=light) as spark:
+        table = _table(plan, read_parquet(spark, source))
+        folder = local_path(resolved(spark, target))
+        if folder is None:
+            write_new(_computed(plan, table, skew, worker.in_batches, _types(plan)), target)
+            return spark.read.parquet(target).count()
+
+        def written(staged: Path) -> list[tuple[str, int]]:
+            finish = partial(write_parts, folder=staged)
+            done = _computed(plan, table, skew, finish, WRITTEN).collect()
+            return [(str(name), int(rows)) for name, rows in done]
+
+        return write_folder(folder, _empty(plan), written)
+
+
+def _table(plan: Plan, frame: DataFrame) -> ClusterTable:
+    """The rows of a Parquet table, which workers read where they can."""
+    require_columns(frame, plan.schema, None)
+    paths = [local_path(name) for name in sorted(frame.inputFiles())]
+    kinds = dict(frame.dtypes)
+    read = _columns(plan, subplans.subplans(plan), frame)
+    tasks = frame.sparkSession.sparkContext.defaultParallelism
+    found = pieces(paths, {name: kinds[name] for name in read}, tasks)
+    return ClusterTable(frame, ORDER, found) if found else ClusterTable(with_order(frame), ORDER)
+
+
+def _columns(plan: Plan, found: Sequence[Subplan], frame: DataFrame) -> tuple[str, ...]:
+    """The columns of a table that any feature reads."""
+    of_keys = (name for subplan in found for name in subplan.columns_of(frame.columns))
+    return tuple(dict.fromkeys((*subplans.payment_columns(plan), *of_keys)))
+
+
+def _computed(
+    plan: Plan, table: ClusterTable, skew: Skew | None, finish: TableCompute, result: str
+) -> DataFrame:
+    """What `finish` makes of the features of a table's payments; `result` are its columns."""
+    schema, groups = plan.schema, tuple(plan.groups)
+    plan.require_one_currency(partial(_codes, table.frame, schema))
+    found = subplans.subplans(plan)
+    columns = subplans.payment_columns(plan)
+    if not found:
+        alone = partial(worker.alone, groups=groups, schema=schema, finish=finish)
+        return table.map(columns, alone, result)
+    chunks = {} if skew is None else _hot_chunks(table, found, schema, skew)
+    parts = table.parts()
+    homes = table.homes(parts)
+    scatter = partial(
+        worker.scatter,
+        routes=_routes(found, chunks, table.frame),
+        own=columns,
+        arrival=schema.arrived_at or schema.time,
+        time=schema.time,
+        parts=parts,
+        homes=homes,
+    )
+    aggregates = partial(
+        worker.aggregates,
+        found=found,
+        schema=schema,
+        chunked=frozenset(chunks),
+        parts=parts,
+        homes=homes,
+    )
+    assemble = partial(
+        worker.assemble, groups=groups, schema=schema, own=columns, homes=homes, finish=finish
+    )
+    scattered = table.map(_columns(plan, found, table.frame), scatter, DDL)
+    held = map_batches(table.shuffled(scattered, len(parts.numbers)), aggregates, DDL)
+    return map_batches(table.shuffled(held, len(homes)), assemble, result)
+
+
+def _routes(
+    found: Sequence[Subplan], chunks: Mapping[int, pl.DataFrame], frame: DataFrame
+) -> list[Route]:
+    return [
+        Route(
+            subplan.number,
+            subplan.key,
+            subplan.columns_of(frame.columns),
+            subplan.horizon,
+            chunks.get(subplan.number),
         )
-        write_new(features, target)
-        return spark.read.parquet(target).count()
+        for subplan in found
+    ]
 
 
 def _codes(frame: DataFrame, schema: Schema) -> list[str]:
     """The different currency codes of a table."""
     return [row[0] for row in frame.select(col(str(schema.currency))).distinct().collect()]
+
+
+def _empty(plan: Plan) -> pl.DataFrame:
+    """The result of no payments."""
+    kinds = {name: pl.String if kind == "text" else pl.Float64 for name, kind in plan.kinds.items()}
+    return pl.DataFrame(schema={plan.schema.id: pl.String, **kinds})
 
 
 def _types(plan: Plan) -> str:
@@ -159,33 +215,21 @@ def _types(plan: Plan) -> str:
     )
 
 
-def _partitions(frame: DataFrame) -> int:
-    """Into how many partitions Spark shuffles, before it puts small ones together."""
-    conf = frame.sparkSession.conf
-    text = conf.get("spark.sql.adaptive.coalescePartitions.initialPartitionNum", None)
-    text = text or conf.get("spark.sql.shuffle.partitions")
-    # clusters whose Spark chooses the number say `auto`
-    return int(text) if text and text.isdigit() else _AUTO_PARTITIONS
-
-
 def _hot_chunks(
-    frame: DataFrame, found: Sequence[Subplan], schema: Schema, skew: Skew
+    table: ClusterTable, found: Sequence[Subplan], schema: Schema, skew: Skew
 ) -> dict[int, pl.DataFrame]:
     """The chunks of hot keys by subplan; subplans without hot keys are left out."""
-    rows = frame.count()
+    rows = table.count()
     if rows <= skew.rows:
         return {}
-    keys = dict.fromkeys(name for subplan in found for name in subplan.key)
+    keys = tuple(dict.fromkeys(name for subplan in found for name in subplan.key))
     share = min(1.0, skew.sample / rows)
-    looked_at = frame.select(
-        *(col(name) for name in keys), micros_of(schema.arrived_at or schema.time).alias(ARRIVAL)
-    )
-    sample = pl.DataFrame(pl.from_arrow(looked_at.sample(fraction=share, seed=1).toArrow()))
+    sample = table.sample(keys, schema.arrived_at or schema.time, share)
     chunks = {
         subplan.number: ranges(sample, subplan, skew, weight=1.0 / share) for subplan in found
     }
     return {
-        subplan.number: _with_earliest(frame, subplan, schema, chunks[subplan.number])
+        subplan.number: _with_earliest(table.frame, subplan, schema, chunks[subplan.number])
         for subplan in found
         if len(chunks[subplan.number])
     }

@@ -12,11 +12,13 @@ from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from shroff.collect import Schema
 from shroff.collect.schema import Scale
 from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra, did_you_mean
 from shroff.features.engines.spark import worker
+from shroff.features.engines.spark.files import FILE_BITS
 from shroff.features.engines.spark.worker import Compute
 
 if TYPE_CHECKING:
@@ -28,8 +30,8 @@ ORDER: Final = "shroff order"
 
 _SINCE: Final = "shroff since"
 _KEY: Final = "shroff key "
-_ROW_INDEX_BITS: Final = 40
 _BATCH_ROWS: Final = 50_000
+_LIGHT: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _TYPES: Final[dict[Scale, str]] = {
     "time": "timestamp",
     "amount": "bigint",
@@ -47,19 +49,33 @@ def read_clean(spark: SparkSession, path: str) -> DataFrame:
     Raises:
         BadFile: there is no Parquet at that path.
     """
-    f = functions()
+    return with_order(read_parquet(spark, path))
+
+
+def read_parquet(spark: SparkSession, path: str) -> DataFrame:
+    """A Parquet file or folder.
+
+    Raises:
+        BadFile: there is no Parquet at that path.
+    """
+    functions()
     from pyspark.errors import AnalysisException
 
     try:
-        frame = spark.read.parquet(path)
+        return spark.read.parquet(path)
     except AnalysisException:
         raise BadFile(f"{path}: expected a Parquet file or a folder of them.") from None
+
+
+def with_order(frame: DataFrame) -> DataFrame:
+    """A table that `read_parquet` gave, with its row order as the column `ORDER`."""
+    f = functions()
     file, place = f.col("_metadata.file_path"), f.col("_metadata.row_index")
     files = sorted(row[0] for row in frame.select(file).distinct().collect())
     if len(files) < 2:
         return frame.withColumn(ORDER, place)
-    numbers = spark.createDataFrame(
-        [(name, number << _ROW_INDEX_BITS) for number, name in enumerate(files)], [_KEY, ORDER]
+    numbers = frame.sparkSession.createDataFrame(
+        [(name, number << FILE_BITS) for number, name in enumerate(files)], [_KEY, ORDER]
     )
     placed = frame.select("*", file.alias(_KEY), place.alias(_SINCE))
     return (
@@ -67,6 +83,16 @@ def read_clean(spark: SparkSession, path: str) -> DataFrame:
         .withColumn(ORDER, f.col(ORDER) + f.col(_SINCE))
         .drop(_KEY, _SINCE)
     )
+
+
+def resolved(spark: SparkSession, path: str) -> str:
+    """The URL of a path, which Spark's configuration may place in another file system."""
+    context = spark.sparkContext
+    if urlsplit(path).scheme not in ("", "file") or context._jvm is None:
+        return path
+    named = context._jvm.org.apache.hadoop.fs.Path(path)
+    system = named.getFileSystem(context._jsc.hadoopConfiguration())
+    return str(system.makeQualified(named).toUri().toString())
 
 
 def write_new(frame: DataFrame, target: str) -> None:
@@ -86,11 +112,13 @@ def write_new(frame: DataFrame, target: str) -> None:
 
 
 @contextmanager
-def session(name: str, master: str | None = None) -> Iterator[SparkSession]:
+def session(name: str, master: str | None = None, *, light: bool = False) -> Iterator[SparkSession]:
     """The running session, or one of this name that is stopped afterwards.
 
     Args:
         master: where Spark runs, such as `local[2]` or `yarn`; by default as `spark-submit` says.
+        light: whether the driver's JVM, on one machine the only one, neither reads nor writes
+            tables: compiling its code well would take longer than running it.
 
     Raises:
         MissingExtra: PySpark is not installed.
@@ -100,6 +128,8 @@ def session(name: str, master: str | None = None) -> Iterator[SparkSession]:
 
     running = SparkSession.getActiveSession()
     builder = SparkSession.Builder().appName(name)
+    if light:
+        builder = builder.config("spark.driver.defaultJavaOptions", _LIGHT)
     spark = running or (builder.master(master) if master else builder).getOrCreate()
     try:
         if (spark.sparkContext.master or "").startswith("local"):

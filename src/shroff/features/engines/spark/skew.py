@@ -14,10 +14,8 @@ from typing import Final
 import polars as pl
 
 from shroff.errors import ConfigurationError
-from shroff.features.engines.spark.worker import CHUNK, FROM, UPTO
+from shroff.features.engines.spark.worker import ARRIVAL, CHUNK, FROM, UPTO
 from shroff.features.engines.subplans import Subplan
-
-ARRIVAL: Final = "shroff arrival"
 
 _ALL: Final = "shroff all"
 _END_OF_TIME_US: Final = 1 << 62

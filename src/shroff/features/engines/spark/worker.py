@@ -10,7 +10,6 @@ import polars as pl
 from polars import selectors as cs
 
 from shroff.collect import Schema
-from shroff.errors import DataError
 from shroff.expression import Expression
 from shroff.features.engines.batch import compute_plan
 from shroff.features.engines.batch.encoded_table import people
@@ -26,6 +25,8 @@ from shroff.features.engines.spark.blocks import (
     cut,
     opened,
 )
+from shroff.features.engines.spark.files import Piece, read
+from shroff.features.engines.spark.homes import Homes
 from shroff.features.engines.spark.parts import Parts
 from shroff.features.engines.subplans import OWNED, ROW, Subplan, subplans
 from shroff.features.group import FeatureGroup
@@ -34,13 +35,12 @@ from shroff.features.plan import Plan
 if TYPE_CHECKING:
     import pyarrow as pa
 
-HOME: Final = "shroff home"
-"""The place, among all parts, of the part where a payment's features are put together: by `ROW`."""
 CHUNK: Final = "shroff chunk"
 """The chunk of a hot key's history that a row is in; 0 for other keys."""
 FROM: Final = "shroff from"
 UPTO: Final = "shroff upto"
 """A chunk owns what arrived from `FROM` on and before `UPTO`, microseconds since the epoch."""
+ARRIVAL: Final = "shroff arrival"
 SINCE: Final = "shroff since"
 """When the earliest payment that a chunk owns happened."""
 
@@ -51,6 +51,8 @@ _SCATTERED_ROWS: Final = 1 << 20
 
 Compute = Callable[["Iterable[pa.RecordBatch]"], "Iterator[pa.RecordBatch]"]
 """From the record batches of one partition to those of the result."""
+TableCompute = Callable[["Iterable[pl.DataFrame]"], "Iterator[pa.RecordBatch]"]
+"""The same from tables."""
 
 
 def named(
@@ -61,6 +63,38 @@ def named(
     # Spark collects garbage after each task, and would look through all modules again
     if not gc.get_freeze_count():
         gc.freeze()
+
+
+def of_batches(
+    batches: Iterable[pa.RecordBatch], compute: TableCompute
+) -> Iterator[pa.RecordBatch]:
+    """What `compute` yields from rows that Spark hands over."""
+    return compute(table for table in map(table_of, _gathered(batches)) if table is not None)
+
+
+def of_pieces(
+    batches: Iterable[pa.RecordBatch],
+    pieces: Sequence[Piece],
+    columns: Sequence[str],
+    compute: TableCompute,
+) -> Iterator[pa.RecordBatch]:
+    """What `compute` yields from rows that this worker reads.
+
+    Args:
+        batches: one column, of places in `pieces`.
+    """
+    return compute(
+        read(pieces[place.as_py()], columns) for batch in batches for place in batch.column(0)
+    )
+
+
+def sampled(
+    tables: Iterable[pl.DataFrame], keys: Sequence[str], arrival: str, share: float
+) -> Iterator[pa.RecordBatch]:
+    """Keys and arrivals, microseconds since 1970, of a share of the rows."""
+    for table in tables:
+        some = table.sample(fraction=share, seed=1)
+        yield from batches_of(some.select(*keys, pl.col(arrival).dt.epoch("us").alias(ARRIVAL)))
 
 
 class Route(NamedTuple):
@@ -83,17 +117,18 @@ class Route(NamedTuple):
 
 
 def scatter(
-    batches: Iterable[pa.RecordBatch],
+    tables: Iterable[pl.DataFrame],
     routes: Sequence[Route],
     own: Sequence[str],
     arrival: str,
     time: str,
     parts: Parts,
+    homes: Homes,
 ) -> Iterator[pa.RecordBatch]:
     """Payments to the parts of their rows, and what subplans read to the parts of their keys.
 
     Args:
-        batches: `ROW` and the columns that payments and routes read.
+        tables: `ROW` and the columns that payments and routes read.
         own: the columns that features of the payment alone read.
         arrival: the column of arrivals; `time` of event times.
 
@@ -104,13 +139,10 @@ def scatter(
     parts.require_same_hash()
 
     def cuts() -> Iterator[Cut]:
-        for some in _gathered(batches):
-            table = table_of(some)
-            if table is None:
-                continue
-            yield from cut(
-                table.select(ROW, parts.place([ROW]).alias(HOME), *own), 0, HOME, parts.numbers
-            )
+        for table in tables:
+            carried = homes.carried(table, own)
+            placed = carried.with_columns(parts.place([ROW]).alias(PART))
+            yield from cut(placed, 0, PART, parts.numbers)
             for route in routes:
                 rows = table.select(route.place(parts).alias(PART), ROW, *route.columns)
                 if route.spans is not None:
@@ -156,8 +188,9 @@ def aggregates(
     schema: Schema,
     chunked: Collection[int],
     parts: Parts,
+    homes: Homes,
 ) -> Iterator[pa.RecordBatch]:
-    """The aggregates of all rows of some keys, and payments as they came.
+    """The aggregates of all rows of some keys, and what is carried of payments.
 
     Args:
         batches: blocks that `scatter` made.
@@ -165,25 +198,28 @@ def aggregates(
 
     Yields:
         Blocks: payments as table 0, and `ROW` with a subplan's aggregates, for the rows that are
-        owned, all in the part of the row.
+        owned, all to their home.
     """
     import pyarrow.compute as pc
 
     parts.require_same_hash()
     kept = []
     for batch in batches:
-        yield batch.filter(pc.equal(batch.column(TABLE), 0))
+        if homes.same_parts:
+            yield batch.filter(pc.equal(batch.column(TABLE), 0))
         kept.append(batch)
     blocks = blocks_by_number(kept)
     del kept
 
     def cuts() -> Iterator[Cut]:
+        carried = None if homes.same_parts else opened(blocks.pop(0, ()))
+        if carried is not None:
+            yield from homes.cut(carried.sort(ROW), 0)
         for subplan in found:
             frame = opened(blocks.pop(subplan.number, ()))
             if frame is not None:
                 for held in _aggregates(frame, subplan, schema, subplan.number in chunked):
-                    placed = held.with_columns(parts.place([ROW]).alias(HOME))
-                    yield from cut(placed, subplan.number, HOME, parts.numbers)
+                    yield from homes.cut(held, subplan.number)
 
     yield from batches_of_cuts(cuts())
 
@@ -208,28 +244,28 @@ def _aggregates(
 
 
 def assemble(
-    batches: Iterable[pa.RecordBatch], groups: Sequence[FeatureGroup], schema: Schema
+    batches: Iterable[pa.RecordBatch],
+    groups: Sequence[FeatureGroup],
+    schema: Schema,
+    own: Sequence[str],
+    homes: Homes,
+    finish: TableCompute,
 ) -> Iterator[pa.RecordBatch]:
     """The features of payments from the aggregates of all subplans.
 
     Args:
         batches: blocks that `aggregates` made.
-
-    Yields:
-        The id and the features in the order of the plan.
+        own: the columns that features of the payment alone read.
+        finish: what is done with them: tables of the id and the features in the order of the plan.
 
     Raises:
         DataError: two payments with one row number.
     """
     blocks = blocks_by_number(batches)
-    values = opened(blocks.pop(0, ()))
-    if values is None:
+    carried = opened(blocks.pop(0, ()))
+    if carried is None:
         return
-    if values[ROW].n_unique() < len(values):
-        raise DataError(
-            "expected another id (or order) in every row of the table, got some twice: clean it "
-            "first."
-        )
+    values = homes.payments(carried, own)
     plan = Plan(groups, schema)
     for subplan in subplans(plan):
         held = opened(blocks.pop(subplan.number, ()))
@@ -238,7 +274,7 @@ def assemble(
             if held is None
             else values.join(held, on=ROW, how="left", maintain_order="left")
         )
-    yield from batches_of(_with_rows(values, plan))
+    yield from finish([_with_rows(values, plan)])
 
 
 def _names(subplan: Subplan) -> list[str]:
@@ -254,14 +290,14 @@ def _nothing(subplan: Subplan, plan: Plan) -> list[pl.Expr]:
 
 
 def alone(
-    batches: Iterable[pa.RecordBatch], groups: Sequence[FeatureGroup], schema: Schema
+    tables: Iterable[pl.DataFrame],
+    groups: Sequence[FeatureGroup],
+    schema: Schema,
+    finish: TableCompute,
 ) -> Iterator[pa.RecordBatch]:
-    """The features of payments where there are no aggregates, batch by batch."""
+    """The features of payments where there are no aggregates, table by table."""
     plan = Plan(groups, schema)
-    for batch in batches:
-        table = table_of([batch])
-        if table is not None:
-            yield from batches_of(_with_rows(table, plan))
+    return finish(_with_rows(table, plan) for table in tables)
 
 
 def _with_rows(values: pl.DataFrame, plan: Plan) -> pl.DataFrame:
@@ -297,6 +333,12 @@ def table_of(batches: Iterable[pa.RecordBatch]) -> pl.DataFrame | None:
         return None
     # Spark gives times in the zone of its session
     return pl.concat(frames).with_columns(cs.datetime(time_zone="*").dt.convert_time_zone("UTC"))
+
+
+def in_batches(tables: Iterable[pl.DataFrame]) -> Iterator[pa.RecordBatch]:
+    """Tables as Spark takes them."""
+    for table in tables:
+        yield from batches_of(table)
 
 
 def batches_of(frame: pl.DataFrame) -> Iterator[pa.RecordBatch]:
