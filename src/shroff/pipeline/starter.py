@@ -141,6 +141,7 @@ def project_text(
         *([] if mapping is None else _fields(mapping, roles)),
         "payments = Schema(",
         *_schema(roles, currency, messages=mapping is not None),
+        *_subject(entities),
         ")",
         "",
         *(f'{name} = Entity("{name}", {_quoted(column)})' for name, column in entities),
@@ -177,6 +178,13 @@ def _card(entities: Sequence[tuple[str, str]]) -> Iterator[str]:
     for _, column in entities[:1]:
         yield "    # TODO: who pays; figures and backtests take payments of one as alike"
         yield f"    card={_quoted(column)},"
+
+
+def _subject(entities: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """The column that says whose a payment is: a ledger without one can never forget anybody."""
+    for _, column in entities[:1]:
+        yield "    # TODO: whose a payment is, so that a person can be forgotten; records are sealed"
+        yield f"    subject={_quoted(column)},  # under keys in the control database: back it up"
 
 
 def _schema(roles: Roles, currency: str, *, messages: bool) -> Iterator[str]:
