@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from commands import answer, run
 from serve.fixtures import SCHEMA, VELOCITY, make_bundle
 from shroff.collect.personal import tokenizer
 from shroff.control import Lists
-from shroff.errors import ConfigurationError, LedgerUnavailable
+from shroff.errors import ConfigurationError, LedgerUnavailable, NotFound
 from shroff.package import save
 from shroff.serve.server import Service
 from shroff.settings import Settings
@@ -56,6 +57,12 @@ def test_forget_says_what_it_did_and_what_it_needs(
     scorer.close()
     assert answer("ledger", "verify")["records"] == 4
     assert "no record of a forgetting" in run("ledger", "forgettings")
+    theirs = tmp_path / "ada.jsonl"
+    told = answer("ledger", "subject", "ada@example.org", "--out", theirs)
+    assert told["records"] == {"payment": 1}
+    (kept,) = map(json.loads, theirs.read_text().splitlines())
+    assert (kept["payment_id"], kept["body"]["payment"]["values"]["card_id"]) == ("p0", "c0")
+    assert (theirs.stat().st_mode & 0o777, kept["body"]["action"]) == (0o600, "approve")
     token = tokenizer(Settings.read().hmac_key())("ada@example.org")
     Lists(Settings.read().control).edit("blocked", token, "add", by="ada")
     said = run("forget", "ada@example.org")
@@ -63,6 +70,9 @@ def test_forget_says_what_it_did_and_what_it_needs(
     assert "1 records of the kind payment can no longer be read." in said
     assert "backups of the control database" in said
     assert answer("ledger", "verify")["records"] == 6
+    with pytest.raises(NotFound, match="nobody with this value"):
+        run("ledger", "subject", "ada@example.org", "--out", tmp_path / "gone.jsonl")
+    assert not (tmp_path / "gone.jsonl").exists()
     (told,) = answer("ledger", "forgettings")["forgettings"]
     assert (told["record"], told["records"], told["traces"]) == (6, {"payment": 1}, True)
     assert "1 payment" in run("ledger", "forgettings")

@@ -47,7 +47,7 @@ class InUse:
         bundle = self.contender.bundle
         found = sentences(bundle.groups, bundle.schema)
         return {
-            name: f"such as: {words.tells(3.0)}"
+            name: f"such as: {words.tells(0.5 if '%' in words.tells(3.0) else 3.0)}"
             for name, words in found.items()
             if self.kinds.get(name) == "number"
         }

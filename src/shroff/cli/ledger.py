@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,16 +16,18 @@ from shroff.cli.terminal import (
     AsJson,
     broken_chain,
     err,
+    moment,
     out,
     print_rows,
     show,
     steps,
+    visible,
 )
 from shroff.location import Location
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
-    from shroff.ledger import Head, Ledger
+    from shroff.ledger import Head, Ledger, StoredEntry
 
 DecidingBundle = Annotated[
     Path | None,
@@ -112,6 +115,67 @@ def backup(
             markup=False,
         )
         out.print(f"Its head: {end}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def subject(
+    value: Annotated[
+        str,
+        typer.Argument(
+            metavar="SUBJECT",
+            help="The value of the schema's subject, raw; `-` reads it from standard input.",
+            show_default=False,
+        ),
+    ],
+    out_file: Annotated[
+        Path, typer.Option("--out", help="The file to write, JSON Lines.", show_default=False)
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Write all that the ledger has of a person: payments as they were decided, results, labels."""
+    from shroff.cli.store import named
+    from shroff.collect.personal import forms
+    from shroff.collect.sources import written_whole
+    from shroff.control import SubjectKeys
+    from shroff.errors import ConfigurationError, NotFound
+    from shroff.ledger import Keyring, Ledger
+    from shroff.ledger.erasure import opened_records
+
+    settings = Settings.read()
+    keyring = Keyring(settings.hmac_key(), SubjectKeys(settings.control).periods())
+    if not keyring.periods:
+        raise ConfigurationError(
+            "expected a ledger whose schema says whose a payment is (`Schema(subject=…)`), got one "
+            "that has sealed nothing."
+        )
+    ledger, counts = Ledger(settings.ledger, keyring=keyring), Counter[str]()
+    with steps(quiet=as_json) as step, written_whole(out_file, private=True) as file:
+        step("look through the ledger")
+        for entry in opened_records(ledger, forms(named(value), settings.hmac_key())):
+            counts[entry.kind] += 1
+            file.write(msgspec.json.encode(_told(entry)) + b"\n")
+        if not counts:
+            raise NotFound("nobody with this value is in the ledger, or they were forgotten.")
+    if as_json:
+        show({"file": str(out_file), "records": dict(counts)})
+        return
+    found = ", ".join(f"{count:,} of the kind {kind}" for kind, count in counts.items())
+    out.print(
+        visible(f"{out_file}: records of this person, {found}."),
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def _told(entry: StoredEntry) -> dict[str, Any]:
+    return {
+        "record": entry.seq,
+        "kind": entry.kind,
+        "payment_id": entry.payment_id,
+        "arrived": moment(entry.arrived),
+        "chain": entry.chain.hex(),
+        "body": msgspec.Raw(entry.body),
+    }
 
 
 @app.command()

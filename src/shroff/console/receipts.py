@@ -136,9 +136,13 @@ def _features(features: Mapping[str, Value], bundle: Bundle | None) -> tuple[Rec
 def _values(values: Mapping[str, Value], bundle: Bundle | None) -> tuple[ReceiptValue, ...]:
     keys = () if bundle is None else found_by(bundle)
     times = () if bundle is None else (bundle.schema.time,)
+    base = "" if bundle is None or bundle.schema.rates is None else bundle.schema.rates.base
+    amounts = () if bundle is None or not base else (bundle.schema.amount,)
     found = []
     for name, value in values.items():
         text = format_time(value) if name in times and isinstance(value, int) else _text(value)
+        # beside the currency that was sent, a converted amount would be read as one of it
+        text = f"{text} {base}" if name in amounts else text
         token = is_token(text)
         found.append(ReceiptValue(name, text, token=token, key=name in keys and value is not None))
     return tuple(found)

@@ -121,6 +121,30 @@ def _look(
     return found
 
 
+def opened_records(ledger: Ledger, subjects: Iterable[str]) -> Iterator[StoredEntry]:
+    """All that a ledger has of subjects and can read, oldest first: payments with their results and
+    labels, also those of before it sealed any.
+
+    Args:
+        subjects: as for `records_of`.
+    """
+    keyring, wanted = _keyring(ledger), list(subjects)
+    seals, columns = _readable(keyring, wanted), {one.subject for one in keyring.periods}
+    plain = set[str]()
+    for entry in ledger.raw():
+        seal = seal_of(entry)
+        if seal:
+            if seal in seals:
+                yield ledger.opened(entry)
+            continue
+        if entry.kind == "payment":
+            values = _values(entry)
+            if any(values.get(column) in wanted for column in columns):
+                plain.add(entry.payment_id)
+        if entry.payment_id in plain:
+            yield entry
+
+
 def require_sealed(found: SubjectRecords) -> None:
     """Raise `ConfigurationError` if payments of a subject were written before any was sealed."""
     if found.plain:

@@ -183,7 +183,7 @@ def _card(entities: Sequence[tuple[str, str]]) -> Iterator[str]:
 def _subject(entities: Sequence[tuple[str, str]]) -> Iterator[str]:
     """The column that says whose a payment is: a ledger without one can never forget anybody."""
     for _, column in entities[:1]:
-        yield "    # TODO: whose a payment is, so that a person can be forgotten; records are sealed"
+        yield "    # TODO: whose a payment is, so that a person can be forgotten; it seals records"
         yield f"    subject={_quoted(column)},  # under keys in the control database: back it up"
 
 
