@@ -157,6 +157,8 @@ def test_nobody_agrees_to_what_they_wrote_and_another_admin_rolls_back(
     assert bob.send(f"{late}/move", to="odd").status_code == 422
     assert bob.http.get("/rules/edit?rule=gone").status_code == 404
     assert bob.send("/proposals/999/move", to="shadow").status_code == 404
+    silent = bob.send(f"{late}/consent", to="refused")
+    assert "a reason for refusing" in problem_in(silent.text)
     assert bob.send(f"{late}/consent", to="refused", note="no").status_code == 303
     assert "no" in bob.page(late)
 

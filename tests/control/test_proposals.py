@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -287,7 +288,7 @@ def _step(proposals: Proposals, verb: str, person: Person, number: int, step: in
         "rebase": proposals.rebase,
         "shadow": proposals.shadow,
         "live": proposals.approve,
-        "refused": proposals.refuse,
+        "refused": partial(proposals.refuse, note="no"),
         "withdrawn": proposals.withdraw,
     }
     return moves[verb](number, by=person)

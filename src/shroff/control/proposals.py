@@ -167,7 +167,7 @@ class Proposals:
         return self._move(number, "withdrawn", by, note)
 
     def refuse(self, number: int, *, by: Person, note: str | None = None) -> Proposal:
-        """Refuse a proposal as a second person; raises as `approve`."""
+        """Refuse a proposal as a second person, who says why; raises as `approve`."""
         return self._move(number, "refused", by, note)
 
     def approve(self, number: int, *, by: Person, note: str | None = None) -> Proposal:
@@ -235,6 +235,10 @@ class Proposals:
             )
         if why := one.barred(by, to):
             raise ConsentRequired(why)
+        if to == "refused" and not note:
+            raise ConfigurationError(
+                f"expected a reason for refusing proposal {number}, got none: say why."
+            )
         result = self._put_in_force(connection, one, by) if to == "live" else None
         move = Move(to, by.name, self._clock(), note, result)
         _keep_move(connection, number, len(one.moves), move)
