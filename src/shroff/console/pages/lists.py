@@ -192,6 +192,7 @@ def _context(backend: ConsoleBackend, name: str, q: str, problem: str = "") -> d
     shown = found[:_SHOWN_VALUES]
     ends = {one.value: one.until for one in backend.lists.of(name, shown) if one.covers(now)}
     proposed = [one for one in backend.proposals.open() if one.edit and one.edit.name == name]
+    readers = _readers(backend, name)
     return {
         "name": name,
         "q": q,
@@ -204,7 +205,8 @@ def _context(backend: ConsoleBackend, name: str, q: str, problem: str = "") -> d
         "now": now,
         "proposed": proposed,
         "two": backend.settings.needs_consent("lists"),
-        "personal": _readers(backend, name),
+        "personal": readers,
+        "idle": {one for one in shown if readers and not is_token(one)},
         "typed": {"value": "", "until": "", "note": ""},
         "pasted": {"values": "", "until": "", "note": ""},
     }
