@@ -341,15 +341,22 @@ def test_two_people_change_the_policy_and_a_list(
     assert "a second person's consent, got ada" in str(ask("policy", "approve", "1"))
     listed = ask("lists", "add", "blocked", "10.1.1.1")
     assert (listed["stage"], ask("lists", "history")["edits"]) == ("draft", [])
+    (tmp_path / "ring.csv").write_text("value\n10.1.1.2\n10.1.1.3\n10.1.1.4\n")
+    several = ask("lists", "import", "blocked", tmp_path / "ring.csv", "--note", "ring")
+    assert several["changes"] == ["Add `10.1.1.2` and 2 others to the list `blocked`."]
     monkeypatch.setenv("LOGNAME", "bob")
     assert ask("policy", "approve", "1")["result"] == ask("policy", "show")["version"]
     assert ask("policy", "approve", "2")["result"] == "1"
     assert ask("lists", "show")["lists"]["blocked"][-1] == "10.1.1.1"
+    assert ask("policy", "approve", "3")["result"] == "4"
+    ring = ask("lists", "history")["edits"][-1]
+    assert (ring["value"], ring["by"], ring["note"]) == ("10.1.1.4", "ada, agreed by bob", "ring")
     told = CliRunner().invoke(app, ["policy", "proposals", "1"]).stdout
     assert "live by bob" in told
     assert "draft by ada: cash out" in told
     rows = ask("policy", "proposals")["proposals"]
     assert [(row["id"], row["stage"], row["by"]) for row in rows] == [
+        (3, "live", "ada"),
         (2, "live", "ada"),
         (1, "live", "ada"),
     ]

@@ -16,7 +16,7 @@ from serve.service import KEY, Service
 from shroff.client import Client
 from shroff.collect.personal import tokenizer
 from shroff.control import Edit, Keys, Lists, LiveLists, effective
-from shroff.control.list_import import Imported, ListRow, import_rows, rows_of_file, rows_of_text
+from shroff.control.list_import import ListRow, Planned, plan_rows, rows_of_file, rows_of_text
 from shroff.errors import BadFile, ConfigurationError, ConsentRequired
 
 Pay = Callable[..., dict[str, Any]]
@@ -92,27 +92,24 @@ def test_many_values_are_added_at_once_or_none(tmp_path: Path) -> None:
     )
     (tmp_path / "hosts.csv").write_bytes(b"\xef\xbb\xbf" + messy.encode())
 
-    def add(rows: list[ListRow], store: Lists = lists) -> Imported:
-        return import_rows(
-            store,
-            "hosts",
-            rows,
-            seed={"hosts": ("h0",)},
-            now=1_000,
-            listed=str.lower,
-            by="ada",
-            note="March",
-        )
+    def plan(rows: list[ListRow]) -> Planned:
+        seed = {"hosts": ("h0",)}
+        return plan_rows(lists, "hosts", rows, seed=seed, now=1_000, listed=str.lower, note="March")
 
-    found = add(rows_of_file(tmp_path / "hosts.csv", "value;x"))
-    assert found.words("hosts") == "hosts: 3 added, 1 on it already, 1 repeated."
-    assert [(one.value, one.note) for one in found.edits] == [
+    found = plan(rows_of_file(tmp_path / "hosts.csv", "value;x"))
+    assert found.words == "hosts: 3 added, 1 on it already, 1 repeated."
+    made = lists.edit_all(found.edits, by="ada")
+    assert [(one.value, one.note) for one in made] == [
         ("h1", "March"),
         ("café zürich", "March"),
         ("h2", "for good now"),
     ]
-    assert found.edits[1].until == 4_073_500_800_000_000
-    assert add(rows_of_file(tmp_path / "hosts.csv", "value;x")).edits == ()
+    assert made[1].until == 4_073_500_800_000_000
+    again = plan(rows_of_file(tmp_path / "hosts.csv", "value;x"))
+    assert again.edits == ()
+    for several, why in ((again, "not on the list yet"), (found, "one end and one reason")):
+        with pytest.raises(ConfigurationError, match=why):
+            several.proposed()
     before = lists.edits()
     for text, why in (
         ("fine\nfar\u202eerised\nalso fine", "nothing was added. line 2: expected a value of"),
@@ -120,9 +117,10 @@ def test_many_values_are_added_at_once_or_none(tmp_path: Path) -> None:
         (" \n ", "expected 1 to 50,000 values, got 0."),
     ):
         with pytest.raises(ConfigurationError, match=why):
-            add(rows_of_text(text))
+            plan(rows_of_text(text))
+    alone = Lists(f"sqlite:///{tmp_path / 'control.db'}", consent=True)
     with pytest.raises(ConsentRequired):
-        add(rows_of_text("h9"), Lists(f"sqlite:///{tmp_path / 'control.db'}", consent=True))
+        alone.edit_all(found.edits, by="ada")
     (tmp_path / "latin.csv").write_bytes("value\nZürich\n".encode("latin-1"))
     with pytest.raises(BadFile, match="in UTF-8, cannot read it"):
         rows_of_file(tmp_path / "latin.csv", "value")

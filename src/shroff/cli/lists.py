@@ -121,25 +121,29 @@ def import_values(
     """Add the values of a file to a list, all of them or none; its columns `until` and `note` say
     until when each holds, and why.
     """
+    from shroff.cli.proposals import person, print_proposal, proposals
     from shroff.clock import system_time
-    from shroff.control.list_import import import_rows, rows_of_file
+    from shroff.control.list_import import plan_rows, rows_of_file
 
     standing, listed = _door(name, "add", personal, bundle)
-    consent = Settings.read().needs_consent("lists")
-    done = import_rows(
-        _lists(consent=consent),
+    done = plan_rows(
+        _lists(),
         name,
         rows_of_file(file, column),
         seed=standing.policy.lists,
         now=system_time(),
         listed=listed,
-        by=operator(),
         note=note,
     )
+    if Settings.read().needs_consent("lists"):
+        change, why = done.proposed()
+        print_proposal(proposals().propose_edit(change, by=person(), note=why), as_json)
+        return
+    _lists().edit_all(done.edits, by=operator())
     if as_json:
         show({"added": len(done.edits), "there": done.there, "repeated": done.repeated})
     else:
-        out.print(visible(done.words(name)), soft_wrap=True, markup=False)
+        out.print(visible(done.words), soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -244,10 +248,10 @@ def _deciding(bundle: Path | None) -> tuple[Bundle, Standing]:
     return loaded, own(loaded)
 
 
-def _lists(*, consent: bool = False) -> Lists:
+def _lists() -> Lists:
     from shroff.control import Lists
 
-    return Lists(Settings.read().control, consent=consent)
+    return Lists(Settings.read().control)
 
 
 def _row(edit: Edit) -> dict[str, object]:

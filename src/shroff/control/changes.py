@@ -114,6 +114,7 @@ class ListChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     Args:
         value: as payments have it; of a personal column its hash.
         since, until: microseconds since the epoch; from when it is made, and for good.
+        more: further values that the same is done with.
     """
 
     name: str
@@ -121,12 +122,21 @@ class ListChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     action: Literal["add", "remove"]
     since: int | None = None
     until: int | None = None
+    more: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """All its values."""
+        return (self.value, *self.more)
 
     def words(self) -> str:
         """It in one sentence."""
+        count = len(self.more)
+        others = f" and {count:,} other{'s' if count > 1 else ''}" if count else ""
+        what = f"`{self.value}`{others}"
         if self.action == "add":
-            return f"Add `{self.value}` to the list `{self.name}`."
-        return f"Remove `{self.value}` from the list `{self.name}`."
+            return f"Add {what} to the list `{self.name}`."
+        return f"Remove {what} from the list `{self.name}`."
 
 
 def changed(policy: Policy, changes: Sequence[Change]) -> Policy:

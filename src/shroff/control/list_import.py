@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from shroff.collect.dated_file import read_dated
 from shroff.collect.times import parse_time
+from shroff.control.changes import ListChange
 from shroff.control.lists import Lists
 from shroff.decide.lists import Edit, Values
 from shroff.errors import ConfigurationError
@@ -26,21 +27,42 @@ class ListRow(NamedTuple):
     note: str | None = None
 
 
-class Imported(NamedTuple):
-    """What became of the rows: the edits that were made, and how many values were there already,
-    or several times among the rows.
+class Planned(NamedTuple):
+    """What became of the rows: the edits to make, as `Lists.checked` gives them, and how many
+    values are there already, or several times among the rows.
     """
 
-    edits: tuple[Edit, ...]
+    name: str
+    edits: tuple[dict[str, Any], ...]
     there: int
     repeated: int
 
-    def words(self, name: str) -> str:
-        """It in one sentence."""
+    @property
+    def words(self) -> str:
+        """It in one sentence, when it is done."""
         found = [f"{len(self.edits):,} added"]
         found += [f"{self.there:,} on it already"] if self.there else []
         found += [f"{self.repeated:,} repeated"] if self.repeated else []
-        return f"{name}: {', '.join(found)}."
+        return f"{self.name}: {', '.join(found)}."
+
+    def proposed(self) -> tuple[ListChange, str | None]:
+        """The same as one change that a second person agrees to, and its reason.
+
+        Raises:
+            ConfigurationError: there is nothing to add, or values have different ends or reasons.
+        """
+        if not self.edits:
+            raise ConfigurationError("expected a value that is not on the list yet, got none.")
+        if len({(one["until"], one["note"]) for one in self.edits}) > 1:
+            raise ConfigurationError(
+                "expected one end and one reason for all values that a second person agrees to at "
+                "once, got several: import them in parts."
+            )
+        (value, *more), first = [one["value"] for one in self.edits], self.edits[0]
+        change = ListChange(
+            name=self.name, value=value, action="add", until=first["until"], more=tuple(more)
+        )
+        return change, first["note"]
 
 
 def rows_of_file(path: Path, column: str) -> list[ListRow]:
@@ -72,7 +94,7 @@ def rows_of_text(text: str, until: int | None = None) -> list[ListRow]:
     return [ListRow(f"line {at}", line.strip(), until) for at, line in lines if line.strip()]
 
 
-def import_rows(
+def plan_rows(
     lists: Lists,
     name: str,
     rows: Sequence[ListRow],
@@ -80,10 +102,9 @@ def import_rows(
     seed: Values,
     now: int,
     listed: Callable[[str], str],
-    by: str,
     note: str | None = None,
-) -> Imported:
-    """Add the values of rows to a list, from now on.
+) -> Planned:
+    """What adding the values of rows to a list, from now on, comes to.
 
     A value that is on the list until the same end is left as it is; of repeated ones the first row
     counts.
@@ -95,13 +116,11 @@ def import_rows(
         note: the reason of rows that give none.
 
     Raises:
-        ConfigurationError: there are no rows, too many, or some cannot be added: five places
-            of each reason are named, and nothing is added.
-        ConsentRequired: one person alone may not edit lists here.
+        ConfigurationError: there are no rows, too many, or some cannot be added: five places of
+            each reason are named.
     """
     if not 0 < len(rows) <= MAX_VALUES:
         raise ConfigurationError(f"expected 1 to {MAX_VALUES:,} values, got {len(rows):,}.")
-    lists.require_no_consent()
     asked = dict[str, dict[str, Any]]()
     wrong = dict[str, list[str]]()
     for row in rows:
@@ -115,8 +134,7 @@ def import_rows(
         raise ConfigurationError(f"nothing was added. {_sentences(wrong)}")
     ends = _ends(name, seed, lists.edits(), now)
     new = [one for value, one in asked.items() if ends.get(value, _ABSENT) != one["until"]]
-    made_now = tuple(lists.edit_all(new, by=by))
-    return Imported(made_now, len(asked) - len(new), len(rows) - len(asked))
+    return Planned(name, tuple(new), len(asked) - len(new), len(rows) - len(asked))
 
 
 def _sentences(wrong: Mapping[str, Sequence[str]]) -> str:

@@ -41,6 +41,7 @@ from shroff.decide.standing import fit
 from shroff.errors import ConfigurationError, ConsentRequired, NotFound, ProposalConflict
 
 _MAX_CHARACTERS: Final = 500
+MAX_PROPOSED_VALUES: Final = 5_000
 _MAX_CHANGES: Final = 100
 _SHOWN: Final = 200
 _NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -122,9 +123,12 @@ class Proposals:
         """
         require_maker(by)
         self._require_list(edit.name)
-        self._lists.checked(
-            edit.name, edit.value, edit.action, since=edit.since, until=edit.until, note=note
-        )
+        if len(edit.values) > MAX_PROPOSED_VALUES:
+            raise ConfigurationError(
+                f"expected at most {MAX_PROPOSED_VALUES:,} values in one proposal, got "
+                f"{len(edit.values):,}: propose them in parts."
+            )
+        self._checked(edit, note)
         return self._draft(_Content(edit=edit), None, by, note)
 
     def find(self, number: int) -> Proposal:
@@ -245,7 +249,7 @@ class Proposals:
         return _found(connection, number)
 
     def _put_in_force(self, connection: Connection, one: Proposal, by: Person) -> str:
-        """The version of the policy, or the number of the edit.
+        """The version of the policy, or the number of the last edit.
 
         Where this process dies before the move is kept, agreeing again finds the policy in force.
         """
@@ -255,11 +259,20 @@ class Proposals:
             return self._models.publish_policy(policy, note=one.note, agreed=agreed).version
         edit = one.edit
         self._require_list(edit.name)
-        checked = self._lists.checked(
-            edit.name, edit.value, edit.action, since=edit.since, until=edit.until, note=one.note
-        )
         signed = Agreed("", one.made_by, by.name).signed
-        return str(self._lists.keep(connection, checked, by=signed).id)
+        kept = [
+            self._lists.keep(connection, each, by=signed) for each in self._checked(edit, one.note)
+        ]
+        return str(kept[-1].id)
+
+    def _checked(self, edit: ListChange, note: str | None) -> list[dict[str, Any]]:
+        """The edits of a list that a proposal makes."""
+        return [
+            self._lists.checked(
+                edit.name, value, edit.action, since=edit.since, until=edit.until, note=note
+            )
+            for value in edit.values
+        ]
 
     def _require_list(self, name: str) -> None:
         if name not in self._models.in_production()[1].policy.lists:

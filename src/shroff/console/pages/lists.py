@@ -19,7 +19,7 @@ from shroff.console.views import lead, view
 from shroff.console.web import Request, Response
 from shroff.control import listed_value
 from shroff.control.changes import ListChange
-from shroff.control.list_import import import_rows, rows_of_text
+from shroff.control.list_import import plan_rows, rows_of_text
 from shroff.control.proposal import Person
 from shroff.decide.lists import Action
 from shroff.decide.standing import kinds_of, list_readers
@@ -81,26 +81,31 @@ def edit_list(
 def import_values(
     request: Request, backend: GivenBackend, person: GivenPerson, form: GivenForm
 ) -> Response:
-    """Add the values that somebody pasted, one a line: all of them, or none."""
+    """Add the values that somebody pasted, one a line: all of them or none; or propose them."""
     name = form.text("list")
     _require_list(backend, name)
     try:
         until = form.text("until")
-        done = import_rows(
+        done = plan_rows(
             backend.lists,
             name,
             rows_of_text(form.text("values"), _moment(until) if until else None),
             seed=backend.bench.in_use.contender.standing.policy.lists,
             now=backend.clock(),
             listed=_door(backend, name, "add", personal="personal" in form),
-            by=person.name,
             note=form.text("note") or None,
         )
+        if backend.settings.needs_consent("lists"):
+            change, why = done.proposed()
+            made = backend.proposals.propose_edit(change, by=person, note=why)
+            said = f"Proposal {made.id} is drafted: another admin agrees."
+            return lead(request, f"/proposals/{made.id}", said=said)
+        backend.lists.edit_all(done.edits, by=person.name)
     except ShroffError as error:
         pasted = {one: form.text(one) for one in ("values", "until", "note")}
         context = _context(backend, name, "", str(error)) | {"pasted": pasted}
         return view("list.html", context, status=status_of(error))
-    return lead(request, f"/lists/values?name={quote(name)}", said=done.words(name))
+    return lead(request, f"/lists/values?name={quote(name)}", said=done.words)
 
 
 def _edited(backend: ConsoleBackend, person: Person, form: Form, name: str) -> tuple[str, str]:
