@@ -32,6 +32,9 @@ def print_access(steps: Collection[AccessStep], as_json: bool) -> None:
     if as_json:
         show({"changes": rows, "head": head})
         return
-    print_rows(rows, "at", "by", "what", "of", "detail")
+    if rows:
+        print_rows(rows, "at", "by", "what", "of", "detail")
+    else:
+        out.print("No change was made since this release keeps a history.")
     if head is not None:
         out.print(f"The history of users and keys holds; its head is {head}.", soft_wrap=True)
