@@ -100,5 +100,9 @@ def test_a_refused_gate_is_a_sentence_and_exit_code_1(
     assert "is in production already" in str(again.exception)
     nothing = run("promote", bundles[1], "--to", "candidate", "--why", "no payments")
     assert "ledger" in str(nothing.exception)
+    (tmp_path / "card.py").write_text("import nowhere\n")
+    declared = run(*words, "--why", "to whom", "--project", tmp_path / "card.py")
+    assert "named 'nowhere'" in str(declared.exception)
+    assert "decide the same payments" not in declared.output  # which takes minutes
     unknown = run("promote", "nobody", "--to", "candidate", "--why", "no run", "--data", log)
     assert "has no run `nobody`" in str(unknown.exception)

@@ -98,11 +98,12 @@ def written(folder: Path, text: str | bytes) -> Path:
     return file
 
 
-def test_a_file_of_rates(tmp_path: Path) -> None:
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_a_file_of_rates(tmp_path: Path, separator: str) -> None:
     text = (
         "\ufeffcurrency, rate, since, until\r\nJPY,0.00625,2024-01-01,2025-01-01\r\nUSD,0.91,,\r\n"
     )
-    assert Rates.read(written(tmp_path, text)) == Rates(
+    assert Rates.read(written(tmp_path, text.replace(",", separator))) == Rates(
         "EUR", [Rate("JPY", "0.00625", "2024-01-01", "2025-01-01"), Rate("USD", "0.91")]
     )
 
@@ -110,7 +111,7 @@ def test_a_file_of_rates(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("currency;rate;since\nJPY;1;2024-01-01\n", "column `currency`"),
+        ("currency:rate:since\nJPY:1:2024-01-01\n", "column `currency`"),
         ("currency,rat,since\nJPY,1,2024-01-01\n", "did you mean `rat`"),
         (
             "currency,rate,since\nJPY,1,2024-01-01\nUSD,a lot,2024-01-01\n",

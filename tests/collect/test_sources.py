@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from shroff import Schema
 from shroff.collect import clean, read, read_joined, write_parquet
+from shroff.collect.csv_text import separator_of
 from shroff.collect.sources import scan, written_whole
 from shroff.errors import BadFile
 
@@ -104,6 +105,15 @@ def test_commas_in_texts_divide_no_columns_that_semicolons_do(tmp_path: Path) ->
         ("2", "7,5", 'C; "D"'),
         ("3", "8,0", 'E "F"'),
     ]
+
+
+@pytest.mark.parametrize(
+    ("header", "separator"),
+    [("a,b", ","), ('"a, net";b;c', ";"), ("a\tb", "\t"), ("a|b|c;d", "|"), ("a", ","), ("", ","),
+     ('"a', ",")],
+)  # fmt: skip
+def test_columns_are_divided_by_what_divides_the_header(header: str, separator: str) -> None:
+    assert separator_of(header) == separator
 
 
 def test_a_header_alone_is_an_empty_table(tmp_path: Path) -> None:

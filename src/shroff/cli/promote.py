@@ -94,6 +94,7 @@ def promote(
     from shroff.control import reading_keyring
     from shroff.errors import ConfigurationError
     from shroff.ledger import Ledger
+    from shroff.project import load_project
     from shroff.promotion import Budget, card_gaps, find_bundle, from_ledger, from_log, remedies
     from shroff.promotion import promote as through_gates
     from shroff.scoring.history import history_of
@@ -126,6 +127,8 @@ def promote(
         )
 
     with steps(quiet=as_json) as step, mirrored_models():
+        if project is not None:
+            load_project(project)  # a mistake in it is told before minutes of measuring
         step("read the bundle")
         done = through_gates(
             models,

@@ -55,6 +55,15 @@ def check_header(file: Path) -> str:
     return separator
 
 
+def separator_of(header: str) -> str:
+    """The one of `SEPARATORS` by which a header line has the most names."""
+    found: dict[str, int] = {}
+    for separator in SEPARATORS:
+        with suppress(csv.Error):
+            found[separator] = len(next(csv.reader([header], delimiter=separator, strict=True), ()))
+    return max(found, key=found.__getitem__, default=SEPARATORS[0])
+
+
 def _header(file: Path) -> tuple[str, list[str] | None]:
     """The separator and the names of the first line that holds any, None in an empty file."""
     found: dict[str, list[str] | None] = {}

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
+from shroff.collect.csv_text import separator_of
 from shroff.collect.parquet_footer import parquet_extent
 from shroff.collect.validity import ALWAYS
 from shroff.errors import BadFile, did_you_mean
@@ -116,7 +117,9 @@ _Read = tuple[list[str], list[Any], list[str]]
 
 def _csv(content: bytes, path: str) -> _Read:
     source = _Lines(content, path)
-    reader = csv.reader(source, skipinitialspace=True, strict=True)
+    reader = csv.reader(
+        source, delimiter=separator_of(source.first), skipinitialspace=True, strict=True
+    )
     names: list[str] = []
     rows: list[list[str]] = []
     places: list[str] = []
@@ -138,7 +141,9 @@ class _Lines:
     """The lines of a CSV file; `pending` counts the characters of the row that is being read."""
 
     def __init__(self, content: bytes, path: str) -> None:
-        self._lines = io.StringIO(content.decode("utf-8-sig"), newline="")
+        text = content.decode("utf-8-sig")
+        self.first = text[:_MAX_ROW_CHARACTERS].partition("\n")[0]
+        self._lines = io.StringIO(text, newline="")
         self._path = path
         self.pending = 0
 

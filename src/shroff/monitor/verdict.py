@@ -60,8 +60,9 @@ class ModelVerdict(NamedTuple):
         if not drift.payments:
             return [f"{self.model} decided no payment; other models decided {self.others:,}."]
         days = "1 day" if drift.days == 1 else f"{drift.days:,} days"
+        payments = "1 payment" if drift.payments == 1 else f"{drift.payments:,} payments"
         first = (
-            f"{self.model} decided {drift.payments:,} payments on {days}"
+            f"{self.model} decided {payments} on {days}"
             f" ({self.others:,} more were decided by other models)."
         )
         return [first, self._drifted()]

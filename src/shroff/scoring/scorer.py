@@ -111,7 +111,7 @@ class Scorer(Intake):
             meter=meter,
             lateness=lateness,
             clock=clock,
-            closed_because="its state is being rebuilt from the ledger",
+            closed_because="its state is being built from its history and the ledger",
         )
         self._switchover = Switchover(
             sequencer,
