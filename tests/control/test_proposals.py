@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -284,7 +285,7 @@ def _step(proposals: Proposals, verb: str, person: Person, number: int, step: in
         return proposals.propose_edit(msgspec.structs.replace(HOST, value=f"h{step}"), by=person)
     if verb == "rule":
         return proposals.propose([AddRule(Rule(f"r{step}", "card_count_1d > 9"))], by=person)
-    moves = {
+    moves: dict[str, Callable[..., Proposal]] = {
         "rebase": proposals.rebase,
         "shadow": proposals.shadow,
         "live": proposals.approve,

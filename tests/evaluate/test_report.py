@@ -98,8 +98,13 @@ def test_decisions_show_thresholds_and_what_they_come_to_per_day() -> None:
 
 
 def test_equal_thresholds_are_said_aloud() -> None:
-    assert "trees has no review band: it declines from 0.4 on" in no_review_band("trees", 0.4)
-    assert "approves every payment" in no_review_band("trees", 2.0)
+    some, none = ({"review_band": False, "decline_at": at} for at in (0.4, 2.0))
+    said = str(no_review_band("trees", some, None))
+    assert "trees has no review band: it declines from 0.4 on" in said
+    assert "approves every payment" in str(no_review_band("trees", none, {"in_force": False}))
+    # thresholds that nobody decides by say nothing of what is approved
+    assert no_review_band("trees", none, {"in_force": True}) is None
+    assert no_review_band("trees", {"review_band": True, "decline_at": 0.4}, None) is None
 
 
 def test_comparison_of_nothing_is_an_empty_table() -> None:

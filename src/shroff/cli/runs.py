@@ -236,5 +236,5 @@ def print_figures(summary: Mapping[str, Any]) -> None:
     for name, one in detectors.items():
         if one.get("guarantee"):
             out.print(guaranteed(name, one["guarantee"]), soft_wrap=True, highlight=False)
-        if not one["thresholds"]["review_band"]:
-            out.print(no_review_band(name, one["thresholds"]["decline_at"]), soft_wrap=True)
+        if said := no_review_band(name, one["thresholds"], one.get("by_cost")):
+            out.print(said, soft_wrap=True)

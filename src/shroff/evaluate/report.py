@@ -217,8 +217,15 @@ def guaranteed(name: str, found: Mapping[str, Any]) -> str:
     )
 
 
-def no_review_band(name: str, decline_at: float) -> str:
-    """A sentence about a detector of equal thresholds: no probability sends a payment to review."""
+def no_review_band(
+    name: str, thresholds: Mapping[str, Any], by_cost: Mapping[str, Any] | None
+) -> str | None:
+    """A sentence about a detector of equal thresholds: no probability sends a payment to review;
+    None where they differ, or payments are decided by cost instead.
+    """
+    decline_at = thresholds["decline_at"]
+    if thresholds["review_band"] or (by_cost is not None and by_cost["in_force"]):
+        return None
     if decline_at >= NEVER:
         return f"{name} approves every payment: at this cost, neither a review nor a decline pays."
     return (
