@@ -10,9 +10,11 @@ import traceback
 
 import pytest
 
+from features.online_world import SCHEMA, card, pay
 from golden import observe
-from shroff import generated
+from shroff import FeatureGroup, generated
 from shroff.collect.payment import Payment
+from shroff.features.engines.online import OnlineEngine
 from shroff.generated import define, function
 
 
@@ -29,6 +31,18 @@ def test_a_traceback_shows_the_generated_line() -> None:
     last = traceback.extract_tb(raised.tb)[-1]
     assert last.filename.startswith("<shroff observe ")
     assert last.line == "line = get2(key, unseen2)"
+
+
+def test_windows_of_any_number_are_read() -> None:
+    """They are nested in code, which Python takes to a depth of a hundred."""
+    minutes, last = 60_000_000, 150
+    group = FeatureGroup("g", [card.count([f"{width}m" for width in range(1, last)])])
+    engine = OnlineEngine([group], SCHEMA)
+    for minute in (0, 1, 5, 80, 100, 145):
+        features = engine.observe(pay(minute, minute * minutes))
+    for width in range(1, last):
+        seen = sum(145 - width < minute < 145 for minute in (0, 1, 5, 80, 100))
+        assert features[f"card_count_{width}m"] == seen
 
 
 def test_source_can_be_inspected() -> None:

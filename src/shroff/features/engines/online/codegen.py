@@ -9,8 +9,8 @@ shows it, and so do tracebacks.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
@@ -36,6 +36,9 @@ Count = Callable[[Payment, int], None]
 """Lets later payments see the payment, given the watermark."""
 Kept = Callable[[Any, Any, int], None]
 """Adds what was kept of a payment, given its key and the watermark."""
+
+_MAX_NESTED: Final = 20
+"""So deep are windows nested in code: Python takes a hundred levels of indentation."""
 
 Cells = dict[tuple[Slot, Measure], Code]
 """The variable that holds each measure read."""
@@ -231,27 +234,87 @@ def _extension(place: int, timelines: StreamTimelines) -> Iterator[Code]:
 def _windows(
     place: int, timelines: StreamTimelines, cells: Cells, slots: Sequence[Slot]
 ) -> Iterator[Code]:
-    """The lines that read these windows: by their delay, the shortest first."""
+    """The lines that read these windows: those that end now, then the others by their delay."""
     if not slots:
         return
+    ordered = sorted(slots, key=lambda slot: (slot.window.delay, slot.window))
+    recent = [slot for slot in ordered if not slot.window.delay]
     yield from _line(place, timelines)
     yield " if size:"
     yield "  last = times[-1]"
-    schema, before, every = timelines.layout.schema, None, list[Code]()
-    for slot in sorted(slots, key=lambda slot: (slot.window.delay, slot.window)):
-        empty = [
-            f"{cells[slot, measure]} = {nothing(measure, schema)}" for measure in slot.measures
-        ]
+    if recent:
+        yield "  upto, high = END_OF_TIME_US, size"
+        outermost, inner = _nested([slot.window for slot in recent])
+        for at in outermost:
+            yield from _recent(at, inner, recent, timelines, cells)
+    before = None
+    for slot in ordered[len(recent) :]:
         yield from _bounds(slot.window, before)
         yield "  if low < high:"
-        yield from (
-            f"   {cells[slot, measure]} = {timelines.reads[slot, measure]}"
-            for measure in slot.measures
-        )
-        yield f"  else: {'; '.join(empty)}"
-        every += empty
+        yield from (f"   {line}" for line in _read(slot, timelines, cells))
+        yield f"  else: {'; '.join(_empty([slot], timelines, cells))}"
         before = slot.window
-    yield f" else: {'; '.join(every)}"
+    yield f" else: {'; '.join(_empty(ordered, timelines, cells))}"
+
+
+def _nested(windows: Sequence[Window]) -> tuple[list[int], list[list[int]]]:
+    """Which windows that end now, the shortest first, lie in no other one, and which in each."""
+    outermost, inner = list[int](), [list[int]() for _ in windows]
+    depths = [0] * len(windows)
+    for at, window in reversed(list(enumerate(windows))):
+        longer = range(at + 1, len(windows))
+        around = (
+            other
+            for other in longer
+            if windows[other].window - windows[other].resolution >= window.window
+            and depths[other] < _MAX_NESTED
+        )
+        other = next(around, None)
+        if other is None:
+            outermost.append(at)
+        else:
+            depths[at] = depths[other] + 1
+            inner[other].append(at)
+    return outermost, inner
+
+
+def _recent(
+    at: int,
+    inner: Sequence[Sequence[int]],
+    slots: Sequence[Slot],
+    timelines: StreamTimelines,
+    cells: Cells,
+) -> Iterator[Code]:
+    """The lines that read a window that ends now, and those in it unless it has no events: most
+    keys have been idle for longer than their short windows.
+    """
+    yield f"  after = {_bound(slots[at].window.window, slots[at].window.resolution)}"
+    yield "  if last > after:"
+    yield "   low = bisect_right(times, after)"
+    yield from (f"   {line}" for line in _read(slots[at], timelines, cells))
+    for other in inner[at]:
+        yield from (f" {line}" for line in _recent(other, inner, slots, timelines, cells))
+    within = [at]
+    for other in within:
+        within += inner[other]
+    yield f"  else: {'; '.join(_empty([slots[at] for at in within], timelines, cells))}"
+
+
+def _read(slot: Slot, timelines: StreamTimelines, cells: Cells) -> list[Code]:
+    """The lines that read the measures of a window that has events."""
+    return [
+        f"{cells[slot, measure]} = {timelines.reads[slot, measure]}" for measure in slot.measures
+    ]
+
+
+def _empty(slots: Iterable[Slot], timelines: StreamTimelines, cells: Cells) -> list[Code]:
+    """The statements for windows without events."""
+    schema = timelines.layout.schema
+    return [
+        f"{cells[slot, measure]} = {nothing(measure, schema)}"
+        for slot in slots
+        for measure in slot.measures
+    ]
 
 
 def _line(place: int, timelines: StreamTimelines) -> Iterator[Code]:
@@ -270,22 +333,19 @@ def _columns(timelines: StreamTimelines) -> Iterator[Code]:
 
 
 def _bounds(window: Window, before: Window | None) -> Iterator[Code]:
-    """The lines that find a window's bounds in time and among events, after the one `before`."""
+    """The lines that find the bounds of a delayed window, in time and among events, after the one
+    `before`.
+    """
     duration, delay, resolution, _ = window
     within = "high"
-    if before is None or (delay, resolution * bool(delay)) != (
-        before.delay,
-        before.resolution * bool(delay),
-    ):
-        yield f"  upto = {_bound(delay, resolution) if delay else 'END_OF_TIME_US'}"
-        upto = "size if last <= upto else bisect_right(times, upto)" if delay else "size"
-        yield f"  high = {upto}"
+    if before is None or (delay, resolution) != (before.delay, before.resolution):
+        yield f"  upto = {_bound(delay, resolution)}"
+        yield "  high = size if last <= upto else bisect_right(times, upto)"
     elif duration - resolution >= before.window:
         # of two windows with the same end, the longer begins no later: search only before the
         # shorter one's start
         within = "low"
     yield f"  after = {_bound(duration + delay, resolution)}"
-    # most keys have been idle for longer than a short window: one comparison saves the search
     yield f"  low = size if last <= after else bisect_right(times, after, 0, {within})"
 
 
