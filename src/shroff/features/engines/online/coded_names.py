@@ -40,10 +40,14 @@ class CodedNames(msgspec.Struct, gc=False, eq=False):
         if type(cells) is NameTimes:
             cells.push(times, cell)
             return
-        # `_code`, inlined: a new name is found behind all others
-        code = _NAMELESS if cell is None else (names + (cell,)).index(cell)  # noqa: RUF005  # a star makes a list first
-        if code == len(names):
-            self._add(cast(Name, cell))
+        # `_code`, inlined
+        if cell is None:
+            code = _NAMELESS
+        elif cell in names:
+            code = names.index(cell)
+        else:
+            code = len(names)
+            self.names = (*names, NAMES.once(cell))
         events = len(cells)
         # `_shared`, inlined
         alike = code == 0 and cells is _ALIKE[events]
@@ -98,13 +102,9 @@ class CodedNames(msgspec.Struct, gc=False, eq=False):
         """The code of a name, which has one from now on."""
         if cell is None:
             return _NAMELESS
-        code = (*self.names, cell).index(cell)
-        if code == len(self.names):
-            self._add(cell)
-        return code
-
-    def _add(self, name: Name) -> None:
-        self.names += (NAMES.once(name),)
+        if cell not in self.names:
+            self.names = (*self.names, NAMES.once(cell))
+        return self.names.index(cell)
 
     def distinct(self, low: int, high: int, after: int, upto: int) -> int:
         """How many names were seen in a span."""
@@ -126,8 +126,8 @@ class CodedNames(msgspec.Struct, gc=False, eq=False):
         cells = self.cells
         if type(cells) is NameTimes:
             return cells.own(mine, low, high, after, upto)
-        # no event has the code that a new name would get
-        return cells.count((self.names + (mine,)).index(mine), low, high)  # noqa: RUF005  # a star makes a list first
+        names = self.names
+        return cells.count(names.index(mine), low, high) if mine in names else 0
 
     def counts(self, low: int, high: int, after: int, upto: int) -> Iterable[int]:
         """How often each name was seen in a span, of those that were."""

@@ -36,7 +36,7 @@ class Observing:
         newest, now, first, others, told = reply
         there: dict[int, int] = dict(zip(others[::2], others[1::2], strict=True)) if others else {}
         news = _by_payment(told) if told else {}
-        replica, trimming = self._replica, self._trimming
+        observe, shorten = self._replica.timelines.observe, self._trimming.shorten
         observed: list[Observed] = []
         for number, (payment, places) in enumerate(placed, start=1):
             if number in there:
@@ -48,13 +48,13 @@ class Observing:
                 newest = max(newest, min(payment.time, now))
             if news:
                 self._follow(places, news.get(number, ()))
-            reading = None if ahead is None else ReadingAhead(ahead, set(places), arrival)
-            observed.append(Observed(arrival, replica.observe(payment, newest, reading)))
+            fetch = None if ahead is None else ReadingAhead(ahead, set(places), arrival).fetch
+            observed.append(Observed(arrival, observe(payment, newest, fetch)))
             for place in places:
                 place.position = arrival
                 place.length = length = place.length + 1
                 if length > MIN_LOG_ENTRIES:
-                    trimming.shorten(place)
+                    shorten(place)
         self.newest = newest
         return observed
 

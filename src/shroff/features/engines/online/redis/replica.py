@@ -109,12 +109,6 @@ class Replica:
         """Apply entries of a log, some of which may be known already."""
         place.position = self._following.take(place, entries, place.position, END_OF_TIME_US)
 
-    def observe(
-        self, payment: Payment, newest: int, reading: Reading | None = None
-    ) -> dict[str, Value]:
-        """The features of the payment that arrives next, and add it; `newest` is the state's."""
-        return self.timelines.observe(payment, newest, reading.fetch if reading else None)
-
     def as_of(
         self,
         payment: Payment,
@@ -137,7 +131,7 @@ class Replica:
             for place, entries in zip(places, logs, strict=True):
                 self.take(place, entries)
             self.timelines.forget(payment)
-            return self.observe(payment, newest, reading)
+            return self.timelines.observe(payment, newest, reading.fetch if reading else None)
 
     def events(self, place: Place) -> int:
         """How many events the timelines of a key hold."""

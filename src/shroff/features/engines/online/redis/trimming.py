@@ -36,6 +36,8 @@ class Trimming:
 
     def due(self, seen: int) -> list[Call]:
         """The snapshots that may replace logs after this arrival, each once."""
+        if not self._waiting:
+            return []
         due = [place for place, (at, _) in self._waiting.items() if at <= seen]
         for place in due:
             place.length = 0
