@@ -111,6 +111,10 @@ postgresql://user@host/database?table=payments, got `postgres:`: did you mean `p
         if isinstance(where, Location):
             return where
         text = os.fspath(where)
+        if text.encode(errors="replace").decode() != text:
+            raise ConfigurationError(
+                "expected the name of a file in UTF-8, got other bytes: give it another name."
+            )
         scheme = _SCHEME.match(text)
         if scheme is not None and scheme[1] in FORMS:
             return cls(text, _shown(text, scheme[1]))

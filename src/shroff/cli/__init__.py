@@ -18,10 +18,12 @@ import typer
 
 from shroff import __version__
 from shroff.cli.commands import Commands
-from shroff.errors import CheckFailed, ShroffError
+from shroff.errors import CheckFailed, ShroffError, one_line
 from shroff.private import private_file
 
 _NO_ROOM = os.strerror(errno.ENOSPC)
+_OF_A_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EACCES, errno.EPERM)
+_MAX_SHOWN_NAME = 200
 app = typer.Typer(
     name="shroff",
     cls=Commands,
@@ -57,17 +59,29 @@ def main() -> NoReturn:
         sys.exit(1 if isinstance(error, CheckFailed) else 2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        if error.errno not in _OF_A_NAME or error.filename is None:
+            _say_defect(error)
+        else:
+            name = one_line(str(error.filename))[:_MAX_SHOWN_NAME]
+            _complain(f"{name}: expected a file that can be opened, got: {error.strerror}.")
+        sys.exit(2)
     except Exception as error:  # noqa: BLE001  # the last line of defence: no traceback reaches a user
-        if _NO_ROOM in str(error):
-            # libraries raise it as errors of their own, also of temporary files
-            _complain("a disk is full: make room, or name a folder for temporary files in TMPDIR.")
-            sys.exit(2)
-        _complain(
-            f"unexpected {type(error).__name__}; this is a defect of Shroff, "
-            f"{_keep(traceback.format_exc())}."
-        )
+        _say_defect(error)
         sys.exit(2)
     sys.exit(0)
+
+
+def _say_defect(error: Exception) -> None:
+    """Say that an error was not expected, of which a full disk is the only one to be mended."""
+    if _NO_ROOM in str(error):
+        # libraries raise it as errors of their own, also of temporary files
+        _complain("a disk is full: make room, or name a folder for temporary files in TMPDIR.")
+        return
+    _complain(
+        f"unexpected {type(error).__name__}; this is a defect of Shroff, "
+        f"{_keep(traceback.format_exc())}."
+    )
 
 
 def _complain(text: str, style: str | None = None) -> None:
