@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from patience import PATIENCE
@@ -16,7 +17,7 @@ from serve.asking import Json, decide, refusal, run
 from serve.audit import body, read_ledger, state
 from serve.fixtures import iso
 from serve.service import KEY
-from shroff.errors import BadPayment, NotFound, PaymentConflict, ShroffError
+from shroff.errors import BadPayment, LedgerUnavailable, NotFound, PaymentConflict, ShroffError
 from shroff.ledger import Ledger
 from shroff.package import Bundle
 from shroff.scoring.scorer import Scorer
@@ -112,6 +113,24 @@ def test_a_result_counts_once(scorer: Scorer, pay: Pay, ledger_url: str) -> None
 
     run(work())
     assert [entry.kind for entry in read_ledger(ledger_url)] == ["payment", "result", "label"]
+
+
+def test_who_does_not_wait_while_a_service_starts_is_refused_later(
+    bundle: Bundle, pay: Pay, ledger_url: str
+) -> None:
+    stopped = time.time_ns() // 1_000
+    scorer = Scorer(bundle, Ledger(ledger_url), key=KEY, clock=lambda: stopped)
+    outcomes: list[bytes | Exception] = []
+
+    async def work() -> None:
+        for _ in range(130):
+            scorer.accept(msgspec.json.encode(pay()), outcomes.append)
+        assert len(outcomes) == 100
+        while len(outcomes) < 130:
+            await asyncio.sleep(0.01)
+
+    run(work())
+    assert {*map(type, outcomes)} == {LedgerUnavailable}
 
 
 def test_a_result_sent_again_at_any_moment_of_the_first_is_answered(

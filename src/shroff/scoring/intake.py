@@ -6,7 +6,7 @@ It answers known payments from the ledger at once and hands new ones to the sequ
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec.structs import replace
 
@@ -15,6 +15,7 @@ from shroff.clock import MAX_AHEAD_US, Clock
 from shroff.collect import Payment
 from shroff.collect.cards import holds_card_number
 from shroff.collect.fields import card_number, require_readable_field
+from shroff.control.rate_limit import Bucket
 from shroff.errors import LedgerUnavailable, NotFound, OutOfBounds
 from shroff.features.window import micros
 from shroff.ledger import Ledger, StoredEntry
@@ -34,6 +35,11 @@ from shroff.scoring.in_flight import PendingPayment
 from shroff.scoring.sequencer import Sequencer
 from shroff.telemetry.meter import Journey, Meter
 from shroff.telemetry.tracing import CURRENT
+
+_REFUSALS_AT_ONCE: Final = 100
+"""Payments a second that are refused at once while the intake is closed."""
+_HELD_SECONDS: Final = 1.0
+"""Seconds after which others are refused: what `Retry-After` asks for."""
 
 
 class Intake:
@@ -66,6 +72,7 @@ class Intake:
         self._oldest = micros(lateness)
         self._clock = clock
         self._closed_because: str | None = closed_because
+        self._at_once = Bucket(_REFUSALS_AT_ONCE, clock())
 
     @property
     def active(self) -> Active:
@@ -101,7 +108,12 @@ class Intake:
         try:
             self._take(body, on_durable)
         except Exception as error:  # noqa: BLE001  # an error is an outcome too
-            on_durable(error)
+            if self._closed_because is None or self._at_once.take(self._clock()):
+                on_durable(error)
+            else:
+                # who does not wait before asking again would take the processor from the start
+                loop = asyncio.get_running_loop()
+                loop.call_later(_HELD_SECONDS, on_durable, error)
 
     async def judge(self, payment: Payment) -> bytes:
         """`decide` for a parsed payment, which stays unchanged, so that it can be tried again."""
