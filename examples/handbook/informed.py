@@ -7,6 +7,7 @@ Labels are known after 7 days (`delay="7d"`); nothing here sees a younger one.
 """
 
 from pathlib import Path
+from statistics import NormalDist
 
 from shroff import Entity, FeatureGroup, Project, load_project, sql
 from shroff.detect import BoostedTrees, IsolationForest
@@ -175,15 +176,48 @@ series = FeatureGroup(
     ],
 )
 
-# By the simulator too: a taken-over card pays five times its usual amount, amounts vary by half of
-# their mean, and 3 * 14 of 5,000 customers are in such days.
-TAKEN_OVER = 0.0084
+# By the simulator too: 3 of 5,000 customers lose their card on a day, of whose payments of the next
+# 14 days a third is fraud, of five times the usual amount; amounts vary by half of their mean.
+TAKEN_OVER_A_DAY, TAKEOVER_SECONDS = 0.0006, 14 * 86400
+GENUINE, FRAUD = NormalDist(1, 0.5), NormalDist(5, 2.5)
+RATIOS = [1.25 + step / 4 for step in range(9)]
+LATEST = 16
+"""How many payments before this one are weighed: of 14 days there are seldom more that matter."""
 
 
 def evidence(ratio: str) -> str:
     """Log-likelihood ratio of five times the usual amount against once, as SQL."""
     r = f"GREATEST(LEAST({ratio}, 5), 1)"
     return f"LEAST(2 * POWER({r} - 1, 2) - 0.08 * POWER({r} - 5, 2) - LN(5), 8)"
+
+
+def weight(amount: str) -> str:
+    """How much likelier an amount is within a takeover, a third of it fraud, than outside, as SQL,
+    in steps of a quarter of the usual amount.
+    """
+    cases = (
+        f"WHEN {amount} < {at} * mean_usual THEN"
+        f" {2 / 3 + FRAUD.pdf(at - 0.125) / GENUINE.pdf(at - 0.125) / 3:.3f}"
+        for at in RATIOS
+    )
+    return f"CASE {' '.join(cases)} ELSE 4000 END"
+
+
+def onset(k: int) -> str:
+    """Days before the kth latest payment on which a takeover can have begun, each weighed by the
+    payments between it and the kth, as SQL.
+    """
+    since = f"COALESCE(age_{k}, {TAKEOVER_SECONDS})" if k else "0"
+    if k == LATEST:
+        return f"({TAKEOVER_SECONDS} - {since}) / 86400"
+    before = f"amount_{k + 1}"
+    # a payment that is a week old and not known as fraud is genuine
+    return (
+        f"(COALESCE(age_{k + 1}, {TAKEOVER_SECONDS}) - {since}) / 86400"
+        f" + CASE WHEN {before} IS NULL THEN 0"
+        f" WHEN age_{k + 1} >= 7 * 86400 AND customer_frauds_14d = 0 THEN 2 / 3"
+        f" ELSE {weight(before)} END * onset_{k + 1}"
+    )
 
 
 taken_over = FeatureGroup(
@@ -195,22 +229,22 @@ taken_over = FeatureGroup(
         customer.mean("TX_AMOUNT", "120d", where="NOT TX_FRAUD", delay="7d", name="mean_genuine"),
         customer.mean("TX_AMOUNT", "120d", where="TX_AMOUNT <= 220", name="mean_120d"),
         sql("mean_usual", "COALESCE(mean_genuine, mean_120d)"),
-        customer.max("TX_AMOUNT", "14d", name="most_14d"),
-        customer.mean("TX_AMOUNT", "14d", name="mean_14d"),
+        sql("amount_to_genuine", "TX_AMOUNT / mean_usual"),
         *(
-            sql(f"{name}_to_genuine", f"{column} / mean_usual")
-            for name, column in (
-                ("amount", "TX_AMOUNT"),
-                ("most_14d", "most_14d"),
-                ("mean_14d", "mean_14d"),
+            feature
+            for k in range(1, LATEST + 1)
+            for feature in (
+                *customer.last("TX_AMOUNT", "14d", n=k, name=f"amount_{k}"),
+                *customer.seconds_since_last("14d", n=k, name=f"age_{k}"),
             )
         ),
-        # the highest amount speaks for it, each payment of ordinary size against it
+        # Bayes: a takeover began between two of the latest payments, and those since speak for it
+        # if they are high, against it if they are of the usual size
+        *(sql(f"onset_{k}", onset(k)) for k in range(LATEST, -1, -1)),
         sql(
             "taken_over_log_odds",
-            f"LN({TAKEN_OVER} / 3"
-            f" * (1 + EXP(COALESCE({evidence('most_14d_to_genuine')}, -4)) / 2))"
-            f" + customer_count_14d * LN(0.8165) + {evidence('amount_to_genuine')}",
+            f"LN(onset_0 / (3 / {TAKEN_OVER_A_DAY} + 2 * onset_0)) + "
+            + evidence("amount_to_genuine"),
         ),
         sql("taken_over", "1 / (1 + EXP(-taken_over_log_odds))"),
         sql(
@@ -242,8 +276,6 @@ probable = [
     "series_last_amount",
     "taken_over_log_odds",
     "amount_to_genuine",
-    "most_14d_to_genuine",
-    "mean_14d_to_genuine",
 ]
 
 # for detectors that learn without labels: few inputs, each suspicious when it is high

@@ -7,6 +7,7 @@ import runpy
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from statistics import NormalDist
 from types import SimpleNamespace
 from typing import Any
 
@@ -134,6 +135,57 @@ def test_a_series_of_known_frauds_makes_the_next_payment_probable(
     last = {row[1]: probability for row, probability in zip(rows, misused, strict=True)}
     assert last["series"] > 0.99
     assert max(last["unknown"], last["over"], last["long ago"]) < 0.02
+
+
+def test_high_amounts_make_a_takeover_probable_and_usual_ones_since_do_not(
+    handbook: Mapping[str, Any],
+) -> None:
+    """By how likely the latest payments are within a takeover and outside, with a loop over the day
+    on which it began.
+    """
+    project = load_project(handbook["PROJECT"])
+    started = datetime(2018, 5, 1, 12, tzinfo=UTC)
+    usual = [(float(day), 1_000) for day in range(20)]  # known to be genuine, 10 each
+    latest = {
+        "quiet": [(29.0, 1_120), (30.0, 1_120)],
+        "first": [(29.0, 1_120), (30.0, 3_120)],
+        "second": [(29.0, 3_120), (30.0, 3_120)],
+        "once": [(25.0, 3_120), *((26 + at / 3, 1_120) for at in range(10)), (30.0, 1_120)],
+        "busy": [(28 + at / 9, 1_620 if at % 3 else 2_620) for at in range(15)] + [(30.0, 1_620)],
+    }
+    rows = sorted((day, card, cents) for card in latest for day, cents in (*usual, *latest[card]))
+    times = [started + timedelta(days=row[0]) for row in rows]
+    frame = pl.DataFrame(
+        {
+            "TRANSACTION_ID": [str(at) for at in range(len(rows))],
+            "TX_DATETIME": pl.Series(times, dtype=pl.Datetime("us", "UTC")),
+            "TX_AMOUNT": [row[2] for row in rows],
+            "TX_FRAUD": [False] * len(rows),
+            "CUSTOMER_ID": [row[1] for row in rows],
+            "TERMINAL_ID": [str(at) for at in range(len(rows))],
+        }
+    )
+    found = compute_plan(project.plan, frame)["taken_over"]
+    last = {row[1]: probability for row, probability in zip(rows, found, strict=True)}
+    for card, payments in latest.items():
+        assert last[card] == pytest.approx(_taken_over([*usual, *payments]), rel=0.1), card
+    assert last["quiet"] < last["once"] < 0.01 < last["first"] < 0.9 < last["second"]
+
+
+def _taken_over(payments: list[tuple[float, int]]) -> float:
+    """Of a card whose payments (day, cents) of a week ago and before are genuine, of 10 each."""
+
+    def ratio(cents: int) -> float:
+        return NormalDist(5, 2.5).pdf(cents / 1_000) / NormalDist(1, 0.5).pdf(cents / 1_000)
+
+    *past, (now, cents) = payments
+    began, step = 0.0, 0.01
+    for back in np.arange(step / 2, 14, step):
+        since = [payment for payment in past if payment[0] > now - back]
+        weights = [(2 + (ratio(of) if day > now - 7 else 0)) / 3 for day, of in since]
+        began += step * 3 / 5_000 * float(np.prod(weights))
+    fraud, genuine = began / 3 * ratio(cents), 1 + began * 2 / 3
+    return fraud / (fraud + genuine)
 
 
 @pytest.mark.parametrize("start", PUBLISHED, ids=str)
