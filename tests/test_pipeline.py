@@ -20,10 +20,10 @@ from shroff.collect import clean
 from shroff.decide.decider import Decider
 from shroff.decide.standing import fit, own
 from shroff.detect import LogisticRegression, Rules
-from shroff.errors import BundleError, ConfigurationError, MixedCurrencies
+from shroff.errors import BadFile, BundleError, ConfigurationError, MixedCurrencies
 from shroff.experiment.judgement import evaluations
 from shroff.package import load
-from shroff.pipeline import history_notices, package, summary, train_models
+from shroff.pipeline import collect_table, history_notices, package, summary, train_models
 
 ROWS = 1_200
 card = Entity("card", "card")
@@ -261,3 +261,16 @@ def test_a_log_that_is_shorter_than_windows_look_back_is_told(window: str, told:
         assert found[0].startswith(
             "720 of 780 payments learned from are of the first 12 days of the log, as far as "
         )
+
+
+def test_labels_of_a_table_of_their_own_need_no_columns_in_the_log(tmp_path: Path) -> None:
+    schema = msgspec.structs.replace(SCHEMA, currency=None, labelled_at="said_at")
+    project = Project(schema=schema, features=[FeatureGroup("velocity", card.count("1d"))])
+    log(yen=False).drop("fraud").write_csv(path := tmp_path / "log.csv")
+    said = tmp_path / "labels.csv"
+    said.write_text("id,fraud,said_at\np3,1,2024-03-30T10:00:00Z\np5,0,2024-03-30T10:00:00Z\n")
+    found = collect_table(project, path, key=b"k" * 32, labels=said).frame
+    known = found.filter(pl.col("fraud").is_not_null()).select("id", "fraud").rows()
+    assert (len(found), known) == (ROWS, [("p3", True), ("p5", False)])
+    with pytest.raises(BadFile, match=r"column `fraud` \(label\), found none.* joined with"):
+        collect_table(project, path, key=b"k" * 32)

@@ -15,6 +15,7 @@ from shroff.collect import Cleaned, Schema, clean, clean_large, local_copies, re
 from shroff.collect.clean import RowCounts
 from shroff.collect.currencies import payments_by_currency
 from shroff.collect.labels import read_labels, with_labels
+from shroff.collect.large import with_absent
 from shroff.collect.remote import Count, uncounted
 from shroff.errors import ConfigurationError
 from shroff.experiment.stored import read_stored
@@ -43,7 +44,7 @@ def collect_table(
     Args:
         data: a file, or the URL of a table in a database or service, and so `join` and `labels`.
         labels: a table of what was said of the payments, whose labels changed
-            (`shroff.collect.labels`).
+            (`shroff.collect.labels`); with it, the payments may lack the columns of labels.
         count: called with the rows so far and the number of all, before a CSV file is read and
             while a database or service is.
 
@@ -75,6 +76,9 @@ def collect_table(
                 count=count,
             )
         )
+        if labels is not None:  # which may say all of it
+            said = [one for one in (schema.label, schema.labelled_at) if one is not None]
+            raw = with_absent(raw.lazy(), {*said}.difference(raw.columns)).collect()
         cleaned = clean(raw, schema, key=key, max_bad=max_bad, source=str(facts))
         cleaned = cleaned.with_findings(local.findings)
         return cleaned if labels is None else _labelled(cleaned, local(labels), schema)
