@@ -189,6 +189,12 @@ class ConsoleBackend:
         version = self.models.pointers.production
         return None if version is None else self.bundle(version)
 
+    @property
+    def currency(self) -> str:
+        """The currency that the model in production counts in; empty where that is unknown."""
+        bundle = self.readable_production()
+        return (bundle.currency or "") if bundle else ""
+
     def readable_production(self) -> Bundle | None:
         """The model in production, for what goes on without; None where it cannot be read."""
         return self.bundle_or_none(self.models.pointers.production)

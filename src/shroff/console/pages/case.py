@@ -200,6 +200,7 @@ def _context(
     mine = (last.step, last.by) == ("closed", user.name)
     return {
         "case": found.case,
+        "currency": backend.currency,
         "found": found,
         "around": around,
         "narrative": narrate(found),

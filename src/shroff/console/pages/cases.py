@@ -173,6 +173,7 @@ def _listed(
         "choice": choice,
         "place": choice,
         "cases": shown,
+        "currency": backend.currency,
         "loads": backend.desk.loads(),
         "now": backend.clock(),
         "more": choice.address(after=_after(shown[-1])) if more else None,
