@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 from typer.testing import CliRunner
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 from serve.fixtures import iso
 from serve.service import Service
 from shroff.act import CaseIntake, Desk, gather, narrate, zip_evidence
+from shroff.act.evidence import PaymentEvidence
 from shroff.act.follow import ledger_name
 from shroff.cli import app
 from shroff.client import Client
@@ -112,6 +114,22 @@ def test_sentences_say_what_was_paid_what_is_unusual_and_who_decided(
     assert len(text.splitlines()) == len(told(served, "narrative", case)["sentences"])
     over_http = served.request("GET", f"/v1/cases/{case}/narrative").json()["sentences"]
     assert over_http == told(served, "narrative", case)["sentences"]
+
+
+def test_an_amount_that_was_converted_has_its_currency(served: Service, case: int) -> None:
+    found = gather(Desk(control(served)), Ledger(served.ledger), case)
+    replace = msgspec.structs.replace
+
+    def converted(one: PaymentEvidence) -> PaymentEvidence:
+        assert one.record is not None
+        paid = replace(one.record.payment, rates="DKK 0123456789abcdef")
+        return replace(one, record=replace(one.record, payment=paid))
+
+    rated = replace(found, payments=tuple(map(converted, found.payments)))
+    text = "\n".join(narrate(rated))
+    assert re.search(r"It is of [\d.,]+ DKK;|They come to [\d.,]+ DKK;", text)
+    assert text.count(" DKK was made on ") == text.count(" was made on ") > 0
+    assert "DKK" not in "\n".join(narrate(found))
 
 
 def test_the_same_case_gives_the_same_bytes(

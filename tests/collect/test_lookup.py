@@ -186,6 +186,7 @@ def test_a_payment_is_sent_without_what_is_looked_up(risks: ReferenceTable) -> N
         ("mcc,mcc_risk\n", "1 to 500,000 rows, got 0"),
         ("mmc,mcc_risk\n1,2\n", "did you mean `mmc`"),
         ("mcc:mcc_risk\n1:2\n", "expected a column `mcc`, found none"),
+        ("mcc,mcc_risk\n1,2\n1,3\n", "expected one at a time, got two without `since`"),
         ("mcc,risk\n1,2\n", "expected a column `mcc_risk`, found none: did you mean `risk`"),
         ("mcc,mcc_risk,mcc\n1,2,3\n", "each column once, got `mcc` twice"),
         ("mcc,mcc_risk\n1,2,3\n", "line 2: expected 2 cells, got more"),

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from shroff.act.case import CaseEvent
-from shroff.act.evidence import CaseEvidence, PaymentEvidence, said_by
+from shroff.act.evidence import CaseEvidence, EvidenceRecord, PaymentEvidence, said_by
 from shroff.collect.payment import Value
 from shroff.collect.times import iso_time
 from shroff.errors import one_line
@@ -73,11 +73,21 @@ def _about(evidence: CaseEvidence) -> Iterator[str]:
         first, last = min(one.at for one in paid), max(one.at for one in paid)
         total = sum(one.amount for one in paid)
         when = _time(first) if first == last else f"{_time(first)} to {_time(last)}"
+        bases = {_base(one.record) for one in evidence.payments if one.record is not None}
+        unit = bases.pop() if len(bases) == 1 else ""
         yield (
-            f"They come to {total:,.2f}; they arrived from {when}."
+            f"They come to {total:,.2f}{unit}; they arrived from {when}."
             if count > 1
-            else f"It is of {total:,.2f}; it arrived on {when}."
+            else f"It is of {total:,.2f}{unit}; it arrived on {when}."
         )
+
+
+def _base(record: EvidenceRecord | None) -> str:
+    """The currency that a payment's amount was converted to, behind a blank; empty where it has its
+    own, which its values name.
+    """
+    base = "" if record is None else record.payment.rates.partition(" ")[0]
+    return f" {base}" if base else ""
 
 
 def _links(evidence: CaseEvidence) -> Iterator[str]:
@@ -123,7 +133,8 @@ def _payment(one: PaymentEvidence) -> Iterator[str]:
         if (text := _text(value)) is not None
     ][:_TOLD_COLUMNS]
     where = f" with {', '.join(columns)}" if columns else ""
-    yield f"{name} of {paid.amount:,.2f} was made on {_time(record.payment.time)}{where}."
+    amount = f"{paid.amount:,.2f}{_base(record)}"
+    yield f"{name} of {amount} was made on {_time(record.payment.time)}{where}."
     how = (
         "without a score, because a part was missing"
         if paid.probability is None

@@ -94,11 +94,8 @@ def read_dated(
     for name in wanted:
         if name not in names:
             hint = did_you_mean(name, names)
-            known = (
-                "."
-                if others
-                else f"; expected {', '.join(f'`{each}`' for each in (*wanted, *PERIOD))}."
-            )
+            every = dict.fromkeys((*wanted, *PERIOD))
+            known = "." if others else f"; expected {', '.join(f'`{each}`' for each in every)}."
             raise BadFile(f"{path}: expected a column `{name}`, found none{hint or known}")
     for name, times in Counter(names).items():
         if times > 1:

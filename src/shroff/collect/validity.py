@@ -197,6 +197,5 @@ def require_one_at_a_time(
             starts[before] == starts[place] or (end is not None and end > starts[place])
         ):
             since = text_of_micros(starts[place])
-            raise ConfigurationError(
-                f"{what(place)}: expected one at a time, got two that are valid from {since} on."
-            )
+            both = "without `since`" if since == ALWAYS else f"that are valid from {since} on"
+            raise ConfigurationError(f"{what(place)}: expected one at a time, got two {both}.")
