@@ -86,6 +86,8 @@ def test_it_says_in_words_and_on_a_page_what_it_found(home: Path) -> None:
     assert "<script" not in html
     limited = run(*words, "--from", "2024-02-03", "--to", "2024-02-05T00:00:00Z", home=home)
     assert limited.startswith("20 payments of")
+    assert "Left out, out of the period: 180." in limited
+    assert "out of the period" not in said
 
 
 def test_the_page_is_read_in_any_window_and_runs_nothing(

@@ -125,7 +125,8 @@ def backtest(
     new_judge, old_judge = _judge(replayed.contender), _judge(current.contender)
     holder = card_column(bundle, card)
     read = new_judge.columns | old_judge.columns | {holder}
-    past = replayed.past.reading(read).between(since, until)
+    whole = replayed.past.reading(read)
+    past = whole.between(since, until)
     common = theirs = past
     if current.past is not replayed.past:
         theirs = current.past.reading(read).between(since, until)
@@ -146,7 +147,10 @@ def backtest(
     weight, holders = common.weight, common.frame[holder]
     spent, before = (weighed(one.action, costs, cost) for one in (new, old))
     saved, time = before.less(spent), common.time
-    lost = len(past) - len(common)
+    lost = {
+        "out of the period": len(whole) - len(past),
+        "not read by both models": len(past) - len(common),
+    }
 
     work = old_work = costs.stakes.load
     if old_judge.policy.cost != cost:
@@ -192,7 +196,7 @@ def backtest(
         rules=rule_figures(replayed.contender.standing.policy, new, outcome, amount, holders),
         recorded=same.size,
         as_decided=int(same.sum()),
-        left_out={**past.left_out, **({"not read by both models": lost} if lost else {})},
+        left_out={**past.left_out, **{why: many for why, many in lost.items() if many}},
         notices=[*past.notices, *_notices(common, current, replayed, outcome)],
     )
 

@@ -217,7 +217,9 @@ def _door(
     deciding, standing = _deciding(bundle)
     known = standing.policy.lists
     if name not in known:
-        raise NotFound(f"there is no list `{name}`{did_you_mean(name, known) or '.'}")
+        others = f": the policy has {', '.join(f'`{one}`' for one in known)}." if known else "."
+        hint = did_you_mean(name, known) or f"{others} `Policy(lists=…)` declares one."
+        raise NotFound(f"there is no list `{name}`{hint}")
 
     def token(text: str) -> str:
         return tokenizer(Settings.read().hmac_key())(text)
