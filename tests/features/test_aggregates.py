@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shroff import Entity, FeatureGroup, Schema
-from shroff.features.aggregates import DECAY_WEIGHTS, RECIPES, STEPS_PER_HALF_LIFE, term
+from shroff.features.aggregates import DECAY_WEIGHTS, MISSING, RECIPES, STEPS_PER_HALF_LIFE, term
 from shroff.features.define import Aggregate
 from shroff.features.engines.batch import compute
 from shroff.features.engines.online.runtime import GLOBALS
@@ -44,7 +44,7 @@ def last(feature: tuple[Aggregate, ...], **columns: list[object]) -> float | Non
 
 @settings(max_examples=60)
 @given(
-    measures=st.lists(st.integers(0, 10**15), min_size=2, max_size=2),
+    measures=st.lists(st.integers(0, 10**15) | st.just(MISSING), min_size=2, max_size=2),
     constants=st.lists(st.floats(0, 1e6), min_size=2, max_size=2),
 )
 def test_an_inlined_formula_gives_the_bits_of_the_called_one(

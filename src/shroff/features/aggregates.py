@@ -177,6 +177,10 @@ def _plain(number: float) -> float:
     return float(number)
 
 
+def _distance(away: float) -> float:
+    return away
+
+
 def _scaled(total: float) -> float:
     return float(total) / UNITS
 
@@ -233,8 +237,6 @@ class Recipe:
         options: keywords besides those of all aggregates; those without a default must be given.
         not_current: why its window cannot hold the payment itself; empty: it can.
         picks: whether it gives one of the column's values, which is a text for a column of names.
-        inline: the formula of measures and constants as an expression, which is None for NaN; for
-            code that is generated for one payment. Empty: it is called.
     """
 
     measures: tuple[Kind, ...]
@@ -245,41 +247,54 @@ class Recipe:
     options: frozenset[str] = field(default_factory=frozenset)
     not_current: str = ""
     picks: bool = False
-    inline: str = ""
+
+    @property
+    def inline(self) -> str:
+        """The formula of measures and constants as an expression, which is None for NaN; for code
+        that is generated for one payment. Empty: it is called.
+        """
+        return _INLINE.get(self.formula, "")
 
 
-_COUNT: Final = "float({})"
+_INLINE: Final[dict[Callable[..., float], str]] = {
+    _plain: "float({})",
+    _scaled: "float({}) / UNITS",
+    _mean: "float({0}) / {1} / UNITS if {1} > 0 else None",
+    _std: "sqrt(max({0}, 0.0) / {1}) / UNITS if {1} > 0 else None",
+    _extreme: "float({0}) / UNITS if {0} != MISSING else None",
+    _seconds: "float({0} - {1}) / 1e6 if {1} != MISSING else None",
+    _new: "None if {0} == MISSING else 1.0 if {0} == 0 else 0.0",
+    _share: "float({0}) / {1} if {1} > 0 else None",
+    _entropy: "float({0}) / {1} / UNITS_PER_NAT if {1} > 0 else None",
+    _risk: "({0} + {2} * {3}) / total if (total := {1} + {3}) > 0 else 0.0",
+}
 _NUMBER_SCALES: Final[tuple[Scale, ...]] = ("amount", "numeric")
 NAME_SCALES: Final[tuple[Scale, ...]] = ("key", "nominal", "personal", "currency")
 """Scales of columns whose values are names: compared and counted, never summed."""
 
 RECIPES: Final[dict[Function, Recipe]] = {
-    "count": Recipe(measures=("count",), formula=_plain, inline=_COUNT),
+    "count": Recipe(measures=("count",), formula=_plain),
     "share": Recipe(
         measures=("count", "count"), conditional=1, formula=_share, options=frozenset({"condition"})
     ),
-    "frauds": Recipe(measures=("count",), conditional=1, formula=_plain, inline=_COUNT),
+    "frauds": Recipe(measures=("count",), conditional=1, formula=_plain),
     "risk": Recipe(
         measures=("count", "count"),
         conditional=1,
         formula=_risk,
-        inline="({0} + {2} * {3}) / total if (total := {1} + {3}) > 0 else 0.0",
         constants=2,
         options=frozenset({"prior", "weight"}),
     ),
-    "total": Recipe(
-        measures=("total",), formula=_scaled, column=_NUMBER_SCALES, inline="float({}) / UNITS"
-    ),
+    "total": Recipe(measures=("total",), formula=_scaled, column=_NUMBER_SCALES),
     "mean": Recipe(
         measures=("total", "present"),
         formula=_mean,
         column=_NUMBER_SCALES,
-        inline="float({0}) / {1} / UNITS if {1} > 0 else None",
     ),
     "std": Recipe(measures=("scatter", "present"), formula=_std, column=_NUMBER_SCALES),
     "min": Recipe(measures=("min",), formula=_extreme, column=_NUMBER_SCALES),
     "max": Recipe(measures=("max",), formula=_extreme, column=_NUMBER_SCALES),
-    "distinct": Recipe(measures=("distinct",), formula=_plain, column=NAME_SCALES, inline=_COUNT),
+    "distinct": Recipe(measures=("distinct",), formula=_plain, column=NAME_SCALES),
     "is_new": Recipe(
         measures=("own",),
         formula=_new,
@@ -322,7 +337,7 @@ RECIPES: Final[dict[Function, Recipe]] = {
     "habit": Recipe(measures=("total", "present"), formula=_mean, column=("component",)),
     "distance": Recipe(
         measures=("away",),
-        formula=_plain,
+        formula=_distance,
         column=("vector",),
         not_current="it would be compared with itself",
     ),

@@ -13,7 +13,16 @@ from typing import Final
 
 from shroff.collect import money
 from shroff.collect.payment import Value
-from shroff.features.aggregates import DECAY_WEIGHTS, MAX_UNITS, MISSING, away, rank, scatter, term
+from shroff.features.aggregates import (
+    DECAY_WEIGHTS,
+    MAX_UNITS,
+    MISSING,
+    UNITS_PER_NAT,
+    away,
+    rank,
+    scatter,
+    term,
+)
 from shroff.features.engines.online.amounts import Amounts
 from shroff.features.engines.online.coded_names import CodedNames
 from shroff.features.engines.online.columns import NO_MINIMUM, Minima, RunningSums
@@ -87,12 +96,14 @@ GLOBALS: Final[dict[str, object]] = {
     "EventValues": EventValues,
     "NameTimes": NameTimes,
     "UNITS": money.UNITS,
+    "UNITS_PER_NAT": UNITS_PER_NAT,
     "array": array,
     "away": away,
     "decayed": decayed,
     "entropy": entropy,
     "quantile": quantile,
     "scatter": scatter,
+    "sqrt": math.sqrt,
     "units": units,
 }
 """What generated code can name."""
