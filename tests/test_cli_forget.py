@@ -63,6 +63,11 @@ def test_forget_says_what_it_did_and_what_it_needs(
     (kept,) = map(json.loads, theirs.read_text().splitlines())
     assert (kept["payment_id"], kept["body"]["payment"]["values"]["card_id"]) == ("p0", "c0")
     assert (theirs.stat().st_mode & 0o777, kept["body"]["action"]) == (0o600, "approve")
+    with monkeypatch.context() as another:
+        another.setenv("SHROFF_PERSONAL_KEY", "ab" * 16)
+        for words in (("forget", "ada@example.org"), ("ledger", "subject", "ada", "--out", theirs)):
+            with pytest.raises(ConfigurationError, match="nobody could be found by it"):
+                run(*words)
     token = tokenizer(Settings.read().hmac_key())("ada@example.org")
     Lists(Settings.read().control).edit("blocked", token, "add", by="ada")
     said = run("forget", "ada@example.org")

@@ -182,7 +182,7 @@ def _told(entry: StoredEntry) -> dict[str, Any]:
 def forgettings(as_json: AsJson = False) -> None:
     """List when records were forgotten, who asked for it, and how many; none says whose."""
     from shroff.ledger import Ledger
-    from shroff.ledger.erasure import forgettings as recorded
+    from shroff.ledger.forgettings import forgettings as recorded
 
     rows: list[dict[str, Any]] = [
         {

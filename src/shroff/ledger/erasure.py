@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -49,30 +49,6 @@ class Forgotten(msgspec.Struct, frozen=True):
     by: str
     records: dict[str, int]
     traces: bool
-
-
-class RecordedForgetting(NamedTuple):
-    """A forgetting as the ledger has it: the number of its record, and its chain value."""
-
-    seq: int
-    chain: bytes
-    of: Forgotten
-
-
-def forgettings(ledger: Ledger) -> Iterator[RecordedForgetting]:
-    """Every forgetting that a ledger has a record of, oldest first.
-
-    Raises:
-        UnreadableRecord: a record holds none.
-    """
-    decode = msgspec.json.Decoder(Forgotten).decode
-    for entry in ledger.raw():
-        if entry.kind == "forgotten":
-            try:
-                found = decode(entry.body)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                raise unreadable(entry.seq, "holds no forgetting") from None
-            yield RecordedForgetting(entry.seq, entry.chain, found)
 
 
 class SubjectRecords(msgspec.Struct):
@@ -109,10 +85,11 @@ def _look(
     ledger: Ledger, subjects: Collection[str], seals: Collection[bytes], *, after: int
 ) -> SubjectRecords:
     columns = {period.subject for period in _keyring(ledger).periods}
-    found = SubjectRecords([], 0, after)
+    found, asked = SubjectRecords([], 0, after), False
     for entry in ledger.raw(after=after):
         found.last = entry.seq
         seal = seal_of(entry)
+        asked = asked or _has_our_keys(ledger, entry, seal)
         if seal in seals:
             found.sealed.append(entry)
         elif not seal and entry.kind == "payment":
@@ -130,9 +107,10 @@ def opened_records(ledger: Ledger, subjects: Iterable[str]) -> Iterator[StoredEn
     """
     keyring, wanted = _keyring(ledger), list(subjects)
     seals, columns = _readable(keyring, wanted), {one.subject for one in keyring.periods}
-    plain = set[str]()
+    plain, asked = set[str](), False
     for entry in ledger.raw():
         seal = seal_of(entry)
+        asked = asked or _has_our_keys(ledger, entry, seal)
         if seal:
             if seal in seals:
                 yield ledger.opened(entry)
@@ -143,6 +121,27 @@ def opened_records(ledger: Ledger, subjects: Iterable[str]) -> Iterator[StoredEn
                 plain.add(entry.payment_id)
         if entry.payment_id in plain:
             yield entry
+
+
+def _has_our_keys(ledger: Ledger, entry: StoredEntry, seal: bytes) -> bool:
+    """Whether a record shows that subjects are found with these keys; False where it says nothing.
+
+    Raises:
+        UnreadableRecord: the control database is another one.
+        ConfigurationError: the key of personal columns is another one, by which nobody is found.
+    """
+    keyring = _keyring(ledger)
+    if not seal or entry.kind != "payment" or keyring.key(seal) is None:
+        return False
+    whose = _values(ledger.opened(entry)).get(keyring.period(seal).subject)
+    if whose is None:
+        return False
+    if seal not in keyring.seals([str(whose)]):
+        raise ConfigurationError(
+            "expected the key of personal columns that the ledger was written with, got another: "
+            "nobody could be found by it. Put `personal.key` back, or set SHROFF_PERSONAL_KEY."
+        )
+    return True
 
 
 def require_sealed(found: SubjectRecords) -> None:
