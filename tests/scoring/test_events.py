@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from serve.service import KEY, Service
 from servers import postgres_schema
 from shroff.errors import PaymentConflict
 from shroff.ledger import Ledger, StoredEntry
+from shroff.ledger.answer import stored_payment
 from shroff.package import Bundle
 from shroff.scoring.scorer import Scorer
 
@@ -137,3 +139,36 @@ def test_what_nobody_sees_is_refused_in_results_and_labels(
         blank = service.request("POST", f"{about}/{path}", json=said | {field: "\u3164\u00a0"})
         assert "text of characters that nobody sees" in blank.json()["detail"]
     assert "labels" not in service.request("GET", f"/v1/decisions/{sent['payment_id']}").json()
+
+
+def test_of_two_payloads_sent_to_two_at_once_the_shared_state_counts_the_ledgers(
+    bundle: Bundle, pay: Pay, url: str, redis_server: str
+) -> None:
+    with ExitStack() as closing_:
+        two = [Scorer(bundle, Ledger(url), key=KEY, state=redis_server) for _ in range(2)]
+        for scorer in two:
+            scorer.start()
+            closing_.callback(scorer.close)
+
+        async def work() -> float:
+            for number in range(25):
+                name = f"a{number}"
+                # by turns, who is asked first
+                order = two if number % 2 else two[::-1]
+                bodies = [pay(payment_id=name, card_id="both", amount=a) for a in (1.0, 2.0)]
+                said = await outcomes(
+                    *[
+                        one.decide(msgspec.json.encode(body))
+                        for one, body in zip(order, bodies, strict=True)
+                    ]
+                )
+                assert sum(isinstance(one, PaymentConflict) for one in said) == 1
+            last = await two[0].decide(msgspec.json.encode(pay(payment_id="z", card_id="both")))
+            assert b'"degraded":false' in last
+            entry = two[0].ledger.find("z")
+            assert entry is not None
+            return float(body(entry)["features"]["card_total_amount_1h"])
+
+        total = asyncio.run(work())
+    amounts = [stored_payment(one).minor for one in read_ledger(url) if one.kind == "payment"]
+    assert total == sum(amounts[:-1]) / 100

@@ -21,13 +21,21 @@ from typing import Final
 
 from msgspec import UNSET, Raw
 
+from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.collect.times import format_time
 from shroff.decide import LaneDecision
 from shroff.decide.decider import Assessment
 from shroff.errors import LedgerUnavailable, PaymentConflict, ShroffError
 from shroff.ledger import Entry, Ledger, Outcome
-from shroff.ledger.answer import Answer, DecisionRecord, encode, require_same, stored_answer
+from shroff.ledger.answer import (
+    Answer,
+    DecisionRecord,
+    encode,
+    require_same,
+    stored_answer,
+    stored_payment,
+)
 from shroff.ledger.decision_ids import decision_id
 from shroff.ledger.keyring import subject_of
 from shroff.scoring.active import Active
@@ -247,18 +255,23 @@ class Sequencer:
 
     def _concede(self, pending: PendingPayment) -> None:
         """Answer with the decision of the other process that decided this payment first."""
-        self.active.state.concede(pending.payment)
         del self.in_flight[pending.payment.id]
+        standing: Payment | None = None
+        outcome: bytes | Exception
         try:
             stored = self._find(pending.payment.id)
             if stored is None:
                 raise LedgerUnavailable(
                     "the ledger refused a payment that it does not have: send it again."
                 )
+            if stored.digest != pending.digest and stored.forgotten is None:
+                standing = stored_payment(stored)
             require_same(stored, pending.digest)
-            pending.waiters.resolve(stored_answer(stored))
+            outcome = stored_answer(stored)
         except ShroffError as error:
-            pending.waiters.resolve(error)
+            outcome = error
+        self.active.state.concede(pending.payment, standing)
+        pending.waiters.resolve(outcome)
 
     def _put_event(self, event: PendingEvent) -> None:
         event.arrived = (

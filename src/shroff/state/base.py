@@ -96,8 +96,12 @@ class State(Protocol):
     def forget(self, payment: Payment) -> None:
         """A payment was not accepted."""
 
-    def concede(self, payment: Payment) -> None:
-        """A payment was decided by another process first."""
+    def concede(self, payment: Payment, standing: Payment | None) -> None:
+        """A payment was decided by another process first.
+
+        Args:
+            standing: what the ledger has under its id, where that is another payment.
+        """
 
     def recount(self, payment: Payment) -> None:
         """A payment that was to be forgotten is durable after all."""
@@ -194,7 +198,7 @@ class LocalState:
         if self.failure is None:
             self.engine.forget(payment)
 
-    def concede(self, payment: Payment) -> None:
+    def concede(self, payment: Payment, standing: Payment | None) -> None:
         """A payment was decided by another process first, whose state it is in."""
         self.forget(payment)
 

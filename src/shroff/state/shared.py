@@ -211,8 +211,13 @@ class SharedState:
         self._backlog.add(payment.id, partial(self.engine.forget, payment))
         self._flush()
 
-    def concede(self, payment: Payment) -> None:
-        """Nothing to do: it counts once in the shared state, whichever process sent it first."""
+    def concede(self, payment: Payment, standing: Payment | None) -> None:
+        """It counts once in the shared state, whichever process sent it first; where that was this
+        one with another payload than the ledger has, the ledger's takes its place.
+        """
+        if standing is not None:
+            self.forget(payment)
+            self.recount(standing)
 
     def recount(self, payment: Payment) -> None:
         """A payment that was to be forgotten is durable after all."""
