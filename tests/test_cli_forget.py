@@ -13,7 +13,7 @@ from commands import answer, run
 from serve.fixtures import SCHEMA, VELOCITY, make_bundle
 from shroff.collect.personal import tokenizer
 from shroff.control import Lists
-from shroff.errors import ConfigurationError, LedgerUnavailable, NotFound
+from shroff.errors import ConfigurationError, DataError, LedgerUnavailable, NotFound
 from shroff.package import save
 from shroff.serve.server import Service
 from shroff.settings import Settings
@@ -66,8 +66,12 @@ def test_forget_says_what_it_did_and_what_it_needs(
     with monkeypatch.context() as another:
         another.setenv("SHROFF_PERSONAL_KEY", "ab" * 16)
         for words in (("forget", "ada@example.org"), ("ledger", "subject", "ada", "--out", theirs)):
-            with pytest.raises(ConfigurationError, match="nobody could be found by it"):
+            with pytest.raises(DataError, match="nobody could be found by it"):
                 run(*words)
+        settings = Settings.read()
+        stranger, _ = Service(bundle=tmp_path / "bundle", settings=settings, keys=False).scorer()
+        with pytest.raises(DataError, match=r"Put `personal\.key` back"):
+            stranger.start()
     token = tokenizer(Settings.read().hmac_key())("ada@example.org")
     Lists(Settings.read().control).edit("blocked", token, "add", by="ada")
     said = run("forget", "ada@example.org")

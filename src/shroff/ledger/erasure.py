@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
-from shroff.errors import ConfigurationError, PaymentConflict
+from shroff.errors import ConfigurationError, DataError, PaymentConflict
 from shroff.ledger.durable import Outcome
 from shroff.ledger.keyring import Keyring, SubjectKey, seal_of
 from shroff.ledger.ledger import Ledger
@@ -29,6 +29,7 @@ from shroff.ledger.record import Entry, StoredEntry, unreadable
 _PSEUDONYM_BYTES: Final = 16
 _NO_DIGEST: Final = bytes(32)
 _GROUP_ENTRIES: Final = 500
+_ASKED_RECORDS: Final = 1_000
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 
@@ -76,6 +77,10 @@ def records_of(ledger: Ledger, subjects: Iterable[str]) -> SubjectRecords:
     Args:
         ledger: with its keyring.
         subjects: the values of the subject's column, and their tokens where it is personal.
+
+    Raises:
+        UnreadableRecord: the control database is another one.
+        DataError: the key of personal columns is another one, by which nobody is found.
     """
     keyring, wanted = _keyring(ledger), list(subjects)
     return _look(ledger, wanted, _readable(keyring, wanted), after=0)
@@ -123,12 +128,19 @@ def opened_records(ledger: Ledger, subjects: Iterable[str]) -> Iterator[StoredEn
             yield entry
 
 
+def require_own_keys(ledger: Ledger) -> None:
+    """Ask the first records whether subjects are found with these keys; raises where not, as
+    `records_of`.
+    """
+    for entry in islice(ledger.raw(), _ASKED_RECORDS):
+        if _has_our_keys(ledger, entry, seal_of(entry)):
+            return
+
+
 def _has_our_keys(ledger: Ledger, entry: StoredEntry, seal: bytes) -> bool:
     """Whether a record shows that subjects are found with these keys; False where it says nothing.
 
-    Raises:
-        UnreadableRecord: the control database is another one.
-        ConfigurationError: the key of personal columns is another one, by which nobody is found.
+    Raises as `records_of`.
     """
     keyring = _keyring(ledger)
     if not seal or entry.kind != "payment" or keyring.key(seal) is None:
@@ -137,7 +149,7 @@ def _has_our_keys(ledger: Ledger, entry: StoredEntry, seal: bytes) -> bool:
     if whose is None:
         return False
     if seal not in keyring.seals([str(whose)]):
-        raise ConfigurationError(
+        raise DataError(
             "expected the key of personal columns that the ledger was written with, got another: "
             "nobody could be found by it. Put `personal.key` back, or set SHROFF_PERSONAL_KEY."
         )

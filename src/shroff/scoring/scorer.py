@@ -19,7 +19,7 @@ from shroff.decide.decider import Decider
 from shroff.decide.standing import Standing
 from shroff.errors import ControlUnavailable, LedgerUnavailable, ShroffError, Unavailable
 from shroff.ledger import Commits, Ledger
-from shroff.ledger.erasure import SubjectErasure
+from shroff.ledger.erasure import SubjectErasure, require_own_keys
 from shroff.package import Bundle
 from shroff.scoring.active import Active, reader_of
 from shroff.scoring.check import Check
@@ -238,6 +238,8 @@ class Scorer(Intake):
                 self._states.detach_restored(self.bundle)
                 # the state belongs to this very ledger
                 self._switchover.empty()
+                if self.keys is not None:
+                    require_own_keys(self.ledger)
                 self._rebuild()
             except Exception as error:
                 self.ledger.close()
