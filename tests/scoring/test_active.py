@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
+from itertools import cycle
 from typing import Any
 
 import msgspec
@@ -43,10 +44,12 @@ def test_every_record_is_of_one_value_however_often_it_is_switched(
     )
 
     async def switch() -> None:
-        while True:
+        # for one, two and three turns of the loop: a group takes as many each time
+        for turns in cycle((1, 2, 3)):
             for active in (second, first):
                 scorer._sequencer.use(active)
-                await asyncio.sleep(0)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
 
     async def work() -> None:
         switching = asyncio.create_task(switch())
