@@ -120,10 +120,9 @@ def read_file(path: Path) -> Policy:
         document = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
         require_keys_once(content)
     except UNREADABLE as error:
-        why = unreadable(error, content) or f"{error}."
-        raise ConfigurationError(
-            f"{path}: expected a policy as one JSON object, got another: {why}"
-        ) from None
+        broken = unreadable(error, content)
+        why = broken or f"Expected a policy as one JSON object, got another: {error}."
+        raise ConfigurationError(f"{path}: no policy. {why}") from None
     except BadPayment as error:
         raise ConfigurationError(f"{path}: {error}") from None
     return read(bytes(document.get("policy", content)), str(path))
