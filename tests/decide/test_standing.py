@@ -154,7 +154,7 @@ def test_a_policy_is_read_from_a_file_of_its_own_or_as_it_is_shown(tmp_path: Pat
         assert read_file(path) == POLICY
     for content in (b"[]", b"{", b'{"rulez": []}', b'{"policy": 3}', b'{"cost": {"review": -1}}'):
         path.write_bytes(content)
-        with pytest.raises(ConfigurationError, match="[Ee]xpected a policy as|no policy"):
+        with pytest.raises(ConfigurationError, match=r"[Ee]xpected a policy as|no policy"):
             read_file(path)
     path.write_text("")
     with pytest.raises(ConfigurationError, match=r"no policy\. Expected one JSON object, got text"):
