@@ -267,7 +267,7 @@ def test_before_the_start_and_after_the_end_everything_is_refused(
     bundle: Bundle, ledger_url: str, pay: Pay
 ) -> None:
     scorer = Scorer(bundle, Ledger(ledger_url), key=KEY)
-    assert "rebuilt" in str(scorer.unready)
+    assert "being built" in str(scorer.unready)
     calls: list[Callable[[], Coroutine[Any, Any, Any]]] = [
         lambda: decide(scorer, pay()),
         lambda: scorer.decision("p"),
