@@ -306,7 +306,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="simulated payments instead of SHROFF_BENCH_DATA")
     parser.add_argument(
         "--systems",
-        default=",".join([*SYSTEMS, *SPARKS]),
+        type=_systems,
+        default=[*SYSTEMS, *SPARKS],
         help="which to run beside shroff, comma-separated",
     )
     parser.add_argument(
@@ -333,6 +334,13 @@ def main() -> None:
             beside(Path(folder), options)
 
 
+def _systems(text: str) -> list[str]:
+    chosen = [name.strip().lower() for name in text.split(",")]
+    if not {*chosen} <= {*SYSTEMS, *SPARKS}:
+        raise argparse.ArgumentTypeError(f"expected some of {', '.join([*SYSTEMS, *SPARKS])}")
+    return chosen
+
+
 def beside(folder: Path, options: argparse.Namespace) -> None:
     """Every system on one table."""
     named = os.environ.get("SHROFF_BENCH_DATA")
@@ -340,7 +348,7 @@ def beside(folder: Path, options: argparse.Namespace) -> None:
     table = folder / "payments.parquet"
     rows = prepare(source, options.rows, table)
     # the others stand beside ours
-    names = dict.fromkeys(["shroff", *options.systems.split(",")])
+    names = dict.fromkeys(["shroff", *options.systems])
     results = {name: run(name, table, folder, options) for name in names}
     report(rows, source, results, folder)
     if source is None:
