@@ -174,8 +174,9 @@ def _moved(times: pl.DataFrame, now: datetime, schema: Schema | None) -> list[pl
     known = pl.concat(counted).drop_nulls()
     if known.is_empty():
         return []
-    last, span = int(known.max()), max(int(known.max()) - int(known.min()), 1)  # type: ignore[arg-type]  # whole numbers
-    scale, end = min(1.0, _DAY_US / span), round(now.timestamp() * 1_000_000)
+    first, last = int(known.min()), int(known.max())  # type: ignore[arg-type]  # whole numbers
+    scale = min(1.0, _DAY_US / max(last - first, 1))
+    end = round(now.timestamp() * 1_000_000)
     return [
         (end - ((last - one) * scale).cast(pl.Int64)).cast(pl.Datetime("us", "UTC")).alias(name)
         for name, one in zip(times.columns, counted, strict=True)

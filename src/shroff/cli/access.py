@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import Literal, get_args
 
 from shroff.cli.terminal import moment, out, print_rows, show
 from shroff.settings import Settings
 
-if TYPE_CHECKING:
-    from shroff.control.access_history import AccessStep
 
+def print_access(of: Literal["users", "keys"], as_json: bool) -> None:
+    """Print the changes of users or of keys, and the head of the chain of both."""
+    from shroff.control.access_history import AccessHistory, KeyStep, UserStep
 
-def print_access(steps: Collection[AccessStep], as_json: bool) -> None:
-    """Print the changes of some kinds, and the head of the chain of all of them."""
-    from shroff.control.access_history import AccessHistory
-
+    steps = get_args(UserStep if of == "users" else KeyStep)
     changes = AccessHistory(Settings.read().control).all()
     rows = [
         {

@@ -111,7 +111,7 @@ def revoke(
 @app.command()
 def history(as_json: AsJson = False) -> None:
     """Show who made and revoked keys, and when; fails if the history was changed."""
-    print_access(("key made", "key revoked"), as_json)
+    print_access("keys", as_json)
 
 
 def _keys() -> Keys:

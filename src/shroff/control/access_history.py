@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Column, Connection, Integer, Table, Text, sel
 from shroff.control.database import METADATA, Control
 from shroff.control.history import Chained, link, require_chained
 
-AccessStep = Literal[
+UserStep = Literal[
     "user added",
     "role set",
     "password set",
@@ -18,9 +18,9 @@ AccessStep = Literal[
     "user enabled",
     "sessions ended",
     "sign-in taken up",
-    "key made",
-    "key revoked",
 ]
+KeyStep = Literal["key made", "key revoked"]
+AccessStep = Literal[UserStep, KeyStep]
 NOBODY: Final = "shroff"
 """The author of what a program changed and no person."""
 ACCESS_LOCK: Final = 0x41434345

@@ -141,7 +141,7 @@ def _door(
     backend: ConsoleBackend, name: str, step: Action, *, personal: bool
 ) -> Callable[[str], str]:
     """What makes of a value that somebody typed what payments have."""
-    token = tokenizer(backend.settings.hmac_key())
+    token, readers = tokenizer(backend.settings.hmac_key()), _readers(backend, name)
 
     def listed(typed: str) -> str:
         return listed_value(
@@ -149,7 +149,7 @@ def _door(
             step,
             # a token, such as a receipt shows, is a keyed hash already
             personal=personal and not is_token(typed),
-            readers=_readers(backend, name),
+            readers=readers,
             token=token,
             numbers=backend.bench.in_use.contender.bundle.numbers,
         )
