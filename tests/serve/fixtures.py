@@ -40,6 +40,8 @@ SCHEMA = Schema(
     keys=["card_id", "host_id"],
     required=["card_id"],
 )
+NUMBERS = itertools.count()
+"""Of payments that name no id: tests share a service, which keeps every id it has seen."""
 card, merchant = Entity("card", "card_id"), Entity("merchant", "merchant_id")
 VELOCITY = FeatureGroup(
     "velocity",
@@ -210,12 +212,11 @@ def iso(moment: float) -> str:
 
 @pytest.fixture
 def pay() -> Callable[..., dict[str, Any]]:
-    """Makes payments, each with an id of its own unless told."""
-    numbers = itertools.count()
+    """Makes payments, each with an id that no test of this process has had, unless told."""
 
     def make(**fields: Any) -> dict[str, Any]:
         usual = {
-            "payment_id": f"p{next(numbers)}",
+            "payment_id": f"p{next(NUMBERS)}",
             "created_at": iso(time.time()),
             "amount": 80.0,
             "currency": "EUR",
