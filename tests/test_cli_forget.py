@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
+import polars as pl
 import pytest
 
 from commands import answer, run
 from serve.fixtures import SCHEMA, VELOCITY, make_bundle
+from shroff.act import CaseIntake, Desk
 from shroff.collect.personal import tokenizer
-from shroff.control import Lists
+from shroff.collect.tables import ReferenceTable
+from shroff.control import Lists, StoredTables, reading_keyring
 from shroff.errors import ConfigurationError, DataError, LedgerUnavailable, NotFound
-from shroff.package import save
+from shroff.ledger import Ledger
+from shroff.package import Bundle, load, save
+from shroff.scoring import Scorer
 from shroff.serve.server import Service
 from shroff.settings import Settings
+from shroff.store import Column, Group, open_store
 
 
-def test_forget_says_what_it_did_and_what_it_needs(
-    model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home = tmp_path / "home"
-    monkeypatch.setenv("SHROFF_HOME", str(home))
-    with pytest.raises(ConfigurationError, match="a SUBJECT, or an age"):
-        run("forget")
-    with pytest.raises(ConfigurationError, match=r"nothing in the ledger is sealed: name"):
-        run("forget", "ada")
+def decided(model: bytes, folder: Path, *, subject: str) -> tuple[Bundle, Scorer]:
+    """A bundle whose payments have a subject, and what has decided three of them."""
     schema = SCHEMA.with_keys(VELOCITY.key_columns)
-    # a personal column: the command gets the raw value and the ledger has its token
-    made = make_bundle(model, schema=msgspec.structs.replace(schema, subject="email"))
-    save(made, tmp_path / "bundle")
-    service = Service(bundle=tmp_path / "bundle", settings=Settings.read(), keys=False)
+    made = make_bundle(model, schema=msgspec.structs.replace(schema, subject=subject))
+    save(made, folder / "bundle")
+    service = Service(bundle=folder / "bundle", settings=Settings.read(), keys=False)
     scorer, _ = service.scorer()
     scorer.start()
 
@@ -50,6 +50,20 @@ def test_forget_says_what_it_did_and_what_it_needs(
             await scorer.decide(msgspec.json.encode(payment))
 
     asyncio.run(decide())
+    return load(folder / "bundle"), scorer
+
+
+def test_forget_says_what_it_did_and_what_it_needs(
+    model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("SHROFF_HOME", str(home))
+    with pytest.raises(ConfigurationError, match="a SUBJECT, or an age"):
+        run("forget")
+    with pytest.raises(ConfigurationError, match=r"nothing in the ledger is sealed: name"):
+        run("forget", "ada")
+    # a personal column: the command gets the raw value and the ledger has its token
+    _, scorer = decided(model, tmp_path, subject="email")
     found = answer("forget", "ada@example.org", "--dry-run")
     assert (found["records"], found["forgotten"]) == ({"payment": 1}, False)
     with pytest.raises(LedgerUnavailable, match="another process writes it"):
@@ -59,13 +73,16 @@ def test_forget_says_what_it_did_and_what_it_needs(
     assert "no record of a forgetting" in run("ledger", "forgettings")
     theirs = tmp_path / "ada.jsonl"
     told = answer("ledger", "subject", "ada@example.org", "--out", theirs)
-    assert told["records"] == {"payment": 1}
+    assert (told["records"], told["held_in"]) == ({"payment": 1}, {"ledger": 1})
     (kept,) = map(json.loads, theirs.read_text().splitlines())
     assert (kept["payment_id"], kept["body"]["payment"]["values"]["card_id"]) == ("p0", "c0")
     assert (theirs.stat().st_mode & 0o777, kept["body"]["action"]) == (0o600, "approve")
     with monkeypatch.context() as another:
         another.setenv("SHROFF_PERSONAL_KEY", "ab" * 16)
-        for words in (("forget", "ada@example.org"), ("ledger", "subject", "ada", "--out", theirs)):
+        for words in (
+            ("forget", "ada@example.org"),
+            ("ledger", "subject", "ada", "--out", tmp_path / "o"),
+        ):
             with pytest.raises(DataError, match="nobody could be found by it"):
                 run(*words)
         settings = Settings.read()
@@ -79,9 +96,11 @@ def test_forget_says_what_it_did_and_what_it_needs(
     assert "1 records of the kind payment can no longer be read." in said
     assert "backups of the control database" in said
     assert answer("ledger", "verify")["records"] == 6
-    with pytest.raises(NotFound, match="nobody with this value"):
-        run("ledger", "subject", "ada@example.org", "--out", tmp_path / "gone.jsonl")
+    with pytest.raises(NotFound, match="nothing of anybody with this value"):
+        run("ledger", "subject", "bert@example.org", "--out", tmp_path / "gone.jsonl")
     assert not (tmp_path / "gone.jsonl").exists()
+    kept = answer("ledger", "subject", "ada@example.org", "--out", tmp_path / "kept.jsonl")
+    assert (kept["records"], kept["held_in"]) == ({}, {"lists": 1})
     (told,) = answer("ledger", "forgettings")["forgettings"]
     assert (told["record"], told["records"], told["traces"]) == (6, {"payment": 1}, True)
     assert "1 payment" in run("ledger", "forgettings")
@@ -93,3 +112,50 @@ def test_forget_says_what_it_did_and_what_it_needs(
     assert "The keys of 0 periods could no longer be used." in counted
     with pytest.raises(ConfigurationError, match="none that a payment can have"):
         run("forget", "\udcff")
+
+
+def test_all_that_is_held_of_a_subject_is_written_once_and_over_no_file(
+    model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHROFF_HOME", str(tmp_path / "home"))
+    bundle, scorer = decided(model, tmp_path, subject="card_id")
+    scorer.close()
+    settings = Settings.read()
+    ledger = Ledger(settings.ledger, keyring=reading_keyring(settings.control))
+    action: Literal["approve"] = "approve"
+    first, *others = (one for one in ledger.entries() if one.kind == "payment")
+    for column, entries in (("card_id", [first]), ("merchant_id", others)):
+        intake = CaseIntake(settings.control, column, bundle, by=column, actions=(action,))
+        intake.take(entries)
+    desk = Desk(settings.control)
+    (mine,) = desk.cases(subject="c0")
+    desk.note(mine.id, "eva", note="called, says it was her")
+    token = tokenizer(settings.hmac_key())
+    lists = Lists(settings.control)
+    for value in ("c0", token("ada@example.org"), "c1"):
+        lists.edit("blocked", value, "add", by="eva")
+    risks = [{"card": "c0", "risk": 1.0}, {"card": "c1", "risk": 2.0}]
+    table = ReferenceTable.of("cards", risks, key="card", numeric=["risk"])
+    StoredTables(settings.control).replace(table, by="eva", name="cards")
+    limits = Group(
+        name="limits", key="card_id", time="at", columns={"limit": Column("number", unit="EUR")}
+    )
+    at = datetime(2026, 5, 4, tzinfo=UTC)
+    rows = pl.DataFrame({"card_id": ["c0", "c1"], "at": [at, at], "limit": [500.0, 9.0]})
+    open_store().group(limits).write(rows, batch="1")
+    answered = answer("ledger", "subject", "c0", "--out", tmp_path / "c0.jsonl")
+    assert answered["held_in"] == {"ledger": 1, "cases": 1, "lists": 2, "tables": 1, "store": 1}
+    assert any("backups" in place for place in answered["not_searched"])
+    held = [json.loads(line) for line in (tmp_path / "c0.jsonl").read_text().splitlines()]
+    _, case, first_edit, second_edit, risk, limit = held
+    assert [one["payment_id"] for one in case["payments"]] == ["p0"]
+    assert case["steps"][-1]["note"] == "called, says it was her"
+    assert [first_edit["value"], second_edit["value"]] == ["c0", token("ada@example.org")]
+    assert (risk["row"], limit["row"]["limit"]) == ({"card": "c0", "risk": 1.0}, 500.0)
+    with pytest.raises(ConfigurationError, match=r"a new file for `--out`, got .* there already"):
+        run("ledger", "subject", "c1", "--out", tmp_path / "c0.jsonl")
+    assert "Not searched: bundles" in run("ledger", "subject", "c1", "--out", tmp_path / "c1")
+    held = [json.loads(line) for line in (tmp_path / "c1").read_text().splitlines()]
+    (shared,) = (one for one in held if one["held_in"] == "cases")
+    assert shared["case"]["subject"] == "m1"
+    assert [one["payment_id"] for one in shared["payments"]] == ["p1"]

@@ -71,6 +71,10 @@ class CaseBook:
         query = query.order_by(CASES.c.worth.desc(), CASES.c.id).limit(limit)
         return [self._as_now(row) for row in self.connection.execute(query).mappings()]
 
+    def numbers(self, *conditions: ColumnElement[bool]) -> set[int]:
+        """The numbers of all cases that meet conditions."""
+        return set(self.connection.scalars(select(CASES.c.id).where(*conditions)))
+
     def open_case(self, kind: str, subject: str) -> Case | None:
         """The open case of a subject."""
         own = (CASES.c.kind == kind, CASES.c.subject == subject, CASES.c.status == "open")

@@ -304,6 +304,31 @@ class Desk:
                 self._control.scrub(table)
         return many
 
+    def held(
+        self, kind: str, subjects: Collection[str], payment_ids: Sequence[str]
+    ) -> list[tuple[Case, list[CasePayment], list[CaseEvent]]]:
+        """The cases of a subject, and others that have payments of theirs: each with these payments
+        and all its steps and notes, by number.
+
+        Args:
+            kind, subjects: as for `forget`.
+        """
+        theirs = set(payment_ids)
+        with reading(self._control, self._clock()) as book:
+            own = book.numbers(CASES.c.kind == kind, CASES.c.subject.in_(subjects))
+            return [
+                (
+                    book.case(number),
+                    [
+                        one
+                        for one in book.payments(number)
+                        if number in own or one.payment_id in theirs
+                    ],
+                    book.told(number),
+                )
+                for number in sorted(own | book.holding(payment_ids))
+            ]
+
     def queues(self) -> list[CaseQueue]:
         """The queues, in the order in which they are asked whether they take a case."""
         with reading(self._control, self._clock()) as book:

@@ -16,7 +16,6 @@ from shroff.cli.terminal import (
     AsJson,
     broken_chain,
     err,
-    moment,
     out,
     print_rows,
     show,
@@ -27,7 +26,7 @@ from shroff.location import Location
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
-    from shroff.ledger import Head, Ledger, StoredEntry
+    from shroff.ledger import Head, Ledger
 
 DecidingBundle = Annotated[
     Path | None,
@@ -132,15 +131,22 @@ def subject(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Write all that the ledger has of a person: payments as they were decided, results, labels."""
+    """Write all that is held of a person: payments as they were decided, results, labels, cases
+    with their notes, entries of lists and tables, rows of the store.
+    """
+    from shroff.cli.models import published
     from shroff.cli.store import named
-    from shroff.collect.personal import forms
     from shroff.collect.sources import written_whole
     from shroff.control import SubjectKeys
     from shroff.errors import ConfigurationError, NotFound
     from shroff.ledger import Keyring, Ledger
-    from shroff.ledger.erasure import opened_records
+    from shroff.scoring.holdings import UNSEARCHED, Holdings
+    from shroff.store import open_store
 
+    if out_file.exists():
+        raise ConfigurationError(
+            f"expected the name of a new file for `--out`, got {out_file}, which is there already."
+        )
     settings = Settings.read()
     keyring = Keyring(settings.hmac_key(), SubjectKeys(settings.control).periods())
     if not keyring.periods:
@@ -148,34 +154,47 @@ def subject(
             "expected a ledger whose schema says whose a payment is (`Schema(subject=…)`), got one "
             "that has sealed nothing."
         )
-    ledger, counts = Ledger(settings.ledger, keyring=keyring), Counter[str]()
+    holdings = Holdings(
+        Ledger(settings.ledger, keyring=keyring),
+        settings.control,
+        published(),
+        open_store(),
+        secret=settings.hmac_key(),
+    )
+    records, held = Counter[str](), Counter[str]()
     with steps(quiet=as_json) as step, written_whole(out_file, private=True) as file:
-        step("look through the ledger")
-        for entry in opened_records(ledger, forms(named(value), settings.hmac_key())):
-            counts[entry.kind] += 1
-            file.write(msgspec.json.encode(_told(entry)) + b"\n")
-        if not counts:
-            raise NotFound("nobody with this value is in the ledger, or they were forgotten.")
+        step("look through ledger, cases, lists and store")
+        for room, content in holdings.of(named(value)):
+            if room == "ledger":
+                records[content["kind"]] += 1
+            held[room] += 1
+            file.write(msgspec.json.encode({"held_in": room} | content) + b"\n")
+        if not held:
+            raise NotFound(
+                "nothing of anybody with this value is held in ledger, cases, lists or store: "
+                "nobody had it, or they were forgotten."
+            )
     if as_json:
-        show({"file": str(out_file), "records": dict(counts)})
+        show(
+            {
+                "file": str(out_file),
+                "records": dict(records),
+                "held_in": dict(held),
+                "not_searched": UNSEARCHED,
+            }
+        )
         return
-    found = ", ".join(f"{count:,} of the kind {kind}" for kind, count in counts.items())
+    kinds = ", ".join(f"{count:,} of the kind {kind}" for kind, count in records.items())
+    rooms = ", ".join(f"{count:,} in {room}" for room, count in held.items() if room != "ledger")
     out.print(
-        visible(f"{out_file}: records of this person, {found}."),
+        visible(
+            f"{out_file}: records of this person in the ledger, {kinds or 'none'}; "
+            f"elsewhere, {rooms or 'nothing'}."
+        ),
         soft_wrap=True,
         markup=False,
     )
-
-
-def _told(entry: StoredEntry) -> dict[str, Any]:
-    return {
-        "record": entry.seq,
-        "kind": entry.kind,
-        "payment_id": entry.payment_id,
-        "arrived": moment(entry.arrived),
-        "chain": entry.chain.hex(),
-        "body": msgspec.Raw(entry.body),
-    }
+    out.print(f"Not searched: {'; '.join(UNSEARCHED)}.", soft_wrap=True, highlight=False)
 
 
 @app.command()

@@ -144,8 +144,8 @@ class Proposals:
         """The proposals that wait for somebody, the newest first."""
         return self._selected(_stage_now().in_(OPEN))
 
-    def decided(self, most: int = _SHOWN) -> list[Proposal]:
-        """The last proposals that are live, refused or withdrawn, the newest first."""
+    def decided(self, most: int | None = _SHOWN) -> list[Proposal]:
+        """The last proposals (None: all) that are live, refused or withdrawn, the newest first."""
         return self._selected(_stage_now().not_in(OPEN), most)
 
     def _selected(self, wanted: ColumnElement[bool], most: int | None = None) -> list[Proposal]:

@@ -98,7 +98,7 @@ def _look(
         if seal in seals:
             found.sealed.append(entry)
         elif not seal and entry.kind == "payment":
-            values = _values(entry)
+            values = values_of(entry)
             found.plain += any(values.get(column) in subjects for column in columns)
     return found
 
@@ -121,7 +121,7 @@ def opened_records(ledger: Ledger, subjects: Iterable[str]) -> Iterator[StoredEn
                 yield ledger.opened(entry)
             continue
         if entry.kind == "payment":
-            values = _values(entry)
+            values = values_of(entry)
             if any(values.get(column) in wanted for column in columns):
                 plain.add(entry.payment_id)
         if entry.payment_id in plain:
@@ -145,7 +145,7 @@ def _has_our_keys(ledger: Ledger, entry: StoredEntry, seal: bytes) -> bool:
     keyring = _keyring(ledger)
     if not seal or entry.kind != "payment" or keyring.key(seal) is None:
         return False
-    whose = _values(ledger.opened(entry)).get(keyring.period(seal).subject)
+    whose = values_of(ledger.opened(entry)).get(keyring.period(seal).subject)
     if whose is None:
         return False
     if seal not in keyring.seals([str(whose)]):
@@ -303,7 +303,7 @@ def _traces(
     columns = {column for period in periods for column in period.identifying}
     subjects = {period.subject for period in periods}
     opened = [keyring.open(entry) for entry in sealed]
-    payments = [_values(entry) for entry in opened if entry.kind == "payment"]
+    payments = [values_of(entry) for entry in opened if entry.kind == "payment"]
     own = {named for values in payments for named in _named(values, columns - subjects)}
     shared = _shared(ledger, own, theirs)
     for entry, period in zip(opened, periods, strict=True):
@@ -335,7 +335,7 @@ def _shared(ledger: Ledger, own: set[_Value], theirs: Collection[int]) -> set[_V
         if own <= shared:
             break
         if entry.kind == "payment" and not entry.gone and entry.seq not in theirs:
-            shared.update(own.intersection(_named(_values(entry), columns)))
+            shared.update(own.intersection(_named(values_of(entry), columns)))
     return shared
 
 
@@ -344,8 +344,12 @@ def _named(values: Mapping[str, Any], columns: Iterable[str]) -> list[_Value]:
     return [(name, value) for name in columns if isinstance(value := values.get(name), str)]
 
 
-def _values(entry: StoredEntry) -> Mapping[str, Any]:
-    """The values of a payment's record."""
+def values_of(entry: StoredEntry) -> Mapping[str, Any]:
+    """The values of a payment's record.
+
+    Raises:
+        UnreadableRecord: the record holds none.
+    """
     try:
         values: Mapping[str, Any] = _decode(entry.body)["payment"]["values"]
     except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError):

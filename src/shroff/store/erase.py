@@ -63,16 +63,17 @@ def forget(
         raise NotFound(
             f"{groups.root}: expected a column of a group of the store, found none `{column}`."
         )
-    marks, found = _looked_for(tables, column, values)
+    marks, theirs = _looked_for(tables, column, values)
+    found = {
+        label: len(theirs[label].unique(table.group.order))
+        for table in tables
+        if (label := _label(table)) in theirs
+    }
     affected = [(data, count) for data in datasets.all() if (count := _count(data, marks))]
     bundles = sorted({bundle for data, _ in affected for bundle in pins(groups, data)})
     if not dry_run:
         for table in tables:
-            if (
-                f"{table.group.name}@{table.group.version}" in found
-                or _closed(table)
-                or _may_name(table, marks)
-            ):
+            if _label(table) in found or _closed(table) or _may_name(table, marks):
                 _rewrite(groups, table, marks)
         for data, _ in affected:
             _remake(groups, datasets, data)
@@ -92,18 +93,33 @@ def forget(
     return erasure
 
 
+def held(
+    groups: Groups, datasets: Datasets, column: str, values: Sequence[str]
+) -> dict[str, pl.DataFrame]:
+    """The rows of the person who has one of these values in a column, by `name@version` of group
+    and training dataset: each row once, in however many versions it is.
+    """
+    tables = [groups.table(one.name, one.version) for one in groups.all()]
+    marks, found = _looked_for(tables, column, values)
+    for data in datasets.all():
+        rows = data.read()
+        rows = rows.filter(_is_theirs(rows, marks, data.manifest.group.key))
+        if len(rows):
+            found[f"{data.name}@{data.version}"] = rows
+    return found
+
+
 def erasures(groups: Groups) -> list[Erasure]:
     """The records of all erasures, oldest first."""
     return [msgspec.convert(one.document, Erasure) for one in groups.catalog.entries("erasure")]
 
 
 def _looked_for(
-    tables: Iterable[GroupTable], column: str, values: Sequence[str]
-) -> tuple[Marks, dict[str, int]]:
+    tables: Sequence[GroupTable], column: str, values: Sequence[str]
+) -> tuple[Marks, dict[str, pl.DataFrame]]:
     """The marks of their rows, and the rows by group; searched until no new mark is found."""
-    tables = list(tables)
     marks: Marks = {(column,): pl.DataFrame({column: list(values)}, schema={column: pl.String})}
-    found: dict[str, int] = {}
+    found: dict[str, pl.DataFrame] = {}
     before = -1
     while before != (before := sum(map(len, marks.values()))):
         for table in tables:
@@ -111,12 +127,15 @@ def _looked_for(
             rows = pl.concat(
                 [_theirs(one, marks, table) for one in _all_rows(table)] or [_no_rows(table)]
             )
-            rows = rows.unique(table.group.order)
             if len(rows):
-                found[f"{table.group.name}@{table.group.version}"] = len(rows)
+                found[_label(table)] = rows.unique(maintain_order=True)
                 known = rows.select(pl.col(key).cast(pl.String)).unique()
                 marks[key] = pl.concat([marks[key], known]).unique() if key in marks else known
     return marks, found
+
+
+def _label(table: GroupTable) -> str:
+    return f"{table.group.name}@{table.group.version}"
 
 
 def _all_rows(table: GroupTable) -> Iterable[pl.DataFrame]:

@@ -7,11 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+import polars as pl
+
 from shroff.errors import ConfigurationError
 from shroff.location import address
 from shroff.store.compare import Difference, difference
 from shroff.store.datasets import Datasets, Verified
-from shroff.store.erase import Erasure, erasures, forget
+from shroff.store.erase import Erasure, erasures, forget, held
 from shroff.store.group import Group
 from shroff.store.groups import Groups
 from shroff.store.tables import GroupTable
@@ -189,6 +191,12 @@ class FeatureStore:
         """
         theirs = [values] if isinstance(values, str) else list(values)
         return forget(self._groups, self._datasets, column, theirs, dry_run=dry_run)
+
+    def held(self, column: str, values: Sequence[str]) -> dict[str, pl.DataFrame]:
+        """The rows of the person who has one of these values in a column, which `forget` would
+        erase, by `name@version` of group and training dataset.
+        """
+        return held(self._groups, self._datasets, column, values)
 
     def erasures(self) -> list[Erasure]:
         """The records of all erasures; they name nobody."""
