@@ -107,10 +107,16 @@ def test_commas_in_texts_divide_no_columns_that_semicolons_do(tmp_path: Path) ->
     ]
 
 
+def test_semicolons_in_a_name_divide_no_columns_that_commas_do(tmp_path: Path) -> None:
+    found = read(_file(tmp_path, b'id,"paid; refused; pending; other"\n1,paid\n'))
+    assert found.columns == ["id", "paid; refused; pending; other"]
+    assert found.rows() == [("1", "paid")]
+
+
 @pytest.mark.parametrize(
     ("header", "separator"),
     [("a,b", ","), ('"a, net";b;c', ";"), ("a\tb", "\t"), ("a|b|c;d", "|"), ("a", ","), ("", ","),
-     ('"a', ",")],
+     ('"a', ","), ('id, "a; b; c"', ","), ('id|"a;b;c"', "|"), ('"A ""B""";b;c', ";")],
 )  # fmt: skip
 def test_columns_are_divided_by_what_divides_the_header(header: str, separator: str) -> None:
     assert separator_of(header) == separator
@@ -155,6 +161,14 @@ def test_an_unnamed_column_is_no_obstacle(tmp_path: Path) -> None:
         ),
         (
             b'"a,b\n1,SECRET\n',
+            "expected a header line with closed quotes and a line feed at its end.",
+        ),
+        (
+            b'a,"b,SECRET\n1,2,3\n',
+            "expected a header line with closed quotes and a line feed at its end.",
+        ),
+        (
+            b'a;"b"SECRET\n1;2\n',
             "expected a header line with closed quotes and a line feed at its end.",
         ),
         (

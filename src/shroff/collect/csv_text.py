@@ -8,8 +8,7 @@ import mmap
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import IO, Final, cast
@@ -21,19 +20,20 @@ _GZIP: Final = b"\x1f\x8b"
 _MAX_LINE_BYTES: Final = 1 << 26
 _MAX_NAME_CHARACTERS: Final = 200
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-SEPARATORS: Final = (",", ";", "\t", "|")
+_SEPARATORS: Final = (",", ";", "\t", "|")
 """What may divide columns: where amounts have decimal commas, spreadsheets write semicolons."""
 
 
 def check_header(file: Path) -> str:
-    """What divides the columns of a file: that of `SEPARATORS` by which its first line, a header,
+    """What divides the columns of a file: that of `_SEPARATORS` by which its first line, a header,
     has the most names.
 
     Raises:
-        BadFile: the file is empty, binary, in another encoding, or names a column twice.
+        BadFile: the file is empty, binary, in another encoding, names a column twice, or has quotes
+            out of place in its header.
     """
     separator, names = _header(file)
-    if names is None:
+    if not names:
         raise BadFile(f"{file}: expected a header line, got an empty file.")
     if any("\0" in name for name in names):
         raise BadFile(
@@ -56,33 +56,56 @@ def check_header(file: Path) -> str:
 
 
 def separator_of(header: str) -> str:
-    """The one of `SEPARATORS` by which a header line has the most names."""
-    found: dict[str, int] = {}
-    for separator in SEPARATORS:
-        with suppress(csv.Error):
-            found[separator] = len(next(csv.reader([header], delimiter=separator, strict=True), ()))
-    return max(found, key=found.__getitem__, default=SEPARATORS[0])
+    """The one of `_SEPARATORS` that divides a header line; blanks may stand behind it."""
+    best = _best({one: _names([header], one, blanks=True) for one in _SEPARATORS})
+    return _SEPARATORS[0] if best is None else best[0]
 
 
-def _header(file: Path) -> tuple[str, list[str] | None]:
-    """The separator and the names of the first line that holds any, None in an empty file."""
-    found: dict[str, list[str] | None] = {}
+def _header(file: Path) -> tuple[str, list[str]]:
+    """The separator and the names of the first line that holds any; no names in an empty file."""
+    found = dict[str, list[str] | None]()
     try:
-        for separator in SEPARATORS:
-            with _open(file) as stream, suppress(csv.Error):
-                rows = csv.reader(_lines(stream), delimiter=separator, strict=True)
-                found[separator] = next(filter(None, rows), None)
+        for separator in _SEPARATORS:
+            with _open(file) as stream:
+                found[separator] = _names(_lines(stream), separator)
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise BadFile(f"{file}: {_CUT_OFF}.") from None
     except UnicodeDecodeError:
         raise BadFile(
             f"{file}: expected a header line in UTF-8, got other bytes: a binary file?"
         ) from None
-    if not found:
+    best = _best(found)
+    if best is None:
         raise BadFile(
             f"{file}: expected a header line with closed quotes and a line feed at its end."
         )
-    return max(found.items(), key=lambda one: len(one[1] or ()))
+    return best
+
+
+def _names(lines: Iterable[str], separator: str, *, blanks: bool = False) -> list[str] | None:
+    """The names of the first line that holds any, none in an empty text; None where quotes are out
+    of place.
+    """
+    rows = csv.reader(lines, delimiter=separator, skipinitialspace=blanks, strict=True)
+    try:
+        return next(filter(None, rows), [])
+    except csv.Error:
+        return None
+
+
+def _best(found: Mapping[str, list[str] | None]) -> tuple[str, list[str]] | None:
+    """The separator by which a header has the most names, and these; None where its quotes are out
+    of place.
+
+    >>> _best({",": ["id", "what; who; when"], ";": ['id,"what', " who", ' when"']})
+    (',', ['id', 'what; who; when'])
+    """
+    read = {separator: names for separator, names in found.items() if names is not None}
+    # a quote within a name: a quoted text was cut that another separator leaves whole
+    best = max(read, key=lambda one: ('"' not in "".join(read[one]), len(read[one])), default=None)
+    if best is None or (len(read[best]) < 2 and len(read) < len(found)):
+        return None
+    return best, read[best]
 
 
 def content(file: Path) -> bytes | mmap.mmap:
