@@ -260,8 +260,9 @@ class States:
         """
         mark = state.prepare(self._backfill(bundle, proof, ledger, saved), only_empty=only_empty)
         history = None if self.snapshots is None else self.snapshots.history
-        if saved is None and history is not None and isinstance(state, LocalState):
-            state.filled = mark = mark._replace(source=history.read)
+        if history is not None and isinstance(state, LocalState):
+            # also where a snapshot's was compared: other bytes may hold the same table
+            state.filled = mark = mark._replace(source=history.read or mark.source)
         return mark
 
     def catch_up(self, state: State, last: int, ledger: Ledger | None = None) -> int:
