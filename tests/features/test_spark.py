@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -38,7 +39,7 @@ from shroff.features.engines.spark.blocks import (
 )
 from shroff.features.engines.spark.files import pieces, write_folder, write_parts
 from shroff.features.engines.spark.files import read as read_piece
-from shroff.features.engines.spark.frames import ORDER
+from shroff.features.engines.spark.frames import ORDER, collected
 from shroff.features.engines.spark.homes import PieceHomes
 from shroff.features.engines.spark.parts import Parts, spread
 from shroff.features.engines.spark.skew import ranges
@@ -52,6 +53,7 @@ from shroff.pipeline.spark_scores import score_job
 from shroff.simulate import RATES, simulate
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 # a library beside Spark's, which is imported where it is there and not used here
@@ -462,6 +464,22 @@ def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
     assert sorted(path.suffix for path in target.iterdir()) == ["", ".parquet"]
     with pytest.raises(ConfigurationError, match="does not exist yet"):
         write_folder(target, table.clear(), write)
+
+
+def test_a_file_that_a_worker_lacks_is_missing_for_the_job(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        (tmp_path / "of another machine").read_bytes()
+        yield from batches
+
+    def fail(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        raise ValueError("of another kind")
+
+    with pytest.raises(FileNotFoundError):
+        collected(spark.range(1).mapInArrow(read, "id bigint"))
+    with pytest.raises(Exception, match="of another kind"):
+        collected(spark.range(1).mapInArrow(fail, "id bigint"))
 
 
 def test_a_simulated_log_in_a_file_equals_the_batch_engine(

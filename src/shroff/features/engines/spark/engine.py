@@ -24,6 +24,7 @@ from shroff.features.engines.spark.files import (
 from shroff.features.engines.spark.frames import (
     ORDER,
     col,
+    collected,
     functions,
     map_batches,
     micros_of,
@@ -107,7 +108,7 @@ def features_job(
         MissingExtra: PySpark is not installed.
         BadFile: the source is no Parquet.
         DataError: the source is no clean table of the plan's schema.
-        ConfigurationError: the target exists, or is a `file:` that machines do not share.
+        ConfigurationError: the target exists, or either is a `file:` that machines do not share.
     """
     light = all(urlsplit(path).scheme in ("", "file") for path in (source, target))
     with session("shroff features", master, light=light) as spark:
@@ -119,7 +120,7 @@ def features_job(
 
         def written(staged: Path) -> list[tuple[str, int]]:
             finish = partial(write_parts, folder=staged)
-            done = _computed(plan, table, skew, finish, WRITTEN).collect()
+            done = collected(_computed(plan, table, skew, finish, WRITTEN))
             return [(str(name), int(rows)) for name, rows in done]
 
         return write_folder(folder, _empty(plan), written)

@@ -158,7 +158,8 @@ def write_folder(
         The number of rows.
 
     Raises:
-        ConfigurationError: the target exists, or is not what the writers see under that name.
+        ConfigurationError: the target exists, or writers do not see it, or what they read, under
+            the same name.
     """
     try:
         target.mkdir(parents=True)
@@ -178,8 +179,8 @@ def write_folder(
         shutil.rmtree(target, ignore_errors=True)
         if isinstance(error, FileNotFoundError):
             raise ConfigurationError(
-                f"{target}: expected a folder that all machines of the cluster share, got one of "
-                "this machine's: name a URL."
+                f"{target}: expected a source and a target that all machines of the cluster share, "
+                "got one that some of them lack: name a URL."
             ) from None
         raise
     return sum(rows for _, rows in done)

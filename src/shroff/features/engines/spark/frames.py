@@ -22,7 +22,7 @@ from shroff.features.engines.spark.files import FILE_BITS
 from shroff.features.engines.spark.worker import Compute
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, Row, SparkSession
 
 ORDER: Final = "shroff order"
 """The column that `read_clean` adds: the place of each row in the table, as one machine reads it.
@@ -93,6 +93,22 @@ def resolved(spark: SparkSession, path: str) -> str:
     named = context._jvm.org.apache.hadoop.fs.Path(path)
     system = named.getFileSystem(context._jsc.hadoopConfiguration())
     return str(system.makeQualified(named).toUri().toString())
+
+
+def collected(frame: DataFrame) -> list[Row]:
+    """The rows of a table.
+
+    Raises:
+        FileNotFoundError: a worker, which may be on another machine, lacks a file or folder.
+    """
+    from pyspark.errors import PythonException
+
+    try:
+        return frame.collect()
+    except PythonException as error:
+        if FileNotFoundError.__name__ in str(error):
+            raise FileNotFoundError from None
+        raise
 
 
 def write_new(frame: DataFrame, target: str) -> None:
