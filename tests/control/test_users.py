@@ -109,7 +109,8 @@ def test_each_change_of_access_has_its_author_in_one_chain(tmp_path: Path) -> No
     users.add("Ada", "analyst", by="root")
     key, _ = split_token(keys.create("shop", ["label", "decide"], by="root"))
     for _ in range(3):  # as a provider does at each sign-in
-        users.set_role("ada", "admin", by="OpenID Connect")
+        users.set_role("ada", "admin", claimed=True, by="OpenID Connect")
+    users.set_role("ada", "admin", by="eve")  # from now on whatever the provider says
     with pytest.raises(ConfigurationError):
         users.add("ADA", "admin")
     with pytest.raises(NotFound):
@@ -122,15 +123,16 @@ def test_each_change_of_access_has_its_author_in_one_chain(tmp_path: Path) -> No
         ("root", "user added", "Ada", "analyst"),
         ("root", "key made", key, "shop: decide, label"),
         ("OpenID Connect", "role set", "Ada", "analyst → admin"),
+        ("eve", "role set", "Ada", "admin"),
         ("ada", "key revoked", key, "shop"),
         ("shroff", "user disabled", "Ada", ""),
     ]
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda number: users.add(f"u{number}", "analyst"), range(8)))
-    assert len(history.all()) == 13
+    assert len(history.all()) == 14
     with sqlite3.connect(tmp_path / "control.db") as raw:
         raw.execute("DELETE FROM shroff_access_change WHERE id = 3")
-    with pytest.raises(BrokenChain, match="history of users and keys was changed: change 3 of 12"):
+    with pytest.raises(BrokenChain, match="history of users and keys was changed: change 3 of 13"):
         history.all()
 
 

@@ -279,16 +279,18 @@ class Users:
             values = {**values, "endings": func.coalesce(USERS.c.endings, 0) + 1}
         with self._control.transaction("change a user") as connection:
             in_turn(connection, ACCESS_LOCK)
-            role = connection.scalar(select(USERS.c.role).where(own))
-            if not connection.execute(USERS.update().where(own).values(values)).rowcount:
+            found = connection.execute(select(USERS).where(own)).mappings().one_or_none()
+            if found is None:
                 raise _unknown()
+            connection.execute(USERS.update().where(own).values(values))
+            before = user_of(found)
             changed = user_of(connection.execute(select(USERS).where(own)).mappings().one())
             if ends_sessions:
                 connection.execute(SESSIONS.delete().where(SESSIONS.c.user == changed.id))
             # a provider names the role at each sign-in, mostly the same
-            if what != "role set" or changed.role != role:
-                detail = f"{role} → {changed.role}" if what == "role set" else ""
-                self._keep(connection, what, changed.name, by, detail=detail)
+            if what != "role set" or _governed(before) != _governed(changed):
+                roles = dict.fromkeys((before.role, changed.role)) if what == "role set" else ()
+                self._keep(connection, what, changed.name, by, detail=" → ".join(roles))
         return changed
 
     def _keep(
@@ -296,6 +298,11 @@ class Users:
     ) -> None:
         change = AccessChange(at=self._clock(), by=by, what=what, of=name, detail=detail)
         keep_access(connection, change)
+
+
+def _governed(user: User) -> tuple[UserRole, bool]:
+    """The role, and whether a provider names it: somebody here who sets it ends that."""
+    return user.role, user.claimed is not None
 
 
 def user_of(row: Mapping[Any, Any]) -> User:
