@@ -142,7 +142,7 @@ def _values(values: Mapping[str, Value], bundle: Bundle | None) -> tuple[Receipt
     for name, value in values.items():
         text = format_time(value) if name in times and isinstance(value, int) else _text(value)
         # beside the currency that was sent, a converted amount would be read as one of it
-        text = f"{text} {base}" if name in amounts else text
+        text = f"{text} {base}" if name in amounts and value is not None else text
         token = is_token(text)
         found.append(ReceiptValue(name, text, token=token, key=name in keys and value is not None))
     return tuple(found)
