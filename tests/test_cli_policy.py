@@ -123,7 +123,7 @@ def test_a_policy_comes_from_a_project_and_brings_its_lists(
     assert ask("lists", "remove", "codes", "4111 1111 1111 1111")["action"] == "remove"
     (tmp_path / "codes.csv").write_text("mcc\n5411\n7995\n")
     added = ask("lists", "import", "codes", tmp_path / "codes.csv", "--column", "mcc")
-    assert added == {"added": 1, "there": 1, "repeated": 0}
+    assert added == {"added": 1, "there": 1, "repeated": 0, "blank": 0}
     mail = "mail: email IN codes -> decline"
     assert ask("policy", "propose", "--rule", mail)["stage"] == "draft"
     named = "mail: LOWER(email) = 'a@b.example' -> decline"

@@ -97,7 +97,7 @@ def test_many_values_are_added_at_once_or_none(tmp_path: Path) -> None:
         return plan_rows(lists, "hosts", rows, seed=seed, now=1_000, listed=str.lower, note="March")
 
     found = plan(rows_of_file(tmp_path / "hosts.csv", "value;x"))
-    assert found.words == "hosts: 3 added, 1 on it already, 1 repeated."
+    assert found.words == "hosts: 3 added, 1 on it already, 1 repeated, 1 without a value."
     made = lists.edit_all(found.edits, by="ada")
     assert [(one.value, one.note) for one in made] == [
         ("h1", "March"),
@@ -127,6 +127,9 @@ def test_many_values_are_added_at_once_or_none(tmp_path: Path) -> None:
     (tmp_path / "soon.csv").write_text("value,until\nh3,soon\n")
     with pytest.raises(ConfigurationError, match="line 2: expected in `until` a day"):
         rows_of_file(tmp_path / "soon.csv", "value")
+    (tmp_path / "later.csv").write_text("value,since\nh3,\nh4,2099-01-31\n")
+    with pytest.raises(ConfigurationError, match="line 3: expected no `since`, got one"):
+        rows_of_file(tmp_path / "later.csv", "value")
     assert lists.edits() == before
 
 

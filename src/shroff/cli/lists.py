@@ -141,7 +141,8 @@ def import_values(
         return
     _lists().edit_all(done.edits, by=operator())
     if as_json:
-        show({"added": len(done.edits), "there": done.there, "repeated": done.repeated})
+        counts = {"there": done.there, "repeated": done.repeated, "blank": done.blank}
+        show({"added": len(done.edits), **counts})
     else:
         out.print(visible(done.words), soft_wrap=True, markup=False)
 

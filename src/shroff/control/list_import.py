@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from shroff.collect.dated_file import read_dated
 from shroff.collect.times import parse_time
+from shroff.collect.validity import ALWAYS
 from shroff.control.changes import ListChange
 from shroff.control.lists import Lists
 from shroff.decide.lists import Edit, Values
@@ -19,7 +20,9 @@ _ABSENT: Final = -1
 
 
 class ListRow(NamedTuple):
-    """A value to add: where it stands, such as `line 3`, until when it holds, and why."""
+    """A value to add, which may be blank: where it stands, such as `line 3`, until when it holds,
+    and why.
+    """
 
     place: str
     value: str
@@ -29,13 +32,14 @@ class ListRow(NamedTuple):
 
 class Planned(NamedTuple):
     """What became of the rows: the edits to make, as `Lists.checked` gives them, and how many
-    values are there already, or several times among the rows.
+    values are there already, or several times among the rows, and how many rows have none.
     """
 
     name: str
     edits: tuple[dict[str, Any], ...]
     there: int
     repeated: int
+    blank: int
 
     @property
     def words(self) -> str:
@@ -43,6 +47,7 @@ class Planned(NamedTuple):
         found = [f"{len(self.edits):,} added"]
         found += [f"{self.there:,} on it already"] if self.there else []
         found += [f"{self.repeated:,} repeated"] if self.repeated else []
+        found += [f"{self.blank:,} without a value"] if self.blank else []
         return f"{self.name}: {', '.join(found)}."
 
     def proposed(self) -> tuple[ListChange, str | None]:
@@ -67,20 +72,30 @@ class Planned(NamedTuple):
 
 def rows_of_file(path: Path, column: str) -> list[ListRow]:
     """The rows of a CSV file in UTF-8 or of a Parquet file: a column of values, and `until` and
-    `note` where they are there; other columns are left alone, rows without a value left out.
+    `note` where they are there; other columns are left alone.
 
     Raises:
         BadFile: it is no such file, or lacks the column.
-        ConfigurationError: an end is no time, with the place.
+        ConfigurationError: an end is no time, or a value has a beginning, with the place.
     """
     read = read_dated(path, "values of a list", (column,), others=True)
+    for place, since in zip(read.places, read.since, strict=True):
+        if column != "since" and since != ALWAYS:
+            raise ConfigurationError(
+                f"nothing was added. {place}: expected no `since`, got one: imported values hold "
+                "from now on. `shroff lists add --since` adds one that holds later."
+            )
     notes = read.columns.get("note") or [None] * len(read.places)
     return [
-        ListRow(place, str(value), _moment(until, place), None if note is None else str(note))
+        ListRow(
+            place,
+            "" if value is None else str(value),
+            _moment(until, place),
+            None if note is None else str(note),
+        )
         for place, value, until, note in zip(
             read.places, read.columns[column], read.until, notes, strict=True
         )
-        if value is not None
     ]
 
 
@@ -119,11 +134,12 @@ def plan_rows(
         ConfigurationError: there are no rows, too many, or some cannot be added: five places of
             each reason are named.
     """
-    if not 0 < len(rows) <= MAX_VALUES:
-        raise ConfigurationError(f"expected 1 to {MAX_VALUES:,} values, got {len(rows):,}.")
+    filled = [row for row in rows if row.value]
+    if not 0 < len(filled) <= MAX_VALUES:
+        raise ConfigurationError(f"expected 1 to {MAX_VALUES:,} values, got {len(filled):,}.")
     asked = dict[str, dict[str, Any]]()
     wrong = dict[str, list[str]]()
-    for row in rows:
+    for row in filled:
         try:
             value, why = listed(row.value), row.note or note
             made = lists.checked(name, value, "add", until=row.until, note=why)
@@ -134,7 +150,8 @@ def plan_rows(
         raise ConfigurationError(f"nothing was added. {_sentences(wrong)}")
     ends = _ends(name, seed, lists.edits(), now)
     new = [one for value, one in asked.items() if ends.get(value, _ABSENT) != one["until"]]
-    return Planned(name, tuple(new), len(asked) - len(new), len(rows) - len(asked))
+    there, repeated = len(asked) - len(new), len(filled) - len(asked)
+    return Planned(name, tuple(new), there, repeated, len(rows) - len(filled))
 
 
 def _sentences(wrong: Mapping[str, Sequence[str]]) -> str:
@@ -163,6 +180,6 @@ def _moment(text: str | None, place: str) -> int | None:
         return None if text is None else parse_time(text if "T" in text else f"{text}T00:00Z", None)
     except ValueError:
         raise ConfigurationError(
-            f"nothing was added. {place}: expected in `until` a day such as 2026-01-31, whose "
-            "beginning in UTC it is, or an ISO 8601 time with its zone."
+            f"nothing was added. {place}: expected in `until` a day such as 2026-01-31 (until it "
+            "begins in UTC), or an ISO 8601 time with its zone."
         ) from None
