@@ -16,6 +16,7 @@ from shroff.evaluate.doctor import (
     check_calibration,
     check_flagged,
     check_frauds,
+    check_labelling,
     check_lift,
     check_prevalence,
     check_recall,
@@ -94,6 +95,38 @@ def test_a_resampled_part_is_found() -> None:
     doubled = np.sort(np.concatenate([HALVES.test, *[HALVES.test[Y[HALVES.test]]] * 20]))
     (found,) = check_prevalence(Y, TIME, Split(train=HALVES.train, test=doubled))
     assert "test payments" in found.sentence
+
+
+def labelled(known: np.ndarray) -> list[tuple[str, str]]:
+    """What is found where only these payments have a label."""
+    half = int(known[: N // 2].sum())
+    parts = Split(train=np.arange(half), test=np.arange(half, int(known.sum())))
+    found = check_labelling(Y[known], TIME[known], TIME, parts)
+    assert all(one.check == "uneven_labels" for one in found)
+    return [(one.severity, one.sentence) for one in found]
+
+
+def test_days_of_which_only_frauds_are_known_are_found() -> None:
+    young = np.datetime64("2024-02-10") <= TIME
+    cleared = np.arange(N) % 250 == 0  # the few that an analyst looked at
+    ((severity, sentence),) = labelled(~young | Y | cleared)
+    assert severity == "warning"
+    assert "test days" in sentence
+    assert "got 20 days from 2024-02-10 to 2024-02-29" in sentence
+    assert float(sentence.partition("one, and ")[2].partition("%")[0]) > 50
+    old = np.datetime64("2024-01-10") > TIME
+    ((severity, sentence),) = labelled(~old | Y)
+    assert (severity, "training days" in sentence) == ("failure", True)
+
+
+def test_labels_that_few_payments_have_alike_pass() -> None:
+    sparse = np.arange(N) % 10 == 0
+    late = np.datetime64("2024-02-10") <= TIME
+    assert labelled(np.ones(N, bool)) == []
+    assert labelled(sparse) == []  # no other days to compare with
+    assert labelled(sparse | ~late) == []  # fewer labels, of frauds too
+    last = np.datetime64("2024-02-29T12:00") <= TIME
+    assert labelled(~last | Y) == []  # half a day changes no figure
 
 
 def test_a_balanced_table_is_a_warning() -> None:

@@ -23,6 +23,7 @@ CHECKS = (
     "random_split",
     "few_frauds",
     "prevalence",
+    "uneven_labels",
     "calibration",
     "no_lift",
     "no_recall",
@@ -40,6 +41,10 @@ _UNLIKELY_FRAUD_SHARE = 0.2
 _DRAWN_SAMPLES = 2_000
 _MAX_FLAGGED_SHARE = 0.5
 """Share of payments from which a threshold says nothing any more."""
+_LABELLED_SHARE = 0.5
+"""Share of a day's payments that have a label, below which those may be a selection."""
+_MATERIAL_SHARE = 0.05
+"""Share of a part's payments or frauds from which such days matter to its figures."""
 
 
 def check_split(split: AnySplit, time: Times, y: Array) -> list[Finding]:
@@ -150,6 +155,46 @@ def check_prevalence(y: Array, time: Times, rows: Split) -> list[Finding]:
                 f"expected a payment log with little fraud, got {fraud.mean():.0%}: probabilities "
                 "will be too high unless live payments are like that; train on the whole log",
                 "warning",
+            )
+        )
+    return found
+
+
+def check_labelling(y: Array, time: Times, every: Times, rows: Split) -> list[Finding]:
+    """Whether a part has days (UTC) on which few payments have a label, and these a share of fraud
+    of their own.
+
+    Chargebacks of young payments come before anybody knows that the others were genuine. In the
+    training part it is a failure, since probabilities are wrong then; in the test part a warning.
+
+    Args:
+        y, time: of the payments that have a label [n].
+        every: when all payments happened [m], those without a label too.
+    """
+    fraud, day = check_labels(y), time.astype("datetime64[D]")
+    days, payments = np.unique(every.astype("datetime64[D]"), return_counts=True)
+    labelled = np.bincount(np.searchsorted(days, day), minlength=len(days))
+    few = np.isin(day, days[labelled < _LABELLED_SHARE * payments])
+    usual = fraud[~few]
+    found: list[Finding] = []
+    for part, members in (("training", rows.train), ("test", rows.test)):
+        picked = members[few[members]]
+        odd = fraud[picked]
+        material = len(odd) >= _MATERIAL_SHARE * len(members) or (
+            odd.sum() >= _MATERIAL_SHARE * fraud[members].sum()
+        )
+        if not len(odd) or not len(usual) or not material or not _is_resampled(odd, usual):
+            continue
+        young = np.unique(day[picked])
+        found.append(
+            Finding(
+                "uneven_labels",
+                f"expected frauds and genuine payments of the {part} days to have labels alike, "
+                f"got {len(young):,} days from {young[0]} to {young[-1]} on which fewer than half "
+                f"of the payments have one, and {odd.mean():.2%} of these are fraud, against "
+                f"{usual.mean():.2%} on other days: leave such days out, by a split that names its "
+                "days (docs/howto/own-data.md)",
+                "failure" if part == "training" else "warning",
             )
         )
     return found

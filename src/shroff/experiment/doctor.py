@@ -93,6 +93,7 @@ def examine_data(
     data: Dataset, frame: pl.DataFrame, plan: Plan, split: AnySplit, rows: Split
 ) -> list[Finding]:
     """Findings about the data and its split, for every detector; `frame` is the clean table."""
+    every = frame[plan.schema.time].dt.replace_time_zone(None).to_numpy()
     return [
         *leak.check_future(frame, plan.schema, lambda table: compute_plan(plan, table)),
         *leak.check_columns(data, frame, rows.train, looked_up=leak.looked_up(plan)),
@@ -101,4 +102,5 @@ def examine_data(
         *doctor.check_split(split, data.time, data.y),
         *doctor.check_frauds(data.y, rows),
         *doctor.check_prevalence(data.y, data.time, rows),
+        *doctor.check_labelling(data.y, data.time, every, rows),
     ]
