@@ -182,6 +182,37 @@ def test_every_column_gets_one_role_and_no_reason_holds_a_value(
     assert all(one.why.isascii() and "\n" not in one.why for one in found.guesses)
 
 
+def test_a_time_that_is_named_after_the_authorisation() -> None:
+    table = log().rename({"created": "authorised_ts"})
+    settled = table.with_columns(pl.col("authorised_ts").alias("settled_at"))
+    assert guess(settled).of("time") == ["authorised_ts"]
+    both = table.with_columns(pl.col("authorised_ts").alias("created"))
+    assert guess(both).of("time") == ["created"], "the payment's own time first"
+
+
+def test_digits_with_leading_zeros_are_names() -> None:
+    rows = range(400)
+    table = log(
+        tds_status=["YAN"[n % 3] for n in rows],
+        auth_response=[("00", "05", "51", "54")[n % 4] for n in rows],
+        bin=[f"0{n % 9}" for n in rows],
+        score=[str(n % 9) for n in rows],
+    )
+    found = roles(table)
+    assert (found["auth_response"], found["tds_status"]) == ("result", "nominal")
+    assert (found["bin"], found["score"]) == ("nominal", "numeric")
+
+
+def test_who_pays_comes_before_who_is_paid() -> None:
+    rows = range(400)
+    shops = log(merchant_no=[f"m{n % 40}" for n in rows], device=[f"d{n % 90}" for n in rows])
+    assert guess(shops).entities == ("merchant_no", "device")
+    payers = shops.with_columns(pl.Series("customer_id", [f"c{n % 80}" for n in rows]))
+    assert guess(payers).entities == ("customer_id", "merchant_no", "device")
+    cards = payers.with_columns(pl.Series("pan_token", [f"t{n % 90}" for n in rows]))
+    assert guess(cards).entities == ("pan_token", "merchant_no", "device", "customer_id")
+
+
 def test_names_and_numbers_of_other_languages() -> None:
     rows = range(400)
     table = log().rename({"amount": "Betrag (EUR)", "created": "Buchungsdatum"})

@@ -30,6 +30,7 @@ MIN_READABLE: Final = 0.99
 """The share of values that must be of a kind for a column to be of it."""
 _MAX_CODES: Final = 400
 """More than there are codes of currencies, alphabetic and numeric."""
+_PADDED: Final = r"^0[0-9]+$"
 _LOCAL_DATE: Final = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{4}\b")
 """Day, month and year, or month, day and year."""
 
@@ -45,6 +46,8 @@ class Profile:
     distinct: int
     kind: _Kind
     whole: bool = False
+    padded: bool = False
+    """Whether whole numbers have leading zeros, as codes such as `05` do."""
     rising: bool = False
     number_format: NumberFormat = PLAIN
     epoch: Epoch | None = None
@@ -70,6 +73,11 @@ class Profile:
         """Whether values may be names of something, such as a payment."""
         fits = self.kind == "text" or self.whole
         return fits and not (self.card_numbers or self.local_dates)
+
+    @property
+    def is_code(self) -> bool:
+        """Whether values are names, also where they are digits."""
+        return self.kind == "text" or self.padded
 
     @property
     def repeats(self) -> float:
@@ -110,6 +118,7 @@ def profile(column: pl.Series) -> Profile:
             number_format=style,
             median=numbers.quantile(0.5),
             whole=whole,
+            padded=whole and bool(seen.str.contains(_PADDED).any()),
             rising=len(seen) > 2 and numbers.is_sorted(),
             epoch=_epoch(texts) if whole else None,
             currencies=bool(words & CURRENCY) and _mostly_currencies(texts),

@@ -19,14 +19,18 @@ LABEL: Final = frozenset(
 VERDICT: Final = frozenset(
     {"fraud", "isfraud", "fraudulent", "chargeback", "label", *_FOREIGN_FRAUD}
 )
-TIME: Final = frozenset({"time", "timestamp", "date", "datetime", "created", "at", "when"})
+TIME: Final = frozenset({"time", "timestamp", "date", "datetime", "created", "at", "when", "ts"})
 PAYMENT: Final = frozenset({"payment", "transaction", "trans", "tx", "txn"})
 LATER: Final = frozenset(
     {"labelled", "labeled", "label", "chargeback", "fraud", "reported", "dispute"}
 )
 RESULT: Final = frozenset(
-    {"result", "status", "outcome", "response", "approved", "authorised", "authorized"}
+    {"result", "status", "outcome", "response", "approved", "authorised", "authorized", "auth"}
 )
+SETTLED: Final = frozenset(
+    {"settled", "settlement", "captured", "capture", "cleared", "clearing", "posted", "updated"}
+)
+"""Of times after the payment."""
 ARRIVED: Final = frozenset({"arrived", "arrival", "received", "ingested"})
 AMOUNT: Final = frozenset({
     "amount", "amt", "value", "total", "price", "sum",
@@ -45,8 +49,11 @@ IDENTITY: Final = frozenset(
 )
 PARTY: Final = frozenset({
     "card", "account", "customer", "client", "user", "merchant", "terminal", "shop", "device",
-    "orig", "dest", "sender", "receiver", "payer", "payee", "beneficiary",
+    "orig", "dest", "sender", "receiver", "payer", "payee", "beneficiary", "pan",
 })  # fmt: skip
+PAYER: Final = frozenset({"account", "customer", "client", "user", "orig", "sender", "payer"})
+"""Who pays, after a card."""
+CARD: Final = frozenset({"card", "pan"})
 PERSONAL: Final = frozenset({
     "email", "mail", "phone", "mobile", "name", "first", "last", "surname", "street", "address",
     "ip", "birth", "dob", "ssn", "iban", "pan", "holder", "cardholder", "passport",

@@ -16,15 +16,18 @@ from shroff.collect.numbers import PLAIN, NumberFormat
 from shroff.collect.role_words import (
     AMOUNT,
     ARRIVED,
+    CARD,
     CODE,
     DESCRIBES,
     IDENTITY,
     LABEL,
     LATER,
     PARTY,
+    PAYER,
     PAYMENT,
     PERSONAL,
     RESULT,
+    SETTLED,
     TIME,
     VERDICT,
 )
@@ -186,13 +189,17 @@ class _Guesser:
         return self._best(LABEL, lambda one: one.kind == "flag" and one.distinct == 2)
 
     def _times(self) -> list[Profile]:
-        late = LATER | RESULT | ARRIVED | PERSONAL
-        return self._best(
+        late = LATER | PERSONAL
+        times = self._best(
             TIME | PAYMENT,
             lambda one: (
                 one.kind == "time" and one.filled >= one.rows * MIN_READABLE and not one.hints(late)
             ),
             needed=0,
+        )
+        # a log may name a payment's time after its authorisation: `authorised_at`
+        return sorted(
+            times, key=lambda one: (one.hints(SETTLED) > 0, one.hints(RESULT | ARRIVED) > 0)
         )
 
     def _ids(self) -> list[Profile]:
@@ -211,7 +218,7 @@ class _Guesser:
         few = _MAX_NOMINAL_VALUES
         self._choose(
             "result",
-            self._best(RESULT, lambda one: one.kind == "text" and one.distinct <= few),
+            self._best(RESULT, lambda one: one.is_code and one.distinct <= few),
             "few words, and its name",
         )
         outcomes = [one for one in self._free() if one.outcomes]
@@ -254,7 +261,7 @@ class _Guesser:
         identifies = column.hints(PARTY) or column.hints(IDENTITY)
         if identifies and (column.kind == "text" or column.whole) and not column.hints(AMOUNT):
             return Guess(name, "keys", f"{column.distinct:,} values, and its name")
-        if column.kind in ("number", "flag"):
+        if column.kind in ("number", "flag") and not column.padded:
             return Guess(name, "numeric", "numbers" if column.kind == "number" else "0 and 1")
         if few:
             return Guess(name, "nominal", f"{column.distinct:,} values")
@@ -263,10 +270,12 @@ class _Guesser:
         return Guess(name, "ignored", "nearly a value of its own in each row")
 
     def _entities(self) -> tuple[str, ...]:
-        """Keys and personal columns whose values come again, those named for a party first."""
+        """Keys and personal columns whose values come again: who pays first, then other parties."""
         wanted = [
             one for one in self.columns
             if self.found[one.name].role in ("keys", "personal") and one.repeats >= _MIN_REPEATS
         ]  # fmt: skip
         ranked = sorted(wanted, key=lambda one: (-one.hints(PARTY), -one.card_numbers))
+        payer = max(ranked, key=lambda one: (one.hints(CARD), one.hints(PAYER)), default=None)
+        ranked.sort(key=lambda one: one is not payer)
         return tuple(one.name for one in ranked)
