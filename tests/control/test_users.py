@@ -136,6 +136,22 @@ def test_each_change_of_access_has_its_author_in_one_chain(tmp_path: Path) -> No
         history.all()
 
 
+@pytest.mark.parametrize("content", ["no JSON", '{"at":1}', '{"at":1,"by":"x","what":"y","of":""}'])
+def test_a_damaged_history_is_reported_and_stops_nobody_from_locking_out(
+    tmp_path: Path, content: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/control.db"
+    users = Users(url)
+    for name in ("ada", "bob"):
+        users.add(name, "analyst")
+    with sqlite3.connect(tmp_path / "control.db") as raw:
+        raw.execute("UPDATE shroff_access_change SET content = ? WHERE id = 2", [content])
+    users.disable("bob")
+    assert users.named("bob").disabled is not None
+    with pytest.raises(BrokenChain, match="was changed: change 2 of 3 is none that this release"):
+        AccessHistory(url).all()
+
+
 def test_users_by_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shroff(tmp_path, "users", "list").stdout.startswith("Nobody yet")
     answer(tmp_path, "users", "add", "ada", "--role", "analyst", "--without-password")
