@@ -94,7 +94,7 @@ def _compared_with_texts(node: Node, personal: Collection[str]) -> list[str]:
             compared, texts = [arg], any(map(_is_open, values))
         case FunctionCall(op, args, kind) if kind == "boolean" or op == "SIMILARITY":
             compared = [*args]
-            texts = any(isinstance(one, Constant) and _is_open(one.value) for one in args)
+            texts = any(map(_says, args))
         case _:
             return []
     read = [column for one in compared for column in _spelled(one)]
@@ -111,6 +111,14 @@ def _spelled(node: Node) -> Iterator[str]:
         case FunctionCall(op, args) if op in _SPELLING:
             for arg in args:
                 yield from _spelled(arg)
+
+
+def _says(node: Node) -> bool:
+    """Whether a text in the open is all that a node depends on, such as `LOWER('ADA')`."""
+    parts = [*walk(node)]
+    return not any(isinstance(one, ColumnRef) for one in parts) and any(
+        isinstance(one, Constant) and _is_open(one.value) for one in parts
+    )
 
 
 def _is_open(value: object) -> bool:
