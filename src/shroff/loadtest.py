@@ -47,7 +47,7 @@ _KEY_ADVICE: Final = {
     403: "the API key in SHROFF_API_KEY is not for payments: make one with `shroff keys create "
     "NAME --scope decide`.",
 }
-_DAY_US: Final = 23 * 3_600_000_000  # a little less: the load test itself takes its time
+_SPAN_US: Final = 23 * 3_600_000_000  # a day less the time that the load test may take
 _TIMEOUT_SECONDS: Final = 30.0  # seconds until an answer counts as lost
 
 
@@ -175,7 +175,7 @@ def _moved(times: pl.DataFrame, now: datetime, schema: Schema | None) -> list[pl
     if known.is_empty():
         return []
     first, last = int(known.min()), int(known.max())  # type: ignore[arg-type]  # whole numbers
-    scale = min(1.0, _DAY_US / max(last - first, 1))
+    scale = min(1.0, _SPAN_US / max(last - first, 1))
     end = round(now.timestamp() * 1_000_000)
     return [
         (end - ((last - one) * scale).cast(pl.Int64)).cast(pl.Datetime("us", "UTC")).alias(name)

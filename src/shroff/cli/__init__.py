@@ -73,7 +73,7 @@ def main() -> NoReturn:
 
 
 def _say_defect(error: Exception) -> None:
-    """Say that an error was not expected, of which a full disk is the only one to be mended."""
+    """Report an error that nobody expected as a defect, unless its cause is a full disk."""
     if _NO_ROOM in str(error):
         # libraries raise it as errors of their own, also of temporary files
         _complain("a disk is full: make room, or name a folder for temporary files in TMPDIR.")

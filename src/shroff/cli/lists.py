@@ -209,7 +209,9 @@ def _edit(
 def _door(
     name: str, action: Action, personal: bool, bundle: Path | None
 ) -> tuple[Standing, Callable[[str], str]]:
-    """The policy whose list it is, and what makes of a value what payments have."""
+    """The policy that has the list, and a function that turns a value into the one that payments
+    have.
+    """
     from shroff.collect.personal import tokenizer
     from shroff.control import listed_value
     from shroff.decide.standing import list_readers

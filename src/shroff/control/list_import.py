@@ -127,7 +127,7 @@ def plan_rows(
     Args:
         seed: the lists of the policy in force.
         now: microseconds since the epoch.
-        listed: makes of a value what payments have, as `listed_value`.
+        listed: turns a value into the one that payments have, as `listed_value` does.
         note: the reason of rows that give none.
 
     Raises:

@@ -178,6 +178,7 @@ def _plain(number: float) -> float:
 
 
 def _distance(away: float) -> float:
+    # not `_plain`, whose code for one payment knows no NaN
     return away
 
 

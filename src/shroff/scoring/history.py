@@ -79,8 +79,8 @@ class History:
 
     Args:
         make: reads it.
-        source: a digest of what it is made from; None where only reading it tells.
-        later: read it when it is needed, and not at once to report errors early.
+        source: a digest of its source; None where only reading it tells.
+        later: read it when it is first needed; else at once, so that errors are reported early.
 
     Raises:
         DataError: the table is unusable.
@@ -111,8 +111,9 @@ class History:
 
 
 def source_of(bundle: Bundle, path: str | os.PathLike[str], max_bad: float) -> str | None:
-    """A digest of a file's bytes and of what reads them to the table of `history_of`; None for what
-    is no regular file, such as a database. Hashing takes a small part of the time of reading.
+    """A digest of what the table of `history_of` depends on: the bytes of a file, the bundle,
+    `max_bad` and the release; None for what is no regular file, such as a database. Hashing takes a
+    small part of the time of reading.
     """
     if Location.of(path).scheme is not None:
         return None

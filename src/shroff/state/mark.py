@@ -16,7 +16,7 @@ class Mark(NamedTuple):
     `future` is how many payments lay later, `forgotten` how many could not be counted because
     nothing was kept of them, `lacking` how many lack a column that features read of them.
     `evicting` is by which policy the state's server drops keys when its memory is full (None: by
-    none). `source` is a digest of what `history` was made from, where reading it can be spared.
+    none). `source` is a digest of the source of `history`, where it has one.
     """
 
     seq: int

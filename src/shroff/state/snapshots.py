@@ -94,14 +94,14 @@ class Saved:
 
 
 class HistorySource(Protocol):
-    """What the table is made from that a state begins with."""
+    """The source of the table that a state begins with."""
 
     read: str | None
-    """A digest of what the table was made from that was read last; None: not known."""
+    """A digest of the source from which the table was read last; None: not known."""
 
     @property
     def source(self) -> Callable[[], str | None]:
-        """A digest of what it would be made from now; None where only reading it tells."""
+        """A digest of the source as it is now; None where only reading the table tells."""
 
 
 class Snapshots:
@@ -114,7 +114,7 @@ class Snapshots:
 
     def __init__(self, folder: Path, key: bytes, *, seconds: float) -> None:
         self.history: HistorySource | None = None
-        """Tells the table of a state without reading it, where that can be done."""
+        """Identifies the table that a state begins with, where it can without reading it."""
         self._folder = folder
         self._key = hmac.digest(key, b"snapshots of the state", "sha256")
         self.seconds = seconds
@@ -158,7 +158,7 @@ class Snapshots:
         with ExitStack() as unused:
             unused.enter_context(file)
             try:
-                # first: what was cut off or made longer may have gigabytes, and has no end
+                # before gigabytes are hashed: a file that was cut off or stretched has no such end
                 end = _end(file)
                 self._require_authentic(file)
                 saved = Saved(

@@ -140,7 +140,7 @@ def _asked(backend: ConsoleBackend, form: Form, name: str) -> ListChange:
 def _door(
     backend: ConsoleBackend, name: str, step: Action, *, personal: bool
 ) -> Callable[[str], str]:
-    """What makes of a value that somebody typed what payments have."""
+    """A function that turns a value that somebody typed into the one that payments have."""
     token, readers = tokenizer(backend.settings.hmac_key()), _readers(backend, name)
 
     def listed(typed: str) -> str:
