@@ -6,12 +6,12 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import msgspec
@@ -25,7 +25,9 @@ from serve.fixtures import SCHEMA, VELOCITY, fitted_model, make_bundle
 from serve.service import KEY
 from shroff import Cost
 from shroff.clock import system_time
+from shroff.collect.payment import Value
 from shroff.control.models import Models
+from shroff.decide.decider import Assessment, Decider
 from shroff.decide.standing import own
 from shroff.detect import Calibration
 from shroff.errors import BrokenChain, ConfigurationError
@@ -39,6 +41,7 @@ from shroff.promotion import (
     compare_pairs,
     from_ledger,
     from_log,
+    gates,
     promote,
 )
 from shroff.promotion.gates import better, examined
@@ -170,6 +173,30 @@ def test_what_a_gate_refuses_moves_nowhere(models: Models, folder: Path) -> None
     assert after.as_of(None) == before.as_of(None)
     assert after.concerning(slow.bundle.version) == (kept,)
     assert promoted(models, folder, "seeing").stage == "production", "and it may be tried again"
+
+
+def test_a_payment_that_waits_for_the_processor_is_not_a_slow_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(Decider):
+        """Loses the processor while it decides, as on a busy machine."""
+
+        def assess(
+            self, payments: Sequence[Mapping[str, Value]], *, explain: bool = True
+        ) -> list[Assessment]:
+            Event().wait(0.012)
+            return super().assess(payments, explain=explain)
+
+    bundle = load(folder / "seeing")
+    contender = Contender(bundle, own(bundle))
+    seen = measured(folder)(contender, None)
+    seen = replace(seen, frame=seen.frame[:115])
+    monkeypatch.setattr(gates, "Decider", Interrupted)
+    sampled = gates.sample(contender, seen)
+    found = gates.fast(sampled, Budget())
+    assert found.passed, found.sentence
+    assert "ms of processor time at p99 over 104 payments" in found.sentence
+    assert not gates.fast(sampled, Budget(p99_ms=0.01)).passed, "work counts"
 
 
 def test_an_incomplete_card_keeps_a_model_from_production(models: Models, folder: Path) -> None:

@@ -76,7 +76,9 @@ MaxBad = Annotated[
 BudgetMs = Annotated[
     float,
     typer.Option(
-        "--budget-ms", help="Milliseconds that 99 of 100 payments may take at most.", min=0.001
+        "--budget-ms",
+        help="Milliseconds of processor time that 99 of 100 payments may take at most.",
+        min=0.001,
     ),
 ]
 CardColumn = Annotated[

@@ -170,7 +170,8 @@ def guard(
     latency: Annotated[
         float | None,
         typer.Option(
-            help="Milliseconds that 99 of 100 of its newest payments may take, scored again here.",
+            help="Milliseconds of processor time that 99 of 100 of its newest payments may take, "
+            "scored again here.",
             min=0.001,
             show_default=False,
         ),

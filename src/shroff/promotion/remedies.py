@@ -11,8 +11,8 @@ _REMEDIES: Final = {
     "the reason in your records: `shroff train --accept CHECK`.",
     "parity": "Do not serve it: its features differ between training and service. `shroff parity` "
     "shows the payments.",
-    "latency": "Measure it again while the machine has nothing else to do, or allow more "
-    "milliseconds (`--budget-ms`), if those who wait for an answer do.",
+    "latency": "Take a simpler detector or fewer features, or allow more milliseconds of processor "
+    "time (`--budget-ms`), if those who wait for an answer do.",
     "better": "As the candidate it decides in the shadow: promote it again once more labels have "
     "come in. Where you have reasons that payments do not show, force it: the history says so.",
     "card": "Declare what is missing in the project, and train again; or promote it by `shroff "

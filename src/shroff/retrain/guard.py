@@ -44,7 +44,7 @@ class Guardrails(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         declines: the largest share of cards' first payments of a day that it may decline.
         alerts: the same of those that it does not approve.
-        p99_ms: milliseconds that 99 of 100 of its newest payments may take in this process.
+        p99_ms: milliseconds of processor time that 99 of 100 of its newest payments may take.
         drift: whether its probabilities must stay as they were on held-out payments.
         parity: whether the features that it decided by must be those of batch, to the bit.
 
