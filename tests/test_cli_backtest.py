@@ -14,10 +14,10 @@ import pytest
 from browser import Browser
 from commands import answer, run
 from program import shroff
-from serve.fixtures import POLICY, make_bundle
+from serve.fixtures import BLIND_VELOCITY, POLICY, make_bundle
 from shroff.backtest.cache import clear
 from shroff.detect import Calibration
-from shroff.errors import ConfigurationError, ShroffError
+from shroff.errors import BadFile, ConfigurationError, ShroffError
 from shroff.package import save
 
 HEADER = (
@@ -73,6 +73,22 @@ def test_a_rule_is_tried_on_a_log_and_again_from_what_was_kept(home: Path) -> No
         "backtest", "--data", home / "log.csv", "--rule", "big: amount > 95 -> review", home=home
     )
     assert edited["rules"][1]["matches"]["payments"] == 10
+
+
+def test_a_log_without_labels_is_replayed_without_outcomes(
+    home: Path, model: bytes, tmp_path: Path
+) -> None:
+    blind = make_bundle(model, currency="EUR", groups=(BLIND_VELOCITY,))
+    save(blind, tmp_path / "bundle")
+    log = pl.read_csv(home / "log.csv", infer_schema=False)
+    log.drop("is_fraud", "labelled_at").write_csv(tmp_path / "log.csv")
+    words = ("backtest", tmp_path / "bundle", "--data", tmp_path / "log.csv", "--rule", BIG)
+    period = ("--from", "2024-02-02", "--label-delay", "0")
+    said = " ".join(run(*words, *period, home=tmp_path).split())
+    assert "there is no column `is_fraud`: these payments have no labels." in said
+    assert "0 known frauds, 0 known to be genuine, 190 of unknown outcome" in said
+    with pytest.raises(BadFile, match="expected a column `is_fraud`"):
+        run("backtest", home / "bundle", *words[2:], home=home)
 
 
 def test_it_says_in_words_and_on_a_page_what_it_found(home: Path) -> None:

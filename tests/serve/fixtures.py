@@ -59,6 +59,16 @@ VELOCITY = FeatureGroup(
     ],
 )
 
+BLIND_VELOCITY = FeatureGroup(
+    "velocity",
+    version=1,
+    description="The same, with a feature in the place of the only one that reads labels",
+    features=[
+        *(one for one in VELOCITY.features if getattr(one, "name", "") != "merchant_risk_30d"),
+        card.count("1h", where="amount > 100000", name="merchant_risk_30d"),
+    ],
+)
+
 
 def spread(*values: float, rows: tuple[int, ...]) -> Spread | None:
     """How a number is spread that has each of these values in so many training rows."""

@@ -180,8 +180,10 @@ def clean_log(
     key: bytes,
     max_bad: float,
     join: str | os.PathLike[str] | None = None,
+    *,
+    spare_labels: bool | None = None,
 ) -> Callable[[Bundle], Cleaned]:
-    """What reads a log by the schema of a bundle; `join` is a second table, as in `history_of`."""
+    """What reads a log by the schema of a bundle; `join` and `spare_labels` as in `history_of`."""
     from shroff.scoring.history import clean_history
 
-    return lambda bundle: clean_history(bundle, path, key, max_bad, join)
+    return lambda bundle: clean_history(bundle, path, key, max_bad, join, spare_labels=spare_labels)

@@ -37,7 +37,8 @@ def backtest(
         typer.Argument(help="A bundle; default: the one in production.", show_default=False),
     ] = None,
     data: Annotated[
-        Location | None, table("--data", f"Payments with labels: {TABLE_FORMS}.")
+        Location | None,
+        table("--data", f"Payments, with labels if there are any: {TABLE_FORMS}."),
     ] = None,
     join: Join = None,
     ledger: Annotated[
@@ -192,7 +193,7 @@ def _logged(
         step(f"compute features and probabilities of {data}")
         return past_of_log(
             bundle,
-            clean_log(data, key, max_bad, join),
+            clean_log(data, key, max_bad, join, spare_labels=None if labels is None else True),
             source=str(data),
             lists=lists,
             edits=edits,

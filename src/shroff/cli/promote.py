@@ -108,7 +108,7 @@ def promote(
             return from_log(
                 candidate,
                 incumbent,
-                lambda bundle: history_of(bundle, data, key, max_bad, join),
+                lambda bundle: history_of(bundle, data, key, max_bad, join, spare_labels=False),
                 source=str(data),
                 card=card,
             )

@@ -71,7 +71,10 @@ def look(asked: Look, settings: Settings, step: Steps) -> Looked:
         observed, now = from_ledger(model, ledger.entries()), system_time()
     else:
         step(f"decide the payments of {asked.data}")
-        frame = history_of(model, asked.data, settings.hmac_key(), asked.max_bad)
+        # without labels, all that was let pass would count as genuine
+        frame = history_of(
+            model, asked.data, settings.hmac_key(), asked.max_bad, spare_labels=False
+        )
         observed = from_log(model, frame, since=judged_from(model))
         now = max(observed.decisions["arrived"], default=0)
     step("judge")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +15,9 @@ import polars as pl
 from shroff import __version__
 from shroff.collect import Cleaned, clean, local_copies, read, read_joined
 from shroff.collect.currencies import require_only
-from shroff.errors import BadFile
+from shroff.collect.large import with_absent
+from shroff.errors import BadFile, did_you_mean
+from shroff.features.plan import Plan
 from shroff.location import Location
 from shroff.package import Bundle
 from shroff.plain import open_plain
@@ -28,11 +31,15 @@ def history_of(
     key: bytes,
     max_bad: float,
     join: str | os.PathLike[str] | None = None,
+    *,
+    spare_labels: bool | None = None,
 ) -> pl.DataFrame:
     """The clean table that a service starts from.
 
     Args:
         join: a second table, joined on the column that the bundle's project named.
+        spare_labels: whether the table may lack the columns of labels, which none of its payments
+            has then; None: where no feature reads labels.
 
     Raises:
         ConfigurationError: a second table where the project joined none.
@@ -41,7 +48,7 @@ def history_of(
             on.
         SourceUnavailable: the database or service that has it does not answer, or breaks off.
     """
-    cleaned = clean_history(bundle, path, key, max_bad, join)
+    cleaned = clean_history(bundle, path, key, max_bad, join, spare_labels=spare_labels)
     for reason, many in cleaned.dropped.items():
         _log.warning("%s: left out %d: %s", path, many, reason)
     for notice in cleaned.notices(bundle.schema):
@@ -55,6 +62,8 @@ def clean_history(
     key: bytes,
     max_bad: float,
     join: str | os.PathLike[str] | None = None,
+    *,
+    spare_labels: bool | None = None,
 ) -> Cleaned:
     """The table of `history_of`, with what cleaning found."""
     schema = bundle.schema
@@ -68,10 +77,27 @@ def clean_history(
                 table, local(join or ""), on=on, max_bad=max_bad, dialect=schema.csv_dialect
             )
         )
+        absent = _absent_labels(bundle, raw.columns, spare_labels)
+        raw = with_absent(raw.lazy(), absent).collect()
         cleaned = clean(raw, schema, key=key, max_bad=max_bad, source=str(table))
         cleaned = cleaned.with_findings(local.findings)
+    if absent and spare_labels is None:
+        notice = f"there is no column `{schema.label}`: these payments have no labels."
+        cleaned = replace(cleaned, told=[*cleaned.told, notice])
     require_only(bundle.currency, cleaned.currencies, schema, str(table))
     return cleaned
+
+
+def _absent_labels(bundle: Bundle, columns: Sequence[str], spared: bool | None) -> set[str]:
+    """The columns of labels that a raw table lacks and may lack."""
+    schema = bundle.schema
+    # a name that is nearly the label's is a mistake in one of them
+    if schema.label is None or schema.label in columns or did_you_mean(schema.label, columns):
+        return set()
+    if spared is None:
+        spared = "label" not in Plan(bundle.groups, schema).later
+    said = {schema.label} if schema.labelled_at is None else {schema.label, schema.labelled_at}
+    return said.difference(columns) if spared else set()
 
 
 class History:
