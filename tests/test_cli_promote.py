@@ -11,7 +11,8 @@ from typer.testing import CliRunner, Result
 
 from serve.fixtures import fitted_model, make_bundle
 from shroff.cli import app
-from shroff.package import save
+from shroff.experiment import Runs
+from shroff.package import load, save
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder, model = tmp_path_factory.mktemp("bundles"), fitted_model()
     for number in range(2):
-        save(make_bundle(model, created=f"2024010{number}T000000Z"), folder / str(number))
+        save(make_bundle(model, created=f"2024010{number + 1}T000000Z"), folder / str(number))
     return [folder / str(number) for number in range(2)]
 
 
@@ -104,5 +105,16 @@ def test_a_refused_gate_is_a_sentence_and_exit_code_1(
     declared = run(*words, "--why", "to whom", "--project", tmp_path / "card.py")
     assert "named 'nowhere'" in str(declared.exception)
     assert "decide the same payments" not in declared.output  # which takes minutes
+    project = tmp_path / "loads.py"
+    project.write_text(
+        "import pathlib\nfrom shroff import Project, Schema\n"
+        "with (pathlib.Path(__file__).parent / 'loads').open('a') as file: file.write('x')\n"
+        "project = Project(schema=Schema(id='id', time='at', amount='amount', keys=['card']))\n"
+    )
+    with Runs(tmp_path / "home" / "runs").begin({}, {}) as recording:
+        recording.bundle = {"folder": "b", "version": load(bundles[1]).version, "content": "0"}
+    second = ("promote", bundles[1], *words[2:], "--why", "by a run", "--project", project)
+    assert "card: refused: its model card is not complete" in run(*second).output
+    assert (tmp_path / "loads").read_text() == "x", "the project is loaded once"
     unknown = run("promote", "nobody", "--to", "candidate", "--why", "no run", "--data", log)
     assert "has no run `nobody`" in str(unknown.exception)

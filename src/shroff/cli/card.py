@@ -42,12 +42,13 @@ def card(
     Exit code 1, and nothing written, if something is missing.
     """
     from shroff.collect.sources import written_whole
+    from shroff.project import load_project
     from shroff.promotion import card_records
     from shroff.report import gaps, render_card
 
     form = _form(out_file)
     record = find_run(run)
-    found = card_records(published(), record, project)
+    found = card_records(published(), record, None if project is None else load_project(project))
     missing = gaps(found)
     with as_written(record.run, BadFile):
         text = render_card(found, form)

@@ -127,15 +127,15 @@ def promote(
         )
 
     with steps(quiet=as_json) as step, mirrored_models():
-        if project is not None:
-            load_project(project)  # a mistake in it is told before minutes of measuring
+        # a mistake in it is told before minutes of measuring
+        loaded = None if project is None else load_project(project)
         step("read the bundle")
         done = through_gates(
             models,
             find_bundle(models, recorded(), source),
             to,
             evidence,
-            missing=lambda bundle: card_gaps(models, recorded(), bundle.version, project),
+            missing=lambda bundle: card_gaps(models, recorded(), bundle.version, loaded),
             by=operator(),
             why=why,
             budget=Budget(budget_ms, largest),

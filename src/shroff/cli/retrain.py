@@ -126,7 +126,7 @@ def retrain(
                 accept=tuple(sorted(accept or ())),
             ),
             now=_moment(as_of),
-            missing=lambda bundle: card_gaps(models, recorded(), bundle.version, project),
+            missing=lambda bundle: card_gaps(models, recorded(), bundle.version, loaded),
             history=_history(loaded, data, settings, max_bad),
             to="production" if promote_if_better else "candidate",
             by=operator(),

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from shroff.control.models import Models
 from shroff.errors import NotFound
 from shroff.experiment import RunRecord, Runs
-from shroff.project import load_project
+from shroff.project import Project
 from shroff.report import CardRecords, ModelCard, declared_of, gaps
 
 
-def card_records(models: Models, record: RunRecord, project: Path | None = None) -> CardRecords:
+def card_records(models: Models, record: RunRecord, project: Project | None = None) -> CardRecords:
     """What the card of a run is written from.
 
     Args:
         project: takes what people declare from there, as it is now; by default as it was in
             training.
     """
-    declared = declared_of(record) if project is None else load_project(project).model_card
+    declared = declared_of(record) if project is None else project.model_card
     version = None if record.bundle is None else record.bundle["version"]
     pointers = models.pointers
     if version is None or version not in models:
@@ -32,7 +30,9 @@ def card_records(models: Models, record: RunRecord, project: Path | None = None)
     )
 
 
-def card_gaps(models: Models, runs: Runs, version: str, project: Path | None = None) -> list[str]:
+def card_gaps(
+    models: Models, runs: Runs, version: str, project: Project | None = None
+) -> list[str]:
     """What the model card of a bundle lacks, a sentence each."""
     try:
         record = runs.maker(version)
