@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from secrets import token_hex
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
 from shroff.act.case import Case, CaseEvent, CasePayment, CaseQueue, Outcome, Step
 from shroff.act.tables import (
@@ -34,6 +34,19 @@ MAX_NUMBER: Final = 2**63 - 1
 """No case has a larger number: no database holds it."""
 _PART_IDS: Final = 500
 MINUTE_US: Final = 60_000_000
+# made once: making a statement takes longer than SQLite takes to answer it
+_BY_NUMBER: Final = select(CASES).where(CASES.c.id == bindparam("id"))
+_OPEN: Final = select(CASES).where(
+    CASES.c.kind == bindparam("kind"),
+    CASES.c.subject == bindparam("subject"),
+    CASES.c.status == "open",
+)
+_UPDATE: Final = CASES.update().where(CASES.c.id == bindparam("_number"))
+_PAYMENT: Final = select(CASE_PAYMENTS).where(CASE_PAYMENTS.c.payment_id == bindparam("id"))
+_OUT: Final = CASE_PAYMENTS.delete().where(CASE_PAYMENTS.c.payment_id == bindparam("id"))
+_OUT_TRAITS: Final = CASE_TRAITS.delete().where(CASE_TRAITS.c.payment_id == bindparam("id"))
+_IN: Final = CASE_PAYMENTS.insert()
+_IN_TRAITS: Final = CASE_TRAITS.insert()
 _decode_event: Final = msgspec.json.Decoder(CaseEvent).decode
 
 
@@ -43,6 +56,29 @@ class CaseBook:
     def __init__(self, connection: Connection, now: int) -> None:
         self.connection = connection
         self.now = now
+        # known not to be there; see `foresee`
+        self._loose = set[str]()
+        self._without_traits = set[str]()
+        self._without_case = set[tuple[str, str]]()
+        self._last: list[CaseEvent] | None = None
+
+    def foresee(self, payment_ids: Sequence[str], subjects: Collection[tuple[str, str]]) -> None:
+        """Ask in few queries which of these payments, and of these subjects by kind, are in no
+        case: then the book need not ask for each. It holds as long as the book, where nobody else
+        changes cases meanwhile (`writing`).
+        """
+        traits = CASE_TRAITS.c.payment_id
+        self._loose |= {*payment_ids} - self.cases_of(payment_ids).keys()
+        self._without_traits |= {*payment_ids}
+        for part in self.parts(payment_ids):
+            found = self.connection.scalars(select(traits).where(traits.in_(part)).distinct())
+            self._without_traits.difference_update(found)
+        self._without_case |= {*subjects}
+        for kind in sorted({kind for kind, _ in subjects}):
+            for part in self.parts([value for one, value in subjects if one == kind]):
+                own = (CASES.c.kind == kind, CASES.c.subject.in_(part), CASES.c.status == "open")
+                found = self.connection.scalars(select(CASES.c.subject).where(*own))
+                self._without_case.difference_update((kind, value) for value in found)
 
     def case(self, number: int) -> Case:
         """A case as it is now.
@@ -50,11 +86,10 @@ class CaseBook:
         Raises:
             NotFound: there is none.
         """
-        known = 0 < number <= MAX_NUMBER
-        found = self.cases(CASES.c.id == number, limit=1) if known else []
-        if not found:
+        found = self._one(_BY_NUMBER, {"id": number}) if 0 < number <= MAX_NUMBER else None
+        if found is None:
             raise NotFound("there is no case with this number.")
-        return found[0]
+        return found
 
     def cases(
         self, *conditions: ColumnElement[bool], limit: int, after: tuple[float, int] | None = None
@@ -77,9 +112,9 @@ class CaseBook:
 
     def open_case(self, kind: str, subject: str) -> Case | None:
         """The open case of a subject."""
-        own = (CASES.c.kind == kind, CASES.c.subject == subject, CASES.c.status == "open")
-        found = self.cases(*own, limit=1)
-        return found[0] if found else None
+        if (kind, subject) in self._without_case:
+            return None
+        return self._one(_OPEN, {"kind": kind, "subject": subject})
 
     def payments(self, number: int) -> list[CasePayment]:
         """The payments of a case and of those joined to it, the oldest first."""
@@ -94,8 +129,9 @@ class CaseBook:
 
     def payment(self, payment_id: str) -> tuple[int, CasePayment] | None:
         """The case of a payment and the payment; None where it is in none."""
-        query = select(CASE_PAYMENTS).where(CASE_PAYMENTS.c.payment_id == payment_id)
-        row = self.connection.execute(query).mappings().one_or_none()
+        if payment_id in self._loose:
+            return None
+        row = self.connection.execute(_PAYMENT, {"id": payment_id}).mappings().one_or_none()
         return None if row is None else (int(row["case"]), payment_of(row))
 
     def cases_of(self, payment_ids: Sequence[str]) -> dict[str, int]:
@@ -109,10 +145,19 @@ class CaseBook:
     def put(self, number: int, payment: CasePayment) -> None:
         """Add a payment to a case, or replace it there."""
         values = msgspec.structs.asdict(payment)
-        self.connection.execute(
-            CASE_PAYMENTS.delete().where(CASE_PAYMENTS.c.payment_id == payment.payment_id)
-        )
-        self.connection.execute(CASE_PAYMENTS.insert(), values | {"case": number})
+        if payment.payment_id not in self._loose:
+            self.connection.execute(_OUT, {"id": payment.payment_id})
+        self._loose.discard(payment.payment_id)
+        self.connection.execute(_IN, values | {"case": number})
+
+    def put_traits(self, payment: CasePayment, traits: Sequence[Mapping[str, Any]]) -> None:
+        """Replace the traits of a payment by these, each a kind and a value."""
+        if payment.payment_id not in self._without_traits:
+            self.connection.execute(_OUT_TRAITS, {"id": payment.payment_id})
+        if traits:
+            self._without_traits.discard(payment.payment_id)
+            own = {"payment_id": payment.payment_id, "at": payment.at}
+            self.connection.execute(_IN_TRAITS, [{**one, **own} for one in traits])
 
     def open(self, kind: str, subject: str, queue: CaseQueue, fields: dict[str, Any]) -> Case:
         """A new case, in a queue."""
@@ -128,11 +173,14 @@ class CaseBook:
         }
         made = self.connection.execute(CASES.insert(), values | fields).inserted_primary_key
         number = int(made[0]) if made else 0
+        self._without_case.discard((kind, subject))
         return self.change(self.case(number), "opened", "shroff")
 
     def update(self, case: Case, fields: dict[str, Any]) -> None:
         """Change fields of a case without a step of its history."""
-        self.connection.execute(CASES.update().where(CASES.c.id == case.id), fields)
+        if fields.get("status") == "open":
+            self._without_case.discard((case.kind, case.subject))
+        self.connection.execute(_UPDATE, {"_number": case.id, **fields})
 
     def change(self, case: Case, step: Step, by: str, **fields: Any) -> Case:
         """Take a step of a case: change its fields, and write the step down.
@@ -149,7 +197,8 @@ class CaseBook:
             told["outcome"] = outcome
         version = case.version + (step != "noted")
         self.update(case, fields | {"version": version})
-        before = self.events(limit=1)
+        # only this book takes steps while it is open
+        before = self.events(limit=1) if self._last is None else self._last
         note, number = told.pop("note", None), before[-1].id + 1 if before else 1
         event = CaseEvent(
             id=number,
@@ -166,6 +215,7 @@ class CaseBook:
         self.connection.execute(
             CASE_EVENTS.insert(), {"id": event.id, "case": case.id, "content": content}
         )
+        self._last = [chained]
         return self.case(case.id)
 
     def close(self, case: Case, by: str, outcome: Outcome, note: str | None) -> Case:
@@ -289,6 +339,10 @@ class CaseBook:
         if not self.connection.scalar(known):
             values = {"payment_id": payment_id, "event": event, "fraud": fraud, "by": by}
             self.connection.execute(CASE_LABELS.insert(), values | {"sent": False})
+
+    def _one(self, query: Select[Any], asked: dict[str, Any]) -> Case | None:
+        row = self.connection.execute(query, asked).mappings().one_or_none()
+        return None if row is None else self._as_now(row)
 
     def _as_now(self, row: Any) -> Case:
         """A row as a case; a lease or a snooze that is over has gone."""

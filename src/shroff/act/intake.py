@@ -7,7 +7,7 @@ to be reviewed has a label, or was refunded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -145,9 +145,16 @@ class CaseIntake:
             before = self._moved(book, part[-1].seq)
             new = [entry for entry in part if entry.seq > before]
             queues = Queues(book.queues())
+            # what nobody may read any more is in no case
+            read = {
+                entry.seq: _decode(entry.body)
+                for entry in new
+                if entry.kind == "payment" and entry.forgotten is None
+            }
+            self._foresee(book, new, read)
             for entry in new:
-                if entry.kind == "payment":
-                    self._payment(book, entry, queues)
+                if entry.seq in read:
+                    self._payment(book, entry, read[entry.seq], queues)
                 elif entry.kind in ("label", "result"):
                     self._told(book, entry, queues)
         return len(new)
@@ -162,11 +169,26 @@ class CaseIntake:
             book.connection.execute(CASE_MARK.update().where(own), {"seq": seq})
         return int(before or 0)
 
-    def _payment(self, book: CaseBook, entry: StoredEntry, queues: Queues) -> None:
-        # what another name of the ledger brought, or what nobody may read any more
-        if entry.forgotten is not None or book.payment(entry.payment_id) is not None:
+    def _foresee(
+        self, book: CaseBook, new: list[StoredEntry], read: Mapping[int, _Decision]
+    ) -> None:
+        """Ask the book in few queries for what these records ask one by one."""
+        kinds, subjects = [one.column for one in self._spikes], set[tuple[str, str]]()
+        for entry in new:
+            if (record := read.get(entry.seq)) is not None:
+                values = _storable(entry, record)
+                subjects.add((self._kind, self._subject(entry, values)))
+                if record.action in SUSPICIOUS or record.action in self._actions:
+                    named = ((kind, values.get(kind)) for kind in kinds)
+                    subjects |= {(kind, str(one)) for kind, one in named if one is not None}
+        book.foresee([*{entry.payment_id for entry in new}], subjects)
+
+    def _payment(
+        self, book: CaseBook, entry: StoredEntry, record: _Decision, queues: Queues
+    ) -> None:
+        # what another name of the ledger brought
+        if book.payment(entry.payment_id) is not None:
             return
-        record = _decode(entry.body)
         values, opens = _storable(entry, record), record.action in self._actions
         payment = self._read(entry, record)
         suspicious = opens or record.action in SUSPICIOUS

@@ -43,12 +43,7 @@ def traits_of(
 
 def keep_traits(book: CaseBook, payment: CasePayment, traits: Sequence[Trait]) -> None:
     """Keep the traits of a payment."""
-    own = {"payment_id": payment.payment_id, "at": payment.at}
-    old = CASE_TRAITS.c.payment_id == payment.payment_id
-    book.connection.execute(CASE_TRAITS.delete().where(old))
-    if traits:
-        rows = [one._asdict() | own for one in traits]
-        book.connection.execute(CASE_TRAITS.insert(), rows)
+    book.put_traits(payment, [one._asdict() for one in traits])
 
 
 def drop_loose_traits(book: CaseBook, payment_ids: Sequence[str]) -> None:
