@@ -55,11 +55,10 @@ def full_disk(place: Place) -> Verdict:
 
     def happen(_: Service, load: Load) -> str:
         refused = load.told.refused
-        with ballast.open("wb") as file:
+        with ballast.open("wb", buffering=0) as file:
             try:
                 while True:
                     file.write(bytes(65_536))
-                    file.flush()
             except OSError:
                 pass
         load.until(lambda: load.told.refused > refused + 50)

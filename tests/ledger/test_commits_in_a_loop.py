@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from patience import PATIENCE
 from shroff.errors import LedgerUnavailable
 from shroff.ledger import Entry, Keyring, Ledger, Outcome, writer
+from shroff.ledger.queue import Queue
 
 MakeEntry = Callable[..., Entry]
 
@@ -34,6 +35,12 @@ class Watched(Keyring):
     def seal(self, entry: Entry) -> Entry:
         self.threads.append(current_thread())
         return super().seal(entry)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the disk of the tests for a quick one, however busy it is."""
+    monkeypatch.setattr(writer, "_QUICK_NS", 10**12)
 
 
 @pytest.fixture
@@ -61,8 +68,10 @@ def test_a_loop_commits_to_a_file_by_itself(
 
 
 def test_a_loop_leaves_a_slow_disk_to_the_writer_and_takes_over_again(
-    file: Path, keyring: Watched, entry: MakeEntry
+    file: Path, keyring: Watched, entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # an eighth of what it waits for the lock
+    monkeypatch.setattr(writer, "_QUICK_NS", 30_000_000)
     with Ledger(f"sqlite:///{file}", keyring=keyring) as ledger:
         ledger.write_now(entry(0))
         with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
@@ -84,7 +93,7 @@ def test_a_loop_leaves_a_slow_disk_to_the_writer_and_takes_over_again(
 
 def _release_later(connection: sqlite3.Connection) -> None:
     # what is waited for is a commit that takes long
-    Event().wait(0.1)
+    Event().wait(0.4)
     connection.execute("ROLLBACK")
 
 
@@ -140,6 +149,49 @@ def test_loop_and_threads_keep_one_order(
             assert [one.payment_id for one in ledger.entries()] == wanted
             assert sorted(told) == sorted((name, None) for name in wanted[1:])
             ledger.verify()
+
+
+def test_closing_waits_for_the_group_that_a_loop_commits(
+    file: Path, entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is closed, another process may write."""
+    hold, held, closed = Event(), Event(), Event()
+    waited: list[bool] = []
+
+    class Slow(Keyring):
+        def seal(self, entry: Entry) -> Entry:
+            if entry.payment_id == "pay-1":
+                closer.start()
+                closer.join(0.2)
+                waited.append(closer.is_alive())
+            return super().seal(entry)
+
+    class Held(Queue):
+        """The writer's thread sees no sooner that it has ended than the loop has its group."""
+
+        @property
+        def ended(self) -> bool:
+            if hold.is_set():
+                held.set()
+                closed.wait(PATIENCE)
+            return super().ended
+
+        def close(self) -> None:
+            super().close()
+            closed.set()
+
+    monkeypatch.setattr(writer, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("shroff.ledger.ledger.Queue", Held)
+    ledger = Ledger(f"sqlite:///{file}", keyring=Slow())
+    closer = Thread(target=ledger.close)
+    ledger.open()
+    ledger.write_now(entry(0))
+    hold.set()
+    assert held.wait(PATIENCE)
+    asyncio.run(ledger.write(entry(1)))
+    closer.join()
+    assert waited == [True]
+    assert [stored.time for stored in ledger.entries()] == [0, 1]
 
 
 def test_a_fault_in_the_loop_stops_the_writer_too(file: Path, entry: MakeEntry) -> None:

@@ -91,9 +91,11 @@ class Writer:
         """Commit what waits and end the thread."""
         self._queue.close()
         self._thread.join()
-        if self.failover is not None:
-            self.failover.stop()
-        self._committer.disconnect()
+        # an event loop may be at the last group, which it has taken from the queue
+        with self._turn:
+            if self.failover is not None:
+                self.failover.stop()
+            self._committer.disconnect()
 
     @property
     def quick(self) -> bool:
