@@ -101,6 +101,10 @@ def test_forget_says_what_it_did_and_what_it_needs(
     assert not (tmp_path / "gone.jsonl").exists()
     kept = answer("ledger", "subject", "ada@example.org", "--out", tmp_path / "kept.jsonl")
     assert (kept["records"], kept["held_in"]) == ({}, {"lists": 1})
+    with monkeypatch.context() as away:
+        away.setenv("SHROFF_LEDGER", f"sqlite:///{tmp_path}/away.db")
+        with pytest.raises(LedgerUnavailable, match=r"away\.db: there is no such file"):
+            run("ledger", "subject", "ada@example.org", "--out", tmp_path / "gone.jsonl")
     (told,) = answer("ledger", "forgettings")["forgettings"]
     assert (told["record"], told["records"], told["traces"]) == (6, {"payment": 1}, True)
     assert "1 payment" in run("ledger", "forgettings")

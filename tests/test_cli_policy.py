@@ -344,6 +344,8 @@ def test_two_people_change_the_policy_and_a_list(
     (tmp_path / "ring.csv").write_text("value\n10.1.1.2\n10.1.1.3\n10.1.1.4\n")
     several = ask("lists", "import", "blocked", tmp_path / "ring.csv", "--note", "ring")
     assert several["changes"] == ["Add `10.1.1.2` and 2 others to the list `blocked`."]
+    assert several["values"] == ["10.1.1.2", "10.1.1.3", "10.1.1.4"]
+    assert "    10.1.1.4\n" in CliRunner().invoke(app, ["policy", "proposals", "3"]).stdout
     monkeypatch.setenv("LOGNAME", "bob")
     assert ask("policy", "approve", "1")["result"] == ask("policy", "show")["version"]
     assert ask("policy", "approve", "2")["result"] == "1"

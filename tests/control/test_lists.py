@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, cast
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,6 +125,9 @@ def test_many_values_are_added_at_once_or_none(tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes("value\nZürich\n".encode("latin-1"))
     with pytest.raises(BadFile, match="in UTF-8, cannot read it"):
         rows_of_file(tmp_path / "latin.csv", "value")
+    pl.DataFrame({"value": [b"h4"]}).write_parquet(tmp_path / "bytes.parquet")
+    with pytest.raises(BadFile, match=r"column `value`: expected texts.* got type Binary"):
+        rows_of_file(tmp_path / "bytes.parquet", "value")
     (tmp_path / "soon.csv").write_text("value,until\nh3,soon\n")
     with pytest.raises(ConfigurationError, match="line 2: expected in `until` a day"):
         rows_of_file(tmp_path / "soon.csv", "value")

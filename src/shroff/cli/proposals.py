@@ -118,6 +118,7 @@ def print_proposal(one: Proposal, as_json: bool) -> None:
         show(
             _row(one)
             | {"changes": list(one.words), "result": one.moves[-1].result}
+            | ({} if one.edit is None else {"values": list(one.edit.values)})
             | {"moves": [move._asdict() | {"at": moment(move.at)} for move in one.moves]}
         )
         return
@@ -133,6 +134,9 @@ def print_proposal(one: Proposal, as_json: bool) -> None:
     )
     for sentence in one.words:
         out.print(visible(f"  {sentence}"), soft_wrap=True, markup=False)
+    for value in one.edit.values if one.edit is not None and one.edit.more else ():
+        # who agrees has seen what they agree to
+        out.print(visible(f"    {value}"), soft_wrap=True, markup=False)
     for move in one.moves:
         why = f": {move.note}" if move.note else ""
         out.print(

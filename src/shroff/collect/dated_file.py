@@ -64,7 +64,7 @@ def read_dated(
 
     Raises:
         BadFile: it is no regular file or too large, cannot be read, lacks a column or has one
-            twice, or a line has too many cells.
+            twice, a column of bytes or durations, or a line with too many cells.
     """
     path = found_at(path)
     kind = "Parquet" if path.suffix == ".parquet" else "CSV"
@@ -160,8 +160,15 @@ def _parquet(content: bytes, path: str) -> _Read:
     _require_few(extent.rows, extent.columns, path)
     _require_small(extent.size_bytes, path)
     frame = pl.read_parquet(io.BytesIO(content), glob=False, hive_partitioning=False)
+    for name, kind in frame.schema.items():
+        # no payment has such values, and each would become some text
+        if kind in (pl.Binary, pl.Duration, pl.Time):
+            raise BadFile(
+                f"{path}, column `{name}`: expected texts, numbers, dates or booleans, got type "
+                f"{kind}: write it as a text, or leave it out."
+            )
     frame = frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
-    lengths = frame.select(pl.col(pl.String).str.len_bytes(), pl.col(pl.Binary).bin.size())
+    lengths = frame.select(pl.col(pl.String).str.len_bytes())
     for name in lengths.columns:
         _require_short(lengths[name].max() or 0, f"{path}, column `{name}`")
     # rows may refer to one text of the file

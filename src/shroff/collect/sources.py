@@ -26,7 +26,7 @@ from shroff.collect.csv_walk import DIALECTS, Dialect
 from shroff.collect.parquet_footer import require_sound_pages
 from shroff.collect.remote import Count, uncounted
 from shroff.collect.schema import Schema
-from shroff.errors import BadFile, ConfigurationError, did_you_mean
+from shroff.errors import BadFile, ConfigurationError, ShroffError, did_you_mean
 from shroff.location import Location
 from shroff.plain import require_replaceable
 from shroff.private import private_folder
@@ -272,6 +272,9 @@ def written_whole(path: str | Path, *, private: bool = False) -> Iterator[IO[byt
             draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)
+    except ShroffError:
+        # of what is written, such as a ledger that is away, which is an `OSError` too
+        raise
     except (OSError, pl.exceptions.ComputeError) as error:
         raise BadFile(f"{target}: cannot be written: {_reason(error)}.") from None
 

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from shroff.collect.times import iso_time
 from shroff.decide.policy import Policy, Rule
 from shroff.errors import ConfigurationError, did_you_mean
 
@@ -134,9 +135,14 @@ class ListChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         count = len(self.more)
         others = f" and {count:,} other{'s' if count > 1 else ''}" if count else ""
         what = f"`{self.value}`{others}"
+        when = "".join(
+            f", {name} {iso_time(at, 'seconds')}"
+            for name, at in (("from", self.since), ("until", self.until))
+            if at is not None
+        )
         if self.action == "add":
-            return f"Add {what} to the list `{self.name}`."
-        return f"Remove {what} from the list `{self.name}`."
+            return f"Add {what} to the list `{self.name}`{when}."
+        return f"Remove {what} from the list `{self.name}`{when}."
 
 
 def changed(policy: Policy, changes: Sequence[Change]) -> Policy:
