@@ -15,9 +15,11 @@ import pytest
 from commands import answer, run
 from serve.fixtures import SCHEMA, VELOCITY, make_bundle
 from shroff.act import CaseIntake, Desk
+from shroff.cli.proposals import person, proposals
 from shroff.collect.personal import tokenizer
 from shroff.collect.tables import ReferenceTable
 from shroff.control import Lists, StoredTables, reading_keyring
+from shroff.control.changes import ListChange
 from shroff.errors import ConfigurationError, DataError, LedgerUnavailable, NotFound
 from shroff.ledger import Ledger
 from shroff.package import Bundle, load, save
@@ -90,9 +92,15 @@ def test_forget_says_what_it_did_and_what_it_needs(
         with pytest.raises(DataError, match=r"Put `personal\.key` back"):
             stranger.start()
     token = tokenizer(Settings.read().hmac_key())("ada@example.org")
+    run("publish", tmp_path / "bundle")
+    several = ListChange(name="blocked", value="bob", action="add", more=("ada@example.org",))
+    drafted = proposals().propose_edit(several, by=person())
+    proposals().withdraw(drafted.id, by=person())
+    assert answer("forget", "ada@example.org", "--dry-run")["lists"] == ["blocked"]
+    assert answer("forget", "eve@example.org", "--dry-run")["lists"] == []
     Lists(Settings.read().control).edit("blocked", token, "add", by="ada")
     said = run("forget", "ada@example.org")
-    assert "Edits of lists have this value, and stay: blocked." in said
+    assert "Edits of lists, made or proposed, have this value, and stay: blocked." in said
     assert "1 records of the kind payment can no longer be read." in said
     assert "backups of the control database" in said
     assert answer("ledger", "verify")["records"] == 6
@@ -100,7 +108,7 @@ def test_forget_says_what_it_did_and_what_it_needs(
         run("ledger", "subject", "bert@example.org", "--out", tmp_path / "gone.jsonl")
     assert not (tmp_path / "gone.jsonl").exists()
     kept = answer("ledger", "subject", "ada@example.org", "--out", tmp_path / "kept.jsonl")
-    assert (kept["records"], kept["held_in"]) == ({}, {"lists": 1})
+    assert (kept["records"], kept["held_in"]) == ({}, {"lists": 1, "proposals": 1})
     with monkeypatch.context() as away:
         away.setenv("SHROFF_LEDGER", f"sqlite:///{tmp_path}/away.db")
         with pytest.raises(LedgerUnavailable, match=r"away\.db: there is no such file"):

@@ -102,8 +102,9 @@ def forget(
     if listed:
         out.print(
             visible(
-                f"Edits of lists have this value, and stay: {', '.join(listed)}. `shroff lists "
-                "remove` takes it off; keep personal values as hashes (`--personal`)."
+                f"Edits of lists, made or proposed, have this value, and stay: "
+                f"{', '.join(listed)}. `shroff lists remove` takes it off; keep personal values as "
+                "hashes (`--personal`)."
             ),
             soft_wrap=True,
             markup=False,
@@ -180,14 +181,20 @@ def _from_store(columns: Sequence[str], value: str, dry_run: bool) -> list[Erasu
 
 
 def _lists_with(settings: Settings, subjects: Sequence[str]) -> list[str]:
-    """The lists that an edit put a subject on, in the open or as a hash."""
+    """The lists that an edit put a subject on or a proposal would, in the open or as a hash."""
+    from shroff.cli.proposals import proposals
     from shroff.collect.personal import forms
     from shroff.control import Lists
 
+    if not subjects:
+        return []
     key = settings.hmac_key()
     values = {form for one in subjects for form in forms(one, key)}
-    edits = Lists(settings.control).edits() if values else []
-    return sorted({one.name for one in edits if one.value in values})
+    edited = {one.name for one in Lists(settings.control).edits() if one.value in values}
+    known = proposals()
+    proposed = (one.edit for one in (*known.open(), *known.decided(None)))
+    edited |= {one.name for one in proposed if one and not values.isdisjoint(one.values)}
+    return sorted(edited)
 
 
 def _plain(found: Forgetting, stored: Sequence[Erasure]) -> dict[str, Any]:
