@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 
@@ -13,7 +15,7 @@ from sqlalchemy import Connection
 
 from patience import PATIENCE, until
 from shroff.errors import LedgerUnavailable
-from shroff.ledger import Entry, Ledger, Outcome, committer
+from shroff.ledger import Entry, Ledger, Outcome, committer, sqlite
 from shroff.ledger.statements import commit
 
 MakeEntry = Callable[..., Entry]
@@ -129,6 +131,55 @@ def test_a_lost_database_is_noticed(
             with pytest.raises(LedgerUnavailable, match=r"moved or replaced|being undone"):
                 ledger.write_now(entry(number))
         assert "moved or replaced" in str(ledger.failure)
+
+
+@pytest.mark.parametrize("length", [0, 4_096, 65_536])
+@pytest.mark.parametrize("idle", [True, False])
+def test_a_database_that_is_cut_off_is_noticed(
+    file: Path,
+    entry: MakeEntry,
+    written: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    length: int,
+    idle: bool,
+) -> None:
+    """As by `cp old.db ledger.db`: it is the same file, in a folder that did not change."""
+    monkeypatch.setattr(sqlite, "_LOOK_SECONDS", 0.0)
+    with Ledger(f"sqlite:///{file}") as ledger:
+        # until it is in the file, and not only in its log
+        for number in range(2_000):
+            ledger.append(entry(number), lambda outcome: None)
+        written(ledger, [entry(2_000)])
+        ledger.head()
+        with closing(sqlite3.connect(file)) as other:
+            other.execute("PRAGMA wal_checkpoint(FULL)")
+        written(ledger, [entry(2_001)])
+        assert file.stat().st_size > 65_536
+        calm(file)
+        os.truncate(file, length)
+        if not idle:
+            assert [type(one) for one in written(ledger, [entry(2_002)])] == [LedgerUnavailable]
+        until(lambda: "cut off or overwritten" in str(ledger.failure))
+        with pytest.raises(LedgerUnavailable, match=r"cut off or overwritten|being undone"):
+            ledger.write_now(entry(2_003))
+
+
+def test_a_vacuum_is_no_loss(
+    file: Path, entry: MakeEntry, written: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_LOOK_SECONDS", 0.0)
+    with closing(sqlite3.connect(file)) as other, Ledger(f"sqlite:///{file}") as ledger:
+        written(ledger, [entry(0)])
+        other.executescript(
+            "CREATE TABLE more AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+            "LIMIT 20000) SELECT i FROM n; PRAGMA wal_checkpoint(FULL);"
+        )
+        written(ledger, [entry(1)])
+        before = file.stat().st_size
+        other.executescript("DROP TABLE more; VACUUM; PRAGMA wal_checkpoint(FULL);")
+        assert file.stat().st_size < before
+        assert written(ledger, [entry(2)]) == [None]
+        assert ledger.failure is None
 
 
 @pytest.mark.parametrize(

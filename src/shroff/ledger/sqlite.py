@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import sqlite3
 import time
@@ -20,12 +21,17 @@ from shroff.private import private_file, private_folder
 
 # for a lock that another program holds
 _LOCK_TIMEOUT_SECONDS = 1.0
+# between two looks at the files themselves, which a change of their content does not show in
+_LOOK_SECONDS = 1.0
 # age after which a folder's next change is sure to have a later time
 _CLOCK_STEP_NS = 1_000_000_000
 _MISSING = (
     "there is no such file; see that SHROFF_LEDGER or SHROFF_HOME names the right one, which a "
     "service makes when it first starts"
 )
+
+# of which a file has so many, each of so many bytes
+_PAGES = ("page_count", "page_size")
 
 _Identity = tuple[int, int]
 _FolderState = tuple[int, int, int]
@@ -54,6 +60,8 @@ class SQLite:
         self._writing: Connection | None = None
         self._lost: str | None = None
         self._undisturbed: _FolderState | None = None
+        self._looked = 0.0
+        self._bytes = 0
         self._lock: int | None = None
         self.engine = create_engine(
             "sqlite+pysqlite://", creator=self._connect, poolclass=NullPool, hide_parameters=True
@@ -70,7 +78,7 @@ class SQLite:
             LedgerUnavailable: another process writes this ledger, or its folder cannot be written.
         """
         refusal = f"cannot write the ledger {self._path}"
-        self._lost = None
+        self._lost, self._bytes = None, 0
         try:
             private_folder(self._path.parent)
             alone = self._take_lock()
@@ -111,15 +119,16 @@ class SQLite:
 
     def kept(self) -> None:
         """As `present`; also raises if the write-ahead log with the last commits was removed or
-        replaced.
+        replaced, and within a second if the file was cut off, as by a copy of another over it.
 
-        Putting the log back does not help: nothing is written until the service restarts.
+        Putting either back does not help: nothing is written until the service restarts.
         """
         # every commit asks twice: one `stat` of the folder is cheaper than one per file
-        folder = _folder_state(self._folder)
-        if folder is not None and folder == self._undisturbed:
+        folder, now = _folder_state(self._folder), time.monotonic()
+        fresh = now < self._looked + _LOOK_SECONDS
+        if fresh and folder is not None and folder == self._undisturbed:
             return
-        self._undisturbed = None
+        self._undisturbed, self._looked = None, now
         self.present()
         writing = self._writing
         if writing is None or writing.closed:
@@ -130,8 +139,26 @@ class SQLite:
                 f"use: {_salvage(writing)}, and restart the service."
             )
             raise LedgerUnavailable(self._lost)
+        self._require_whole(writing)
         if folder is not None and time.time_ns() - folder[2] > _CLOCK_STEP_NS:
             self._undisturbed = folder
+
+    def _require_whole(self, writing: Connection) -> None:
+        """Raise `LedgerUnavailable` if the file became shorter than SQLite left it."""
+        before = self._bytes
+        with suppress(OSError):  # the next look at the file says that it is gone
+            self._bytes = self._path.stat().st_size
+        if self._bytes >= before:
+            return
+        with suppress(sqlite3.Error):
+            counts = [cursor(writing).execute(f"PRAGMA {name}").fetchone()[0] for name in _PAGES]
+            if math.prod(counts) < before:
+                return  # by a VACUUM
+        self._lost = (
+            f"the ledger {self._path} was cut off or overwritten while in use: restore a copy, and "
+            "restart the service; what was answered since the copy may be lost."
+        )
+        raise LedgerUnavailable(self._lost)
 
     def writable(self) -> Connection:
         """A connection that syncs the write-ahead log at each commit and empties it at 4 MB."""
