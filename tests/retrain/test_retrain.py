@@ -109,14 +109,19 @@ def test_a_label_may_be_called_as_an_outcome_is(lived: Lived) -> None:
 def test_payments_that_came_late_are_told_as_too_young() -> None:
     """As of a log that was sent to a service at once: its days are old, its arrivals are not."""
     empty = pl.DataFrame()
-    young = {IMMATURE: (21_909, None)}
     none = np.ones(0, np.int64)
-    data = LedgerDataset(empty, empty, none, none, young, 0, 0)
+    data = LedgerDataset(empty, empty, none, none, {IMMATURE: (21_909, None)}, 0, 0)
     said = "expected frauds in the test days, got none; this log allows the split `time:1/2/3/4`"
     assert str(_unripe(UnsuitableSplit(said), data, 7)) == (
         "expected frauds in the test days, got none. In the ledger 21,909 payments without a label "
-        "arrived less than 7 whole days (UTC) ago, too young to be genuine: wait, say a shorter "
-        "delay (--label-delay), or judge on more days (--test-days)."
+        "arrived less than 7 whole days (UTC) ago, too young to be genuine. Wait, say a shorter "
+        "delay (--label-delay), or judge on another number of days (--test-days)."
+    )
+    few = UnsuitableSplit("expected at least 10 frauds to learn from, got 3")
+    old = LedgerDataset(empty, empty, none, none, {}, 0, 0)
+    assert str(_unripe(few, old, 7)) == (
+        "expected at least 10 frauds to learn from, got 3. Wait, say a shorter delay "
+        "(--label-delay), or judge on another number of days (--test-days)."
     )
 
 
