@@ -129,12 +129,14 @@ def opened_records(ledger: Ledger, subjects: Iterable[str]) -> Iterator[StoredEn
 
 
 def require_own_keys(ledger: Ledger) -> None:
-    """Ask the first records whether subjects are found with these keys; raises where not, as
-    `records_of`.
+    """Ask the last and the first records whether subjects are found with these keys; raises where
+    not, as `records_of`.
     """
-    for entry in islice(ledger.raw(), _ASKED_RECORDS):
-        if _has_our_keys(ledger, entry, seal_of(entry)):
-            return
+    # the first may be older than any key, or their keys destroyed; the last may have other keys
+    for after in (max(0, ledger.head().seq - _ASKED_RECORDS), 0):
+        for entry in islice(ledger.raw(after=after), _ASKED_RECORDS):
+            if _has_our_keys(ledger, entry, seal_of(entry)):
+                break
 
 
 def _has_our_keys(ledger: Ledger, entry: StoredEntry, seal: bytes) -> bool:

@@ -229,6 +229,8 @@ class Scorer(Intake):
             ControlUnavailable: the keys of subjects cannot be read; can be tried again.
             BundleError: the ledger's payments are counted in another currency than the bundle's.
             BrokenChain: the ledger was changed.
+            DataError: the key of personal columns is another than the ledger was written with, or
+                the table to start from is unusable.
         """
         with self._opening:
             self._require_open()

@@ -287,7 +287,8 @@ def serve(
         BundleError: the bundle is incomplete or altered.
         ConfigurationError: the address cannot be listened on, a setting is wrong, or Linux does not
             keep cores awake here.
-        DataError: the table to start from is unusable.
+        DataError: the table to start from is unusable, or the key of personal columns is another
+            than the ledger was written with.
         BrokenChain: the ledger was changed.
     """
     if workers > 1:
