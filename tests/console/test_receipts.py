@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
+import msgspec
+from litestar.testing import TestClient
+from msgspec.structs import replace
+
+from serve.fixtures import SCHEMA, VELOCITY, fitted_model, make_bundle
 from shroff import Schema
+from shroff.console import ConsoleBackend, console_app
 from shroff.console.receipts import _values
-from shroff.package import Bundle
+from shroff.control.models import Models
+from shroff.control.sessions import Sessions
+from shroff.control.users import Users
+from shroff.ledger import Ledger
+from shroff.package import Bundle, save
+from shroff.scoring import Scorer
+from shroff.settings import Settings
 from shroff.simulate import RATES
 
 
@@ -17,3 +33,35 @@ def test_an_amount_that_is_there_has_the_currency_that_it_was_converted_to() -> 
     for amount, text in ((133.47, f"133.47 {RATES.base}"), (None, "–")):
         shown = _values({"amount": amount, "currency": "USD"}, bundle)
         assert [one.text for one in shown] == [text, "USD"]
+
+
+def test_the_page_names_the_currency_of_what_was_converted(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    rated = replace(SCHEMA, rates=RATES).with_keys(VELOCITY.key_columns)
+    made = make_bundle(fitted_model(), schema=rated, currency=RATES.base)
+    bundle = save(made, tmp_path / "bundle")
+    Models(settings.models).publish(tmp_path / "bundle")
+    scorer = Scorer(bundle, Ledger(settings.ledger), key=settings.hmac_key())
+    scorer.start()
+    payment = {"payment_id": "p1", "created_at": iso_now(), "amount": 100.0, "currency": "USD"}
+    payment |= {"card_id": "c1", "merchant_id": "m1", "mcc": "5411"}
+    asyncio.run(decided(scorer, payment))
+    scorer.close()
+    ada = Users(settings.control).add("ada", "analyst")
+    with TestClient(console_app(ConsoleBackend(settings))) as client:
+        client.cookies.set("shroff_session", Sessions(settings.control).begin(ada))
+        shown = client.get("/payments/receipt?id=p1").text
+    (head,) = re.findall(r"<strong>([^<]*)</strong>\s*<span>paid", shown)
+    (amount,) = re.findall(r"<dt>amount</dt><dd>\s*([^<]*?)\s*</dd>", shown)
+    assert head.endswith(f" {RATES.base}") or head.startswith(RATES.base)
+    assert amount.endswith(f" {RATES.base}")
+    assert "100.00" not in head, "converted"
+    assert re.search(r"<dt>currency</dt><dd>\s*USD\s*</dd>", shown)
+
+
+async def decided(scorer: Scorer, payment: dict[str, Any]) -> None:
+    await scorer.decide(msgspec.json.encode(payment))
+
+
+def iso_now() -> str:
+    return datetime.now(UTC).isoformat()
