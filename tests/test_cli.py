@@ -113,7 +113,7 @@ def test_too_many_bad_rows_leave_nothing_half_written(home: Path, log: Path) -> 
 
 
 def test_help_and_version(home: Path) -> None:
-    assert "shroff 0.1.0" in started(home, "--version").stdout
+    assert "shroff 0.1.0, with" in started(home, "--version").stdout
     wrong = started(home, "report", ".")
     assert (wrong.returncode, "expected a bundle" in wrong.stderr) == (2, True)
     told = shroff(home, "--help").stdout

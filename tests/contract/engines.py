@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from hypothesis import note
 
-from shroff import FeatureGroup, Schema
+from shroff import FeatureGroup, Schema, speedups
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.features.engines.batch import compute, compute_file
@@ -27,7 +27,7 @@ from shroff.features.engines.replay import replay, replay_with
 from shroff.features.streams import Later
 
 Engine = Callable[[Sequence[FeatureGroup], pl.DataFrame, Schema], pl.DataFrame]
-ENGINES = ("batch", "online", "redis")
+ENGINES = ("batch", "online", "interpreted", "redis")
 ALWAYS = "36500d"
 LITTLE = 20_000
 """Bytes that leave room for slices of one payment, and two buckets for a log."""
@@ -37,7 +37,14 @@ def engine_of(name: str, request: pytest.FixtureRequest) -> Engine:
     """An engine by its name; a server that it needs is started."""
     if name == "redis":
         return over_redis(request.getfixturevalue("redis_server"))
-    return {"batch": compute, "disk": by_disk, "online": replay, "resumed": resumed}[name]
+    engines = {
+        "batch": compute,
+        "disk": by_disk,
+        "interpreted": interpreted,
+        "online": replay,
+        "resumed": resumed,
+    }
+    return engines[name]
 
 
 class Engines:
@@ -62,6 +69,15 @@ def by_disk(groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema)
         frame.write_parquet(source)
         compute_file(groups, source, target, schema, memory=LITTLE)
         return pl.read_parquet(target)
+
+
+def interpreted(
+    groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema
+) -> pl.DataFrame:
+    """Online, without compiled code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speedups, "compiled", None)
+        return replay(groups, frame, schema)
 
 
 def resumed(groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import pytest
 
 from features.online_world import SCHEMA, card, pay
 from golden import observe
-from shroff import FeatureGroup, generated
+from shroff import FeatureGroup, generated, speedups
 from shroff.collect.payment import Payment
 from shroff.features.engines.online import OnlineEngine
 from shroff.generated import define, function
@@ -21,6 +21,9 @@ from shroff.generated import define, function
 def test_the_source_of_a_plan_is_the_one_that_was_read_and_approved() -> None:
     # if a change is meant, `PYTHONPATH=tests python -m golden.observe` writes it
     assert observe.engine().source == observe.GOLDEN.read_text()
+    if speedups.compiled is not None:
+        source = observe.engine(speedups.compiled).source
+        assert source == observe.COMPILED.read_text()
 
 
 def test_a_traceback_shows_the_generated_line() -> None:

@@ -1,16 +1,20 @@
-"""The plan whose generated function stands in `observe.txt`;
-`PYTHONPATH=tests python -m golden.observe` writes it.
+"""The plan whose generated function stands in `observe.txt`, and in `observe_compiled.txt` as it is
+where compiled code reads windows; `PYTHONPATH=tests python -m golden.observe` writes both.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
-from shroff import Entity, FeatureGroup, Schema
+import pytest
+
+from shroff import Entity, FeatureGroup, Schema, speedups
 from shroff.features.engines.online import OnlineEngine
 
 GOLDEN: Final = Path(__file__).with_suffix(".txt")
+COMPILED: Final = GOLDEN.with_stem("observe_compiled")
 SCHEMA = Schema(
     id="payment_id",
     time="created_at",
@@ -36,10 +40,13 @@ VELOCITY = FeatureGroup(
 )
 
 
-def engine() -> OnlineEngine:
-    """An engine of the plan, without state."""
-    return OnlineEngine([VELOCITY], SCHEMA.with_keys(VELOCITY.key_columns))
+def engine(compiled: ModuleType | None = None) -> OnlineEngine:
+    """An engine of the plan, without state, with this compiled code or without any."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speedups, "compiled", compiled)
+        return OnlineEngine([VELOCITY], SCHEMA.with_keys(VELOCITY.key_columns))
 
 
 if __name__ == "__main__":
     GOLDEN.write_text(engine().source)
+    COMPILED.write_text(engine(speedups.compiled).source)

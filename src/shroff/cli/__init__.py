@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from shroff import __version__
+from shroff import __version__, speedups
 from shroff.cli.commands import Commands
 from shroff.errors import CheckFailed, ShroffError, one_line
 from shroff.private import private_file
@@ -37,7 +37,8 @@ app = typer.Typer(
 
 def _version(value: bool) -> None:
     if value:
-        sys.stdout.write(f"shroff {__version__}\n")
+        loops = "with" if speedups.compiled is not None else "without"
+        sys.stdout.write(f"shroff {__version__}, {loops} compiled loops\n")
         raise typer.Exit
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, Self, TypedDict, cast
 
 import numpy as np
 
+from shroff import speedups
 from shroff.arrays import Floats, Floats32
 from shroff.detect.spread import Spread
 from shroff.errors import (
@@ -197,21 +198,29 @@ class Preparation:
         """`vector` of payments that are prepared together, float32 [n, inputs]."""
         with np.errstate(over="ignore", invalid="ignore"):  # as float32, or of infinite numbers
             try:
-                numbers = [self._numbers_of(row) for row in rows]
-                # NumPy would also read texts as numbers
-                if _NUMBERS.issuperset(map(type, chain.from_iterable(numbers))):
-                    return self._scaled(rows, numbers)
+                return self._together(rows)
             except (KeyError, TypeError, OverflowError):
                 pass  # `vector` says what is wrong
             return np.array([self.vector(row) for row in rows], dtype=np.float32)
 
-    def _scaled(self, rows: Sequence[Row], numbers: Sequence[Sequence[object]]) -> Floats32:
+    def _together(self, rows: Sequence[Row]) -> Floats32:
         matrix = np.empty((len(rows), len(self.numeric) + len(self.nominal)), dtype=np.float32)
-        table = np.array(numbers, dtype=np.float64).reshape(len(rows), len(self.numeric))
-        matrix[:, : len(self.numeric)] = (table - self._means) / self._stds
+        if speedups.compiled is None:
+            self._scale(rows, matrix)
+        else:
+            speedups.compiled.scale(rows, self._scales, matrix)
         for at, (name, codes) in enumerate(self._vocabularies, start=len(self.numeric)):
             matrix[:, at] = [codes.get(row[name], 0.0) for row in rows]
         return matrix
+
+    def _scale(self, rows: Sequence[Row], matrix: Floats32) -> None:
+        """Fill the numeric columns of a matrix; `_speedups.scale` does the same."""
+        numbers = [self._numbers_of(row) for row in rows]
+        # NumPy would also read texts as numbers
+        if not _NUMBERS.issuperset(map(type, chain.from_iterable(numbers))):
+            raise TypeError
+        table = np.array(numbers, dtype=np.float64).reshape(len(rows), len(self.numeric))
+        matrix[:, : len(self.numeric)] = (table - self._means) / self._stds
 
     @cached_property
     def _numbers_of(self) -> Callable[[Row], Sequence[object]]:

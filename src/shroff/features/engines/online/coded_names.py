@@ -180,3 +180,8 @@ class CodedNames(msgspec.Struct, gc=False, eq=False):
 def _shared(cells: bytes) -> bytes:
     """Codes, as one object for all columns whose events all have their first name."""
     return cells if any(cells) else _ALIKE[len(cells)]
+
+
+def alike() -> list[bytes]:
+    """By number of events, the codes of as many that all have their timeline's first name."""
+    return _ALIKE

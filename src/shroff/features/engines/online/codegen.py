@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.features.engines.online.columns import MAX_SCANNED_EVENTS
+from shroff.features.engines.online.compiled import code, name_pusher, reader, split
 from shroff.features.engines.online.layout import (
     Code,
     value_of,
@@ -39,6 +40,9 @@ Kept = Callable[[Any, Any, int], None]
 
 _MAX_NESTED: Final = 20
 """So deep are windows nested in code: Python takes a hundred levels of indentation."""
+
+Moment = Literal["before", "with"]
+"""When windows are read: before the payment is added to a timeline, or with it."""
 
 Cells = dict[tuple[Slot, Measure], Code]
 """The variable that holds each measure read."""
@@ -118,6 +122,7 @@ def _names(plan: Plan, by_stream: Sequence[StreamTimelines]) -> dict[str, Any]:
         GLOBALS
         | vector_readers(plan)
         | {"bisect_right": bisect_right, "END_OF_TIME_US": END_OF_TIME_US}
+        | {"push_name": name_pusher()}
     )
     for place, timelines in enumerate(by_stream):
         names |= {
@@ -130,6 +135,10 @@ def _names(plan: Plan, by_stream: Sequence[StreamTimelines]) -> dict[str, Any]:
             f"extend{place}": timelines.extend,
             f"where{place}": timelines.where,
         }
+        for when, own in _by_moment(timelines).items():
+            plain, _ = split(timelines, own)
+            if plain:
+                names[f"{when}{place}"] = reader(timelines, plain)
     return names
 
 
@@ -179,17 +188,25 @@ def _feature(place: int, output: Output, cells: Cells) -> Code:
 
 def _timeline(place: int, timelines: StreamTimelines, cells: Cells) -> Iterator[Code]:
     """The lines that read the windows over a timeline, and add the payment to it."""
-    slots = dict.fromkeys(slot for slot, _ in timelines.reads)
-    before = [slot for slot in slots if not slot.window.include_current]
+    slots = _by_moment(timelines)
+    before = slots["before"]
     yield from _windows(place, timelines, cells, before)
     if not timelines.later:
         if not before:
             yield from _line(place, timelines)
+        if not split(timelines, before)[1]:
             yield " if size: last = times[-1]"
         yield from _added(place, timelines)
-    yield from _windows(
-        place, timelines, cells, [slot for slot in slots if slot.window.include_current]
-    )
+    yield from _windows(place, timelines, cells, slots["with"])
+
+
+def _by_moment(timelines: StreamTimelines) -> dict[Moment, list[Slot]]:
+    """The windows over a timeline that are read before a payment is added, and those with it."""
+    slots = dict.fromkeys(slot for slot, _ in timelines.reads)
+    return {
+        "before": [slot for slot in slots if not slot.window.include_current],
+        "with": [slot for slot in slots if slot.window.include_current],
+    }
 
 
 def _added(place: int, timelines: StreamTimelines) -> Iterator[Code]:
@@ -212,10 +229,12 @@ def _extension(place: int, timelines: StreamTimelines) -> Iterator[Code]:
     yield f"   if size: touch{place}(key)"
     yield "   else:"
     yield f"    line = begin{place}(key, limit)"
-    yield from (f"   {code}" for code in _columns(timelines))
+    yield from (f"   {line}" for line in _columns(timelines))
     yield "   times.append(at)"
     for column, (kind, cell) in enumerate(zip(layout.kinds, layout.cells, strict=True)):
-        if kind in ("min", "max", "amounts", "names", "said"):
+        if kind == "names" and not layout.grain:
+            yield f"   push_name(c{column}, times, {cell})"
+        elif kind in ("min", "max", "amounts", "names", "said"):
             yield f"   c{column}.push(times, {cell})"
         else:
             # `RunningSums.push`, inlined: the call would double its cost
@@ -237,9 +256,15 @@ def _windows(
     """The lines that read these windows: those that end now, then the others by their delay."""
     if not slots:
         return
-    ordered = sorted(slots, key=lambda slot: (slot.window.delay, slot.window))
-    recent = [slot for slot in ordered if not slot.window.delay]
     yield from _line(place, timelines)
+    plain, others = split(timelines, slots)
+    if plain:
+        when = "with" if plain[0].window.include_current else "before"
+        yield from code(f"{when}{place}", timelines, plain, cells)
+    if not others:
+        return
+    ordered = sorted(others, key=lambda slot: (slot.window.delay, slot.window))
+    recent = [slot for slot in ordered if not slot.window.delay]
     yield " if size:"
     yield "  last = times[-1]"
     if recent:

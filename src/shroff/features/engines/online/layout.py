@@ -91,6 +91,10 @@ class Layout:
         """The place of a column that timelines have."""
         return self._places[kind, column]
 
+    def columns_of(self, kind: ColumnKind) -> list[str]:
+        """The columns of a payment that timelines have in that kind."""
+        return [str(column) for known, column in self._places if known == kind]
+
     def amounts(self, kind: AmountKind) -> Code:
         """The column of each event's amount, of which this is read from now on."""
         if kind not in self._amounts:

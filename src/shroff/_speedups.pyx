@@ -1,0 +1,390 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=False, initializedcheck=False
+"""The hottest loops in C: the same results as the Python that `shroff.speedups` names beside each.
+
+They work on the objects of that Python, keep nothing, and leave to it what is rare.
+"""
+
+from cpython cimport array
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.float cimport PyFloat_AS_DOUBLE
+from cpython.long cimport PyLong_AsDouble
+from cpython.object cimport Py_EQ, PyObject, PyObject_RichCompareBool
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
+from cpython.ref cimport Py_INCREF
+from libc.math cimport NAN
+from libc.stdint cimport uint8_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+cdef long long END_OF_TIME = 0x7FFF_FFFF_FFFF_FFFF
+
+cdef enum:
+    NAMELESS = 255
+    # 64 bits hold the squares of 128 such numbers
+    SMALL = 1 << 28
+
+cdef enum Op:
+    COUNT
+    TOTAL
+    SQUARE
+    SMALLEST
+    LARGEST
+    DISTINCT
+    NAMED
+    OWN
+    FROM_START
+    FROM_END
+
+OPS = {
+    "count": COUNT,
+    "total": TOTAL,
+    "square": SQUARE,
+    "smallest": SMALLEST,
+    "largest": LARGEST,
+    "distinct": DISTINCT,
+    "named": NAMED,
+    "own": OWN,
+    "from start": FROM_START,
+    "from end": FROM_END,
+}
+
+_OF_TIMES = ("count", "from start", "from end")
+
+cdef struct Span:
+    long long age
+    long long delay
+    long long resolution
+
+cdef struct Read:
+    int window
+    Op op
+    int column
+    int nth
+
+
+cdef inline long long _bound(long long time, long long age, long long resolution):
+    cdef long long bound = time - age
+    if resolution:
+        # `//` rounds down, as in Python
+        return bound // resolution * resolution + resolution - 1
+    return bound
+
+
+cdef inline Py_ssize_t _after(const long long* times, Py_ssize_t high, long long time) noexcept:
+    """The place after all of the first `high` times that are not later than `time`."""
+    cdef Py_ssize_t low = 0, middle
+    if not high or times[high - 1] <= time:
+        return high
+    while low < high:
+        middle = (low + high) >> 1
+        if times[middle] <= time:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef class Windows:
+    """Reads windows over a timeline.
+
+    Args:
+        windows: of each its length, delay and resolution in microseconds.
+        reads: what is read, in the order of `read`'s answer: the place of its window, one of `OPS`,
+            the place of the column that it is of (or -1), the number of the event (for "own" the
+            place of the name), and what it is where the window has no such event.
+    """
+
+    cdef Span* _spans
+    cdef Read* _reads
+    cdef Py_ssize_t _windows
+    cdef Py_ssize_t _count
+    cdef Py_ssize_t _columns
+    cdef tuple _nothing
+
+    def __cinit__(self, windows, reads):
+        cdef Py_ssize_t place
+        self._windows, self._count = len(windows), len(reads)
+        self._spans = <Span*> malloc(max(self._windows, 1) * sizeof(Span))
+        self._reads = <Read*> malloc(max(self._count, 1) * sizeof(Read))
+        if self._spans is NULL or self._reads is NULL:
+            raise MemoryError
+        for place, (length, delay, resolution) in enumerate(windows):
+            self._spans[place] = Span(length + delay, delay, resolution)
+        for place, (window, op, column, nth, _) in enumerate(reads):
+            if not (0 <= window < self._windows and nth > 0):
+                raise ValueError("expected the place of a window, and a number from 1")
+            self._reads[place] = Read(window, OPS[op], column, nth)
+            if op == "own":
+                self._columns = max(self._columns, nth + 1)
+            if op not in _OF_TIMES:
+                self._columns = max(self._columns, column + 1)
+                if column < 0:
+                    raise ValueError("expected the place of a column")
+        self._nothing = tuple([nothing for *_, nothing in reads])
+
+    def __dealloc__(self):
+        free(self._spans)
+        free(self._reads)
+
+    def read(self, array.array times not None, tuple columns not None, long long time):
+        """What is read of a timeline's windows, as seen at `time`: a tuple.
+
+        `columns` are those of the timeline, and the names that "own" asks for.
+        """
+        cdef const long long* at = times.data.as_longlongs
+        cdef Py_ssize_t size = len(times)
+        cdef Py_ssize_t place, low = 0, high = 0
+        cdef long long after = 0, upto = 0
+        cdef int window = -1
+        cdef Read* read
+        cdef Span* span
+        cdef object value
+        cdef tuple answer = PyTuple_New(self._count)
+        if times.ob_descr.typecode != c"q" or PyTuple_GET_SIZE(columns) < self._columns:
+            raise ValueError("expected times of 8 bytes, and all columns")
+        for place in range(self._count):
+            read = &self._reads[place]
+            if read.window != window:
+                window = read.window
+                span = &self._spans[window]
+                high = size
+                upto = END_OF_TIME
+                if span.delay:
+                    upto = _bound(time, span.delay, span.resolution)
+                    high = _after(at, size, upto)
+                after = _bound(time, span.age, span.resolution)
+                low = _after(at, high, after)
+            if low >= high:
+                value = <object> PyTuple_GET_ITEM(self._nothing, place)
+            elif read.op == COUNT:
+                value = high - low
+            elif read.op == FROM_START or read.op == FROM_END:
+                if high - low < read.nth:
+                    value = <object> PyTuple_GET_ITEM(self._nothing, place)
+                else:
+                    value = at[low + read.nth - 1 if read.op == FROM_START else high - read.nth]
+            elif read.op == OWN:
+                value = _own(
+                    columns[read.column], columns[read.nth], low, high, after, upto
+                )
+            elif read.op == DISTINCT or read.op == NAMED:
+                value = _of_names(columns[read.column], read.op, low, high, after, upto)
+            else:
+                value = _of_amounts(columns[read.column], read.op, low, high, after)
+            Py_INCREF(value)
+            PyTuple_SET_ITEM(answer, place, value)
+        return answer
+
+
+cdef object _of_names(object column, Op op, Py_ssize_t low, Py_ssize_t high, long long after, long long upto):
+    """`CodedNames.distinct` or `named` of a span that has events."""
+    cdef object cells = column.cells
+    cdef const uint8_t* codes
+    cdef uint64_t seen[4]
+    cdef Py_ssize_t place
+    cdef int found = 0
+    if type(cells) is not bytes:
+        if op == DISTINCT:
+            return column.distinct(low, high, after, upto)
+        return column.named(low, high, after, upto)
+    codes = <const uint8_t*> PyBytes_AS_STRING(cells)
+    if op == NAMED:
+        for place in range(low, high):
+            found += codes[place] != NAMELESS
+        return found
+    seen[0] = seen[1] = seen[2] = seen[3] = 0
+    for place in range(low, high):
+        seen[codes[place] >> 6] |= (<uint64_t> 1) << (codes[place] & 63)
+    seen[3] &= ~((<uint64_t> 1) << 63)
+    for place in range(4):
+        while seen[place]:
+            seen[place] &= seen[place] - 1
+            found += 1
+    return found
+
+
+cdef object _own(
+    object column, object mine, Py_ssize_t low, Py_ssize_t high, long long after, long long upto
+):
+    """`CodedNames.own` of a span that has events."""
+    cdef object cells = column.cells
+    cdef tuple names
+    cdef const uint8_t* codes
+    cdef Py_ssize_t place, code
+    cdef int found = 0
+    if mine is None:
+        return 0
+    if type(cells) is not bytes:
+        return column.own(mine, low, high, after, upto)
+    names = column.names
+    code = _place(names, mine)
+    if code < PyTuple_GET_SIZE(names):
+        codes = <const uint8_t*> PyBytes_AS_STRING(cells)
+        for place in range(low, high):
+            found += codes[place] == code
+    return found
+
+
+cdef object _of_amounts(object column, Op op, Py_ssize_t low, Py_ssize_t high, long long after):
+    """`Amounts.total`, `square`, `smallest` or `largest` of a span that has events."""
+    cdef array.array amounts
+    cdef const int* numbers
+    cdef Py_ssize_t place
+    cdef long long found
+    amounts = column.amounts
+    # long timelines have an index, and sums of 8 bytes could overflow
+    if amounts.ob_descr.typecode != c"i" or column.index is not None:
+        if op == TOTAL:
+            return column.total(low, high)
+        if op == SQUARE:
+            return column.square(low, high)
+        if op == SMALLEST:
+            return column.smallest(low, high, after)
+        return column.largest(low, high, after)
+    numbers = amounts.data.as_ints
+    if op == TOTAL:
+        found = 0
+        for place in range(low, high):
+            found += numbers[place]
+        return found
+    if op == SQUARE:
+        found = 0
+        for place in range(low, high):
+            if not -SMALL < numbers[place] < SMALL:
+                return column.square(low, high)
+            found += <long long> numbers[place] * numbers[place]
+        return found
+    found = numbers[low]
+    for place in range(low + 1, high):
+        if (numbers[place] < found) == (op == SMALLEST):
+            found = numbers[place]
+    return found
+
+
+cdef class Names:
+    """`CodedNames.push` of a name among the codes of a short timeline.
+
+    Args:
+        once: gives the one object that all share of a name.
+        alike: by number of events, the codes of as many that all have the first name.
+        most: timelines with so many events have no codes.
+    """
+
+    cdef object _once
+    cdef list _alike
+    cdef Py_ssize_t _most
+
+    def __init__(self, once, list alike not None, Py_ssize_t most):
+        self._once, self._alike, self._most = once, alike, most
+
+    def push(self, column, times, cell):
+        """Add the event that is last in `times`, later than all others."""
+        cdef object name, cells = column.cells
+        cdef tuple names
+        cdef Py_ssize_t events, code, known
+        cdef bytes longer
+        if type(cells) is not bytes or PyBytes_GET_SIZE(cells) >= self._most:
+            column.push(times, cell)
+            return
+        events = PyBytes_GET_SIZE(cells)
+        code = NAMELESS
+        if cell is not None:
+            names = column.names
+            known = PyTuple_GET_SIZE(names)
+            name = self._once(cell)
+            # the same name is the same object, but for numbers
+            for code in range(known):
+                if PyTuple_GET_ITEM(names, code) == <PyObject*> name:
+                    break
+            else:
+                code = _place(names, name)
+                if code == known:
+                    column.names = (*names, name)
+        if not code and cells is self._alike[events]:
+            column.cells = self._alike[events + 1]
+            return
+        longer = PyBytes_FromStringAndSize(NULL, events + 1)
+        memcpy(PyBytes_AS_STRING(longer), PyBytes_AS_STRING(cells), events)
+        PyBytes_AS_STRING(longer)[events] = <char> code
+        column.cells = longer
+
+
+cdef Py_ssize_t _place(tuple names, object name) except -1:
+    """The place of a name; the number of names if it is none of them."""
+    cdef Py_ssize_t place
+    for place in range(PyTuple_GET_SIZE(names)):
+        if PyObject_RichCompareBool(<object> PyTuple_GET_ITEM(names, place), name, Py_EQ):
+            return place
+    return PyTuple_GET_SIZE(names)
+
+
+cdef uint64_t _size(array.array words, array.array masks) except 0:
+    """How many words a filter has."""
+    if (
+        words.ob_descr.typecode != c"Q"
+        or masks.ob_descr.typecode != c"Q"
+        or len(masks) != 4096
+        or not len(words)
+    ):
+        raise ValueError("expected words, and 4,096 masks, of 8 bytes")
+    return len(words)
+
+
+def add_bits(array.array words not None, array.array masks not None, Py_hash_t hashed):
+    """`_Filter.add`: set the bits of an id."""
+    cdef uint64_t* bits = <uint64_t*> words.data.as_ulonglongs
+    cdef const uint64_t* three = <const uint64_t*> masks.data.as_ulonglongs
+    cdef uint64_t id_ = <uint64_t> hashed, size = _size(words, masks)
+    bits[id_ % size] |= three[id_ >> 52]
+    bits[(id_ >> 20) % size] |= three[id_ >> 40 & 0xFFF]
+
+
+def has_bits(array.array words not None, array.array masks not None, Py_hash_t hashed):
+    """`_Filter.has`: whether the bits of an id are set."""
+    cdef const uint64_t* bits = <const uint64_t*> words.data.as_ulonglongs
+    cdef const uint64_t* three = <const uint64_t*> masks.data.as_ulonglongs
+    cdef uint64_t id_ = <uint64_t> hashed, size = _size(words, masks)
+    cdef uint64_t mask = three[id_ >> 52]
+    if bits[id_ % size] & mask != mask:
+        return False
+    mask = three[id_ >> 40 & 0xFFF]
+    return bits[(id_ >> 20) % size] & mask == mask
+
+
+def scale(list rows not None, tuple scales not None, float[:, ::1] matrix not None):
+    """The numbers of rows by name, each less its mean and over its deviation, into a matrix.
+
+    Args:
+        rows: dictionaries.
+        scales: of each column its name, mean and standard deviation.
+
+    Raises:
+        KeyError, TypeError, OverflowError: a row has no such number.
+    """
+    cdef Py_ssize_t row, column
+    cdef double number, mean, std
+    cdef PyObject* found
+    cdef object value
+    cdef dict numbers
+    if matrix.shape[0] < len(rows) or matrix.shape[1] < PyTuple_GET_SIZE(scales):
+        raise ValueError("expected a matrix with room for all numbers")
+    for column in range(PyTuple_GET_SIZE(scales)):
+        name, mean, std = <object> PyTuple_GET_ITEM(scales, column)
+        for row in range(len(rows)):
+            numbers = rows[row]
+            if numbers is None:
+                raise TypeError
+            found = PyDict_GetItemWithError(numbers, name)
+            if found is NULL:
+                raise KeyError(name)
+            value = <object> found
+            if type(value) is float:
+                number = PyFloat_AS_DOUBLE(value)
+            elif value is None:
+                number = NAN
+            elif type(value) is int or type(value) is bool:
+                number = PyLong_AsDouble(value)
+            else:
+                raise TypeError
+            matrix[row, column] = <float> ((number - mean) / std)

@@ -1,0 +1,220 @@
+"""The compiled loops give what the Python beside them gives."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from array import array
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, Final, cast
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shroff import speedups
+from shroff.detect.preparation import Nominal, Numeric, Preparation
+from shroff.errors import BadPayment
+from shroff.features.engines.online.amounts import AmountKind, Amounts
+from shroff.features.engines.online.coded_names import CodedNames
+from shroff.features.engines.online.compiled import name_pusher
+from shroff.ledger.id_filter import IdFilter
+
+needs_compiled = pytest.mark.skipif(
+    speedups.compiled is None, reason="Shroff was installed without a C compiler"
+)
+compiled = cast(ModuleType, speedups.compiled)
+KINDS: Final[Sequence[AmountKind]] = ("total", "square", "min", "max")
+NAMES = st.one_of(st.none(), st.integers(0, 3), st.sampled_from(["a", "b", "c", "d"]))
+AMOUNTS = st.one_of(
+    st.integers(-9, 9), st.integers(-(2**31), 2**31 - 1), st.integers(-(2**62), 2**62)
+)
+
+
+def test_they_are_compiled_where_a_compiler_is_at_hand() -> None:
+    if shutil.which((sysconfig.get_config_var("CC") or "cc").split()[0]) is None:
+        pytest.skip("there is no C compiler")
+    assert speedups.compiled is not None, "install Shroff again: `make .venv/installed-dev`"
+
+
+@pytest.mark.parametrize("wish", ["0", "1"])
+def test_the_environment_can_leave_them_out(wish: str) -> None:
+    told = [sys.executable, "-c", "from shroff import speedups; print(speedups.compiled is None)"]
+    environment = os.environ | {"SHROFF_COMPILED": wish}
+    done = subprocess.run(told, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(wish == "0" or speedups.compiled is None)
+
+
+def fresh(name: Any) -> Any:
+    """An equal name that is another object, as each payment brings one."""
+    return "".join(list(name)) if isinstance(name, str) else name
+
+
+@needs_compiled
+@given(
+    events=st.lists(st.tuples(st.integers(0, 40), AMOUNTS, NAMES), max_size=40),
+    more=st.integers(0, 150),
+    window=st.tuples(st.integers(1, 60), st.integers(0, 20), st.sampled_from([0, 1, 7])),
+    time=st.integers(0, 60),
+    mine=NAMES,
+)
+def test_windows_are_read_as_python_reads_them(
+    events: list[tuple[int, int, Any]],
+    more: int,
+    window: tuple[int, int, int],
+    time: int,
+    mine: Any,
+) -> None:
+    """Of short timelines and of long ones, which have an index."""
+    times, amounts, names = array("q"), Amounts(KINDS), CodedNames()
+    for at, amount, name in sorted([*events, *[(40, 1, "z")] * more], key=lambda one: one[0]):
+        times.append(at)
+        amounts.push(times, amount)
+        names.push(times, fresh(name))
+    length, delay, step = window
+    after, upto = (
+        bound // step * step + step - 1 if step else bound
+        for bound in (time - length - delay, time - delay)
+    )
+    kept = [place for place, at in enumerate(times) if after < at and (not delay or at <= upto)]
+    low, high = (kept[0], kept[-1] + 1) if kept else (0, 0)
+    asked = {
+        "count": (-1, 1, high - low),
+        "total": (0, 1, sum(amounts.amounts[low:high])),
+        "square": (0, 1, sum(one * one for one in amounts.amounts[low:high])),
+        "smallest": (0, 1, min(amounts.amounts[low:high], default=None)),
+        "largest": (0, 1, max(amounts.amounts[low:high], default=None)),
+        "from start": (-1, 2, times[low + 1] if high - low > 1 else None),
+        "from end": (-1, 2, times[high - 2] if high - low > 1 else None),
+    }
+    span = (low, high, after, upto if delay else 2**63 - 1)
+    asked |= {
+        "distinct": (1, 1, names.distinct(*span) if kept else 0),
+        "named": (1, 1, names.named(*span) if kept else 0),
+        "own": (1, 2, names.own(mine, *span) if kept and mine is not None else 0),
+    }
+    reads = [
+        (
+            0,
+            op,
+            column,
+            nth,
+            0 if op in ("count", "total", "square") else right if not kept else None,
+        )
+        for op, (column, nth, right) in asked.items()
+    ]
+    found = compiled.Windows([window], reads).read(times, (amounts, names, mine), time)
+    assert found == tuple(right for _, _, right in asked.values())
+
+
+@needs_compiled
+@given(
+    st.lists(st.one_of(NAMES, st.text(max_size=2)), max_size=140),
+    st.sampled_from([None, "a"]),
+)
+def test_names_are_pushed_as_python_pushes_them(names: list[Any], first: Any) -> None:
+    times, ours, theirs = array("q"), CodedNames(), CodedNames()
+    push = name_pusher()
+    for name in [first] * 10 + names:
+        times.append(len(times))
+        push(ours, times, fresh(name))
+        theirs.push(times, fresh(name))
+        assert ours.pack() == theirs.pack()
+        assert all(one is other for one, other in zip(ours.names, theirs.names, strict=True))
+        # where all have the first name, the codes are shared by all timelines
+        if isinstance(ours.cells, bytes) and not any(ours.cells):
+            assert ours.cells is theirs.cells
+
+
+@given(st.sets(st.text()), st.sets(st.text()))
+def test_an_id_is_known_by_either(added: set[str], others: set[str]) -> None:
+    """A filter that one of the two has filled is the other's too."""
+    with pytest.MonkeyPatch.context() as patch:
+        ids = IdFilter(added)
+        found = [ids.may_have(one) for one in (*added, *others)]
+        patch.setattr(speedups, "compiled", None)
+        assert [ids.may_have(one) for one in (*added, *others)] == found
+        assert all(found[: len(added)])
+        assert IdFilter(added)._filters[0]._words == ids._filters[0]._words
+
+
+PREPARATION = Preparation(
+    numeric=(Numeric("one", 2.0, 3.0), Numeric("other", -0.1, 1e-30)),
+    nominal=(Nominal("mcc", ("5411",)),),
+)
+NUMBERS = st.one_of(st.none(), st.booleans(), st.floats(), st.integers(), st.text(max_size=1))
+
+
+@given(st.lists(st.fixed_dictionaries({"one": NUMBERS, "other": NUMBERS, "mcc": st.just("5411")})))
+def test_inputs_are_scaled_alike_and_refused_alike(rows: list[dict[str, Any]]) -> None:
+    def scaled() -> bytes | str:
+        try:
+            return PREPARATION.vectors(rows).tobytes()
+        except BadPayment as error:
+            return str(error)
+
+    with pytest.MonkeyPatch.context() as patch:
+        ours = scaled()
+        patch.setattr(speedups, "compiled", None)
+        assert scaled() == ours
+
+
+@needs_compiled
+@pytest.mark.parametrize("row", [None, {}, {"one": "1"}, [("one", 1.0)], {"one": np.float64(1)}])
+def test_what_is_no_row_is_refused(row: Any) -> None:
+    matrix = np.empty((1, 1), np.float32)
+    with pytest.raises((KeyError, TypeError)):
+        compiled.scale([row], (("one", 0.0, 1.0),), matrix)
+    compiled.scale([{"one": math.inf}], (("one", 0.0, 1.0),), matrix)
+    assert matrix[0, 0] == math.inf
+
+
+@needs_compiled
+@pytest.mark.parametrize(
+    ("windows", "reads"),
+    [
+        ([(1, 0, 0)], [(0, "median", -1, 1, 0)]),
+        ([(1, 0, 0)], [(1, "count", -1, 1, 0)]),
+        ([(1, 0, 0)], [(0, "total", -1, 1, 0)]),
+        ([(1, 0, 0)], [(0, "from start", -1, 0, 0)]),
+        ([(1, 0, 0)], [(0, "count")]),
+        ([(1, 0)], []),
+    ],
+)
+def test_what_cannot_be_read_is_refused(windows: list[Any], reads: list[Any]) -> None:
+    with pytest.raises((KeyError, ValueError)):
+        compiled.Windows(windows, reads)
+
+
+@needs_compiled
+@pytest.mark.parametrize(
+    ("times", "columns"),
+    [(array("q", [1]), ()), (array("i", [1]), (Amounts(KINDS),)), (None, ()), ([1], ())],
+)
+def test_what_is_no_timeline_is_refused(times: Any, columns: Any) -> None:
+    """Rather than read from memory that is another's."""
+    read = compiled.Windows([(1, 0, 0)], [(0, "total", 0, 1, 0)]).read
+    with pytest.raises((TypeError, ValueError)):
+        read(times, columns, 1)
+
+
+@needs_compiled
+def test_what_is_no_filter_is_refused() -> None:
+    masks = array("Q", [7]) * 4_096
+    for words, given_masks in (
+        (array("Q"), masks),
+        (array("I", [1]), masks),
+        (array("Q", [1]), masks[1:]),
+    ):
+        with pytest.raises(ValueError, match="4,096 masks"):
+            compiled.has_bits(words, given_masks, 5)
+        with pytest.raises(ValueError, match="4,096 masks"):
+            compiled.add_bits(words, given_masks, 5)
+    with pytest.raises(ValueError, match="room"):
+        compiled.scale([{}], (), np.empty((0, 1), np.float32))
