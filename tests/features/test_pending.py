@@ -35,6 +35,7 @@ def units_of(name: str) -> int:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending, "_BLOCK_PAYMENTS", 2)
+    monkeypatch.setattr(pending, "_LOOK_PAYMENTS", 1)
 
 
 @given(
