@@ -25,7 +25,7 @@ _DIGEST_BYTES = 32
 # PostgreSQL refuses index entries over 2,704 bytes, and ids must be unique there
 _MAX_ID_BYTES = 1_024
 _MAX_BODY_BYTES = 64 * 1024 * 1024
-_INT64_BOUND = 2**63
+_INT64_LEAST, _INT64_BOUND = -(2**63), 2**63
 _LENGTHS_FORMAT = struct.Struct(">qqqIIII")
 _TYPES = (int, str, str, int, int, bytes, bytes, bytes)
 _ENTRY_TYPES = _TYPES[1:7]
@@ -138,7 +138,8 @@ def check_entry(entry: Entry) -> None:
     """
     kind, payment_id, digest, body = entry.kind, entry.payment_id, entry.digest, entry.body
     arrived, time = entry.arrived, entry.time
-    if (*map(type, (kind, payment_id, arrived, time, digest, body)),) != _ENTRY_TYPES:
+    given = type(kind), type(payment_id), type(arrived), type(time), type(digest), type(body)
+    if given != _ENTRY_TYPES:
         raise BadPayment("expected an entry of str, str, int, int, bytes, bytes, got other types")
     check_id(payment_id)
     if kind not in KINDS:
@@ -149,7 +150,7 @@ def check_entry(entry: Entry) -> None:
         raise BadPayment("expected a body of JSON, got one that begins as a sealed record does")
     if len(body) > _MAX_BODY_BYTES:
         raise BadPayment(f"expected a body of at most {_MAX_BODY_BYTES:,} bytes, got {len(body):,}")
-    if not (-_INT64_BOUND <= arrived < _INT64_BOUND and -_INT64_BOUND <= time < _INT64_BOUND):
+    if not (_INT64_LEAST <= arrived < _INT64_BOUND and _INT64_LEAST <= time < _INT64_BOUND):
         raise BadPayment(
             "expected `arrived` and `time` in microseconds since the epoch, within 64 bits"
         )

@@ -164,7 +164,8 @@ class Sequencer:
             return
         seen = perf_counter_ns()
         blind = observed[0][1] is None
-        values = [pending.payment.values | (features or {}) for pending, features in observed]
+        # features first: to make room for the many would cost more than copying them
+        values = [(features or {}) | pending.payment.values for pending, features in observed]
         try:
             decider = active.decider
             assessments = decider.assess_blindly(values) if blind else decider.assess(values)

@@ -71,7 +71,7 @@ _PROBABILITY_BOUNDS: Final = (
 _MAX_DEFERRED_PAYMENTS: Final = 1_024
 
 
-class Decided(NamedTuple):
+class Decided(msgspec.Struct, frozen=True, gc=False):
     """How a payment was decided: model version, action, and whether without a score."""
 
     version: str
