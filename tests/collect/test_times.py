@@ -155,6 +155,12 @@ def test_every_offset_is_the_same_instant(moment: datetime, minutes: int) -> Non
     assert _column([text], None) == [_micros(aware.isoformat())]
 
 
+@given(st.integers(0, MICROS_OF_A_CENTURY), st.sampled_from("T "))
+def test_whole_seconds_of_utc_are_read_as_any_other_time(micros: int, between: str) -> None:
+    second = format_time(micros)[:19].replace("T", between)
+    assert parse_time(f"{second}Z", None) == parse_time(f"{second}.0+00:00", None)
+
+
 @given(st.integers(0, MICROS_OF_A_CENTURY))
 def test_what_is_written_is_read(micros: int) -> None:
     assert parse_time(format_time(micros), None) == micros
