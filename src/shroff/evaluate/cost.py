@@ -181,9 +181,10 @@ class Cost:
         """
         paid = self.number("review") if review is None else review
         done = (paid + price) + self.miss_rate * approve
-        one, share = self.review, self.expiry
-        if not share or not isinstance(one, Review):
+        one = self.review
+        if not isinstance(one, Review) or not one.expiry:
             return done
+        share = one.expiry
         return (1.0 - share) * done + share * (approve if one.expired == "approve" else decline)
 
     def of_challenge(self, approve: Number, decline: Number) -> Number | None:

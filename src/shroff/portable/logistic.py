@@ -26,7 +26,9 @@ def logistic(exponents: Any) -> Any:
 
 def logistic_of_one(exponent: float) -> float:
     """The same of one number, which must not be NaN."""
-    found: float = _logistic(max(-_EXPONENT_LIMIT, min(_EXPONENT_LIMIT, exponent)), _scale_float)
+    if abs(exponent) > _EXPONENT_LIMIT:
+        exponent = math.copysign(_EXPONENT_LIMIT, exponent)
+    found: float = _logistic(exponent, _scale_float)
     return found
 
 
