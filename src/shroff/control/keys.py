@@ -133,11 +133,12 @@ class Keys:
         if (rate is not None and not rate > 0) or (lifetime is not None and lifetime <= 0):
             raise ConfigurationError("expected a rate and a lifetime above 0 for the key.")
         now, identifier = self._clock(), secrets.token_hex(6)
+        granted = [scope for scope in SCOPES if scope in scopes]
         token = f"{_PREFIX}{identifier}_{secrets.token_urlsafe(32)}"
         row = {
             "id": identifier,
             "name": name,
-            "scopes": ",".join(scope for scope in SCOPES if scope in scopes),
+            "scopes": ",".join(granted),
             "digest": digest(token),
             "created": now,
             "expires": None if lifetime is None else now + lifetime,
@@ -147,7 +148,7 @@ class Keys:
         with self._control.transaction("keep a new API key") as connection:
             in_turn(connection, ACCESS_LOCK)
             connection.execute(_KEY_TABLE.insert(), row)
-            what_for = f"{name}: {str(row['scopes']).replace(',', ', ')}"
+            what_for = f"{name}: {', '.join(granted)}"
             keep_access(
                 connection,
                 AccessChange(at=now, by=by, what="key made", of=identifier, detail=what_for),

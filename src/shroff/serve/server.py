@@ -208,14 +208,11 @@ class Service:
         """The table of `warm`, which a snapshot may spare to read."""
         if self.warm is None:
             return None
-        history = History(
+        return History(
             partial(history_of, bundle, self.warm, self.settings.hmac_key(), self.max_bad),
             source=partial(source_of, bundle, self.warm, self.max_bad),
             later=self.checked or not (snapshots is None or snapshots.empty),
         )
-        if snapshots is not None:
-            snapshots.history = history
-        return history
 
     def _snapshots(self) -> Snapshots | None:
         chosen, seconds = self.settings, self.settings.snapshot_seconds()

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol, Self, TypeVar
+from typing import BinaryIO, Final, Self, TypeVar
 
 import msgspec
 
@@ -93,17 +93,6 @@ class Saved:
         self.close()
 
 
-class HistorySource(Protocol):
-    """The source of the table that a state begins with."""
-
-    read: str | None
-    """A digest of the source from which the table was read last; None: not known."""
-
-    @property
-    def source(self) -> Callable[[], str | None]:
-        """A digest of the source as it is now; None where only reading the table tells."""
-
-
 class Snapshots:
     """The snapshots in a folder, one for each ledger.
 
@@ -113,8 +102,6 @@ class Snapshots:
     """
 
     def __init__(self, folder: Path, key: bytes, *, seconds: float) -> None:
-        self.history: HistorySource | None = None
-        """Identifies the table that a state begins with, where it can without reading it."""
         self._folder = folder
         self._key = hmac.digest(key, b"snapshots of the state", "sha256")
         self.seconds = seconds
@@ -123,12 +110,6 @@ class Snapshots:
     def empty(self) -> bool:
         """Whether there is none, of no ledger."""
         return next(self._folder.glob(f"*{_SUFFIX}"), None) is None
-
-    def spares(self, mark: Mark) -> bool:
-        """Whether the table of `mark.history` is known to be today's without reading it."""
-        if self.history is None or mark.source is None:
-            return False
-        return mark.source == self.history.source()
 
     def begin(self, header: Header) -> SnapshotWriter:
         """A snapshot that is about to be written.

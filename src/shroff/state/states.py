@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from secrets import token_hex
+from typing import Protocol, runtime_checkable
 
 import polars as pl
 
@@ -25,6 +26,20 @@ from shroff.state.snapshots import End, Header, Saved, Snapshots, SnapshotWriter
 _log = logging.getLogger(__name__)
 
 
+@runtime_checkable
+class SourcedHistory(Protocol):
+    """A clean table to start from, whose source can be compared without reading it."""
+
+    read: str | None
+    """A digest of the source from which the table was read last; None: not known."""
+
+    def __call__(self) -> pl.DataFrame:
+        """Read it."""
+
+    def source(self) -> str | None:
+        """A digest of the source as it is now; None where only reading the table tells."""
+
+
 class States:
     """The states of a scorer: the one in use, and those for other bundles or after a loss.
 
@@ -32,6 +47,7 @@ class States:
         where: `memory`, or the URL of a Redis server.
         member: the name of this process among those that share states; by default a random one.
         history: makes a clean table to start from; payments that are also in the ledger count once.
+            A `SourcedHistory` is not read where a snapshot began with the same.
         tick: called while something is read; may raise to abort.
         destroyed: a name for what keys of subjects are gone, see `LiveKeyring`.
         snapshots: of a state in memory; None: none is written or read.
@@ -57,6 +73,7 @@ class States:
         self._member = member or token_hex(8)
         self._lateness = lateness
         self._history = history
+        self._source = history if isinstance(history, SourcedHistory) else None
         self._clock = clock
         self._tick = tick
         self._destroyed = destroyed
@@ -195,7 +212,8 @@ class States:
         """Whether a snapshot began with today's history, which is read only if need be."""
         if self._history is None or saved.history is None:
             return (self._history, saved.history) == (None, None)
-        if self.snapshots is not None and self.snapshots.spares(saved.header.mark):
+        known = saved.header.mark.source
+        if self._source is not None and known is not None and known == self._source.source():
             return True
         return extent(self._history(), bundle.schema) == saved.history
 
@@ -259,10 +277,9 @@ class States:
             BrokenChain: the ledger was changed.
         """
         mark = state.prepare(self._backfill(bundle, proof, ledger, saved), only_empty=only_empty)
-        history = None if self.snapshots is None else self.snapshots.history
-        if history is not None and isinstance(state, LocalState):
+        if self._source is not None and isinstance(state, LocalState):
             # also where a snapshot's was compared: other bytes may hold the same table
-            state.filled = mark = mark._replace(source=history.read or mark.source)
+            state.filled = mark = mark._replace(source=self._source.read or mark.source)
         return mark
 
     def catch_up(self, state: State, last: int, ledger: Ledger | None = None) -> int:
