@@ -138,6 +138,34 @@ def test_a_log_is_decided_as_the_service_decided(
     assert {path.name for path in tmp_path.iterdir()} == kept
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_features_that_a_log_cannot_feed_are_named(
+    bundle: Bundle, log: Log, tmp_path: Path, suffix: str
+) -> None:
+    """A log without labels is decided as by a service that gets none, and says so."""
+    results = [{**one, "result": "authorised", "result_at": one["created_at"]} for one in log]
+    data = write(results[150:], tmp_path / f"log{suffix}")
+    past = write(log[:150], tmp_path / f"past{suffix}")
+
+    def notices(data: Path, history: Path | None = None) -> list[str]:
+        target = tmp_path / "scores.parquet"
+        done = score_log(bundle, data, target, key=KEY, memory=1 << 30, history=history)
+        return list(done.notices)
+
+    of_labels = "has no column `is_fraud`: no payment of it has a label for `merchant_risk_30d`."
+    of_results = "has no column `result`: no payment of it has a result for `card_failed_1d`."
+    (told,) = notices(data)
+    assert told.startswith(f"{data} {of_labels}")
+    told, *others = notices(data, past)
+    assert told.startswith(f"{data} {of_labels}")
+    assert [one.startswith((f"{past} {of_labels}", f"{past} {of_results}")) for one in others] == [
+        True,
+        True,
+    ]
+    known = [{**one, "is_fraud": 0, "labelled_at": one["created_at"]} for one in results]
+    assert notices(write(known, tmp_path / f"known{suffix}")) == []
+
+
 def test_a_packaged_model_gives_the_service_s_probabilities_for_the_inputs_of_a_clean_table(
     bundle: Bundle, log: Log, answered: dict[str, Json], tmp_path: Path
 ) -> None:

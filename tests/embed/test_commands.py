@@ -6,6 +6,7 @@ import re
 from html import escape
 from pathlib import Path
 
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -36,6 +37,16 @@ def test_train_writes_the_same_file_again_and_leaves_out_what_is_later(
     whole = answer("embed", "train", PROJECT, "--data", log, "--out", tmp_path / "all.arrow")
     assert (whole["left_out"], whole["before"]) == (0, None)
     assert whole["payments"] == first["payments"] + first["left_out"]
+
+
+def test_a_log_without_labels_and_results_teaches_the_same(log: Path, tmp_path: Path) -> None:
+    later = ("result", "result_at", "is_fraud", "labelled_at")
+    bare = tmp_path / "bare.parquet"
+    pl.read_parquet(log).drop(later).write_parquet(bare)
+    files = [tmp_path / "whole.arrow", tmp_path / "bare.arrow"]
+    for data, file in zip((log, bare), files, strict=True):
+        run("embed", "train", PROJECT, "--data", data, "--out", file)
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_neighbours_are_of_the_same_column_and_in_order(log: Path, tmp_path: Path) -> None:

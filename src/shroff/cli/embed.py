@@ -84,7 +84,13 @@ def train(
             step(f"read and clean {data}")
             key = Settings.read().hmac_key()
             cleaned = collect_table(
-                loaded, data, key=key, join=join, max_bad=max_bad, count=step.count
+                loaded,
+                data,
+                key=key,
+                join=join,
+                max_bad=max_bad,
+                may_lack_later=True,
+                count=step.count,
             )
             there = len(cleaned.frame)
             step("learn vectors")

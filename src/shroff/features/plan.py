@@ -90,6 +90,20 @@ class Plan:
             else frozenset()
         )
 
+    def readers_of(self, later: Later) -> tuple[str, ...]:
+        """The features that need these later events, in the order of definition."""
+        read = {
+            one.name
+            for one in self.outputs
+            if any(later in stream.later for stream, _, _ in one.inputs)
+        }
+        read |= {
+            one.name
+            for one in self.links
+            if any(later in found[0].later for found in (one.values, one.cards, one.fact) if found)
+        }
+        return tuple(name for name in self.kinds if name in read)
+
     @property
     def reader_of_amounts(self) -> str | None:
         """A feature that adds or compares amounts; None if none does."""

@@ -37,6 +37,7 @@ def collect_table(
     join: str | os.PathLike[str] | None = None,
     labels: str | os.PathLike[str] | None = None,
     max_bad: float = 0.01,
+    may_lack_later: bool = False,
     count: Count = uncounted,
 ) -> Cleaned:
     """Read and clean a project's table, joined with a second one where the project says so.
@@ -45,6 +46,8 @@ def collect_table(
         data: a file, or the URL of a table in a database or service, and so `join` and `labels`.
         labels: a table of what was said of the payments, whose labels changed
             (`shroff.collect.labels`); with it, the payments may lack the columns of labels.
+        may_lack_later: whether they may lack all columns of what is known only later, as nothing
+            that is computed reads it.
         count: called with the rows so far and the number of all, before a CSV file is read and
             while a database or service is.
 
@@ -76,9 +79,10 @@ def collect_table(
                 count=count,
             )
         )
-        if labels is not None:  # which may say all of it
-            said = [one for one in (schema.label, schema.labelled_at) if one is not None]
-            raw = with_absent(raw.lazy(), {*said}.difference(raw.columns)).collect()
+        # the table of labels may say all of it
+        said = {schema.label, schema.labelled_at} if labels is not None else set()
+        lacking = schema.later if may_lack_later else schema.later & said
+        raw = with_absent(raw.lazy(), lacking.difference(raw.columns)).collect()
         cleaned = clean(raw, schema, key=key, max_bad=max_bad, source=str(facts))
         cleaned = cleaned.with_findings(local.findings)
         return cleaned if labels is None else _labelled(cleaned, local(labels), schema)

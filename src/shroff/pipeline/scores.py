@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -33,6 +33,7 @@ from shroff.decide.decider import Decider, scoring_decider
 from shroff.features.engines.batch.disk import compute_slices, slice_rows
 from shroff.features.engines.batch.time_chunks import Slice
 from shroff.features.plan import Plan
+from shroff.features.streams import Later
 from shroff.location import Location
 from shroff.package import Bundle
 from shroff.pipeline.progress import Progress, silent
@@ -112,13 +113,14 @@ def score_log(
                 table = local(source, alone=join is None)
                 if on is not None:
                     table = _joined(bundle, table, local(join or ""), on, folder, max_bad)
-                found = _clean_files(table, bundle.schema, folder / name, key, rows, max_bad)
+                found = _clean_files(table, plan, folder / name, key, rows, max_bad)
                 found = found.with_findings(local.findings)
             _require_currency(bundle, found, str(source))
             return found
 
         log = cleaned(data, "log", join)
-        past = [] if history is None else cleaned(history, "history").files
+        before = None if history is None else cleaned(history, "history")
+        past = [] if before is None else before.files
         kept = _without(past, [path for path, _ in log.files], bundle.schema.id)
         progress("compute features")
         slices = list(_slices([*kept, *log.files]))
@@ -145,7 +147,7 @@ def score_log(
             unscored=unscored,
             dropped=log.dropped,
             first=log.first,
-            notices=log.notices(bundle.schema),
+            notices=[*log.notices(bundle.schema), *([] if before is None else before.told)],
             known=sum(many for _, many in past) - sum(many for _, many in kept),
         )
 
@@ -209,16 +211,19 @@ def _joined(
 
 
 def _clean_files(
-    source: Location, schema: Schema, folder: Path, key: bytes, rows: int, max_bad: float
+    source: Location, plan: Plan, folder: Path, key: bytes, rows: int, max_bad: float
 ) -> CleanFiles:
     """A raw table as clean files of at most so many rows, in order of arrival."""
+    schema = plan.schema
     if os.fspath(source).lower().endswith(".parquet"):
         absent = schema.later.difference(scan(source).collect_schema())
-        return clean_large(
+        found = clean_large(
             source, schema, folder, key=key, rows=rows, max_bad=max_bad, absent=absent
         )
+        return replace(found, told=_unknown(plan, absent, source))
     raw = read(source, dialect=schema.csv_dialect)
-    raw = with_absent(raw.lazy(), schema.later.difference(raw.columns)).collect()
+    absent = schema.later.difference(raw.columns)
+    raw = with_absent(raw.lazy(), absent).collect()
     cleaned = clean(raw, schema, key=key, max_bad=max_bad, source=str(source))
     files = []
     for at in range(0, max(len(cleaned.frame), 1), rows):
@@ -232,7 +237,22 @@ def _clean_files(
         first=cleaned.first,
         alike=cleaned.alike,
         twice=cleaned.twice,
+        told=_unknown(plan, absent, source),
     )
+
+
+def _unknown(plan: Plan, absent: Collection[str], source: Location) -> list[str]:
+    """Which features a log cannot feed, as it lacks the column of labels or of results."""
+    columns: tuple[tuple[Later, str | None], ...] = (
+        ("label", plan.schema.label), ("result", plan.schema.result),
+    )  # fmt: skip
+    return [
+        f"{source} has no column `{column}`: no payment of it has a {later} for "
+        f"{', '.join(f'`{name}`' for name in read)}. A service that gets {later}s decides "
+        "otherwise; join them with the payments first (docs/howto/own-data.md)."
+        for later, column in columns
+        if column in absent and (read := plan.readers_of(later))
+    ]
 
 
 def _require_currency(bundle: Bundle, cleaned: CleanFiles, source: str) -> None:
