@@ -101,7 +101,7 @@ def test_forget_says_what_it_did_and_what_it_needs(
     Lists(Settings.read().control).edit("blocked", token, "add", by="ada")
     said = run("forget", "ada@example.org")
     assert "Edits of lists, made or proposed, have this value, and stay: blocked." in said
-    assert "1 records of the kind payment can no longer be read." in said
+    assert "1 record of the kind payment can no longer be read." in said
     assert "backups of the control database" in said
     assert answer("ledger", "verify")["records"] == 6
     with pytest.raises(NotFound, match="nothing of anybody with this value"):

@@ -125,7 +125,7 @@ def payments_from(
         authority: certificates (PEM) of the authority that signed the service's own, for `https://`.
 
     Raises:
-        BadFile: the log lacks a required field, or has too few payments.
+        BadFile: the log lacks a required field or a value in all of it, or has too few payments.
         ConfigurationError: no Shroff service answers at the URL, or its certificate is not trusted.
     """
     payment = _wanted(url, _trust(authority))
@@ -154,6 +154,13 @@ def payments_from(
         table = table.with_columns(_moved(table.select(times), now, schema))
     style = PLAIN if schema is None else schema.number_format
     columns = [_as_sent(table[name], payment["properties"][name], style) for name in fields]
+    for sent in columns:
+        if sent.name in payment.get("required", ()) and sent.null_count() == len(sent) > 0:
+            raise BadFile(
+                f"{source}: expected numbers written like `{style}` in the required column "
+                f"`{sent.name}`, found none: name the project that says how they are written with "
+                "`--project`."
+            )
     chosen = pl.DataFrame(columns).with_columns(
         pl.format("{}{}", pl.lit(run), identifier).alias(identifier)
     )

@@ -122,13 +122,15 @@ def test_an_amount_that_was_converted_has_its_currency(served: Service, case: in
 
     def converted(one: PaymentEvidence) -> PaymentEvidence:
         assert one.record is not None
-        paid = replace(one.record.payment, rates="DKK 0123456789abcdef")
+        values = one.record.payment.values | {"original_amount": 1234.5}
+        paid = replace(one.record.payment, rates="DKK 0123456789abcdef", values=values)
         return replace(one, record=replace(one.record, payment=paid))
 
     rated = replace(found, payments=tuple(map(converted, found.payments)))
     text = "\n".join(narrate(rated))
     assert re.search(r"It is of [\d.,]+ DKK;|They come to [\d.,]+ DKK;", text)
-    assert text.count(" DKK was made on ") == text.count(" was made on ") > 0
+    made = text.count(" was made on ")
+    assert text.count(" DKK, converted from 1,234.50, was made on ") == made > 0
     assert "DKK" not in "\n".join(narrate(found))
 
 

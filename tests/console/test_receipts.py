@@ -33,6 +33,10 @@ def test_an_amount_that_is_there_has_the_currency_that_it_was_converted_to() -> 
     for amount, text in ((133.47, f"133.47 {RATES.base}"), (None, "–")):
         shown = _values({"amount": amount, "currency": "USD"}, bundle)
         assert [one.text for one in shown] == [text, "USD"]
+    paid, _, original = _values(
+        {"amount": 133.47, "currency": "USD", "original_amount": 146.67}, bundle
+    )
+    assert (paid.text, original.text) == (f"133.47 {RATES.base}", "146.67 USD")
 
 
 def test_the_page_names_the_currency_of_what_was_converted(tmp_path: Path) -> None:

@@ -128,6 +128,9 @@ def test_many_values_are_added_at_once_or_none(tmp_path: Path) -> None:
     pl.DataFrame({"value": [b"h4"]}).write_parquet(tmp_path / "bytes.parquet")
     with pytest.raises(BadFile, match=r"column `value`: expected texts.* got type Binary"):
         rows_of_file(tmp_path / "bytes.parquet", "value")
+    (tmp_path / "named.csv").write_text("device_fp\nh3\n")
+    with pytest.raises(BadFile, match="--column says which has the values"):
+        rows_of_file(tmp_path / "named.csv", "value")
     (tmp_path / "soon.csv").write_text("value,until\nh3,soon\n")
     with pytest.raises(ConfigurationError, match="line 2: expected in `until` a day"):
         rows_of_file(tmp_path / "soon.csv", "value")

@@ -121,7 +121,7 @@ def test_a_second_writer_is_refused_by_whatever_name_it_knows_the_file(
     )
     assert "another process writes it" in told.stdout
     second = Ledger(url)
-    with pytest.raises(LedgerUnavailable, match="a SQLite ledger has one writer"):
+    with pytest.raises(LedgerUnavailable, match=r"a SQLite ledger has one writer; .* the --url of"):
         second.open()
     first.close()
     second.open()

@@ -206,6 +206,8 @@ def test_an_old_log_is_moved_into_the_day_that_ends_now(
     gaps = {later - earlier for earlier, later in pairwise(times)}
     assert gaps == {timedelta(hours=23) / 8}
     assert run_load(service.url, bodies).failed == 0
+    with pytest.raises(BadFile, match=r"`amount`, found none: name the project .* `--project`"):
+        payments_from(service.url, path, requests=9, run="plain-", now=now)
     # an hour stays an hour
     bodies = payments_from(service.url, path, requests=1, run="one-", schema=schema, now=now)
     assert datetime.fromisoformat(json.loads(bodies[0])["created_at"]) == now

@@ -90,6 +90,16 @@ def _base(record: EvidenceRecord | None) -> str:
     return f" {base}" if base else ""
 
 
+def _sent(record: EvidenceRecord) -> str:
+    """The amount that was paid, where it was converted; its currency is among the values."""
+    values = record.payment.values if record.payment.rates else {}
+    for name, value in values.items():
+        sent = values.get(f"original_{name}")
+        if isinstance(value, float) and isinstance(sent, int | float):
+            return f", converted from {sent:,.2f},"
+    return ""
+
+
 def _links(evidence: CaseEvidence) -> Iterator[str]:
     """What several payments have in common, and how many values there are otherwise."""
     rows = [one.record.payment.values for one in evidence.payments if one.record is not None]
@@ -133,7 +143,7 @@ def _payment(one: PaymentEvidence) -> Iterator[str]:
         if (text := _text(value)) is not None
     ][:_TOLD_COLUMNS]
     where = f" with {', '.join(columns)}" if columns else ""
-    amount = f"{paid.amount:,.2f}{_base(record)}"
+    amount = f"{paid.amount:,.2f}{_base(record)}{_sent(record)}"
     yield f"{name} of {amount} was made on {_time(record.payment.time)}{where}."
     how = (
         "without a score, because a part was missing"

@@ -94,7 +94,8 @@ def forget(
     if older_than is not None:
         out.print(f"The keys of {len(found.periods):,} periods {would} no longer be used.")
     for kind, count in found.records.items():
-        out.print(f"{count:,} records of the kind {kind} {would} no longer be read.")
+        records = "record" if count == 1 else "records"
+        out.print(f"{count:,} {records} of the kind {kind} {would} no longer be read.")
     if subjects and not found.records:
         out.print("Nobody with this value is in the ledger.")
     for one in stored:

@@ -53,7 +53,7 @@ class DatedFile(NamedTuple):
 
 
 def read_dated(
-    path: str | Path, what: str, columns: Iterable[str], *, others: bool = False
+    path: str | Path, what: str, columns: Iterable[str], *, others: bool = False, hint: str = "."
 ) -> DatedFile:
     """The content of a CSV file in UTF-8 or of a Parquet file; blank cells are None.
 
@@ -61,6 +61,7 @@ def read_dated(
         path: in a project's file, relative to it.
         what: the file holds, for messages.
         columns: that it must have; `since` and `until` may be there, and with `others` any more.
+        hint: with `others`, how the sentence about a column that is not there ends.
 
     Raises:
         BadFile: it is no regular file or too large, cannot be read, lacks a column or has one
@@ -93,10 +94,10 @@ def read_dated(
     wanted = tuple(columns)
     for name in wanted:
         if name not in names:
-            hint = did_you_mean(name, names)
+            meant = did_you_mean(name, names)
             every = dict.fromkeys((*wanted, *PERIOD))
-            known = "." if others else f"; expected {', '.join(f'`{each}`' for each in every)}."
-            raise BadFile(f"{path}: expected a column `{name}`, found none{hint or known}")
+            known = hint if others else f"; expected {', '.join(f'`{each}`' for each in every)}."
+            raise BadFile(f"{path}: expected a column `{name}`, found none{meant or known}")
     for name, times in Counter(names).items():
         if times > 1:
             raise BadFile(f"{path}: expected each column once, got `{name}` twice.")

@@ -136,13 +136,16 @@ def _features(features: Mapping[str, Value], bundle: Bundle | None) -> tuple[Rec
 def _values(values: Mapping[str, Value], bundle: Bundle | None) -> tuple[ReceiptValue, ...]:
     keys = () if bundle is None else found_by(bundle)
     times = () if bundle is None else (bundle.schema.time,)
-    base = "" if bundle is None or bundle.schema.rates is None else bundle.schema.rates.base
-    amounts = () if bundle is None or not base else (bundle.schema.amount,)
+    # beside the currency that was sent, a converted amount would be read as one of it
+    units: dict[str, Value] = {}
+    if bundle is not None and (rates := bundle.schema.rates) is not None:
+        schema = bundle.schema
+        paid_in = values.get(str(schema.currency)) or ""
+        units = {schema.amount: rates.base, str(schema.original): paid_in}
     found = []
     for name, value in values.items():
         text = format_time(value) if name in times and isinstance(value, int) else _text(value)
-        # beside the currency that was sent, a converted amount would be read as one of it
-        text = f"{text} {base}" if name in amounts and value is not None else text
+        text = f"{text} {units[name]}".rstrip() if name in units and value is not None else text
         token = is_token(text)
         found.append(ReceiptValue(name, text, token=token, key=name in keys and value is not None))
     return tuple(found)

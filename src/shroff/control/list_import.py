@@ -78,7 +78,8 @@ def rows_of_file(path: Path, column: str) -> list[ListRow]:
         BadFile: it is no such file, or lacks the column.
         ConfigurationError: an end is no time, or a value has a beginning, with the place.
     """
-    read = read_dated(path, "values of a list", (column,), others=True)
+    hint = "; its first line names the columns, and --column says which has the values."
+    read = read_dated(path, "values of a list", (column,), others=True, hint=hint)
     for place, since in zip(read.places, read.since, strict=True):
         if column != "since" and since != ALWAYS:
             raise ConfigurationError(

@@ -92,7 +92,8 @@ class SQLite:
                 "its disk does not allow WAL mode; move it to a local disk."
                 if alone
                 else "another process writes it, and a SQLite ledger has one writer; "
-                "stop that process, or keep the ledger in PostgreSQL."
+                "stop that process, or give `shroff forget` the --url of that service, or keep the "
+                "ledger in PostgreSQL."
             )
             raise LedgerUnavailable(f"{refusal}: {cause}")
 
