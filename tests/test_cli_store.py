@@ -120,6 +120,8 @@ def test_a_table_of_labels_also_tells_of_earlier_payments(home: Path, log: Path)
 
 
 def test_a_training_dataset_is_made_verified_compared_and_deleted(home: Path, log: Path) -> None:
+    with pytest.raises(NotFound, match=r"no `payments`\. `shroff features PROJECT --data LOG`"):
+        run("store", "create", PROJECT, "cards")
     answer("features", PROJECT, "--data", log)
     options = ("--known-by", "2030-01-01", "--parts", "train=70,test=30", "--gap", "1d")
     made = answer("store", "create", PROJECT, "cards", *options)

@@ -73,6 +73,7 @@ def test_the_path_from_log_to_bundle(home: Path, log: Path, trained: dict[str, A
     printed = shroff(home, "report", home / "one").stdout
     assert "judged by" in printed
     assert "Decisions by probability" in printed
+    assert "; costs in EUR" in printed
     assert trained["detectors"]["boosted_trees"]["thresholds"]["cost_per_day"] > 0
     assert all(name in printed for name in trained["detectors"])
     assert "doctor found" in printed

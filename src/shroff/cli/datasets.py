@@ -9,7 +9,7 @@ import typer
 
 from shroff.cli.arguments import ProjectPath
 from shroff.cli.terminal import AsJson, out, show, steps, visible
-from shroff.errors import CheckFailed
+from shroff.errors import CheckFailed, NotFound
 
 Dataset = Annotated[
     str, typer.Argument(help="NAME, or NAME@VERSION; by default the latest.", show_default=False)
@@ -61,7 +61,13 @@ def create(
     )
     with steps(quiet=as_json) as step:
         step(f"make {name}")
-        data = open_store().create(wanted)
+        try:
+            data = open_store().create(wanted)
+        except NotFound as error:
+            raise NotFound(
+                f"{error} `shroff features PROJECT --data LOG` (without --out) stores the groups "
+                "of a project."
+            ) from None
     if as_json:
         show(data.to_dict())
     else:

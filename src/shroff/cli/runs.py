@@ -229,10 +229,13 @@ def print_figures(summary: Mapping[str, Any]) -> None:
     folded = {name: one["prequential"] for name, one in detectors.items() if "prequential" in one}
     if folded:
         out.print(prequential(folded))
-    out.print(decisions({name: one["thresholds"] for name, one in detectors.items()}))
+    paid_in = summary.get("currencies", {})
+    currency = summary.get("base_currency") or (next(iter(paid_in)) if len(paid_in) == 1 else None)
+    thresholds = {name: one["thresholds"] for name, one in detectors.items()}
+    out.print(decisions(thresholds, currency=currency))
     priced = {name: one["by_cost"] for name, one in detectors.items() if one.get("by_cost")}
     if priced:
-        out.print(by_cost(priced))
+        out.print(by_cost(priced, currency=currency))
     for name, one in detectors.items():
         if one.get("guarantee"):
             out.print(guaranteed(name, one["guarantee"]), soft_wrap=True, highlight=False)

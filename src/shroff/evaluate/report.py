@@ -97,10 +97,14 @@ def comparison(
     return table
 
 
-def decisions(thresholds: Mapping[str, Mapping[str, float]]) -> Table:
-    """Reviews, declines and cost per day at each detector's thresholds, on held-out payments."""
+def decisions(
+    thresholds: Mapping[str, Mapping[str, float]], *, currency: str | None = None
+) -> Table:
+    """Reviews, declines and cost per day at each detector's thresholds, on held-out payments; costs
+    are in `currency`, which is said where it is known.
+    """
     table = Table(
-        title="Decisions by probability, on held-out training payments",
+        title=f"Decisions by probability, on held-out training payments{_costs_in(currency)}",
         box=box.SIMPLE_HEAD,
         show_edge=False,
     )
@@ -129,10 +133,14 @@ The thresholds above are the best for these very payments. Which way decides is 
 days on which it was not chosen, unless Policy(decide_by=…) says it."""
 
 
-def by_cost(found: Mapping[str, Mapping[str, Any]]) -> Table:
+def _costs_in(currency: str | None) -> str:
+    return "" if currency is None else f"; costs in {currency}"
+
+
+def by_cost(found: Mapping[str, Mapping[str, Any]], *, currency: str | None = None) -> Table:
     """What deciding payment by payment by expected cost comes to per day, on held-out payments."""
     table = Table(
-        title="Decisions by cost, payment by payment, on the same payments",
+        title=f"Decisions by cost, payment by payment, on the same payments{_costs_in(currency)}",
         caption=_WHICH_WAY,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
