@@ -89,11 +89,11 @@ endef
 IMPORTED := _pytest attr hypothesis litestar llvmlite matplotlib mlflow msgspec numba numpy onnx optuna pandas \
 	polars pygments rich schemathesis scipy sklearn sqlalchemy sqlglot
 
-.venv/installed: .venv/python pyproject.toml constraints.txt src/shroff/_speedups.pyx
+.venv/installed: .venv/python pyproject.toml setup.py constraints.txt src/shroff/_speedups.pyx
 	@$(call INSTALL,console)
 	touch $@
 
-.venv/installed-dev: .venv/python pyproject.toml constraints.txt src/shroff/_speedups.pyx
+.venv/installed-dev: .venv/python pyproject.toml setup.py constraints.txt src/shroff/_speedups.pyx
 	@$(call INSTALL,dev)
 	@cd .venv/lib/python*/site-packages && $(CURDIR)/$(BIN)/python -m compileall -q -j 0 -x /tests/ $(IMPORTED)
 	touch $@ .venv/installed
