@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any, cast
 
 import polars as pl
@@ -13,10 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from patience import PATIENCE
 from serve.service import KEY, Service
 from shroff.client import Client
 from shroff.collect.personal import tokenizer
 from shroff.control import Edit, Keys, Lists, LiveLists, effective
+from shroff.control.database import Control
 from shroff.control.list_import import ListRow, Planned, plan_rows, rows_of_file, rows_of_text
 from shroff.errors import BadFile, ConfigurationError, ConsentRequired
 
@@ -138,6 +141,33 @@ def test_many_values_are_added_at_once_or_none(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="line 3: expected no `since`, got one"):
         rows_of_file(tmp_path / "later.csv", "value")
     assert lists.edits() == before
+
+
+def test_a_service_misses_no_value_of_an_import_that_takes_long(postgres_server: str) -> None:
+    lists = Lists(postgres_server)
+    live, kept, go_on = LiveLists(lists), Event(), Event()
+    many = [lists.checked("hosts", f"h{number}", "add") for number in range(1_200)]
+
+    def import_slowly() -> None:
+        with Control(postgres_server).transaction("keep edits of a list") as connection:
+            assert len(lists.keep(connection, many, by="ada")) == len(many)
+            kept.set()
+            assert go_on.wait(PATIENCE)
+
+    slow = Thread(target=import_slowly)
+    other = Thread(target=lambda: lists.edit("hosts", "other", "add", by="bob"))
+    slow.start()
+    assert kept.wait(PATIENCE)
+    other.start()
+    # it waits for the import, or would be seen before it
+    other.join(0.3)
+    live.refresh()
+    go_on.set()
+    for thread in (slow, other):
+        thread.join()
+    live.refresh()
+    found = live.now({"hosts": ()}).values["hosts"]
+    assert {*found} == {"other", *(one["value"] for one in many)}
 
 
 def test_postgresql_keeps_edits_too(postgres_server: str) -> None:

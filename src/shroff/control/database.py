@@ -22,6 +22,7 @@ METADATA = MetaData()
 _LOCK_KEY = 0x43545254
 KEYS_LOCK = 0x4B455953
 PROPOSALS_LOCK = 0x50524F50
+LISTS_LOCK = 0x4C495354
 _KEPT_CONNECTIONS: Final = 4
 _SQLITE_OBJECTS: Final = """
 SELECT made.name, had.name FROM sqlite_master AS made JOIN pragma_table_info(made.name) AS had

@@ -23,7 +23,8 @@ from shroff.clock import Clock, system_time
 from shroff.collect.cards import holds_card_number
 from shroff.collect.fields import require_note
 from shroff.collect.values import require_readable
-from shroff.control.database import METADATA, Control
+from shroff.control.database import LISTS_LOCK, METADATA, Control
+from shroff.database.urls import turn_at
 from shroff.decide.hashed import require_hashed_value
 from shroff.decide.lists import Action, Edit
 from shroff.errors import ConfigurationError, ConsentRequired
@@ -81,7 +82,8 @@ class Lists:
         self.require_no_consent()
         made = self.checked(name, value, action, since=since, until=until, note=note)
         with self._control.transaction("keep an edit of a list") as connection:
-            return self.keep(connection, made, by=by)
+            (kept,) = self.keep(connection, [made], by=by)
+        return kept
 
     def require_no_consent(self) -> None:
         """Raise `ConsentRequired` where one person alone may not edit lists."""
@@ -133,13 +135,24 @@ class Lists:
         """Keep all of some edits that `checked` gave, or none of them; raises as `edit`."""
         self.require_no_consent()
         with self._control.transaction("keep edits of a list") as connection:
-            return [self.keep(connection, one, by=by) for one in edits]
+            return self.keep(connection, edits, by=by)
 
-    def keep(self, connection: Connection, checked: dict[str, Any], *, by: str) -> Edit:
-        """Keep an edit in a transaction of the same database, whose consent was asked for there."""
-        made = checked | {"made_by": by}
-        (number,) = connection.execute(_EDIT_TABLE.insert(), made).inserted_primary_key or (0,)
-        return Edit(id=int(number), **made)
+    def keep(
+        self, connection: Connection, checked: Iterable[dict[str, Any]], *, by: str
+    ) -> list[Edit]:
+        """Keep edits in a transaction of the same database, whose consent was asked for there.
+
+        In PostgreSQL others wait until it ends: services read what comes after the last number that
+        they have seen, so edits must appear in the order of their numbers.
+        """
+        rows = [one | {"made_by": by} for one in checked]
+        if not rows:
+            return []
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(turn_at(LISTS_LOCK))
+        numbers = _EDIT_TABLE.insert().returning(_EDIT_TABLE.c.id, sort_by_parameter_order=True)
+        kept = connection.scalars(numbers, rows).all()
+        return [Edit(id=number, **row) for number, row in zip(kept, rows, strict=True)]
 
     def edits(self, *, after: int = 0, also: Collection[int] = ()) -> list[Edit]:
         """The edits after a number, and those numbered in `also`, oldest first; else all."""

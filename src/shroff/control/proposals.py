@@ -260,9 +260,7 @@ class Proposals:
         edit = one.edit
         self._require_list(edit.name)
         signed = Agreed("", one.made_by, by.name).signed
-        kept = [
-            self._lists.keep(connection, each, by=signed) for each in self._checked(edit, one.note)
-        ]
+        kept = self._lists.keep(connection, self._checked(edit, one.note), by=signed)
         return str(kept[-1].id)
 
     def _checked(self, edit: ListChange, note: str | None) -> list[dict[str, Any]]:
