@@ -236,6 +236,9 @@ def test_what_describes_a_host_or_an_address_is_no_person() -> None:
     found = roles(log(IP_Land=few, ip=many, email_domain=few, phone_type=few, first_name=few))
     assert [found[name] for name in ("IP_Land", "email_domain", "phone_type")] == ["nominal"] * 3
     assert [found[name] for name in ("ip", "first_name")] == ["personal"] * 2
+    data = [f"+43 660 {number % 90:07d}" for number in range(400)]
+    found = roles(log(home_country_phone=data, land_line_phone=data, contact_type_email=data))
+    assert list(found.values()).count("personal") == 3
 
 
 def test_outcomes_are_told_by_their_words_whatever_their_column_is_called() -> None:

@@ -30,6 +30,7 @@ from shroff.collect.role_words import (
     SETTLED,
     TIME,
     VERDICT,
+    words_of,
 )
 from shroff.collect.schema import Epoch
 from shroff.errors import DataError, UnknownColumn, did_you_mean, one_line
@@ -253,7 +254,7 @@ class _Guesser:
         if column.rising:
             return Guess(name, "ignored", "rises from row to row, as a clock or a counter does")
         few = column.distinct <= _MAX_NOMINAL_VALUES
-        describes = few and column.hints(DESCRIBES)
+        describes = few and _describes(name)
         if column.hints(PERSONAL) and not describes and (column.kind == "text" or column.whole):
             return Guess(name, "personal", "its name")
         if few and column.hints(CODE | DESCRIBES) and (column.kind == "text" or column.whole):
@@ -279,3 +280,13 @@ class _Guesser:
         payer = max(ranked, key=lambda one: (one.hints(CARD), one.hints(PAYER)), default=None)
         ranked.sort(key=lambda one: one is not payer)
         return tuple(one.name for one in ranked)
+
+
+def _describes(name: str) -> bool:
+    """Whether a name says what somebody's data is like, and not the data: by the last such word.
+
+    >>> [_describes(name) for name in ("ip_country_code", "home_country_phone")]
+    [True, False]
+    """
+    told = [word for word in words_of(name) if word in PERSONAL | DESCRIBES]
+    return bool(told) and told[-1] in DESCRIBES
