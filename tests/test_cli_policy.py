@@ -118,6 +118,8 @@ def test_a_policy_comes_from_a_project_and_brings_its_lists(
     assert ask("policy", "publish", tmp_path)["chosen"] == ["decline_at"]
     assert ask("lists", "show") == {"lists": {"codes": ["6011"]}}
     assert ask("lists", "add", "codes", "5411")["by"] == "ada"
+    shown = CliRunner().invoke(app, ["policy", "show"]).output
+    assert "list codes, before its edits: 6011" in shown
     assert "no list `blocked`" in str(ask("lists", "add", "blocked", "10.0.0.1"))
     assert "no card number" in str(ask("lists", "add", "codes", "4111 1111 1111 1111"))
     assert ask("lists", "remove", "codes", "4111 1111 1111 1111")["action"] == "remove"

@@ -173,7 +173,8 @@ def _told(standing: Standing) -> dict[str, str]:
     }
     lines |= {f"rule {rule.name}": f"{rule.action} where {rule.condition}" for rule in policy.rules}
     return lines | {
-        f"list {name}": ", ".join(values) or "nothing" for name, values in policy.lists.items()
+        f"list {name}, before its edits": ", ".join(values) or "nothing"
+        for name, values in policy.lists.items()
     }
 
 
