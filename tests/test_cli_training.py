@@ -162,6 +162,17 @@ def test_a_run_that_fails_is_recorded_with_its_reason(home: Path, log: Path) -> 
     assert "2001-01-01" in answer(home, "runs", "show", failed["run"])["failure"]
 
 
+def test_labels_are_asked_for_whatever_learns(home: Path, log: Path) -> None:
+    (home / "bare.py").write_text(
+        "from shroff import Project, Schema\nfrom shroff.detect import IsolationForest\n"
+        "schema = Schema(id='transaction_id', time='created_at', amount='amount')\n"
+        "project = Project(schema=schema, detectors=[IsolationForest()])\n"
+    )
+    done = shroff(home, "train", home / "bare.py", "--data", log)
+    assert done.returncode == 2
+    assert "calibrated, compared and given thresholds by them too" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("project", "failure"),
     [("1 / 0", "ZeroDivisionError: division by zero"), ("None", "expected it to define `project")],

@@ -28,7 +28,7 @@ from shroff.decide.choice import (
 )
 from shroff.decide.policy import Policy
 from shroff.decide.weighing import amounts_read
-from shroff.errors import CheckFailed
+from shroff.errors import CheckFailed, ConfigurationError
 from shroff.evaluate import Metrics, parse_split
 from shroff.evaluate.guarantee import first_declines
 from shroff.experiment import Dataset, Run, Trained, train
@@ -80,6 +80,12 @@ def train_models(
     asked = split or project.split
     chosen = parse_split(asked) if isinstance(asked, str) else asked
     schema = project.plan.schema
+    if schema.label is None:
+        raise ConfigurationError(
+            "expected a schema that names its label column: Schema(label=…). Detectors that learn "
+            "without labels are calibrated, compared and given thresholds by them too "
+            "(docs/detectors.md says how to begin without any)."
+        )
     require_one_currency(partial(codes_of, frame, schema), schema, _reader_of_amounts(project))
     if features is None:
         progress("compute features")
