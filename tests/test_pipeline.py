@@ -272,5 +272,12 @@ def test_labels_of_a_table_of_their_own_need_no_columns_in_the_log(tmp_path: Pat
     found = collect_table(project, path, key=b"k" * 32, labels=said).frame
     known = found.filter(pl.col("fraud").is_not_null()).select("id", "fraud").rows()
     assert (len(found), known) == (ROWS, [("p3", True), ("p5", False)])
+    schema = msgspec.structs.replace(schema, label_sources=["bank"])
+    ranked = Project(schema=schema, features=[FeatureGroup("velocity", card.count("1d"))])
+    said.write_text(
+        "id,fraud,said_at,source\np3,1,2024-03-30T10:00:00Z,bank\np5,0,2024-03-30T10:00:00Z,bnak\n"
+    )
+    (told,) = collect_table(ranked, path, key=b"k" * 32, labels=said).notices(schema)
+    assert "1 of 2 labels are of no source that Schema(label_sources=…) lists" in told
     with pytest.raises(BadFile, match=r"column `fraud` \(label\), found none.* joined with"):
         collect_table(project, path, key=b"k" * 32)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from shroff import Schema
-from shroff.collect.labels import HISTORY, read_labels, with_labels, with_one_label
+from shroff.collect.labels import HISTORY, read_labels, unranked, with_labels, with_one_label
 from shroff.errors import BadFile, ConfigurationError
 
 SCHEMA = Schema(
@@ -99,6 +99,7 @@ def test_a_table_of_labels_is_read_by_the_schema() -> None:
             {"fraud": None, "frauds": "1"},
             "expected a column `fraud`, found none: did you mean `frauds`",
         ),
+        ({"sources": "analyst"}, "a column `source` that .* found none: did you mean `sources`"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(
@@ -108,6 +109,15 @@ def test_a_table_that_cannot_be_used_is_refused(
     raw = pl.DataFrame({name: [value] for name, value in row.items() if value is not None})
     with pytest.raises(BadFile, match=sentence):
         read_labels(raw, SCHEMA, source="labels.csv")
+
+
+def test_labels_of_sources_that_are_not_ranked_are_counted() -> None:
+    assert unranked(said(), SCHEMA) == 0
+    raw = {"id": ["p"] * 3, "fraud": ["1"] * 3, "at": ["2024-01-02T00:00:00Z"] * 3}
+    read = read_labels(pl.DataFrame({**raw, "source": ["analyst", "analist", None]}), SCHEMA)
+    assert unranked(read, SCHEMA) == 2
+    plain = Schema(id="id", time="t", amount="a", label="fraud", labelled_at="at")
+    assert unranked(read_labels(pl.DataFrame(raw), plain), plain) == 0
 
 
 def test_a_schema_without_arrivals_of_labels_has_no_history() -> None:

@@ -50,9 +50,24 @@ def read_labels(raw: pl.DataFrame, schema: Schema, *, source: str = "the labels"
                 f"{source}: column `{name}`: expected a value in each row, got none in row {row:,}."
             )
         columns.append(values.alias(name))
+    if schema.label_sources and SOURCE not in raw.columns:
+        raise BadFile(
+            f"{source}: expected a column `{SOURCE}` that says whose each label is, as "
+            "Schema(label_sources=…) ranks them, found "
+            f"none{did_you_mean(SOURCE, raw.columns) or '.'}"
+        )
     if SOURCE in raw.columns:
         columns.append(texts_of(raw[SOURCE]).str.strip_chars(BLANK).alias(SOURCE))
     return pl.DataFrame(columns)
+
+
+def unranked(labels: pl.DataFrame, schema: Schema) -> int:
+    """How many labels, from `read_labels`, are of no source that the schema ranks, if it ranks any:
+    they rank behind.
+    """
+    if not schema.label_sources:
+        return 0
+    return int((~labels[SOURCE].is_in(schema.label_sources).fill_null(value=False)).sum())
 
 
 def with_labels(frame: pl.DataFrame, labels: pl.DataFrame, schema: Schema) -> pl.DataFrame:

@@ -14,7 +14,7 @@ import polars as pl
 from shroff.collect import Cleaned, Schema, clean, clean_large, local_copies, read, read_joined
 from shroff.collect.clean import RowCounts
 from shroff.collect.currencies import payments_by_currency
-from shroff.collect.labels import read_labels, with_labels
+from shroff.collect.labels import read_labels, unranked, with_labels
 from shroff.collect.large import with_absent
 from shroff.collect.remote import Count, uncounted
 from shroff.errors import ConfigurationError
@@ -99,9 +99,17 @@ def label_table(
 def _labelled(cleaned: Cleaned, labels: Location, schema: Schema) -> Cleaned:
     said = read_labels(read(labels, dialect=schema.csv_dialect), schema, source=str(labels))
     strange = int((~said[schema.id].is_in(cleaned.frame[schema.id].implode())).sum())
+    behind = unranked(said, schema)
+    told = (
+        f"{labels}: {behind:,} of {len(said):,} labels are of no source that "
+        "Schema(label_sources=…) lists, so they rank behind all that are."
+    )
     dropped = {f"{labels}: expected the id of a payment in the table": strange} if strange else {}
     return replace(
-        cleaned, frame=with_labels(cleaned.frame, said, schema), dropped=cleaned.dropped | dropped
+        cleaned,
+        frame=with_labels(cleaned.frame, said, schema),
+        dropped=cleaned.dropped | dropped,
+        told=[*cleaned.told, *([told] if behind else [])],
     )
 
 
