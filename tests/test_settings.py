@@ -52,6 +52,10 @@ def test_a_misspelt_variable_is_refused_and_the_valid_ones_listed() -> None:
         Settings.read({"SHROFF_QQQQQ": "secret"})
 
 
+def test_what_the_import_reads_is_no_unknown_variable() -> None:
+    assert Settings.read({"SHROFF_COMPILED": "0"}) == Settings.read({})
+
+
 def test_variables_of_others_are_none_of_ours() -> None:
     others = {
         "PATH": "/bin",

@@ -23,6 +23,8 @@ from shroff.private import private_folder
 PREFIX = "SHROFF_"
 # read by test suites and benchmarks, never by the product
 FOREIGN = ("SHROFF_TEST_", "SHROFF_BENCH_")
+_OF_THE_IMPORT = "SHROFF_COMPILED"
+"""Read before there are settings, by `shroff.speedups`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +107,7 @@ SHROFF_TRACKING_NAME.
         valid = {f"{PREFIX}{setting.name.upper()}" for setting in fields(cls)}
         given = {name: text for name, text in source.items() if name.startswith(PREFIX)}
         for name in given:
-            if name not in valid and not name.startswith(FOREIGN):
+            if name not in {*valid, _OF_THE_IMPORT} and not name.startswith(FOREIGN):
                 # the prefix is common to all: what makes names alike comes after it
                 hint = did_you_mean(
                     name.removeprefix(PREFIX), (known.removeprefix(PREFIX) for known in valid)
