@@ -6,6 +6,7 @@ from array import array
 from itertools import accumulate
 from unittest.mock import patch
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
@@ -78,3 +79,11 @@ def test_an_amount_takes_four_bytes_until_one_needs_eight() -> None:
     assert column.amounts.itemsize == 4
     column.push(array("q", (1, 2)), 2**31)
     assert column.amounts.itemsize == 8
+
+
+@pytest.mark.parametrize("amounts", [[], [1], [1, 2, 3]])
+def test_what_has_not_an_amount_of_each_event_is_no_column(amounts: list[int]) -> None:
+    """As a key of Redis may hold: compiled code reads as many amounts as there are times."""
+    packed = ["i", array("i", amounts).tobytes()]
+    with pytest.raises(ValueError, match="an amount of each event"):
+        Amounts(("total",)).unpack(array("q", [1, 2]), packed)

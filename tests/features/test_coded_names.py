@@ -7,6 +7,7 @@ from array import array
 from collections import Counter
 from typing import cast
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
@@ -77,3 +78,10 @@ def test_the_garbage_collector_passes_timelines_by() -> None:
     engine.observe(pay(1, DAY))
     (line,) = engine.timelines.by_stream[0].by_key.values()
     assert not any(map(gc.is_tracked, [line, *line.columns]))
+
+
+@pytest.mark.parametrize("codes", [b"", b"\0", b"\0\0\0"])
+def test_what_has_not_a_code_of_each_event_is_no_column(codes: bytes) -> None:
+    """As a key of Redis may hold: compiled code reads as many codes as there are times."""
+    with pytest.raises(ValueError, match="a code of each event"):
+        CodedNames().unpack(array("q", [1, 2]), [["a"], codes])

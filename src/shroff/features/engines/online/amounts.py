@@ -147,6 +147,9 @@ class Amounts(msgspec.Struct, gc=False, eq=False):
         """Restore what was packed, beside the same times."""
         kind, amounts = cast(tuple[str, bytes], packed)
         self.amounts = array(kind, amounts)
+        # compiled code asks no array for its length
+        if len(self.amounts) != len(times):
+            raise ValueError("expected an amount of each event, got more or fewer.")
         self._build(times)
 
     def _widen(self) -> None:

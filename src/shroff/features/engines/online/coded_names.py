@@ -165,6 +165,9 @@ class CodedNames(msgspec.Struct, gc=False, eq=False):
             self.cells.unpack(times, packed)
         else:
             names, cells = cast(tuple[list[Name], bytes], packed)
+            # compiled code asks no bytes for their length
+            if len(cells) != len(times):
+                raise ValueError("expected a code of each event, got more or fewer.")
             self.names = tuple(NAMES.all(names))
             self._keep(cells)
 
