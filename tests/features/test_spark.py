@@ -466,9 +466,7 @@ def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
         write_folder(target, table.clear(), write)
 
 
-def test_a_file_that_a_worker_lacks_is_missing_for_the_job(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_what_a_worker_lacks_or_refuses_is_no_defect(spark: SparkSession, tmp_path: Path) -> None:
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         (tmp_path / "of another machine").read_bytes()
         yield from batches
@@ -476,8 +474,13 @@ def test_a_file_that_a_worker_lacks_is_missing_for_the_job(
     def fail(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         raise ValueError("of another kind")
 
+    def refuse(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        raise ConfigurationError("expected the driver's release of Polars, got another.")
+
     with pytest.raises(FileNotFoundError):
         collected(spark.range(1).mapInArrow(read, "id bigint"))
+    with pytest.raises(ConfigurationError, match=r"^expected the driver's .* got another\.$"):
+        collected(spark.range(1).mapInArrow(refuse, "id bigint"))
     with pytest.raises(Exception, match="of another kind"):
         collected(spark.range(1).mapInArrow(fail, "id bigint"))
 

@@ -5,6 +5,7 @@ This is the only file that imports PySpark.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from shroff import errors
 from shroff.collect import Schema
 from shroff.collect.schema import Scale
 from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra, did_you_mean
@@ -31,6 +33,8 @@ ORDER: Final = "shroff order"
 _SINCE: Final = "shroff since"
 _KEY: Final = "shroff key "
 _BATCH_ROWS: Final = 50_000
+_OURS: Final = re.compile(r"^shroff\.errors\.(\w+): (.+)$", re.MULTILINE)
+"""An error of ours in the traceback of a worker."""
 _LIGHT: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _TYPES: Final[dict[Scale, str]] = {
     "time": "timestamp",
@@ -100,6 +104,7 @@ def collected(frame: DataFrame) -> list[Row]:
 
     Raises:
         FileNotFoundError: a worker, which may be on another machine, lacks a file or folder.
+        ShroffError: a worker raised it, such as one with another release of Polars.
     """
     from pyspark.errors import PythonException
 
@@ -108,6 +113,8 @@ def collected(frame: DataFrame) -> list[Row]:
     except PythonException as error:
         if FileNotFoundError.__name__ in str(error):
             raise FileNotFoundError from None
+        if ours := _OURS.search(str(error)):
+            raise getattr(errors, ours[1])(ours[2]) from None
         raise
 
 
