@@ -124,3 +124,12 @@ def test_names_that_nobody_holds_leave_the_table() -> None:
     assert len(names) <= 2 * 21
     assert all(names.once("".join(name)) is name for name in held)
     assert names.all([1, None, True, "held 1"]) == [1, None, True, "held 1"]
+
+
+def test_a_block_begins_with_a_payment_that_is_there() -> None:
+    block = PendingBlock({"a": (1, 7), "b": (5, 7), "c": (9, 7), "d": (9, 7)})
+    block.drop(1)
+    assert block.drop_until(1) == [0]
+    assert (block.oldest, block.name(block.first), len(block)) == (9, "c", 2)
+    assert block.drop_until(8) == []
+    assert (block.drop_until(9), len(block)) == ([2, 3], 0)

@@ -210,12 +210,16 @@ class PendingPayments:
             first = block.first
             if block.oldest > self._newest:
                 future[block.name(first)] = block.kept(first)
-            elif block.oldest > self._limit:
+                block.drop(first)
+                self._packed -= 1
+                continue
+            dropped = block.drop_until(self._limit)
+            if not dropped:
                 break
-            elif self._known:
-                self._known.pop(block.name(first), None)
-            block.drop(first)
-            self._packed -= 1
+            self._packed -= len(dropped)
+            if self._known:
+                for place in dropped:
+                    self._known.pop(block.name(place), None)
         self._latest |= future
 
     def _payment(self, payment_id: str, held: KeptPayment) -> Payment:

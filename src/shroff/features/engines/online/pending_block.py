@@ -119,6 +119,19 @@ class PendingBlock:
             self._dropped.discard(self.first)
             self.first += 1
 
+    def drop_until(self, limit: int) -> list[int]:
+        """Drop payments from the front as long as they are not later than `limit`; their places."""
+        dropped, times, place = list[int](), self._columns[0], self.first
+        gone = self._dropped
+        while place < len(times) and (place in gone or times[place] <= limit):  # type: ignore[operator]  # times are whole numbers
+            if place in gone:
+                gone.discard(place)
+            else:
+                dropped.append(place)
+            place += 1
+        self.first = place
+        return dropped
+
     def places(self) -> Iterable[int]:
         """The places of the payments that are there."""
         return filter(self._there, range(self.first, len(self._places)))

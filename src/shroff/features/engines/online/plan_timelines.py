@@ -111,7 +111,7 @@ class PlanTimelines:
         if linked is not None:
             features |= linked
         if self._rows:
-            seen = payment.values | features
+            seen = features | payment.values  # the larger first: it is copied, not merged
             for names, vector in self._vectors:
                 seen |= zip(
                     names,
