@@ -101,9 +101,11 @@ READINGS: tuple[Mapping[str, Any], ...] = (
 )
 
 GENUINE: tuple[Mapping[str, Any], ...] = tuple(
-    {"side": "upper", "scaling": "quantile", "contamination": share} for share in (0.1, 0.45)
+    {"side": "upper", "scaling": scaling, "contamination": share}
+    for scaling in ("quantile", "surprise")
+    for share in (0.1, 0.45)
 )
-"""Ranks, learned from what is surely genuine."""
+"""Ranks or surprises, learned from what is surely genuine."""
 
 SHARP_GAN = GAN(side="upper", n_centres=16, scaling="quantile", contamination=0.05)
 
@@ -166,7 +168,15 @@ UNLABELLED = (
         tuple(GAN(side="upper", n_centres=n, **how) for n in (256, 16) for how in READINGS),
     ),
     Entry("IsolationForest", "recent", 7, (IsolationForest(side="upper"), ONE_SIDED[0])),
-    Entry("DeepSVDD", "recent", 7, tuple(DeepSVDD(**how) for how in GENUINE)),
+    Entry(
+        "DeepSVDD",
+        "recent",
+        7,
+        (
+            *(DeepSVDD(**how) for how in GENUINE),
+            DeepSVDD(side="upper", scaling="surprise", n_centres=1),
+        ),
+    ),
     Entry("GAN", "recent", 7, tuple(GAN(**how) for how in GENUINE)),
     Entry("Blend of the first three", "suspicious", 7, (Blend(ONE_SIDED, how="rank"),)),
     Entry("Blend with a GAN", "suspicious", 7, (Blend([*ONE_SIDED, SHARP_GAN], how="rank"),)),

@@ -29,9 +29,12 @@ def test_it_keeps_the_contract() -> None:
     check_detector(quick())
 
 
-def test_ranks_and_one_side_score_alike_in_every_engine(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scaling", ["quantile", "surprise"])
+def test_scores_of_a_column_and_one_side_are_alike_in_every_engine(
+    scaling: str, tmp_path: Path
+) -> None:
     X, _ = payments()
-    gan = quick(scaling="quantile", side="upper", contamination=0.05).fit(X, nominal=NOMINAL)
+    gan = quick(scaling=scaling, side="upper", contamination=0.05).fit(X, nominal=NOMINAL)
     same_everywhere(gan, X, tmp_path / "model")
     high, usual, low = gan.score(
         np.array([[30, 30, 9, 1], [0, 0, 0, 1], [-30, -30, -9, 1]], dtype=np.float32)

@@ -77,9 +77,10 @@ class Autoencoder(NeuralDetector):
     patience : int, default=0
         Epochs without a lower loss on a held-out tenth of the normal rows before training stops; 0:
         never.
-    scaling : Literal['z-score', 'quantile'], default='z-score'
+    scaling : Literal['z-score', 'quantile', 'surprise'], default='z-score'
         How numeric columns are scaled. `"quantile"` takes the normal scores of their ranks: set it
-        where inputs are flags and counts that are mostly 0.
+        where inputs are flags and counts that are mostly 0. `"surprise"` takes -log of how many
+        rows have about the value: set it where each input by itself tells what is suspicious.
     side : Literal['both', 'upper'], default='both'
         `"upper"` counts only values above the middle as unusual: set it where a low value is never
         suspicious.

@@ -55,6 +55,6 @@ def test_one_side_counts_only_what_is_above_the_usual() -> None:
 def test_an_unknown_reading_is_told(scaling: str, side: str) -> None:
     X = matrix([1.0], [2.0])
     with pytest.raises(
-        ConfigurationError, match="expected scaling 'z-score' or 'quantile' and side"
+        ConfigurationError, match="expected scaling 'z-score', 'quantile' or 'surprise' and side"
     ):
         Inputs.learn(X, {}).read_as(scaling, side, X)  # type: ignore[arg-type]  # wrong on purpose

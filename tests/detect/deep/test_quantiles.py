@@ -11,12 +11,12 @@ from scipy.stats import norm
 
 from shroff.arrays import Floats
 from shroff.detect.deep.ops import NumpyOps
-from shroff.detect.deep.quantiles import Quantiles
+from shroff.detect.deep.quantiles import quantiles
 
 
 def scored(train: Floats, values: Floats) -> Floats:
     column = np.asarray(train, dtype=np.float32)[:, None]
-    found: Floats = Quantiles.learn(column).formula(
+    found: Floats = quantiles(column).formula(
         NumpyOps(), np.asarray(values, dtype=np.float64)[:, None]
     )
     return found[:, 0]

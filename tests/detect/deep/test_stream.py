@@ -90,8 +90,12 @@ def test_the_sample_is_even(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "detector",
-    [GAN(epochs=1), DeepSVDD(epochs=1, scaling="quantile", contamination=0.02)],
-    ids=["gan", "deep_svdd"],
+    [
+        GAN(epochs=1),
+        DeepSVDD(epochs=1, scaling="quantile", contamination=0.02),
+        GAN(epochs=1, scaling="surprise", contamination=0.02),
+    ],
+    ids=["gan", "deep_svdd", "gan of surprises"],
 )
 def test_a_file_several_times_the_buffer_is_learned(
     detector: GAN | DeepSVDD, file: Path, tmp_path: Path

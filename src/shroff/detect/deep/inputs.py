@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import numpy as np
 
 from shroff.arrays import Floats, Matrix
 from shroff.detect.deep.ops import NumpyOps, Ops, Tensor
-from shroff.detect.deep.quantiles import Quantiles
+from shroff.detect.deep.piecewise import PiecewiseLinear
+from shroff.detect.deep.quantiles import quantiles
+from shroff.detect.deep.surprises import surprises
 from shroff.detect.rarity import Side
 from shroff.errors import ConfigurationError
 
-Scaling = Literal["z-score", "quantile"]
+Scaling = Literal["z-score", "quantile", "surprise"]
 
 
 @dataclass(frozen=True)
 class Inputs:
     """The encoding of each column of `X`, learned from normal rows.
 
-    A numeric column is standardised by mean and standard deviation, or scored by its quantiles;
-    `side="upper"` then raises values below 0 to 0. A missing value becomes 0, and a column that had
-    missing values in training gets a missing indicator. A nominal column becomes one-hot, scaled so
-    that two random rows differ by it as much as by a numeric column: the network's first layer
-    learns the embedding.
+    A numeric column is standardised by mean and standard deviation, or scored by its quantiles or
+    surprises; `side="upper"` then raises values below 0 to 0. A missing value becomes 0, and a
+    column that had missing values in training gets a missing indicator. A nominal column becomes
+    one-hot, scaled so that two random rows differ by it as much as by a numeric column: the
+    network's first layer learns the embedding.
 
     >>> inputs = Inputs.learn(np.array([[1.0, 0], [3.0, 1]], dtype=np.float32), {1: 2})
     >>> inputs.width, inputs.encode(np.array([[3.0, 1]], dtype=np.float32)).round(3).tolist()
@@ -39,8 +41,8 @@ class Inputs:
     """Positions in `numeric` of the columns that had missing values."""
     tables: Mapping[int, Floats]
     """Nominal column to its scaled one-hot codes [codes, codes]."""
-    quantiles: Quantiles | None = None
-    """Replaces mean and standard deviation with `scaling="quantile"`."""
+    scores: PiecewiseLinear | None = None
+    """Replaces mean and standard deviation with `scaling="quantile"` or `"surprise"`."""
     side: Side = "both"
 
     @classmethod
@@ -49,18 +51,19 @@ class Inputs:
         return cls.over(lambda: iter([matrix]), matrix.shape[1], nominal)
 
     def read_as(self, scaling: Scaling, side: Side, rows: Matrix) -> Self:
-        """The same inputs scaled by quantiles of `rows`; raises ConfigurationError if unknown."""
-        if scaling not in ("z-score", "quantile") or side not in ("both", "upper"):
+        """The same inputs, scored among `rows` unless `scaling` is `"z-score"`; raises
+        ConfigurationError if unknown.
+        """
+        if scaling not in get_args(Scaling) or side not in ("both", "upper"):
             raise ConfigurationError(
-                "expected scaling 'z-score' or 'quantile' and side 'both' or 'upper', got "
-                f"`{scaling}` and `{side}`"
+                "expected scaling 'z-score', 'quantile' or 'surprise' and side 'both' or 'upper', "
+                f"got `{scaling}` and `{side}`"
             )
-        found = (
-            Quantiles.learn(rows[:, list(self.numeric)])
-            if scaling == "quantile" and self.numeric
-            else None
-        )
-        return replace(self, quantiles=found, side=side)
+        if scaling == "z-score" or not self.numeric:
+            return replace(self, side=side)
+        values = rows[:, list(self.numeric)]
+        found = quantiles(values) if scaling == "quantile" else surprises(values, side)
+        return replace(self, scores=found, side=side)
 
     @classmethod
     def over(
@@ -116,8 +119,8 @@ class Inputs:
         return ops.concat(blocks)
 
     def _scaled(self, ops: Ops, values: Tensor) -> Tensor:
-        if self.quantiles is not None:
-            return self.quantiles.formula(ops, values)
+        if self.scores is not None:
+            return self.scores.formula(ops, values)
         return ops.multiply(
             ops.add(values, ops.constant(-self.mean)), ops.constant(self.inverse_std)
         )
