@@ -211,6 +211,9 @@ def test_who_pays_comes_before_who_is_paid() -> None:
     assert guess(payers).entities == ("customer_id", "merchant_no", "device")
     cards = payers.with_columns(pl.Series("pan_token", [f"t{n % 90}" for n in rows]))
     assert guess(cards).entities == ("pan_token", "merchant_no", "device", "customer_id")
+    for name in ("cc_num", "Kort-nr", "acct", "Konto"):
+        named = payers.rename({"customer_id": name})
+        assert guess(named).entities == (name, "merchant_no", "device"), name
 
 
 def test_names_and_numbers_of_other_languages() -> None:

@@ -47,13 +47,15 @@ CODE: Final = frozenset(
 IDENTITY: Final = frozenset(
     {"id", "uuid", "guid", "reference", "ref", "number", "num", "no", "key", "token"}
 )
-PARTY: Final = frozenset({
-    "card", "account", "customer", "client", "user", "merchant", "terminal", "shop", "device",
-    "orig", "dest", "sender", "receiver", "payer", "payee", "beneficiary", "pan",
+CARD: Final = frozenset({"card", "cc", "pan", "karte", "kort", "carte", "tarjeta"})
+PAYER: Final = frozenset({
+    "account", "acct", "customer", "client", "user", "orig", "sender", "payer",
+    "konto", "kunde", "kunden", "compte", "cuenta", "cliente",
 })  # fmt: skip
-PAYER: Final = frozenset({"account", "customer", "client", "user", "orig", "sender", "payer"})
 """Who pays, after a card."""
-CARD: Final = frozenset({"card", "pan"})
+PARTY: Final = CARD | PAYER | {
+    "merchant", "terminal", "shop", "device", "dest", "receiver", "payee", "beneficiary",
+}  # fmt: skip
 PERSONAL: Final = frozenset({
     "email", "mail", "phone", "mobile", "name", "first", "last", "surname", "street", "address",
     "ip", "birth", "dob", "ssn", "iban", "pan", "holder", "cardholder", "passport",
