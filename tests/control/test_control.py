@@ -332,3 +332,19 @@ def test_processes_that_create_a_database_at_once_take_turns(tmp_path: Path) -> 
         with ThreadPoolExecutor(8) as threads:
             for made in [threads.submit(create) for _ in range(8)]:
                 made.result()
+
+
+def test_a_database_that_is_moved_away_in_use_is_missed_and_not_made_anew(tmp_path: Path) -> None:
+    file, away = tmp_path / "control.db", tmp_path / "away.db"
+    url = f"sqlite:///{file}"
+    keys = Keys(url)
+    keys.create("shop", ["decide"])
+    file.rename(away)
+    for other in (keys, Keys(url)):
+        with pytest.raises(
+            ControlUnavailable, match=r"SQLITE_CANTOPEN: see that its file is there"
+        ):
+            other.all()
+    assert not file.exists()
+    away.rename(file)
+    assert [key.name for key in keys.all()] == ["shop"]

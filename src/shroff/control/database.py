@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,7 +11,17 @@ from threading import Lock
 from typing import Final
 from weakref import WeakValueDictionary, finalize
 
-from sqlalchemy import URL, Connection, Engine, MetaData, NullPool, Table, create_engine, inspect
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    MetaData,
+    NullPool,
+    Table,
+    create_engine,
+    event,
+    inspect,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from shroff.database.causes import reason, remedy
@@ -48,6 +59,8 @@ def _close(engine: Engine, process: int) -> None:
 
 _POOLS: Final[WeakValueDictionary[str, _Pool]] = WeakValueDictionary()
 _POOLS_LOCK: Final = Lock()
+_IN_USE: Final = set[Path]()
+"""The SQLite files that this process has had a transaction in: none of them is made anew."""
 
 
 class Control:
@@ -56,6 +69,9 @@ class Control:
     Raises:
         ConfigurationError: `url` names no SQLite file and no PostgreSQL database.
         MissingExtra: it names PostgreSQL and the driver is not installed.
+
+    A SQLite file that this process has used and that is gone is missed, not made anew: it has the
+    only keys of sealed records, and all users and API keys.
     """
 
     def __init__(self, url: str) -> None:
@@ -72,6 +88,8 @@ class Control:
             if not self._made:
                 _make(self._engine)
                 self._made = True
+                if self._engine.dialect.name == "sqlite":
+                    _IN_USE.add(_file(self._engine.url))
             with self._engine.begin() as connection:
                 yield connection
 
@@ -190,8 +208,23 @@ def _sqlite(parsed: URL) -> Engine:
         raise ConfigurationError(
             "expected a control database in a file, `sqlite:///file`, got a URL without one."
         )
-    with suppress(OSError):  # connecting reports the fault better
-        private_file(Path(str(parsed.database)))
-    return create_engine(
+    file = _file(parsed)
+    if file not in _IN_USE:
+        with suppress(OSError):  # connecting reports the fault better
+            private_file(file)
+    engine = create_engine(
         parsed, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": 5}
     )
+
+    @event.listens_for(engine, "do_connect")
+    def require_there(*_: object) -> None:
+        if file in _IN_USE and not file.exists():
+            missing = sqlite3.OperationalError("no such file")
+            missing.sqlite_errorname = "SQLITE_CANTOPEN"
+            raise missing
+
+    return engine
+
+
+def _file(url: URL) -> Path:
+    return Path(str(url.database)).absolute()
