@@ -222,3 +222,13 @@ def test_what_is_no_filter_is_refused() -> None:
             compiled.add_bits(words, given_masks, 5)
     with pytest.raises(ValueError, match="room"):
         compiled.scale([{}], (), np.empty((0, 1), np.float32))
+
+
+@needs_compiled
+@pytest.mark.parametrize(("op", "column"), [("total", 0), ("distinct", 1), ("own", 1)])
+def test_columns_shorter_than_their_times_are_refused(op: str, column: int) -> None:
+    times, names = array("q", [1]), CodedNames()
+    names.push(times, "a")
+    read = compiled.Windows([(9, 0, 0)], [(0, op, column, 2, 0)]).read
+    with pytest.raises(ValueError, match="of each event"):
+        read(array("q", [1, 2]), (Amounts(KINDS, array("i", [1])), names, "a"), 3)

@@ -177,6 +177,13 @@ cdef class Windows:
         return answer
 
 
+cdef const uint8_t* _codes(object cells, Py_ssize_t events) except NULL:
+    """The codes of names of so many events."""
+    if PyBytes_GET_SIZE(cells) < events:
+        raise ValueError("expected a code of each event")
+    return <const uint8_t*> PyBytes_AS_STRING(cells)
+
+
 cdef object _of_names(object column, Op op, Py_ssize_t low, Py_ssize_t high, long long after, long long upto):
     """`CodedNames.distinct` or `named` of a span that has events."""
     cdef object cells = column.cells
@@ -188,7 +195,7 @@ cdef object _of_names(object column, Op op, Py_ssize_t low, Py_ssize_t high, lon
         if op == DISTINCT:
             return column.distinct(low, high, after, upto)
         return column.named(low, high, after, upto)
-    codes = <const uint8_t*> PyBytes_AS_STRING(cells)
+    codes = _codes(cells, high)
     if op == NAMED:
         for place in range(low, high):
             found += codes[place] != NAMELESS
@@ -220,7 +227,7 @@ cdef object _own(
     names = column.names
     code = _place(names, mine)
     if code < PyTuple_GET_SIZE(names):
-        codes = <const uint8_t*> PyBytes_AS_STRING(cells)
+        codes = _codes(cells, high)
         for place in range(low, high):
             found += codes[place] == code
     return found
@@ -242,6 +249,8 @@ cdef object _of_amounts(object column, Op op, Py_ssize_t low, Py_ssize_t high, l
         if op == SMALLEST:
             return column.smallest(low, high, after)
         return column.largest(low, high, after)
+    if len(amounts) < high:
+        raise ValueError("expected an amount of each event")
     numbers = amounts.data.as_ints
     if op == TOTAL:
         found = 0
