@@ -10,6 +10,7 @@ import sys
 import sysconfig
 from array import array
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final, cast
@@ -20,11 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shroff import speedups
-from shroff.detect.preparation import Nominal, Numeric, Preparation
+from shroff.detect.preparation import Nominal, Numeric, Preparation, Row
 from shroff.errors import BadPayment
 from shroff.features.engines.online.amounts import AmountKind, Amounts
 from shroff.features.engines.online.coded_names import CodedNames
 from shroff.features.engines.online.compiled import name_pusher
+from shroff.features.window import END_OF_TIME_US, after, upto
 from shroff.ledger.id_filter import IdFilter
 
 needs_compiled = pytest.mark.skipif(
@@ -42,9 +44,29 @@ AMOUNTS = st.one_of(
 def test_they_are_compiled_where_a_compiler_is_at_hand() -> None:
     if shutil.which((sysconfig.get_config_var("CC") or "cc").split()[0]) is None:
         pytest.skip("there is no C compiler")
-    assert find_spec("shroff._speedups") is not None, (
-        "install Shroff again: `make .venv/installed-dev`"
+    assert usable(), "install Shroff again: `make .venv/installed-dev`"
+
+
+def usable() -> bool:
+    """Whether there is a compiled file, made from this `_speedups.pyx`."""
+    return find_spec("shroff._speedups") is not None and (
+        getattr(import_module("shroff._speedups"), "INTERFACE", None) == speedups.INTERFACE
     )
+
+
+def test_an_older_compiled_file_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could read columns that have another shape by now."""
+    monkeypatch.delenv("SHROFF_COMPILED", raising=False)
+    for interface, used in (
+        (None, False),
+        (speedups.INTERFACE - 1, False),
+        (speedups.INTERFACE, True),
+    ):
+        older = ModuleType("shroff._speedups")
+        if interface is not None:
+            vars(older)["INTERFACE"] = interface
+        monkeypatch.setitem(sys.modules, "shroff._speedups", older)
+        assert (speedups._found() is older) == used
 
 
 @pytest.mark.parametrize("wish", ["0", "1"])
@@ -52,7 +74,7 @@ def test_the_environment_can_leave_them_out(wish: str) -> None:
     told = [sys.executable, "-c", "from shroff import speedups; print(speedups.compiled is None)"]
     environment = os.environ | {"SHROFF_COMPILED": wish}
     done = subprocess.run(told, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(wish == "0" or find_spec("shroff._speedups") is None)
+    assert done.stdout.strip() == str(wish == "0" or not usable())
 
 
 def fresh(name: Any) -> Any:
@@ -189,10 +211,13 @@ def test_what_is_no_row_is_refused(row: Any) -> None:
         ([(1, 0, 0)], [(0, "from start", -1, 0, 0)]),
         ([(1, 0, 0)], [(0, "count")]),
         ([(1, 0)], []),
+        ([(1, -1, 0)], []),
+        ([(2**62, 2**62, 0)], []),
+        ([(1, 0, 0)], [(0, "count", 2**40, 1, 0)]),
     ],
 )
 def test_what_cannot_be_read_is_refused(windows: list[Any], reads: list[Any]) -> None:
-    with pytest.raises((KeyError, ValueError)):
+    with pytest.raises((KeyError, ValueError, OverflowError)):
         compiled.Windows(windows, reads)
 
 
@@ -232,3 +257,57 @@ def test_columns_shorter_than_their_times_are_refused(op: str, column: int) -> N
     read = compiled.Windows([(9, 0, 0)], [(0, op, column, 2, 0)]).read
     with pytest.raises(ValueError, match="of each event"):
         read(array("q", [1, 2]), (Amounts(KINDS, array("i", [1])), names, "a"), 3)
+
+
+@needs_compiled
+@pytest.mark.parametrize("time", [-(2**63), -(2**63) + 5, 2**63 - 1, 2**63 - 5])
+@pytest.mark.parametrize("window", [(10, 0, 0), (10, 0, 7), (10, 3, 0), (10, 3, 2**60)])
+def test_bounds_stay_in_order_where_8_bytes_end(time: int, window: tuple[int, int, int]) -> None:
+    times = array("q", [-(2**62), 0, 2**62, 2**63 - 2])
+    length, delay, step = window
+    low = after(time, length, delay, step)
+    high = upto(time, delay, step) if delay else END_OF_TIME_US
+    read = compiled.Windows([window], [(0, "count", -1, 1, 0)]).read
+    assert read(times, (), time) == (sum(low < at <= high for at in times),)
+
+
+class Changing:
+    """A column of names that shortens the times when it is read, as another thread might."""
+
+    cells = None
+
+    def __init__(self, times: array[int]) -> None:
+        self.times = times
+
+    def distinct(self, *_: int) -> int:
+        del self.times[:]
+        return 7
+
+
+@needs_compiled
+@pytest.mark.parametrize("op", ["from start", "from end"])
+def test_times_that_are_changed_while_they_are_read_are_refused(op: str) -> None:
+    """Rather than read from memory that was given back."""
+    times = array("q", range(1_000))
+    reads = [(0, "distinct", 0, 1, 0), (0, op, -1, 1, 0)]
+    with pytest.raises(ValueError, match="stay"):
+        compiled.Windows([(2_000, 0, 0)], reads).read(times, (Changing(times),), 999)
+    times = array("q", range(1_000))
+    reads = [(0, "distinct", 0, 1, 0), (1, "count", -1, 1, 0)]
+    read = compiled.Windows([(2_000, 0, 0), (1_000, 0, 0)], reads).read
+    assert read(times, (Changing(times),), 999) == (7, 0)
+
+
+@needs_compiled
+def test_codes_have_room_for_one_event_more() -> None:
+    for alike, most in (([b""], 1), ([], 0), ([b""], -1), ([b""] * 400, 255)):
+        with pytest.raises(ValueError, match="one event more"):
+            compiled.Names(str, alike, most)
+
+
+def test_rows_may_come_in_any_sequence() -> None:
+    """In one call, whatever it is: `vector` of each would take far longer."""
+    row: Row = {"one": 1.0, "other": 2, "mcc": "5411"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Preparation, "vector", None)
+        assert PREPARATION.vectors((row, row)).tobytes() == PREPARATION.vectors([row] * 2).tobytes()

@@ -17,7 +17,11 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
+# what `shroff.speedups` asks for: an older file, left beside newer Python, is not used
+INTERFACE = 2
+
 cdef long long END_OF_TIME = 0x7FFF_FFFF_FFFF_FFFF
+cdef long long BEFORE_TIME = -0x7FFF_FFFF_FFFF_FFFF
 
 cdef enum:
     NAMELESS = 255
@@ -64,10 +68,15 @@ cdef struct Read:
 
 
 cdef inline long long _bound(long long time, long long age, long long resolution):
-    cdef long long bound = time - age
+    """`shroff.features.window.upto`; the first or last time where 8 bytes end."""
+    cdef long long bound, more
+    if time < BEFORE_TIME + age:
+        return BEFORE_TIME
+    bound = time - age
     if resolution:
-        # `//` rounds down, as in Python
-        return bound // resolution * resolution + resolution - 1
+        # `%` is not negative, as in Python
+        more = resolution - 1 - bound % resolution
+        return END_OF_TIME if bound > END_OF_TIME - more else bound + more
     return bound
 
 
@@ -93,6 +102,9 @@ cdef class Windows:
         reads: what is read, in the order of `read`'s answer: the place of its window, one of `OPS`,
             the place of the column that it is of (or -1), the number of the event (for "own" the
             place of the name), and what it is where the window has no such event.
+
+    Raises:
+        KeyError, TypeError, ValueError, OverflowError: they are others.
     """
 
     cdef Span* _spans
@@ -104,12 +116,16 @@ cdef class Windows:
 
     def __cinit__(self, windows, reads):
         cdef Py_ssize_t place
+        # their lengths are those of what is read, and stay
+        windows, reads = list(windows), list(reads)
         self._windows, self._count = len(windows), len(reads)
         self._spans = <Span*> malloc(max(self._windows, 1) * sizeof(Span))
         self._reads = <Read*> malloc(max(self._count, 1) * sizeof(Read))
         if self._spans is NULL or self._reads is NULL:
             raise MemoryError
         for place, (length, delay, resolution) in enumerate(windows):
+            if min(length, delay, resolution) < 0:
+                raise ValueError("expected a window of no negative length, delay or resolution")
             self._spans[place] = Span(length + delay, delay, resolution)
         for place, (window, op, column, nth, _) in enumerate(reads):
             if not (0 <= window < self._windows and nth > 0):
@@ -131,10 +147,11 @@ cdef class Windows:
         """What is read of a timeline's windows, as seen at `time`: a tuple.
 
         `columns` are those of the timeline, and the names that "own" asks for.
+
+        Python that it calls may let another thread change the timeline: no pointer into an array is
+        kept over a call, and no length is trusted after one.
         """
-        cdef const long long* at = times.data.as_longlongs
-        cdef Py_ssize_t size = len(times)
-        cdef Py_ssize_t place, low = 0, high = 0
+        cdef Py_ssize_t place, nth, low = 0, high = 0
         cdef long long after = 0, upto = 0
         cdef int window = -1
         cdef Read* read
@@ -148,13 +165,13 @@ cdef class Windows:
             if read.window != window:
                 window = read.window
                 span = &self._spans[window]
-                high = size
+                high = len(times)
                 upto = END_OF_TIME
                 if span.delay:
                     upto = _bound(time, span.delay, span.resolution)
-                    high = _after(at, size, upto)
+                    high = _after(times.data.as_longlongs, high, upto)
                 after = _bound(time, span.age, span.resolution)
-                low = _after(at, high, after)
+                low = _after(times.data.as_longlongs, high, after)
             if low >= high:
                 value = <object> PyTuple_GET_ITEM(self._nothing, place)
             elif read.op == COUNT:
@@ -163,7 +180,10 @@ cdef class Windows:
                 if high - low < read.nth:
                     value = <object> PyTuple_GET_ITEM(self._nothing, place)
                 else:
-                    value = at[low + read.nth - 1 if read.op == FROM_START else high - read.nth]
+                    nth = low + read.nth - 1 if read.op == FROM_START else high - read.nth
+                    if nth >= len(times):
+                        raise ValueError("expected times that stay while they are read")
+                    value = times.data.as_longlongs[nth]
             elif read.op == OWN:
                 value = _own(
                     columns[read.column], columns[read.nth], low, high, after, upto
@@ -285,6 +305,8 @@ cdef class Names:
     cdef Py_ssize_t _most
 
     def __init__(self, once, list alike not None, Py_ssize_t most):
+        if not 0 <= most < min(len(alike), NAMELESS):
+            raise ValueError("expected codes for one event more, and fewer than 255 names")
         self._once, self._alike, self._most = once, alike, most
 
     def push(self, column, times, cell):
@@ -361,11 +383,11 @@ def has_bits(array.array words not None, array.array masks not None, Py_hash_t h
     return bits[(id_ >> 20) % size] & mask == mask
 
 
-def scale(list rows not None, tuple scales not None, float[:, ::1] matrix not None):
+def scale(rows, tuple scales not None, float[:, ::1] matrix not None):
     """The numbers of rows by name, each less its mean and over its deviation, into a matrix.
 
     Args:
-        rows: dictionaries.
+        rows: a sequence of dictionaries.
         scales: of each column its name, mean and standard deviation.
 
     Raises:
@@ -376,12 +398,14 @@ def scale(list rows not None, tuple scales not None, float[:, ::1] matrix not No
     cdef PyObject* found
     cdef object value
     cdef dict numbers
-    if matrix.shape[0] < len(rows) or matrix.shape[1] < PyTuple_GET_SIZE(scales):
+    # to compare names can run Python that changes the caller's list
+    cdef list all_numbers = list(rows)
+    if matrix.shape[0] < len(all_numbers) or matrix.shape[1] < PyTuple_GET_SIZE(scales):
         raise ValueError("expected a matrix with room for all numbers")
     for column in range(PyTuple_GET_SIZE(scales)):
         name, mean, std = <object> PyTuple_GET_ITEM(scales, column)
-        for row in range(len(rows)):
-            numbers = rows[row]
+        for row in range(len(all_numbers)):
+            numbers = all_numbers[row]
             if numbers is None:
                 raise TypeError
             found = PyDict_GetItemWithError(numbers, name)

@@ -25,6 +25,7 @@ from shroff.features.engines.online import (
     coded_names,
     codegen,
     columns,
+    compiled,
     timeline,
 )
 from shroff.features.engines.replay import feed, replay
@@ -39,6 +40,7 @@ def few(events: int) -> Iterator[None]:
         patch.object(columns, "MAX_SCANNED_EVENTS", events),
         patch.object(amounts, "MAX_SCANNED_EVENTS", events),
         patch.object(coded_names, "MAX_CODED_EVENTS", events),
+        patch.object(compiled, "MAX_CODED_EVENTS", events),
         patch.object(codegen, "MAX_SCANNED_EVENTS", events),
         patch.object(timeline, "MAX_SCANNED_EVENTS", events),
     ):
