@@ -112,8 +112,10 @@ class Holdings:
         stored = StoredTables(self._control)
         for one in stored.latest():
             table = stored.table(one)
-            for at in range(0 if table is None else table.rows):
-                row = {name: cells[at] for name, cells in table.columns.items()}  # type: ignore[union-attr]
+            if table is None:
+                continue
+            for at in range(table.rows):
+                row = {name: cells[at] for name, cells in table.columns.items()}
                 if not known.isdisjoint(row.values()):
                     yield "tables", {"table": one.name, "row": row}
 
