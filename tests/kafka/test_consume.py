@@ -275,17 +275,27 @@ def test_a_broker_that_goes_away_is_waited_for(
         words = ("--from", source, "--to", target)
         with consuming(*words, "--in-flight", "20", address=bus.address) as consumer:
 
-            def told(what: str) -> int:
-                return consumer.log.read_text().count(f"Kafka {what}")
+            def told() -> tuple[int, int]:
+                """How often the broker was missed, and answered again."""
+                log = consumer.log.read_text()
+                return log.count("Kafka does not answer"), log.count("Kafka answers again")
 
             def away_and_back(meanwhile: Callable[[], bool] = lambda: True) -> None:
-                # a busy broker may have been missed before
-                away, back = told("does not answer"), told("answers again")
+                # a busy broker may have been missed before: one that is missed now is not told of
+                # again
+                times = 0
+
+                def answers() -> bool:
+                    nonlocal times
+                    times, back = told()
+                    return times == back
+
+                consumer.wait_until(answers)
                 gateway.close()
-                consumer.wait_until(lambda: told("does not answer") > away)
+                consumer.wait_until(lambda: told()[0] > times)
                 gateway.open()
                 consumer.wait_until(meanwhile)
-                consumer.wait_until(lambda: told("answers again") > back)
+                consumer.wait_until(lambda: told()[1] > times)
 
             consumer.wait_until(lambda: len(bus.read(target)) > 100)
             away_and_back(lambda: bus.committed(source) == 3_000)
