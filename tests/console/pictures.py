@@ -23,7 +23,7 @@ from browser import Browser, chromium
 from shroff.control import Lists
 from shroff.control.models import Models
 from shroff.control.sessions import Sessions
-from shroff.control.users import Users
+from shroff.control.users import UserRole, Users
 from shroff.demo import USER
 from shroff.errors import ConfigurationError
 from shroff.settings import Settings
@@ -125,9 +125,10 @@ def take_all(browser: Browser, url: str, settings: Settings) -> None:
 def prepare(settings: Settings) -> None:
     """Give the pages of users and of a list something to show."""
     users, lists = Users(settings.control), Lists(settings.control)
-    for name, role in (("ada", "analyst"), ("mia", "modeller")):
+    people: dict[str, UserRole] = {"ada": "analyst", "mia": "modeller"}
+    for name, role in people.items():
         with suppress(ConfigurationError):  # made by an earlier run
-            users.add(name, role, by=USER)  # type: ignore[arg-type]
+            users.add(name, role, by=USER)
     if not lists.of(_LIST, ["AQ"]):
         for value, note in (("AQ", "card testing"), ("BV", "chargebacks of October")):
             lists.edit(_LIST, value, "add", by=USER, note=note)

@@ -88,16 +88,16 @@ def clean_history(
     return cleaned
 
 
-def _absent_labels(bundle: Bundle, columns: Sequence[str], spared: bool | None) -> set[str]:
+def _absent_labels(bundle: Bundle, columns: Sequence[str], spared: bool | None) -> frozenset[str]:
     """The columns of labels that a raw table lacks and may lack."""
     schema = bundle.schema
     # a name that is nearly the label's is a mistake in one of them
     if schema.label is None or schema.label in columns or did_you_mean(schema.label, columns):
-        return set()
+        return frozenset()
     if spared is None:
         spared = "label" not in Plan(bundle.groups, schema).later
-    said = {schema.label} if schema.labelled_at is None else {schema.label, schema.labelled_at}
-    return said.difference(columns) if spared else set()
+    said = schema.later & {schema.label, schema.labelled_at}
+    return said.difference(columns) if spared else frozenset()
 
 
 class History:

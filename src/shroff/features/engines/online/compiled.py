@@ -54,17 +54,14 @@ def code(
 ) -> Iterator[Code]:
     """The lines that let a `reader` of that name read windows, into the variables of measures."""
     layout, names, derived = timelines.layout, list[Code](), list[Code]()
-    for slot in slots:
-        for measure in slot.measures:
-            plain = _plain(layout, measure)
-            assert plain is not None
-            variable = cells[slot, measure]
-            read = [f"{variable}_{at}" for at in range(len(plain.reads))]
-            if plain.code == "{0}":
-                read = [variable]
-            else:
-                derived.append(f" {variable} = {plain.code.format(*read)}")
-            names += read
+    for slot, measure, plain in _all_plain(timelines, slots):
+        variable = cells[slot, measure]
+        read = [f"{variable}_{at}" for at in range(len(plain.reads))]
+        if plain.code == "{0}":
+            read = [variable]
+        else:
+            derived.append(f" {variable} = {plain.code.format(*read)}")
+        names += read
     columns = [f"c{column}" for column in range(len(layout.kinds))]
     if any(measure.kind == "own" for _, measure in timelines.reads):
         columns += [value_of(column, layout.schema) for column in layout.columns_of("names")]
@@ -77,11 +74,11 @@ def code(
 def reader(timelines: StreamTimelines, slots: Sequence[Slot]) -> Callable[..., tuple[int, ...]]:
     """The compiled function that `code` calls."""
     assert speedups.compiled is not None
+    places = {slot: place for place, slot in enumerate(slots)}
     reads = [
-        (place, *read)
-        for place, slot in enumerate(slots)
-        for measure in slot.measures
-        for read in _plain(timelines.layout, measure).reads  # type: ignore[union-attr]  # it is plain
+        (places[slot], *read)
+        for slot, _, plain in _all_plain(timelines, slots)
+        for read in plain.reads
     ]
     windows = [(one.window.window, one.window.delay, one.window.resolution) for one in slots]
     read: Callable[..., tuple[int, ...]] = speedups.compiled.Windows(windows, reads).read
@@ -94,6 +91,17 @@ def name_pusher() -> Callable[..., None]:
         return CodedNames.push
     push: Callable[..., None] = speedups.compiled.Names(NAMES.once, alike(), MAX_CODED_EVENTS).push
     return push
+
+
+def _all_plain(
+    timelines: StreamTimelines, slots: Sequence[Slot]
+) -> Iterator[tuple[Slot, Measure, _Plain]]:
+    """How compiled code reads each measure of slots that it reads, in the order of its answer."""
+    for slot in slots:
+        for measure in slot.measures:
+            plain = _plain(timelines.layout, measure)
+            assert plain is not None
+            yield slot, measure, plain
 
 
 def _plain(layout: Layout, measure: Measure) -> _Plain | None:

@@ -56,7 +56,7 @@ class PendingBlock:
     A payment is found by bisection of its id's hash; its values are those that timelines share.
     """
 
-    __slots__ = ("_columns", "_dropped", "_hashes", "_ids", "_places", "_starts", "first")
+    __slots__ = ("_columns", "_dropped", "_hashes", "_ids", "_places", "_starts", "_times", "first")
 
     def __init__(self, held: Mapping[str, KeptPayment]) -> None:
         hashes = np.fromiter(map(hash, held), np.int64, len(held)).astype(np.uint32)
@@ -74,7 +74,8 @@ class PendingBlock:
             self._ids = ids
             self._starts = array("I", accumulate(map(len, held), initial=0))
         times, units, *columns = zip(*held.values(), strict=True)
-        self._columns: list[Sequence[Value]] = [array("q", times), narrow(units)]
+        self._times: array[int] = array("q", times)
+        self._columns: list[Sequence[Value]] = [self._times, narrow(units)]
         self._columns += [_names(values) for values in columns]
         self._dropped: set[int] = set()
         self.first = 0
@@ -103,7 +104,7 @@ class PendingBlock:
     @property
     def oldest(self) -> int:
         """The time of the first payment."""
-        return self._columns[0][self.first]  # type: ignore[return-value]  # times are whole numbers
+        return self._times[self.first]
 
     def kept(self, place: int) -> KeptPayment:
         """What is kept of a payment."""
@@ -121,9 +122,8 @@ class PendingBlock:
 
     def drop_until(self, limit: int) -> list[int]:
         """Drop payments from the front as long as they are not later than `limit`; their places."""
-        dropped, times, place = list[int](), self._columns[0], self.first
-        gone = self._dropped
-        while place < len(times) and (place in gone or times[place] <= limit):  # type: ignore[operator]  # times are whole numbers
+        dropped, times, gone, place = list[int](), self._times, self._dropped, self.first
+        while place < len(times) and (place in gone or times[place] <= limit):
             if place in gone:
                 gone.discard(place)
             else:
