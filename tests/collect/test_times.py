@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shroff.canonical import BLANK
 from shroff.collect.schema import EPOCHS, Epoch
 from shroff.collect.time_column import Twice, parse_times, read_times, tell_apart
 from shroff.collect.time_kinds import kind_of_time
@@ -155,10 +156,17 @@ def test_every_offset_is_the_same_instant(moment: datetime, minutes: int) -> Non
     assert _column([text], None) == [_micros(aware.isoformat())]
 
 
-@given(st.integers(0, MICROS_OF_A_CENTURY), st.sampled_from("T "))
-def test_whole_seconds_of_utc_are_read_as_any_other_time(micros: int, between: str) -> None:
-    second = format_time(micros)[:19].replace("T", between)
-    assert parse_time(f"{second}Z", None) == parse_time(f"{second}.0+00:00", None)
+@given(
+    st.integers(0, MICROS_OF_A_CENTURY),
+    st.sampled_from([16, 19]),
+    st.sampled_from("T "),
+    st.text(BLANK, max_size=4),
+)
+def test_whole_minutes_and_seconds_of_utc_are_read_as_any_other_time(
+    micros: int, characters: int, between: str, blanks: str
+) -> None:
+    text = format_time(micros)[:characters].replace("T", between)
+    assert parse_time(f"{blanks}{text}Z", None) == parse_time(f"{text}+00:00", None)
 
 
 @given(st.integers(0, MICROS_OF_A_CENTURY))

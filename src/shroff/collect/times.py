@@ -72,7 +72,8 @@ def parse_time(text: str, zone: ZoneInfo | None, *, twice: Callable[[], None] | 
     (1429130668650857, 1429130668650857)
     """
     seconds = _UTC_SECONDS.get(text[_MINUTE_CHARACTERS:])
-    if seconds is not None:
+    # behind blanks, the same place may end minutes
+    if seconds is not None and text[0] not in BLANK:
         return _utc_minute(text[:_MINUTE_CHARACTERS]) + seconds
     text, leap = text.strip(BLANK), 0
     if _ISO.fullmatch(text) is None:
