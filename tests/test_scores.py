@@ -166,6 +166,43 @@ def test_features_that_a_log_cannot_feed_are_named(
     assert notices(write(known, tmp_path / f"known{suffix}")) == []
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_labels_in_a_table_of_their_own_count_as_those_in_the_rows(
+    bundle: Bundle, log: Log, tmp_path: Path, suffix: str
+) -> None:
+    """Of the log and of its history, however they are sliced."""
+    fraud = {one["payment_id"]: number % 3 == 0 for number, one in enumerate(log[:200])}
+    within = [
+        {
+            **one,
+            "is_fraud": int(fraud[one["payment_id"]]) if one["payment_id"] in fraud else None,
+            "labelled_at": one["created_at"] if one["payment_id"] in fraud else None,
+        }
+        for one in log
+    ]
+    said = [
+        {name: one[name] for name in ("payment_id", "is_fraud", "labelled_at")}
+        for one in within[:200]
+    ]
+    said.append({"payment_id": "unknown", "is_fraud": 1, "labelled_at": said[0]["labelled_at"]})
+    labels = write(said, tmp_path / f"labels{suffix}")
+    scores = {}
+    for name, some, apart in (("within", within, None), ("apart", log, labels)):
+        done = score_log(
+            bundle,
+            write(some[150:], tmp_path / f"log{suffix}"),
+            tmp_path / "scores.parquet",
+            key=KEY,
+            memory=SMALL,
+            history=write(some[:150], tmp_path / f"past{suffix}"),
+            labels=apart,
+        )
+        scores[name] = pl.read_parquet(tmp_path / "scores.parquet")
+    assert_frame_equal(scores["apart"], scores["within"])
+    assert done.dropped == {f"{labels}: expected the id of a payment in the table": 1}
+    assert not any("is_fraud" in one for one in done.notices)
+
+
 def test_a_packaged_model_gives_the_service_s_probabilities_for_the_inputs_of_a_clean_table(
     bundle: Bundle, log: Log, answered: dict[str, Json], tmp_path: Path
 ) -> None:
@@ -243,4 +280,4 @@ def test_the_command(
     CliRunner().invoke(app, [*words, "--history", str(data)])
     assert_frame_equal(pl.read_parquet(target), first)
     both = CliRunner().invoke(app, [*words, "--history", str(data), "--engine", "spark"])
-    assert "leave out --history and --join" in str(both.exception)
+    assert "leave out --history, and give --join and --labels to" in str(both.exception)

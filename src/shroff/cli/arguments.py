@@ -22,6 +22,18 @@ def table(flag: str, meaning: str) -> Any:
     return typer.Option(flag, help=meaning, parser=Location.of, metavar="TABLE", show_default=False)
 
 
+def require_payments(
+    payments: Location | None, labels: Location | None, *, flag: str = "--data"
+) -> None:
+    """Raise `ConfigurationError` for a table of labels without that of their payments."""
+    from shroff.errors import ConfigurationError
+
+    if labels is not None and payments is None:
+        raise ConfigurationError(
+            f"expected {flag} TABLE, the payments of these labels, got labels alone."
+        )
+
+
 def duration(text: str) -> float:
     """The seconds of a duration such as `30s`, `5m`, `1h`."""
     from shroff.errors import ConfigurationError
@@ -42,6 +54,20 @@ Labels = Annotated[
     table("--labels", "A table with the history of labels: id, label, its arrival, source."),
 ]
 Warm = Annotated[Location | None, table("--warm", f"History to start from: {TABLE_FORMS}.")]
+DataLabels = Annotated[
+    Location | None,
+    table(
+        "--labels",
+        "The history of labels of --data, in a table of its own: id, label, its arrival, source.",
+    ),
+]
+WarmLabels = Annotated[
+    Location | None,
+    table(
+        "--warm-labels",
+        "The history of labels of --warm, in a table of its own: id, label, its arrival, source.",
+    ),
+]
 Lateness = Annotated[
     str, typer.Option(help="How much older than the newest payment another may be.")
 ]

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shroff.cli.arguments import require_payments
 from shroff.cli.cases import Number, open_desk
 from shroff.cli.ledger import (
     DecidingBundle,
     WarmedHistory,
+    WarmedLabels,
     WarmedMaxBad,
     say_lacking_history,
 )
@@ -43,6 +45,7 @@ def pack(
     to: Annotated[Path, typer.Option("--out", help="The ZIP file.", show_default=False)],
     bundle: DecidingBundle = None,
     data: WarmedHistory = None,
+    labels: WarmedLabels = None,
     max_bad: WarmedMaxBad = 0.01,
     no_replay: Annotated[
         bool, typer.Option("--no-replay", help="Do not replay the decisions.")
@@ -58,12 +61,15 @@ def pack(
     from shroff.monitor import replayer
 
     settings = Settings.read()
+    require_payments(data, labels)
     ledger = _ledger(settings)
     if not no_replay:
         say_lacking_history(ledger, data)
     with steps(quiet=as_json) as step:
         step(f"gather what is known of case {number}")
-        again = None if no_replay else replayer(settings, ledger, bundle, data, max_bad)
+        again = (
+            None if no_replay else replayer(settings, ledger, bundle, data, max_bad, labels=labels)
+        )
         found = _gather(number, ledger, None if again is None else _replaying(again))
         content = zip_evidence(found)
     _write(to, content)

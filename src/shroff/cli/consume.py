@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from shroff.cli.arguments import AcceptBroken, Lateness, MaxBad, Warm
+from shroff.cli.arguments import AcceptBroken, Lateness, MaxBad, Warm, WarmLabels, require_payments
 from shroff.cli.terminal import AsJson, err, out, show
 
 
@@ -89,6 +89,7 @@ def consume(
         bool, typer.Option("--without-keys", help="Show /metrics without an API key.")
     ] = False,
     warm: Warm = None,
+    warm_labels: WarmLabels = None,
     lateness: Lateness = "1d",
     max_bad: MaxBad = 0.01,
     accept_broken_chain: AcceptBroken = False,
@@ -99,6 +100,7 @@ def consume(
     as_json: AsJson = False,
 ) -> None:
     """Decide the payments of a Kafka topic; SHROFF_KAFKA says where Kafka is."""
+    require_payments(warm, warm_labels, flag="--warm")
     from shroff.kafka.messages import Topics
     from shroff.kafka.run import StatusAddress
     from shroff.kafka.run import consume as run
@@ -119,6 +121,7 @@ def consume(
     service = Service(
         bundle=bundle,
         warm=warm,
+        warm_labels=warm_labels,
         max_bad=max_bad,
         lateness=lateness,
         keys=not without_keys,

@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.table import Table
 
-from shroff.cli.arguments import table
+from shroff.cli.arguments import require_payments, table
 from shroff.cli.terminal import (
     WARMED_ADVICE,
     AsJson,
@@ -34,6 +34,9 @@ DecidingBundle = Annotated[
         help="The bundle that decided; default: the published one of that version.",
         show_default=False,
     ),
+]
+WarmedLabels = Annotated[
+    Location | None, table("--labels", "The labels given to `serve --warm-labels`.")
 ]
 WarmedHistory = Annotated[Location | None, table("--data", "The history given to `serve --warm`.")]
 WarmedMaxBad = Annotated[
@@ -236,6 +239,7 @@ def replay(
     payment: Annotated[str, typer.Argument(help="A payment id.", show_default=False)],
     bundle: DecidingBundle = None,
     data: WarmedHistory = None,
+    labels: WarmedLabels = None,
     max_bad: WarmedMaxBad = 0.01,
     as_json: AsJson = False,
 ) -> None:
@@ -247,11 +251,12 @@ def replay(
     from shroff.monitor import replayer
 
     settings = Settings.read()
+    require_payments(data, labels)
     ledger = Ledger(settings.ledger, keyring=reading_keyring(settings.control))
     say_lacking_history(ledger, data)
     with steps(quiet=as_json) as step:
         step(f"replay {payment}")
-        found = replayer(settings, ledger, bundle, data, max_bad)(payment)
+        found = replayer(settings, ledger, bundle, data, max_bad, labels=labels)(payment)
     if as_json:
         show(asdict(found) | {"holds": found.holds})
     else:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from shroff.cli.alerts import deliver_due
-from shroff.cli.arguments import TABLE_FORMS, Every, LabelDelay, MaxBad, Warm, table
+from shroff.cli.arguments import (
+    TABLE_FORMS,
+    DataLabels,
+    Every,
+    LabelDelay,
+    MaxBad,
+    Warm,
+    WarmLabels,
+    table,
+)
 from shroff.cli.lane import print_lane
 from shroff.cli.terminal import AsJson, err, out, print_rows, show, steps, visible
 from shroff.cli.watching import Look, Looked, look
@@ -49,6 +58,7 @@ def monitor(
             f"A log to decide instead of the ledger, from where training ended on: {TABLE_FORMS}.",
         ),
     ] = None,
+    labels: DataLabels = None,
     tolerance: Annotated[
         float,
         typer.Option(
@@ -75,6 +85,7 @@ def monitor(
         int, typer.Option(help="Gate: payments whose features are computed again.", min=0)
     ] = 0,
     warm: Warm = None,
+    warm_labels: WarmLabels = None,
     service: Annotated[
         str | None,
         typer.Option(
@@ -140,6 +151,7 @@ def monitor(
     asked = Look(
         bundle=bundle,
         data=data,
+        labels=labels,
         tolerance=tolerance,
         label_delay=label_delay,
         max_bad=max_bad,
@@ -148,6 +160,7 @@ def monitor(
         least_recall=least_recall,
         parity=parity,
         warm=warm,
+        warm_labels=warm_labels,
         service=service,
         latency_ms={share: most for share, most in ((0.5, p50), (0.99, p99)) if most is not None},
         schemes=schemes,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.table import Table
 
-from shroff.cli.arguments import TABLE_FORMS, Join, Labels, MaxBad, table
+from shroff.cli.arguments import TABLE_FORMS, Join, Labels, MaxBad, require_payments, table
 from shroff.cli.terminal import WARMED_ADVICE, AsJson, out, show, steps
 from shroff.location import Location
 from shroff.settings import Settings
@@ -65,16 +65,15 @@ def parity(
     settings = Settings.read()
     if data is None and not ledger:
         raise ConfigurationError("expected payments with --data FILE, or --ledger with a bundle.")
-    if labels is not None and ledger:
-        raise ConfigurationError(
-            "expected no --labels with --ledger, which has the labels of its payments."
-        )
+    require_payments(data, labels)
     with steps(quiet=as_json) as step:
         if ledger:
             bundle = load(project)
             step("recompute the decisions of the ledger")
             history = (
-                None if data is None else history_of(bundle, data, settings.hmac_key(), max_bad)
+                None
+                if data is None
+                else history_of(bundle, data, settings.hmac_key(), max_bad, labels=labels)
             )
             kept = Ledger(settings.ledger, keyring=reading_keyring(settings.control))
             found = [ledger_parity(bundle, kept.records(), history=history)]

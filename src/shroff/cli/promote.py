@@ -12,8 +12,10 @@ from shroff.cli.arguments import (
     TABLE_FORMS,
     BudgetMs,
     CardColumn,
+    DataLabels,
     Join,
     MaxBad,
+    require_payments,
     table,
 )
 from shroff.cli.models import AcceptSchema, OwnPolicy, print_gates, published
@@ -46,6 +48,7 @@ def promote(
         ),
     ] = None,
     join: Join = None,
+    labels: DataLabels = None,
     card: CardColumn = None,
     budget_ms: BudgetMs = 10.0,
     largest: Annotated[
@@ -99,6 +102,7 @@ def promote(
     from shroff.promotion import promote as through_gates
     from shroff.scoring.history import history_of
 
+    require_payments(data, labels)
     settings, models = Settings.read(), published()
 
     def evidence(candidate: Contender, incumbent: Contender | None) -> Evidence:
@@ -108,7 +112,9 @@ def promote(
             return from_log(
                 candidate,
                 incumbent,
-                lambda bundle: history_of(bundle, data, key, max_bad, join, spare_labels=False),
+                lambda bundle: history_of(
+                    bundle, data, key, max_bad, join, labels=labels, spare_labels=False
+                ),
                 source=str(data),
                 card=card,
             )

@@ -13,8 +13,10 @@ from shroff.cli.arguments import (
     TABLE_FORMS,
     BudgetMs,
     CardColumn,
+    DataLabels,
     MaxBad,
     ProjectPath,
+    require_payments,
     table,
 )
 from shroff.cli.models import print_gates, published
@@ -48,6 +50,7 @@ Before = Annotated[
 def retrain(
     project: ProjectPath,
     data: Before = None,
+    labels: DataLabels = None,
     test_days: Annotated[
         int, typer.Option(help="Latest days of mature labels, which judge the new model.", min=1)
     ] = 14,
@@ -110,6 +113,7 @@ def retrain(
     from shroff.retrain import Order, RetrainingTerms
 
     settings, models = Settings.read(), published()
+    require_payments(data, labels)
 
     def order() -> Order:
         loaded = load_project(project)
@@ -127,7 +131,8 @@ def retrain(
             ),
             now=_moment(as_of),
             missing=lambda bundle: card_gaps(models, recorded(), bundle.version, loaded),
-            history=_history(loaded, data, settings, max_bad),
+            history=_history(loaded, data, labels, settings, max_bad),
+            labels=labels,
             to="production" if promote_if_better else "candidate",
             by=operator(),
             budget=Budget(budget_ms),
@@ -184,6 +189,7 @@ def guard(
         typer.Option("--parity", help="Features that it decided by must be those of batch."),
     ] = False,
     data: Before = None,
+    labels: DataLabels = None,
     max_bad: MaxBad = 0.01,
     every: Every = None,
     as_json: AsJson = False,
@@ -199,6 +205,7 @@ def guard(
     from shroff.scoring.history import history_of
 
     settings = Settings.read()
+    require_payments(data, labels)
     limits = Guardrails(
         declines=declines, alerts=alerts, p99_ms=latency, drift=drift, parity=parity
     )
@@ -212,7 +219,9 @@ def guard(
                 now=system_time(),
                 by=operator(),
                 history=lambda bundle: (
-                    None if data is None else history_of(bundle, data, settings.hmac_key(), max_bad)
+                    None
+                    if data is None
+                    else history_of(bundle, data, settings.hmac_key(), max_bad, labels=labels)
                 ),
             )
         _print_guarded(found, as_json=as_json)
@@ -294,13 +303,17 @@ def _entries(settings: Settings) -> Callable[[int | None], Records]:
 
 
 def _history(
-    project: Project, data: Location | None, settings: Settings, max_bad: float
+    project: Project,
+    data: Location | None,
+    labels: Location | None,
+    settings: Settings,
+    max_bad: float,
 ) -> tuple[Location, pl.DataFrame] | None:
     from shroff.pipeline import collect_table
 
     if data is None:
         return None
-    cleaned = collect_table(project, data, key=settings.hmac_key(), max_bad=max_bad)
+    cleaned = collect_table(project, data, key=settings.hmac_key(), labels=labels, max_bad=max_bad)
     return data, cleaned.frame
 
 

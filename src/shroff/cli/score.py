@@ -33,6 +33,14 @@ def score(
         table("--history", f"Payments before those of --data, for features: {TABLE_FORMS}."),
     ] = None,
     join: Join = None,
+    labels: Annotated[
+        Location | None,
+        table(
+            "--labels",
+            "The history of labels of --data and --history, in a table of its own: id, label, its "
+            "arrival, source.",
+        ),
+    ] = None,
     engine: Engine = "batch",
     master: Master = None,
     memory: Annotated[
@@ -55,10 +63,10 @@ def score(
     from shroff.promotion import find_bundle
 
     settings = Settings.read() if memory is None else replace(Settings.read(), memory=memory)
-    if engine == "spark" and (history or join):
+    if engine == "spark" and (history or join or labels):
         raise ConfigurationError(
-            "expected one clean table with --engine spark, history in it: leave out --history and "
-            "--join."
+            "expected one clean table with --engine spark, history in it: leave out --history, and "
+            "give --join and --labels to `shroff collect`."
         )
     with steps(quiet=as_json) as step:
         step("read the bundle")
@@ -78,6 +86,7 @@ def score(
                 memory=settings.memory_bytes(),
                 history=history,
                 join=join,
+                labels=labels,
                 max_bad=max_bad,
                 progress=step,
                 count=step.count,

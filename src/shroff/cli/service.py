@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from shroff.cli.arguments import AcceptBroken, Lateness, MaxBad, Warm
+from shroff.cli.arguments import AcceptBroken, Lateness, MaxBad, Warm, WarmLabels, require_payments
 from shroff.cli.as_json import AsJson, show
 from shroff.lazy import without_collection
 from shroff.settings import Settings
@@ -30,6 +30,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8080,
     warm: Warm = None,
+    warm_labels: WarmLabels = None,
     lateness: Lateness = "1d",
     max_bad: MaxBad = 0.01,
     accept_broken_chain: AcceptBroken = False,
@@ -68,6 +69,7 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Decide payments over HTTP by a bundle."""
+    require_payments(warm, warm_labels, flag="--warm")
     begin()
     with without_collection(forever=True):
         from shroff.kafka.figures import without_topics
@@ -90,6 +92,7 @@ def serve(
     service = Service(
         bundle=bundle,
         warm=warm,
+        warm_labels=warm_labels,
         max_bad=max_bad,
         lateness=lateness,
         keys=not without_keys,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from shroff.cli.arguments import require_payments
 from shroff.cli.terminal import Steps
 from shroff.location import Location
 from shroff.settings import Settings
@@ -24,6 +25,7 @@ class Look(NamedTuple):
 
     bundle: Path | None
     data: Location | None
+    labels: Location | None
     tolerance: float
     label_delay: float | None
     max_bad: float
@@ -32,6 +34,7 @@ class Look(NamedTuple):
     least_recall: float | None
     parity: int
     warm: Location | None
+    warm_labels: Location | None
     service: str | None
     latency_ms: Mapping[float, float]
     schemes: Literal["merchant", "acquirer"] | None
@@ -61,6 +64,8 @@ def look(asked: Look, settings: Settings, step: Steps) -> Looked:
     from shroff.package.trained import judged_from, usual_delay
     from shroff.scoring.history import history_of
 
+    require_payments(asked.data, asked.labels)
+    require_payments(asked.warm, asked.warm_labels, flag="--warm")
     step("read the bundle")
     model = _bundle(asked.bundle)
     reference_of(model)  # before the ledger is read
@@ -73,7 +78,12 @@ def look(asked: Look, settings: Settings, step: Steps) -> Looked:
         step(f"decide the payments of {asked.data}")
         # without labels, all that was let pass would count as genuine
         frame = history_of(
-            model, asked.data, settings.hmac_key(), asked.max_bad, spare_labels=False
+            model,
+            asked.data,
+            settings.hmac_key(),
+            asked.max_bad,
+            labels=asked.labels,
+            spare_labels=False,
         )
         observed = from_log(model, frame, since=judged_from(model))
         now = max(observed.decisions["arrived"], default=0)
@@ -158,7 +168,11 @@ def _gates(
     if asked.parity:
         step("compute features again")
         key = settings.hmac_key()
-        warm = None if asked.warm is None else history_of(model, asked.warm, key, asked.max_bad)
+        warm = (
+            None
+            if asked.warm is None
+            else history_of(model, asked.warm, key, asked.max_bad, labels=asked.warm_labels)
+        )
         compared = sampled.sampled_parity(
             model,
             _ledger(settings).records(),

@@ -143,7 +143,7 @@ def with_history(
         moment.alias(name) for name, moment in moments.items() if name is not None
     )
     arrived = _as_known(arrived, str(recorded.arrived_at), entries)
-    if HISTORY in frame.columns:
+    if HISTORY in frame.columns and HISTORY not in arrived.columns:
         arrived = with_one_label(arrived, recorded)
     return pl.concat([arrived.select(frame.columns), frame])
 

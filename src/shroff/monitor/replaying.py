@@ -24,6 +24,8 @@ def replayer(
     bundle: Path | None = None,
     data: Location | None = None,
     max_bad: float = 0.01,
+    *,
+    labels: Location | None = None,
 ) -> Callable[[str], Replayed]:
     """Make the function that replays the decision on a payment, see `replay_decision`.
 
@@ -31,6 +33,7 @@ def replayer(
         bundle: that decided; by default the published one of that version.
         data: the history that the service was started from, of which at most the share `max_bad`
             of rows may be unusable.
+        labels: a table with the history of their labels, if the service was started with one.
     """
     models = Models(settings.models)
 
@@ -41,7 +44,7 @@ def replayer(
 
     def history(used: Bundle) -> pl.DataFrame | None:
         if data is not None and used.digest not in read:
-            read[used.digest] = history_of(used, data, settings.hmac_key(), max_bad)
+            read[used.digest] = history_of(used, data, settings.hmac_key(), max_bad, labels=labels)
         return read.get(used.digest)
 
     return partial(

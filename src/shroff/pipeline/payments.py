@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -14,12 +14,11 @@ import polars as pl
 from shroff.collect import Cleaned, Schema, clean, clean_large, local_copies, read, read_joined
 from shroff.collect.clean import RowCounts
 from shroff.collect.currencies import payments_by_currency
-from shroff.collect.labels import read_labels, unranked, with_labels
+from shroff.collect.label_table import LabelTable, labelled
 from shroff.collect.large import with_absent
 from shroff.collect.remote import Count, uncounted
 from shroff.errors import ConfigurationError
 from shroff.experiment.stored import read_stored
-from shroff.location import Location
 from shroff.pipeline.memory import payment_rows
 from shroff.project import Project
 from shroff.store import FeatureStore, TrainingData, split_name
@@ -85,7 +84,9 @@ def collect_table(
         raw = with_absent(raw.lazy(), lacking.difference(raw.columns)).collect()
         cleaned = clean(raw, schema, key=key, max_bad=max_bad, source=str(facts))
         cleaned = cleaned.with_findings(local.findings)
-        return cleaned if labels is None else _labelled(cleaned, local(labels), schema)
+        return (
+            cleaned if labels is None else labelled(cleaned, LabelTable.read(local(labels), schema))
+        )
 
 
 def label_table(
@@ -93,24 +94,7 @@ def label_table(
 ) -> Cleaned:
     """Clean payments with the histories of a table of labels, as `collect_table` takes it."""
     with local_copies(schema, key=key, count=count) as local:
-        return _labelled(cleaned, local(labels), schema)
-
-
-def _labelled(cleaned: Cleaned, labels: Location, schema: Schema) -> Cleaned:
-    said = read_labels(read(labels, dialect=schema.csv_dialect), schema, source=str(labels))
-    strange = int((~said[schema.id].is_in(cleaned.frame[schema.id].implode())).sum())
-    behind = unranked(said, schema)
-    told = (
-        f"{labels}: {behind:,} of {len(said):,} labels are of no source that "
-        "Schema(label_sources=…) lists, so they rank behind all that are."
-    )
-    dropped = {f"{labels}: expected the id of a payment in the table": strange} if strange else {}
-    return replace(
-        cleaned,
-        frame=with_labels(cleaned.frame, said, schema),
-        dropped=cleaned.dropped | dropped,
-        told=[*cleaned.told, *([told] if behind else [])],
-    )
+        return labelled(cleaned, LabelTable.read(local(labels), schema))
 
 
 @dataclass(frozen=True)

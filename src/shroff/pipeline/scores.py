@@ -25,6 +25,8 @@ from shroff.collect import (
     read_joined,
 )
 from shroff.collect.currencies import codes_of, require_only
+from shroff.collect.label_table import LabelTable
+from shroff.collect.labels import with_labels
 from shroff.collect.large import with_absent
 from shroff.collect.payment import payments, rows_of
 from shroff.collect.remote import Count, uncounted
@@ -41,6 +43,11 @@ from shroff.plain import require_replaceable
 
 _PART_PAYMENTS: Final = 1 << 16
 """Payments whose decisions are in memory at once."""
+_GIVEN: Final[Mapping[Later, str]] = {
+    "label": "give the table that has them with --labels, or join it with the payments first "
+    "(docs/howto/own-data.md)",
+    "result": "join them with the payments first (docs/howto/own-data.md)",
+}
 _REASON: Final = pl.Struct({"code": pl.String, "feature": pl.String, "text": pl.String})
 
 
@@ -70,6 +77,7 @@ def score_log(
     memory: int,
     history: str | os.PathLike[str] | None = None,
     join: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
     max_bad: float = 0.01,
     progress: Progress = silent,
     count: Count = uncounted,
@@ -84,12 +92,14 @@ def score_log(
     Args:
         data, history: a file, or the URL of a table in a database or service.
         join: a second table, joined with `data` on the column that the bundle's project named.
+        labels: a table with the history of labels (`shroff.collect.labels`) of both.
         memory: about the bytes that the process may take, if the log is a Parquet file.
         count: called with the payments scored so far, and the number of all.
 
     Raises:
         BundleError: the model cannot score.
-        ConfigurationError: a second table where the project joined none.
+        ConfigurationError: a second table where the project joined none, or a table of labels where
+            the schema does not say when they arrive.
         DataError: the log or the history is unusable.
         MixedCurrencies: its payments are in another currency than those that the bundle learned
             from.
@@ -113,7 +123,9 @@ def score_log(
                 table = local(source, alone=join is None)
                 if on is not None:
                     table = _joined(bundle, table, local(join or ""), on, folder, max_bad)
-                found = _clean_files(table, plan, folder / name, key, rows, max_bad)
+                found = _clean_files(
+                    table, plan, folder / name, key, rows, max_bad, labelled=labels is not None
+                )
                 found = found.with_findings(local.findings)
             _require_currency(bundle, found, str(source))
             return found
@@ -121,6 +133,11 @@ def score_log(
         log = cleaned(data, "log", join)
         before = None if history is None else cleaned(history, "history")
         past = [] if before is None else before.files
+        strange, behind = (
+            ({}, [])
+            if labels is None
+            else _with_labels([*past, *log.files], labels, bundle.schema, key, count)
+        )
         kept = _without(past, [path for path, _ in log.files], bundle.schema.id)
         progress("compute features")
         slices = list(_slices([*kept, *log.files]))
@@ -145,9 +162,13 @@ def score_log(
             payments=log.payments,
             actions=dict(actions.most_common()),
             unscored=unscored,
-            dropped=log.dropped,
+            dropped=log.dropped | strange,
             first=log.first,
-            notices=[*log.notices(bundle.schema), *([] if before is None else before.told)],
+            notices=[
+                *log.notices(bundle.schema),
+                *([] if before is None else before.told),
+                *behind,
+            ],
             known=sum(many for _, many in past) - sum(many for _, many in kept),
         )
 
@@ -210,17 +231,50 @@ def _joined(
     return Location(str(folder / "joined.parquet"), facts.shown)
 
 
+def _with_labels(
+    files: Sequence[tuple[Path, int]],
+    labels: str | os.PathLike[str],
+    schema: Schema,
+    key: bytes,
+    count: Count,
+) -> tuple[dict[str, int], list[str]]:
+    """Put a table of labels into clean files; which labels were left out, and notices."""
+    with local_copies(schema, key=key, count=count) as local:
+        table = LabelTable.read(local(labels), schema)
+    ids = []
+    for path, _ in files:
+        frame = pl.read_parquet(path, glob=False)
+        ids.append(frame[schema.id])
+        of_these = table.labels.filter(pl.col(schema.id).is_in(ids[-1].implode()))
+        with_labels(frame, of_these, schema).write_parquet(
+            path, compression="lz4", statistics=False
+        )
+    return table.strange(ids), table.notices()
+
+
 def _clean_files(
-    source: Location, plan: Plan, folder: Path, key: bytes, rows: int, max_bad: float
+    source: Location,
+    plan: Plan,
+    folder: Path,
+    key: bytes,
+    rows: int,
+    max_bad: float,
+    *,
+    labelled: bool,
 ) -> CleanFiles:
-    """A raw table as clean files of at most so many rows, in order of arrival."""
+    """A raw table as clean files of at most so many rows, in order of arrival.
+
+    Args:
+        labelled: whether a table of its own has the labels.
+    """
     schema = plan.schema
+    elsewhere = {schema.label} if labelled else set()
     if os.fspath(source).lower().endswith(".parquet"):
         absent = schema.later.difference(scan(source).collect_schema())
         found = clean_large(
             source, schema, folder, key=key, rows=rows, max_bad=max_bad, absent=absent
         )
-        return replace(found, told=_unknown(plan, absent, source))
+        return replace(found, told=_unknown(plan, absent - elsewhere, source))
     raw = read(source, dialect=schema.csv_dialect)
     absent = schema.later.difference(raw.columns)
     raw = with_absent(raw.lazy(), absent).collect()
@@ -237,7 +291,7 @@ def _clean_files(
         first=cleaned.first,
         alike=cleaned.alike,
         twice=cleaned.twice,
-        told=_unknown(plan, absent, source),
+        told=_unknown(plan, absent - elsewhere, source),
     )
 
 
@@ -249,7 +303,7 @@ def _unknown(plan: Plan, absent: Collection[str], source: Location) -> list[str]
     return [
         f"{source} has no column `{column}`: no payment of it has a {later} for "
         f"{', '.join(f'`{name}`' for name in read)}. A service that gets {later}s decides "
-        "otherwise; join them with the payments first (docs/howto/own-data.md)."
+        f"otherwise; {_GIVEN[later]}."
         for later, column in columns
         if column in absent and (read := plan.readers_of(later))
     ]

@@ -56,6 +56,7 @@ class Order:
         terms: the days, and how labels count.
         now: microseconds since the epoch; later records are not read.
         history: the log from before the ledger, and its clean table.
+        labels: the table of labels that is in it, if one.
         to: the stage that a new model is moved to if the gates let it pass.
         by: who asks for it; `budget` and `card` are those of the gates.
         missing: what the model card of a bundle lacks, a sentence each, for the gate.
@@ -67,6 +68,7 @@ class Order:
     now: int
     missing: Callable[[Bundle], Sequence[str]]
     history: tuple[Location, pl.DataFrame] | None = None
+    labels: Location | None = None
     to: Literal["candidate", "production"] = "candidate"
     by: str | None = None
     budget: Budget = USUAL_BUDGET
@@ -166,11 +168,16 @@ def state_of(order: Order, extent: LedgerExtent) -> str:
 
 
 def _definitions(order: Order) -> dict[str, Any]:
-    tables = {"data": None if order.history is None else order.history[0]}
+    tables = _tables(order)
     terms = msgspec.to_builtins(order.terms)
     found = inputs(order.project, order.path, tables)
     found["project"].pop("folder")
     return {"terms": terms, "parameters": parameters(order.project, {}), "inputs": found}
+
+
+def _tables(order: Order) -> dict[str, Location | None]:
+    """The tables that are read besides the ledger, by their roles."""
+    return {"data": None if order.history is None else order.history[0], "labels": order.labels}
 
 
 def _made(
@@ -194,7 +201,7 @@ def _made(
             earliest = order.history[1][project.plan.schema.time].min()
             first = min(first, int(pl.Series([earliest]).dt.epoch("us").item() or first))
         split = terms.split(first, order.now, early=project.plan.schema.labelled_at is not None)
-        tables = {"data": None if order.history is None else order.history[0]}
+        tables = _tables(order)
         recording.describe(
             parameters(project, {**asked, "split": str(split)}),
             inputs(project, order.path, tables),

@@ -15,6 +15,7 @@ import polars as pl
 from shroff import __version__
 from shroff.collect import Cleaned, clean, local_copies, read, read_joined
 from shroff.collect.currencies import require_only
+from shroff.collect.label_table import LabelTable, labelled
 from shroff.collect.large import with_absent
 from shroff.errors import BadFile, did_you_mean
 from shroff.features.plan import Plan
@@ -32,23 +33,29 @@ def history_of(
     max_bad: float,
     join: str | os.PathLike[str] | None = None,
     *,
+    labels: str | os.PathLike[str] | None = None,
     spare_labels: bool | None = None,
 ) -> pl.DataFrame:
     """The clean table that a service starts from.
 
     Args:
         join: a second table, joined on the column that the bundle's project named.
+        labels: a table with the history of labels (`shroff.collect.labels`); with it, the payments
+            may lack the columns of labels.
         spare_labels: whether the table may lack the columns of labels, which none of its payments
             has then; None: where no feature reads labels.
 
     Raises:
-        ConfigurationError: a second table where the project joined none.
-        DataError: the table is unusable.
+        ConfigurationError: a second table where the project joined none, or a table of labels where
+            the schema does not say when they arrive.
+        DataError: a table is unusable.
         MixedCurrencies: its payments are in another currency than those that the bundle was trained
             on.
         SourceUnavailable: the database or service that has it does not answer, or breaks off.
     """
-    cleaned = clean_history(bundle, path, key, max_bad, join, spare_labels=spare_labels)
+    cleaned = clean_history(
+        bundle, path, key, max_bad, join, labels=labels, spare_labels=spare_labels
+    )
     for reason, many in cleaned.dropped.items():
         _log.warning("%s: left out %d: %s", path, many, reason)
     for notice in cleaned.notices(bundle.schema):
@@ -63,6 +70,7 @@ def clean_history(
     max_bad: float,
     join: str | os.PathLike[str] | None = None,
     *,
+    labels: str | os.PathLike[str] | None = None,
     spare_labels: bool | None = None,
 ) -> Cleaned:
     """The table of `history_of`, with what cleaning found."""
@@ -77,11 +85,17 @@ def clean_history(
                 table, local(join or ""), on=on, max_bad=max_bad, dialect=schema.csv_dialect
             )
         )
-        absent = _absent_labels(bundle, raw.columns, spare_labels)
+        absent = (
+            _absent_labels(bundle, raw.columns, spare_labels)
+            if labels is None
+            else schema.later & {schema.label, schema.labelled_at} - {*raw.columns}
+        )
         raw = with_absent(raw.lazy(), absent).collect()
         cleaned = clean(raw, schema, key=key, max_bad=max_bad, source=str(table))
         cleaned = cleaned.with_findings(local.findings)
-    if absent and spare_labels is None:
+        if labels is not None:
+            cleaned = labelled(cleaned, LabelTable.read(local(labels), schema))
+    if absent and labels is None and spare_labels is None:
         notice = f"there is no column `{schema.label}`: these payments have no labels."
         cleaned = replace(cleaned, told=[*cleaned.told, notice])
     require_only(bundle.currency, cleaned.currencies, schema, str(table))
@@ -136,16 +150,24 @@ class History:
         return table
 
 
-def source_of(bundle: Bundle, path: str | os.PathLike[str], max_bad: float) -> str | None:
-    """A digest of what the table of `history_of` depends on: the bytes of a file, the bundle,
+def source_of(
+    bundle: Bundle,
+    path: str | os.PathLike[str],
+    max_bad: float,
+    labels: str | os.PathLike[str] | None = None,
+) -> str | None:
+    """A digest of what the table of `history_of` depends on: the bytes of its files, the bundle,
     `max_bad` and the release; None for what is no regular file, such as a database. Hashing takes a
     small part of the time of reading.
     """
-    if Location.of(path).scheme is not None:
-        return None
-    try:
-        with open_plain(Path(path), follow=True) as file:
-            content = file_digest(cast(Any, file), "sha256").hexdigest()
-    except (OSError, BadFile):
-        return None
+    contents = []
+    for one in (path,) if labels is None else (path, labels):
+        if Location.of(one).scheme is not None:
+            return None
+        try:
+            with open_plain(Path(one), follow=True) as file:
+                contents.append(file_digest(cast(Any, file), "sha256").hexdigest())
+        except (OSError, BadFile):
+            return None
+    content = " ".join(contents)
     return sha256(f"{__version__} {bundle.digest} {max_bad} {content}".encode()).hexdigest()

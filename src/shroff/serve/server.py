@@ -93,6 +93,7 @@ class Service:
         bundle: the folder of a bundle, whose own policy decides; by default the process serves the
             published model and policy, and follows later publications.
         warm: a table of payments to start from, a file or a URL; `max_bad` as for `clean`.
+        warm_labels: a table with the history of their labels, as `history_of` takes it.
         lateness: how much older than the newest payment one may be when it arrives.
         keys: whether a request needs an API key.
         accept_broken_chain: start despite a ledger that was changed, and record that.
@@ -110,6 +111,7 @@ class Service:
     bundle: str | Path | None = None
     settings: Settings = field(default_factory=Settings.read)
     warm: str | os.PathLike[str] | None = None
+    warm_labels: str | os.PathLike[str] | None = None
     max_bad: float = 0.01
     lateness: str = "1d"
     keys: bool = True
@@ -208,9 +210,10 @@ class Service:
         """The table of `warm`, which a snapshot may spare to read."""
         if self.warm is None:
             return None
+        make = partial(history_of, bundle, self.warm, self.settings.hmac_key(), self.max_bad)
         return History(
-            partial(history_of, bundle, self.warm, self.settings.hmac_key(), self.max_bad),
-            source=partial(source_of, bundle, self.warm, self.max_bad),
+            partial(make, labels=self.warm_labels),
+            source=partial(source_of, bundle, self.warm, self.max_bad, self.warm_labels),
             later=self.checked or not (snapshots is None or snapshots.empty),
         )
 
