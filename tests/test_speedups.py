@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from operator import is_
 from types import ModuleType
 from typing import Any, Final, cast
 
@@ -20,12 +21,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shroff import speedups
+from shroff import Entity, FeatureGroup, Schema, speedups
 from shroff.detect.preparation import Nominal, Numeric, Preparation, Row
 from shroff.errors import BadPayment
 from shroff.features.engines.online.amounts import AmountKind, Amounts
 from shroff.features.engines.online.coded_names import CodedNames
-from shroff.features.engines.online.compiled import name_pusher
+from shroff.features.engines.online.compiled import appender
+from shroff.features.engines.online.layout import Layout
+from shroff.features.engines.online.stream_timelines import StreamTimelines
+from shroff.features.plan import Plan
 from shroff.features.window import END_OF_TIME_US, after, upto
 from shroff.ledger.id_filter import IdFilter
 
@@ -141,21 +145,40 @@ def test_windows_are_read_as_python_reads_them(
 
 @needs_compiled
 @given(
-    st.lists(st.one_of(NAMES, st.text(max_size=2)), max_size=140),
+    st.lists(st.tuples(AMOUNTS, st.one_of(NAMES, st.text(max_size=2))), max_size=140),
     st.sampled_from([None, "a"]),
 )
-def test_names_are_pushed_as_python_pushes_them(names: list[Any], first: Any) -> None:
-    times, ours, theirs = array("q"), CodedNames(), CodedNames()
-    push = name_pusher()
-    for name in [first] * 10 + names:
-        times.append(len(times))
-        push(ours, times, fresh(name))
-        theirs.push(times, fresh(name))
-        assert ours.pack() == theirs.pack()
-        assert all(one is other for one, other in zip(ours.names, theirs.names, strict=True))
+def test_events_are_appended_as_python_pushes_them(
+    events: list[tuple[int, Any]], first: Any
+) -> None:
+    times = array("q")
+    ours, theirs = ((Amounts(KINDS), CodedNames()) for _ in range(2))
+    append = appender(of_amounts_and_names())
+    for amount, name in [(1, first)] * 10 + events:
+        append(times, ours, (amount, fresh(name)), len(times))
+        (our_amounts, our_names), (their_amounts, their_names) = ours, theirs
+        their_amounts.push(times, amount)
+        their_names.push(times, fresh(name))
+        assert our_amounts.pack() == their_amounts.pack()
+        assert (our_amounts.index is None) == (their_amounts.index is None)
+        assert our_amounts.sums[-1] == their_amounts.sums[-1]
+        assert our_names.pack() == their_names.pack()
+        assert all(map(is_, our_names.names, their_names.names))
         # where all have the first name, the codes are shared by all timelines
-        if isinstance(ours.cells, bytes) and not any(ours.cells):
-            assert ours.cells is theirs.cells
+        if isinstance(our_names.cells, bytes) and not any(our_names.cells):
+            assert our_names.cells is their_names.cells
+    assert times == array("q", range(10 + len(events)))
+
+
+def of_amounts_and_names() -> Layout:
+    card = Entity("card", "card_id")
+    features = [card.total("amount", "1d"), card.distinct("mcc", "1d")]
+    group = FeatureGroup("g", version=1, description="Both", features=features)
+    schema = Schema(id="id", time="t", amount="amount", nominal=["mcc"], keys=["card_id"])
+    plan = Plan([group], schema)
+    layout = StreamTimelines(plan.streams, plan, 0).layout
+    assert layout.kinds == ["amounts", "names"]
+    return layout
 
 
 @given(st.sets(st.text()), st.sets(st.text()))
@@ -302,7 +325,19 @@ def test_times_that_are_changed_while_they_are_read_are_refused(op: str) -> None
 def test_codes_have_room_for_one_event_more() -> None:
     for alike, most in (([b""], 1), ([], 0), ([b""], -1), ([b""] * 400, 255)):
         with pytest.raises(ValueError, match="one event more"):
-            compiled.Names(str, alike, most)
+            compiled.Events((), 128, str, alike, most)
+
+
+@needs_compiled
+def test_events_of_other_columns_are_refused() -> None:
+    """Before anything is appended."""
+    with pytest.raises(ValueError, match="amounts or names"):
+        compiled.Events(("total",), 128, str, [b"", b""], 1)
+    append, times = compiled.Events(("amounts",), 128, str, [b"", b""], 1).append, array("q")
+    for columns, cells in (((), (1,)), ((Amounts(KINDS),), ())):
+        with pytest.raises(ValueError, match="of each column"):
+            append(times, columns, cells, 1)
+    assert not times
 
 
 def test_rows_may_come_in_any_sequence() -> None:

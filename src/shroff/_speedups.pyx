@@ -18,14 +18,15 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 # what `shroff.speedups` asks for: an older file, left beside newer Python, is not used
-INTERFACE = 2
+INTERFACE = 3
 
 cdef long long END_OF_TIME = 0x7FFF_FFFF_FFFF_FFFF
 cdef long long BEFORE_TIME = -0x7FFF_FFFF_FFFF_FFFF
 
 cdef enum:
     NAMELESS = 255
-    # 64 bits hold the squares of 128 such numbers
+    # 64 bits hold the sum of so many squares of numbers below `SMALL`
+    MOST_SQUARES = 128
     SMALL = 1 << 28
 
 cdef enum Op:
@@ -259,9 +260,14 @@ cdef object _of_amounts(object column, Op op, Py_ssize_t low, Py_ssize_t high, l
     cdef const int* numbers
     cdef Py_ssize_t place
     cdef long long found
+    cdef object index, sums
     amounts = column.amounts
-    # long timelines have an index, and sums of 8 bytes could overflow
-    if amounts.ob_descr.typecode != c"i" or column.index is not None:
+    index = column.index
+    if index is not None and (op == TOTAL or op == SQUARE):
+        sums = index["total" if op == TOTAL else "square"].sums
+        return sums[high] - sums[low]
+    # sums of 8 bytes could overflow
+    if amounts.ob_descr.typecode != c"i" or index is not None or high - low > MOST_SQUARES:
         if op == TOTAL:
             return column.total(low, high)
         if op == SQUARE:
@@ -291,31 +297,60 @@ cdef object _of_amounts(object column, Op op, Py_ssize_t low, Py_ssize_t high, l
     return found
 
 
-cdef class Names:
-    """`CodedNames.push` of a name among the codes of a short timeline.
+cdef class Events:
+    """Appends events to timelines: times, amounts and names, of short ones at once.
 
     Args:
+        kinds: of each column, "amounts" or "names".
+        scanned: timelines with more events have an index of amounts.
         once: gives the one object that all share of a name.
         alike: by number of events, the codes of as many that all have the first name.
-        most: timelines with so many events have no codes.
+        coded: timelines with so many events have no codes.
     """
 
+    cdef tuple _kinds
+    cdef Py_ssize_t _scanned
     cdef object _once
     cdef list _alike
-    cdef Py_ssize_t _most
+    cdef Py_ssize_t _coded
 
-    def __init__(self, once, list alike not None, Py_ssize_t most):
-        if not 0 <= most < min(len(alike), NAMELESS):
+    def __init__(self, tuple kinds not None, Py_ssize_t scanned, once, list alike not None, Py_ssize_t coded):
+        if not {*kinds} <= {"amounts", "names"}:
+            raise ValueError("expected columns of amounts or names")
+        if not 0 <= coded < min(len(alike), NAMELESS):
             raise ValueError("expected codes for one event more, and fewer than 255 names")
-        self._once, self._alike, self._most = once, alike, most
+        self._kinds, self._scanned = kinds, scanned
+        self._once, self._alike, self._coded = once, alike, coded
 
-    def push(self, column, times, cell):
-        """Add the event that is last in `times`, later than all others."""
+    def append(self, array.array times not None, tuple columns not None, tuple cells not None, time):
+        """Add an event that is later than all others, and what it adds to each column."""
+        cdef Py_ssize_t place
+        if not len(self._kinds) == len(columns) == len(cells):
+            raise ValueError("expected a cell of each column")
+        times.append(time)
+        for place in range(len(self._kinds)):
+            if self._kinds[place] == "names":
+                self._push_name(columns[place], times, cells[place])
+            else:
+                self._push_amount(columns[place], times, cells[place])
+
+    cdef _push_amount(self, column, array.array times, cell):
+        """`Amounts.push`."""
+        if column.index is None and len(times) <= self._scanned:
+            try:
+                column.amounts.append(cell)
+                return
+            except OverflowError:
+                pass
+        column.push(times, cell)
+
+    cdef _push_name(self, column, array.array times, cell):
+        """`CodedNames.push`."""
         cdef object name, cells = column.cells
         cdef tuple names
         cdef Py_ssize_t events, code, known
         cdef bytes longer
-        if type(cells) is not bytes or PyBytes_GET_SIZE(cells) >= self._most:
+        if type(cells) is not bytes or PyBytes_GET_SIZE(cells) >= self._coded:
             column.push(times, cell)
             return
         events = PyBytes_GET_SIZE(cells)

@@ -13,7 +13,6 @@ from hypothesis.stateful import initialize, invariant, rule
 
 from features.column_machine import ColumnMachine
 from shroff.features.engines.online import amounts as module
-from shroff.features.engines.online import columns
 from shroff.features.engines.online.amounts import Amounts
 
 TIMES = st.integers(0, 20)
@@ -29,9 +28,8 @@ class AmountsMachine(ColumnMachine):
 
     @initialize(few=st.sampled_from([0, 2, 32]), events=st.lists(st.tuples(TIMES, AMOUNTS)))
     def begin(self, few: int, events: list[tuple[int, int]]) -> None:
-        self.patches = [patch.object(one, "MAX_SCANNED_EVENTS", few) for one in (module, columns)]
-        for one in self.patches:
-            one.start()
+        self.patched = patch.object(module, "MAX_SCANNED_AMOUNTS", few)
+        self.patched.start()
         self.events = sorted(events, key=lambda event: event[0])
         self.times = array("q", (time for time, _ in self.events))
         self.column = Amounts(("total", "square", "min", "max"))
@@ -65,8 +63,8 @@ class AmountsMachine(ColumnMachine):
                     assert self.column.largest(low, high, after) == max(span)
 
     def teardown(self) -> None:
-        for one in getattr(self, "patches", ()):
-            one.stop()
+        if hasattr(self, "patched"):
+            self.patched.stop()
 
 
 TestAmounts = AmountsMachine.TestCase

@@ -38,7 +38,8 @@ def few(events: int) -> Iterator[None]:
     """So many events are sooner looked through than kept in order for what may be asked of them."""
     with (
         patch.object(columns, "MAX_SCANNED_EVENTS", events),
-        patch.object(amounts, "MAX_SCANNED_EVENTS", events),
+        patch.object(amounts, "MAX_SCANNED_AMOUNTS", events),
+        patch.object(compiled, "MAX_SCANNED_AMOUNTS", events),
         patch.object(coded_names, "MAX_CODED_EVENTS", events),
         patch.object(compiled, "MAX_CODED_EVENTS", events),
         patch.object(codegen, "MAX_SCANNED_EVENTS", events),

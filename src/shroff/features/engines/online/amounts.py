@@ -10,12 +10,16 @@ from typing import Any, Final, Literal, cast
 
 import msgspec
 
+from shroff import speedups
 from shroff.features.engines.online.columns import (
     MAX_SCANNED_EVENTS,
     MonotonicQueue,
     Packed,
     RunningSums,
 )
+
+MAX_SCANNED_AMOUNTS: Final = MAX_SCANNED_EVENTS if speedups.compiled is None else 128
+"""Short histories are scanned; compiled code scans this many while Python asks an index once."""
 
 AmountKind = Literal["total", "square", "min", "max"]
 """What is read of the amounts of a span."""
@@ -44,7 +48,7 @@ class Amounts(msgspec.Struct, gc=False, eq=False):
     """The amount of each event, which every payment has.
 
     Short timelines are scanned, so one number of 4 bytes stands for sums, squares and extremes.
-    With more than `MAX_SCANNED_EVENTS` events, `index` has running sums or queues of each of the
+    With more than `MAX_SCANNED_AMOUNTS` events, `index` has running sums or queues of each of the
     `kinds` that are read.
     """
 
@@ -62,7 +66,7 @@ class Amounts(msgspec.Struct, gc=False, eq=False):
         if self.index is not None:
             for kind, column in self.index.items():
                 column.push(times, _CELLS[kind](cell))
-        elif len(times) > MAX_SCANNED_EVENTS:
+        elif len(times) > MAX_SCANNED_AMOUNTS:
             self._build(times)
 
     def fill(self, times: Sequence[int], cells: Sequence[int], ends: Sequence[int] | None) -> None:
@@ -99,7 +103,7 @@ class Amounts(msgspec.Struct, gc=False, eq=False):
     def cut(self, events: int, limit: int) -> None:
         """Forget the first so many events, all those until `limit`."""
         del self.amounts[:events]
-        if len(self.amounts) <= MAX_SCANNED_EVENTS:
+        if len(self.amounts) <= MAX_SCANNED_AMOUNTS:
             self.index = None
         elif self.index is not None:
             for column in self.index.values():
@@ -157,7 +161,7 @@ class Amounts(msgspec.Struct, gc=False, eq=False):
 
     def _build(self, times: Sequence[int]) -> None:
         """Make the index of a long timeline."""
-        many = len(self.amounts) > MAX_SCANNED_EVENTS
+        many = len(self.amounts) > MAX_SCANNED_AMOUNTS
         self.index = {kind: self._indexed(times, kind) for kind in self.kinds} if many else None
 
     def _indexed(self, times: Sequence[int], kind: AmountKind) -> RunningSums | MonotonicQueue:

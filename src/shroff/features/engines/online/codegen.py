@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from shroff.collect import Payment
 from shroff.collect.payment import Value
 from shroff.features.engines.online.columns import MAX_SCANNED_EVENTS
-from shroff.features.engines.online.compiled import code, name_pusher, reader, split
+from shroff.features.engines.online.compiled import appended, appender, code, reader, split
 from shroff.features.engines.online.layout import (
     Code,
     value_of,
@@ -122,7 +122,6 @@ def _names(plan: Plan, by_stream: Sequence[StreamTimelines]) -> dict[str, Any]:
         GLOBALS
         | vector_readers(plan)
         | {"bisect_right": bisect_right, "END_OF_TIME_US": END_OF_TIME_US}
-        | {"push_name": name_pusher()}
     )
     for place, timelines in enumerate(by_stream):
         names |= {
@@ -135,6 +134,8 @@ def _names(plan: Plan, by_stream: Sequence[StreamTimelines]) -> dict[str, Any]:
             f"extend{place}": timelines.extend,
             f"where{place}": timelines.where,
         }
+        if appended(timelines.layout):
+            names[f"append{place}"] = appender(timelines.layout)
         for when, own in _by_moment(timelines).items():
             plain, _ = split(timelines, own)
             if plain:
@@ -189,15 +190,19 @@ def _feature(place: int, output: Output, cells: Cells) -> Code:
 def _timeline(place: int, timelines: StreamTimelines, cells: Cells) -> Iterator[Code]:
     """The lines that read the windows over a timeline, and add the payment to it."""
     slots = _by_moment(timelines)
-    before = slots["before"]
+    before, after = slots["before"], slots["with"]
+    yield from _line(place, timelines)
     yield from _windows(place, timelines, cells, before)
     if not timelines.later:
-        if not before:
-            yield from _line(place, timelines)
         if not split(timelines, before)[1]:
             yield " if size: last = times[-1]"
         yield from _added(place, timelines)
-    yield from _windows(place, timelines, cells, slots["with"])
+        if after:
+            # what a late payment extends may be another timeline than the one that was read
+            yield f"   {_found(place)}"
+            yield from (f"  {line}" for line in _columns(timelines))
+            yield " size = len(times)"
+    yield from _windows(place, timelines, cells, after)
 
 
 def _by_moment(timelines: StreamTimelines) -> dict[Moment, list[Slot]]:
@@ -230,11 +235,17 @@ def _extension(place: int, timelines: StreamTimelines) -> Iterator[Code]:
     yield "   else:"
     yield f"    line = begin{place}(key, limit)"
     yield from (f"   {line}" for line in _columns(timelines))
-    yield "   times.append(at)"
+    at_once = appended(layout)
+    if at_once:
+        columns = "".join(f"c{column}, " for column in at_once)
+        cells = "".join(f"{layout.cells[column]}, " for column in at_once)
+        yield f"   append{place}(times, ({columns}), ({cells}), at)"
+    else:
+        yield "   times.append(at)"
     for column, (kind, cell) in enumerate(zip(layout.kinds, layout.cells, strict=True)):
-        if kind == "names" and not layout.grain:
-            yield f"   push_name(c{column}, times, {cell})"
-        elif kind in ("min", "max", "amounts", "names", "said"):
+        if column in at_once:
+            continue
+        if kind in ("min", "max", "amounts", "names", "said"):
             yield f"   c{column}.push(times, {cell})"
         else:
             # `RunningSums.push`, inlined: the call would double its cost
@@ -247,7 +258,8 @@ def _extension(place: int, timelines: StreamTimelines) -> Iterator[Code]:
             for column, cell in enumerate(layout.cells)
         )
         yield f"   touch{place}(key)"
-    yield f"  else: {_extend(place, timelines)}"
+    yield "  else:"
+    yield f"   {_extend(place, timelines)}"
 
 
 def _windows(
@@ -256,7 +268,6 @@ def _windows(
     """The lines that read these windows: those that end now, then the others by their delay."""
     if not slots:
         return
-    yield from _line(place, timelines)
     plain, others = split(timelines, slots)
     if plain:
         when = "with" if plain[0].window.include_current else "before"
@@ -344,9 +355,14 @@ def _empty(slots: Iterable[Slot], timelines: StreamTimelines, cells: Cells) -> l
 
 def _line(place: int, timelines: StreamTimelines) -> Iterator[Code]:
     """The lines that name the timeline of a key, and what it has."""
-    yield f" line = get{place}(key, unseen{place})"
+    yield f" {_found(place)}"
     yield from _columns(timelines)
     yield " size = len(times)"
+
+
+def _found(place: int) -> Code:
+    """The statement that looks up the timeline of a key."""
+    return f"line = get{place}(key, unseen{place})"
 
 
 def _columns(timelines: StreamTimelines) -> Iterator[Code]:

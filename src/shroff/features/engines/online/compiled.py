@@ -1,5 +1,6 @@
 """What compiled code does for the code that is generated for a plan, see `shroff.speedups`: it
-reads all windows over a timeline of which plain measures are asked, in one call.
+reads all windows over a timeline of which plain measures are asked, in one call, and appends an
+event to a timeline in another.
 
 `readers` says how Python reads the same; both read the same columns.
 """
@@ -11,7 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from shroff import speedups
 from shroff.features.aggregates import MISSING, NAME_SCALES
-from shroff.features.engines.online.coded_names import MAX_CODED_EVENTS, CodedNames, alike
+from shroff.features.engines.online.amounts import MAX_SCANNED_AMOUNTS
+from shroff.features.engines.online.coded_names import MAX_CODED_EVENTS, alike
 from shroff.features.engines.online.layout import Code, Layout, value_of
 from shroff.features.engines.online.shared_names import NAMES
 from shroff.features.engines.online.stream_timelines import StreamTimelines
@@ -85,12 +87,21 @@ def reader(timelines: StreamTimelines, slots: Sequence[Slot]) -> Callable[..., t
     return read
 
 
-def name_pusher() -> Callable[..., None]:
-    """`CodedNames.push`, compiled where it can be."""
-    if speedups.compiled is None:
-        return CodedNames.push
-    push: Callable[..., None] = speedups.compiled.Names(NAMES.once, alike(), MAX_CODED_EVENTS).push
-    return push
+def appended(layout: Layout) -> list[int]:
+    """The places of the columns to which compiled code appends what an event adds to them."""
+    if speedups.compiled is None or layout.grain:
+        return []
+    return [place for place, kind in enumerate(layout.kinds) if kind in ("amounts", "names")]
+
+
+def appender(layout: Layout) -> Callable[..., None]:
+    """The compiled function that appends an event: to times, and to the columns `appended` to."""
+    assert speedups.compiled is not None
+    kinds = tuple([layout.kinds[place] for place in appended(layout)])
+    append: Callable[..., None] = speedups.compiled.Events(
+        kinds, MAX_SCANNED_AMOUNTS, NAMES.once, alike(), MAX_CODED_EVENTS
+    ).append
+    return append
 
 
 def _all_plain(
