@@ -41,9 +41,16 @@ class Records:
         )
 
     def paid(
-        self, payment_id: str, card: str | None, amount: float, probability: float, action: str
+        self,
+        payment_id: str,
+        card: str | None,
+        amount: float,
+        probability: float,
+        action: str,
+        *,
+        host: str | None = None,
     ) -> StoredEntry:
-        values = {"card_id": card, "amount": amount}
+        values = {"card_id": card, "amount": amount, "host_id": host}
         body = {"payment": {"values": values}, "probability": probability, "action": action}
         return self.entry("payment", payment_id, body)
 

@@ -355,6 +355,21 @@ def test_payments_are_grouped_by_another_column_where_asked(
         CaseIntake(url, "ledger", bundle, by="nothing", clock=clock)
 
 
+def test_each_case_that_holds_something_of_a_subject_is_shown_once(
+    desk: Desk, intake: CaseIntake, records: Records
+) -> None:
+    """Also where the schema had another column of subjects before."""
+    paid = [("a1", "ada"), ("b1", "bob"), ("b2", "bob")]
+    intake.take([records.paid(name, card, 10.0, 0.5, "review") for name, card in paid])
+    numbers = {one.subject: one.id for one in desk.cases()}
+    found = desk.held(["account_id", "card_id"], ["ada"], ["a1", "b2"])
+    assert [(case.id, [one.payment_id for one in payments]) for case, payments, _ in found] == [
+        (numbers["ada"], ["a1"]),
+        (numbers["bob"], ["b2"]),
+    ]
+    assert [one.step for one in found[1][2]] == ["opened", "grew"]
+
+
 def test_a_forgotten_subject_leaves_steps_and_nothing_else(
     desk: Desk, intake: CaseIntake, records: Records, url: str
 ) -> None:
@@ -372,7 +387,7 @@ def test_a_forgotten_subject_leaves_steps_and_nothing_else(
     intake.take([records.paid("second-of-ada", "card-of-ada", 10.0, 0.5, "review")])
     with pytest.MonkeyPatch.context() as patched:
         # as if she had more cases than are read at once
-        patched.setattr("shroff.act.erasing.MAX_READ", 1)
+        patched.setattr("shroff.act.subjects.MAX_READ", 1)
         assert desk.forget("card_id", ["card-of-ada"], ["at-host"], "boss") == 2
     assert desk.forget("card_id", ["card-of-ada"], ["at-host"], "boss") == 0
     case, payments, events = desk.case(first.id)

@@ -10,12 +10,13 @@ from sqlalchemy import Engine, event
 
 from act.records import Moment, Records
 from shroff.act import CaseIntake, Desk
+from shroff.act.case import CaseSpike
 from shroff.ledger import StoredEntry
 from shroff.package import Bundle
 
 
 def mixed(seed: int) -> list[StoredEntry]:
-    """Payments of few cards with each decision, labels and refunds, in any order."""
+    """Payments of few cards and hosts with each decision, labels and refunds, in any order."""
     drawn, records = random.Random(seed), Records()
     made = list[StoredEntry]()
     for number in range(60):
@@ -26,18 +27,20 @@ def mixed(seed: int) -> list[StoredEntry]:
         elif kind == "result":
             made.append(records.result(drawn.choice(known), "refunded"))
         else:
-            card = drawn.choice((None, "a", "b", "c", "d"))
-            made.append(records.paid(f"p{number}", card, 10.0 + number, 0.25, kind))
+            card, host = drawn.choice((None, "a", "b", "c", "d")), drawn.choice((None, "h", "i"))
+            paid = records.paid(f"p{number}", card, 10.0 + number, 0.25, kind, host=host)
+            made.append(paid)
     return made
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("spikes", [[], [CaseSpike(column="host_id", payments=4, minutes=10)]])
 def test_records_give_the_same_cases_in_parts_of_any_size(
-    url: str, bundle: Bundle, clock: Moment, seed: int
+    url: str, bundle: Bundle, clock: Moment, spikes: list[CaseSpike], seed: int
 ) -> None:
     entries, found = mixed(seed), list[Any]()
-    for size in (1, 60):
-        intake = CaseIntake(f"{url}-{size}", "ledger", bundle, clock=clock)
+    for size in (1, 7, 60):
+        intake = CaseIntake(f"{url}-{size}", "ledger", bundle, spikes=spikes, clock=clock)
         desk = Desk(f"{url}-{size}", clock=clock)
         for start in range(0, 60, size):
             intake.take(entries[start : start + size])
@@ -45,7 +48,8 @@ def test_records_give_the_same_cases_in_parts_of_any_size(
         steps = {one.id: [step.step for step in desk.case(one.id)[2]] for one in cases}
         found.append((cases, steps, [desk.case(one.id)[1] for one in cases]))
         assert desk.verify() is not None
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
+    assert {one.kind for one in found[0][0]} == {"card_id", *(one.column for one in spikes)}
 
 
 def test_records_of_cards_without_a_case_need_no_query_each(

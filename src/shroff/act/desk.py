@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from shroff.act import hiding, listing, outbox, second
+from shroff.act import hiding, listing, outbox, reopening, second
 from shroff.act.analysts import Agreement, agreement
 from shroff.act.book import MINUTE_US, CaseBook, reading, writing
 from shroff.act.case import Case, CaseEvent, CasePayment, CaseQueue, Outcome
 from shroff.act.context import CaseContext, context
-from shroff.act.erasing import ERASED, erase_subject
 from shroff.act.queues import check_queues
 from shroff.act.rules import (
     apart,
@@ -22,12 +21,12 @@ from shroff.act.rules import (
     unchanged,
     waiting_now,
 )
+from shroff.act.subjects import ERASED, erase, held
 from shroff.act.tables import CASES
-from shroff.act.undo import require_alone, undo
 from shroff.clock import Clock, system_time
 from shroff.control.database import Control
 from shroff.control.history import require_chained
-from shroff.errors import BrokenChain, CaseConflict, ConfigurationError
+from shroff.errors import BrokenChain, ConfigurationError
 
 LEASE_MINUTES: Final = 60
 UNDO_SECONDS: Final = 30
@@ -266,16 +265,7 @@ class Desk:
         """Open a closed case again, and say why; labels that it gave stay as they are."""
         check_note(note, required=True)
         with writing(self._control, self._clock()) as book:
-            second.require_seen(book, number, by)
-            case = book.case(number)
-            if case.status == "open" or version not in (None, case.version):
-                raise CaseConflict(f"case {number} is {case.status}, at version {case.version}.")
-            require_alone(book, case)
-            book.undraw(number)
-            again = {"status": "open", "closed": None, "parent": None}
-            case = book.change(case, "reopened", by, note=note, **again)
-            hiding.end_reading(book, case)
-            return case
+            return reopening.reopen(book, number, by, note=note, version=version)
 
     def undo(self, number: int, by: str) -> Case:
         """Take back a decision that the caller made within the last five minutes: the case is open
@@ -283,9 +273,7 @@ class Desk:
         history says that the case was opened again after that.
         """
         with writing(self._control, self._clock()) as book:
-            case = undo(book, number, by, self._lease)
-            hiding.end_reading(book, case)
-            return case
+            return reopening.undo(book, number, by, self._lease)
 
     def forget(
         self, kind: str, subjects: Collection[str], payment_ids: Sequence[str], by: str
@@ -298,36 +286,23 @@ class Desk:
             kind: the column of the subject; `subjects` are the forms of its value.
         """
         with writing(self._control, self._clock()) as book:
-            many = erase_subject(book, kind, subjects, payment_ids, by)
+            many = erase(book, kind, subjects, payment_ids, by)
         if many or payment_ids:
             for table in ERASED:
                 self._control.scrub(table)
         return many
 
     def held(
-        self, kind: str, subjects: Collection[str], payment_ids: Sequence[str]
+        self, kinds: Collection[str], subjects: Collection[str], payment_ids: Sequence[str]
     ) -> list[tuple[Case, list[CasePayment], list[CaseEvent]]]:
         """The cases of a subject, and others that have payments of theirs: each with these payments
         and all its steps and notes, by number.
 
         Args:
-            kind, subjects: as for `forget`.
+            kinds: the columns of the subject; `subjects` are the forms of its value.
         """
-        theirs = set(payment_ids)
         with reading(self._control, self._clock()) as book:
-            own = book.numbers(CASES.c.kind == kind, CASES.c.subject.in_(subjects))
-            return [
-                (
-                    book.case(number),
-                    [
-                        one
-                        for one in book.payments(number)
-                        if number in own or one.payment_id in theirs
-                    ],
-                    book.told(number),
-                )
-                for number in sorted(own | book.holding(payment_ids))
-            ]
+            return held(book, kinds, subjects, payment_ids)
 
     def queues(self) -> list[CaseQueue]:
         """The queues, in the order in which they are asked whether they take a case."""

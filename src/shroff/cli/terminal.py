@@ -174,7 +174,7 @@ def moment(micros: int | None) -> str | None:
     """A time in ISO 8601 for people; None without a time."""
     from shroff.collect.times import iso_time  # imports Polars, which most commands do not need
 
-    return None if micros is None else iso_time(micros, "seconds")
+    return iso_time(micros, "seconds")
 
 
 def read_moment(text: str | None) -> int | None:

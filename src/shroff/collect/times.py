@@ -13,12 +13,13 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias, overload
 from zoneinfo import ZoneInfo
 
 from shroff.canonical import BLANK, canonical
 from shroff.collect.schema import Epoch
 
+Precision: TypeAlias = Literal["seconds", "milliseconds"]
 PER_SECOND: Final[dict[Epoch, int]] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND_US: Final = 1_000_000
@@ -175,10 +176,16 @@ def _format_second(second: int) -> str:
     return (EPOCH + timedelta(seconds=second)).strftime(_LOCAL)
 
 
-def iso_time(micros: int, precision: Literal["seconds", "milliseconds"]) -> str:
-    """ISO 8601 in UTC, for people: cut to this precision.
+@overload
+def iso_time(micros: int, precision: Precision) -> str: ...
+@overload
+def iso_time(micros: int | None, precision: Precision) -> str | None: ...
+def iso_time(micros: int | None, precision: Precision) -> str | None:
+    """ISO 8601 in UTC, for people: cut to this precision; None without a time.
 
     >>> iso_time(1429130668650857, "seconds"), iso_time(1429130668650857, "milliseconds")
     ('2015-04-15T20:44:28+00:00', '2015-04-15T20:44:28.650+00:00')
     """
+    if micros is None:
+        return None
     return (EPOCH + micros * _MICROSECOND).isoformat(timespec=precision)

@@ -69,16 +69,15 @@ class Holdings:
             yield "ledger", _record(entry)
         keyring = self._ledger.keyring
         columns = sorted({one.subject for one in keyring.periods}) if keyring else []
-        for column in columns:
-            for case, paid, steps in Desk(self._control).held(column, subjects, payments):
-                yield (
-                    "cases",
-                    {
-                        "case": _dated(case, "opened", "due", "newest", "lease", "wake", "closed"),
-                        "payments": [_dated(one, "at") for one in paid],
-                        "steps": [_dated(one, "at", "until") for one in steps],
-                    },
-                )
+        for case, paid, steps in Desk(self._control).held(columns, subjects, payments):
+            yield (
+                "cases",
+                {
+                    "case": _dated(case, "opened", "due", "newest", "lease", "wake", "closed"),
+                    "payments": [_dated(one, "at") for one in paid],
+                    "steps": [_dated(one, "at", "until") for one in steps],
+                },
+            )
         yield from self._lists(known)
         yield from self._tables(known)
         for column in columns:
@@ -96,7 +95,12 @@ class Holdings:
                 yield (
                     "proposals",
                     _dated(one, "made_at")
-                    | {"moves": [move._asdict() | {"at": _moment(move.at)} for move in one.moves]},
+                    | {
+                        "moves": [
+                            move._asdict() | {"at": iso_time(move.at, "seconds")}
+                            for move in one.moves
+                        ]
+                    },
                 )
         if self._models.pointers.production is None:
             return
@@ -121,19 +125,22 @@ class Holdings:
 
 
 def _names(what: object, known: set[str]) -> bool:
-    """Whether rules or changes have one of these values as a text, in SQL or in JSON."""
+    """Whether rules or changes have one of these values as a text, in SQL or in JSON.
+
+    >>> _names({"condition": "holder = 'O''Neil'"}, {"O'Neil"})
+    True
+    """
     text = msgspec.json.encode(what).decode()
-    return any(f"'{one}'" in text or f'"{one}"' in text for one in known)
+    written = [msgspec.json.encode(one).decode() for one in known]
+    # in JSON too, a condition has its texts as SQL writes them
+    written += ["'" + one[1:-1].replace("'", "''") + "'" for one in written]
+    return any(one in text for one in written)
 
 
 def _dated(of: object, *times: str) -> dict[str, Any]:
     """A value's fields by name, times in ISO 8601."""
     fields: dict[str, Any] = msgspec.to_builtins(of)
-    return fields | {name: _moment(fields[name]) for name in times if name in fields}
-
-
-def _moment(micros: int | None) -> str | None:
-    return None if micros is None else iso_time(micros, "seconds")
+    return fields | {name: iso_time(fields[name], "seconds") for name in times if name in fields}
 
 
 def _record(entry: StoredEntry) -> dict[str, Any]:
@@ -141,7 +148,7 @@ def _record(entry: StoredEntry) -> dict[str, Any]:
         "record": entry.seq,
         "kind": entry.kind,
         "payment_id": entry.payment_id,
-        "arrived": _moment(entry.arrived),
+        "arrived": iso_time(entry.arrived, "seconds"),
         "chain": entry.chain.hex(),
         "body": msgspec.Raw(entry.body),
     }

@@ -11,8 +11,8 @@ from litestar.params import FromPath
 
 from shroff.act import Case, gather, look, narrate, zip_evidence
 from shroff.act.case import OUTCOMES
+from shroff.act.reopening import UNDO_MINUTES
 from shroff.act.rules import require_outcome
-from shroff.act.undo import UNDO_MINUTES
 from shroff.collect.times import MINUTE_US
 from shroff.collect.values import require_readable
 from shroff.console.access import action, page

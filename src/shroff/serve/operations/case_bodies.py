@@ -265,4 +265,4 @@ def load_answer(load: QueueLoad) -> CaseQueueLoad:
 
 
 def _iso(micros: int | None) -> str | None:
-    return None if micros is None else iso_time(micros, "milliseconds")
+    return iso_time(micros, "milliseconds")

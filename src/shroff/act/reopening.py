@@ -1,9 +1,12 @@
-"""Undo: a decision is taken back by whoever made it, a short while after."""
+"""Open a closed case again: its decision is taken back by whoever made it, a short while after, or
+anybody says later why it was wrong.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from shroff.act import hiding
 from shroff.act.book import MINUTE_US, CaseBook
 from shroff.act.case import Case
 from shroff.act.outbox import label_event, withdraw_labels
@@ -41,7 +44,7 @@ def undo(book: CaseBook, number: int, by: str, lease: int) -> Case:
     joined = (CASES.c.parent == number, CASES.c.closed == case.closed)
     closed_with = book.cases(*joined, limit=_MAX_JOINED)
     for one in (case, *closed_with):
-        require_alone(book, one)
+        _require_alone(book, one)
     withdrawn = withdraw_labels(book, label_event(number, last.version))
     kept = any(one.step == "reopened" for one in steps)
     fields: dict[str, Any] = {"status": "open", "closed": None}
@@ -51,12 +54,34 @@ def undo(book: CaseBook, number: int, by: str, lease: int) -> Case:
     mine = fields | {"holder": by, "lease": book.now + lease}
     if not withdrawn:
         told = "undone after its labels were sent"
-        return book.change(case, "reopened", by, note=told, **mine)
-    # `outcome` of an open case says that somebody has reopened it
-    return book.change(case, "undone", by, **mine | ({} if kept else {"outcome": None}))
+        case = book.change(case, "reopened", by, note=told, **mine)
+    else:
+        # `outcome` of an open case says that somebody has reopened it
+        case = book.change(case, "undone", by, **mine | ({} if kept else {"outcome": None}))
+    hiding.end_reading(book, case)
+    return case
 
 
-def require_alone(book: CaseBook, case: Case) -> None:
+def reopen(book: CaseBook, number: int, by: str, *, note: str, version: int | None) -> Case:
+    """Open a closed case again, at a version (None: whichever it has), and say why.
+
+    Raises:
+        NotFound: there is no such case.
+        CaseConflict: it is open, was changed meanwhile, or another of its subject is open.
+    """
+    require_seen(book, number, by)
+    case = book.case(number)
+    if case.status == "open" or version not in (None, case.version):
+        raise CaseConflict(f"case {number} is {case.status}, at version {case.version}.")
+    _require_alone(book, case)
+    book.undraw(number)
+    again: dict[str, Any] = {"status": "open", "closed": None, "parent": None}
+    case = book.change(case, "reopened", by, note=note, **again)
+    hiding.end_reading(book, case)
+    return case
+
+
+def _require_alone(book: CaseBook, case: Case) -> None:
     """Raise `CaseConflict` where another case of the same subject is open."""
     other = book.open_case(case.kind, case.subject)
     if other is not None:
