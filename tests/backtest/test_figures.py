@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shroff import Cost, Policy, Rule
+from shroff import ControlLane, Cost, Policy, Rule
 from shroff.backtest import rule_of, variant
 from shroff.backtest.money import Weighed, sum_money
 from shroff.backtest.outcomes import FRAUD, GENUINE, IMMATURE, UNKNOWN, tally
@@ -151,3 +151,11 @@ def test_a_rule_on_top_takes_the_place_of_its_namesake() -> None:
     for text in ("a: x > 1 -> block", "a: x > 1 -> Block!"):
         with pytest.raises(ConfigurationError, match="expected an action of"):
             rule_of(text)
+
+
+def test_a_rule_that_the_control_lane_excepts_may_be_left_out() -> None:
+    lane = ControlLane(money_per_day=100.0, except_rules=["a", "b"])
+    policy = Policy(rules=[Rule("a", "x > 1"), Rule("b", "x > 2")], control=lane)
+    left = variant(policy, [], ["a"])
+    assert left.control is not None
+    assert list(left.control.except_rules) == ["b"]

@@ -10,7 +10,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shroff import Challenge, Cost, Policy, Review, Rule
+from shroff import Challenge, ControlLane, Cost, Policy, Review, Rule
 from shroff.backtest.listed import ListedThen
 from shroff.backtest.table_judge import TableJudge
 from shroff.collect.schema import Kind
@@ -173,3 +173,13 @@ def test_a_null_is_in_no_empty_list_and_perhaps_in_another() -> None:
     listed = ListedThen({"red": []}, [add])
     nobody = pl.Series([None] * 3, dtype=pl.String)
     assert listed.has("red", nobody, np.array([4, 5, 7])).to_list() == [False, None, False]
+
+
+def test_a_policy_weighs_alike_whatever_its_rules_and_the_lane_that_excepts_them() -> None:
+    lane = ControlLane(money_per_day=100.0, except_rules=["big"])
+    policy = Policy(rules=[Rule("big", "eur > 100")], control=lane, review_at=0.2, decline_at=0.8)
+    without = Policy(review_at=0.2, decline_at=0.8)
+    judge = TableJudge(policy, KINDS, amount="eur")
+    assert judge.weighs_as(TableJudge(without, KINDS, amount="eur"))
+    stricter = msgspec.structs.replace(policy, decline_at=0.5)
+    assert not judge.weighs_as(TableJudge(stricter, KINDS, amount="eur"))

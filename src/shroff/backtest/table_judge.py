@@ -65,9 +65,12 @@ class TableJudge:
         """The columns that it reads."""
 
     def weighs_as(self, other: TableJudge) -> bool:
-        """Whether another policy differs in rules and lists only, so that `by_model` is equal."""
+        """Whether another policy differs in rules, lists and the control lane only, so that
+        `by_model` is equal.
+        """
         one, two = (
-            msgspec.structs.replace(each.policy, rules=(), lists={}) for each in (self, other)
+            msgspec.structs.replace(each.policy, rules=(), lists={}, control=None)
+            for each in (self, other)
         )
         return one == two
 

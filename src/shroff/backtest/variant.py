@@ -34,7 +34,7 @@ def variant(policy: Policy, rules: Iterable[Rule], without: Sequence[str] = ()) 
     """A policy with these rules and without some of its own.
 
     A rule takes the place of one with its name; a new one comes last, so that those there are
-    decide before it.
+    decide before it. A control lane excepts those of its rules that are left.
 
     Raises:
         ConfigurationError: it has no such rule to leave out.
@@ -51,6 +51,9 @@ def variant(policy: Policy, rules: Iterable[Rule], without: Sequence[str] = ()) 
                 f"{did_you_mean(name, kept) or '.'}"
             )
         del kept[name]
-    return msgspec.structs.replace(
-        policy, rules=[*(kept | {rule.name: rule for rule in rules}).values()]
-    )
+    found = kept | {rule.name: rule for rule in rules}
+    lane = policy.control
+    if lane is not None:  # it may except a rule that is left out
+        excepted = [name for name in lane.except_rules if name in found]
+        lane = msgspec.structs.replace(lane, except_rules=excepted)
+    return msgspec.structs.replace(policy, rules=[*found.values()], control=lane)
