@@ -1,8 +1,8 @@
 """100 million simulated payments × 20 features by disk;
-`python benchmarks/features.py --hundred-million` measures it.
+`python -m benchmarks.features --hundred-million` measures it.
 
-    python benchmarks/features_large.py make FOLDER ROWS
-    python benchmarks/features_large.py build SOURCE TARGET MEMORY
+    python -m benchmarks.features_large make FOLDER ROWS
+    python -m benchmarks.features_large build SOURCE TARGET MEMORY
 
 Ten million payments over half a year are simulated and cleaned, then follow each other ten times,
 so that a card goes on where it was. The table (6.4 GB) and what is in between need about 40 GB of

@@ -92,7 +92,7 @@ def prepare(payments: int, target: Path) -> None:
 
 def shroff(source: Path, done: Done) -> float:
     """Our run, as `shroff train` walks it; average precision on the test part."""
-    from benchmarks.features import definitions
+    from benchmarks.features_peers import definitions
     from benchmarks.train_by_hand import NOMINAL
     from shroff import Project, Schema
     from shroff.detect import BoostedTrees

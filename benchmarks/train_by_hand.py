@@ -18,7 +18,7 @@ import polars as pl
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.features import COLUMNS, with_polars
+from benchmarks.features_peers import COLUMNS, with_polars
 from shroff.arrays import Array, Bools, Floats, Ints, Matrix
 from shroff.evaluate import TemporalSplit
 from shroff.experiment.folds import within
