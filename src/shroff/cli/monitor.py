@@ -166,10 +166,13 @@ def monitor(
         schemes=schemes,
         disputed_by=tuple(disputed_by or ()),
     )
+    from shroff.monitor.following import FollowedDecisions
+
+    followed = FollowedDecisions()
     while True:
         try:
             with steps(quiet=as_json) as step:
-                found = look(asked, Settings.read(), step)
+                found = look(asked, Settings.read(), step, followed)
             if as_json:
                 segments = [one._asdict() for one in found.segments]
                 show(found.verdict.to_dict() | {"segments": segments})

@@ -15,6 +15,7 @@ from shroff.settings import Settings
 if TYPE_CHECKING:
     from shroff.ledger import Ledger
     from shroff.monitor import DecidedPayments, Finding, ModelVerdict
+    from shroff.monitor.following import FollowedDecisions
     from shroff.monitor.performance import Month
     from shroff.monitor.scheme_watch import SchemeGauge
     from shroff.package import Bundle
@@ -50,8 +51,11 @@ class Looked(NamedTuple):
     gauges: tuple[SchemeGauge, ...]
 
 
-def look(asked: Look, settings: Settings, step: Steps) -> Looked:
+def look(asked: Look, settings: Settings, step: Steps, followed: FollowedDecisions) -> Looked:
     """Read and judge.
+
+    Args:
+        followed: what earlier looks have read of the ledger.
 
     Raises:
         ConfigurationError: nothing is in production, the bundle keeps no reference, a segment that
@@ -59,7 +63,7 @@ def look(asked: Look, settings: Settings, step: Steps) -> Looked:
         LedgerUnavailable, ControlUnavailable, SourceUnavailable: what is read does not answer.
     """
     from shroff.clock import system_time
-    from shroff.monitor import from_ledger, from_log, judge
+    from shroff.monitor import from_log, judge
     from shroff.monitor.observed import reference_of
     from shroff.package.trained import judged_from, usual_delay
     from shroff.scoring.history import history_of
@@ -72,8 +76,7 @@ def look(asked: Look, settings: Settings, step: Steps) -> Looked:
     _require_examinable(asked)
     if asked.data is None:
         step("read the ledger")
-        ledger = _ledger(settings)
-        observed, now = from_ledger(model, ledger.entries()), system_time()
+        observed, now = followed.look(model, _ledger(settings)), system_time()
     else:
         step(f"decide the payments of {asked.data}")
         # without labels, all that was let pass would count as genuine

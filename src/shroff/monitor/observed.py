@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -16,7 +16,8 @@ from shroff.errors import ConfigurationError
 from shroff.evaluate.reference import PROBABILITY, TrainingReference
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
-from shroff.ledger import StoredEntry
+from shroff.ledger import Head, StoredEntry
+from shroff.ledger.archive import GENESIS_HEAD
 from shroff.ledger.labels import UNKEYED, Labelled, history, standing
 from shroff.package import Bundle
 
@@ -45,6 +46,8 @@ LANED: Final = {
 LABELS: Final = {"row": pl.Int64, "source": pl.String, "at": pl.Int64}
 """The columns of labels: the row of their payment, whose label, its arrival."""
 _PART_PAYMENTS: Final = 50_000
+_MAX_PARTS: Final = 100
+"""Each look at a ledger adds parts of a table, and many small ones are slow to go through."""
 _LOG: Final = "log"
 """The source of the labels of a log."""
 
@@ -93,37 +96,59 @@ def from_ledger(bundle: Bundle, entries: Iterable[StoredEntry]) -> DecidedPaymen
     Raises:
         ConfigurationError: the bundle keeps no reference.
     """
-    labels: dict[str, list[StoredEntry]] = {}
-    others = 0
+    found = LedgerDecisions(bundle)
+    found.take(entries)
+    return found.observed()
 
-    def own() -> Iterator[tuple[StoredEntry, _Decision]]:
-        nonlocal others
-        for entry in entries:
-            if entry.kind == "label":
-                labels.setdefault(entry.payment_id, []).append(entry)
-            elif entry.kind == "payment" and entry.forgotten is None:
-                record = _decode(entry.body)
-                if record.model == bundle.version:
-                    yield entry, record
-                else:
-                    others += 1
 
-    columns = _Columns(bundle)
-    ids, rest = list[str](), own()
-    while part := list(islice(rest, _PART_PAYMENTS)):
-        ids += [entry.payment_id for entry, _ in part]
-        columns.add(
-            [_Made(entry.arrived, *_how(record)) for entry, record in part],
-            [record.payment.values | record.features for _, record in part],
+class LedgerDecisions:
+    """The decisions of a model in a ledger, whose entries may come bit by bit.
+
+    Raises:
+        ConfigurationError: the bundle keeps no reference.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.last = GENESIS_HEAD
+        """The record up to which it has all."""
+        self._version, self._rank = bundle.version, bundle.schema.label_rank
+        self._columns = _Columns(bundle)
+        self._ids = list[str]()
+        self._labels: dict[str, list[StoredEntry]] = {}
+        self._others = 0
+
+    def take(self, entries: Iterable[StoredEntry]) -> None:
+        """Add the entries that come after `last`; where reading them fails, those before stay."""
+        rest = iter(entries)
+        while part := list(islice(rest, _PART_PAYMENTS)):
+            decided = [
+                (entry, _decode(entry.body))
+                for entry in part
+                if entry.kind == "payment" and entry.forgotten is None
+            ]
+            own = [(entry, record) for entry, record in decided if record.model == self._version]
+            if own:
+                self._columns.add(
+                    [_Made(entry.arrived, *_how(record)) for entry, record in own],
+                    [record.payment.values | record.features for _, record in own],
+                )
+            self._ids += [entry.payment_id for entry, _ in own]
+            self._others += len(decided) - len(own)
+            for entry in part:
+                if entry.kind == "label":
+                    self._labels.setdefault(entry.payment_id, []).append(entry)
+            self.last = Head(part[-1].seq, part[-1].chain)
+
+    def observed(self) -> DecidedPayments:
+        """All that was taken, with the labels that stand now."""
+        said = [history(self._labels.get(name, ())) for name in self._ids]
+        stands = [standing(one, self._rank) for one in said]
+        return self._columns.observed(
+            [None if one is None else one.record.value is True for one in stands],
+            [None if one is None else one.arrived for one in stands],
+            self._others,
+            _first_labels(said),
         )
-    said = [history(labels.get(name, ())) for name in ids]
-    stands = [standing(one, bundle.schema.label_rank) for one in said]
-    return columns.observed(
-        [None if one is None else one.record.value is True for one in stands],
-        [None if one is None else one.arrived for one in stands],
-        others,
-        _first_labels(said),
-    )
 
 
 def _how(
@@ -241,12 +266,18 @@ class _Columns:
         labels: pl.DataFrame | None = None,
     ) -> DecidedPayments:
         """All that was added, with the labels that stand and their arrivals."""
-        decisions = pl.concat(self._decided).with_columns(
+        self._decided, self._inputs = [_joined(self._decided)], [_joined(self._inputs)]
+        decisions = self._decided[0].with_columns(
             pl.Series("fraud", fraud, dtype=pl.Boolean),
             pl.Series("labelled", labelled, dtype=pl.Int64),
         )
         known = pl.DataFrame(schema=LABELS) if labels is None else labels
-        return DecidedPayments(decisions, pl.concat(self._inputs), others, known)
+        return DecidedPayments(decisions, self._inputs[0], others, known)
+
+
+def _joined(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    table = pl.concat(parts)
+    return table.rechunk() if table.n_chunks() > _MAX_PARTS else table
 
 
 def reference_of(bundle: Bundle) -> TrainingReference:

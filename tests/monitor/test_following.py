@@ -1,0 +1,137 @@
+"""A ledger that is looked at again and again shows what a full read shows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+from polars.testing import assert_frame_equal
+
+from monitor.test_verdict import with_reference
+from shroff.errors import LedgerUnavailable
+from shroff.ledger import Entry, Keyring, Ledger, StoredEntry
+from shroff.ledger.keyring import Period
+from shroff.ledger.puncturable import PuncturableKeys
+from shroff.monitor import DecidedPayments, from_ledger, observed
+from shroff.monitor.following import FollowedDecisions
+from shroff.package import Bundle
+
+
+class Watched(Ledger):
+    """Notes how many records are read."""
+
+    read = 0
+
+    def entries(self, *, since: int | None = None, after: int = 0) -> Iterator[StoredEntry]:
+        for entry in super().entries(since=since, after=after):
+            self.read += 1
+            yield entry
+
+
+def period(number: int = 1) -> Period:
+    keys, columns = PuncturableKeys.random(), ("card_id",)
+    return Period(number=number, began=number, subject="card_id", identifying=columns, keys=keys)
+
+
+def paid(number: int, model: str, card: str) -> Entry:
+    body = {
+        "payment": {"values": {"card_id": card, "amount": 10.0 + number, "mcc": "5411"}},
+        "features": {},
+        "probability": 0.25,
+        "action": "approve",
+        "model": model,
+    }
+    content = msgspec.json.encode(body)
+    return Entry("payment", f"p{number}", number, number, bytes(32), content, subject=card)
+
+
+def labelled(number: int, at: int, source: str, fraud: bool) -> Entry:
+    body = {"value": fraud, "at": None, "source": source, "note": None, "event": at}
+    content, digest = msgspec.json.encode(body), at.to_bytes(32)
+    return Entry("label", f"p{number}", at, at, digest, content, subject=f"c{number % 5}")
+
+
+def require_same(found: DecidedPayments, expected: DecidedPayments) -> None:
+    for name in ("decisions", "inputs", "labels"):
+        assert_frame_equal(getattr(found, name), getattr(expected, name))
+    assert found.others == expected.others
+
+
+@pytest.fixture
+def seen(bundle: Bundle) -> Bundle:
+    return with_reference(bundle)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_look_is_as_a_full_read_and_reads_only_what_is_new(
+    url: str, seen: Bundle, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """With payments of two models, labels of two sources, and people who are forgotten."""
+    monkeypatch.setattr(observed, "_MAX_PARTS", 2)
+    monkeypatch.setattr(observed, "_PART_PAYMENTS", 3)
+    drawn, keyring, followed = (
+        random.Random(seed),
+        Keyring(b"k" * 32, [period()]),
+        FollowedDecisions(),
+    )
+    forgotten, last = False, 0
+    with Ledger(url, keyring=keyring) as ledger:
+        for number in range(60):
+            if drawn.random() < 0.6:
+                model = seen.version if drawn.random() < 0.8 else "another"
+                ledger.write_now(paid(number, model, f"c{number % 5}"))
+            else:
+                source, fraud = drawn.choice(("bank", "analyst")), drawn.random() < 0.5
+                ledger.write_now(labelled(drawn.randrange(60), number, source, fraud))
+            if drawn.random() < 0.2:
+                view = Watched(url, keyring=keyring)
+                found, head = followed.look(seen, view), view.head().seq
+                assert view.read == head - (0 if forgotten else last)
+                require_same(
+                    found, from_ledger(seen, ledger.read_with(keyring, until=head).entries())
+                )
+                forgotten, last = drawn.random() < 0.3, head
+                if forgotten:
+                    keyring = keyring.without(keyring.seals([f"c{number % 5}"]), at=number)
+
+
+def test_another_model_and_another_ledger_are_read_whole(
+    url: str, seen: Bundle, tmp_path: Path
+) -> None:
+    other, followed = f"sqlite:///{tmp_path / 'other.db'}", FollowedDecisions()
+    keyring = Keyring(b"k" * 32, [period()])
+    for where, model in ((url, seen.version), (other, "another")):
+        with Ledger(where, keyring=keyring) as ledger:
+            for number in range(3):
+                ledger.write_now(paid(number, model, "c"))
+    ledger, restored = Ledger(url, keyring=keyring), Ledger(other, keyring=keyring)
+    assert followed.look(seen, ledger).others == 0
+    assert followed.look(seen, restored).others == 3
+    assert followed.look(seen, ledger).others == 0
+    assert followed.look(replace(seen, digest="f" * 64), ledger).others == 3
+
+
+def test_a_look_that_breaks_off_is_gone_on_with(url: str, seen: Bundle) -> None:
+    """A service may begin the keys of a new month while the ledger is read."""
+    first, second = period(1), period(2)
+    with Ledger(url, keyring=Keyring(b"k" * 32, [first])) as ledger:
+        ledger.write_now(paid(1, seen.version, "a"))
+        ledger.write_now(labelled(1, 2, "bank", True))
+    with Ledger(url, keyring=Keyring(b"k" * 32, [first, second])) as ledger:
+        ledger.write_now(paid(3, seen.version, "b"))
+    followed = FollowedDecisions()
+    with pytest.raises(LedgerUnavailable, match="another process has just made"):
+        followed.look(seen, Ledger(url, keyring=Keyring(periods=[first])))
+    later = Ledger(url, keyring=Keyring(periods=[first, second]))
+    found = followed.look(seen, later)
+    require_same(found, from_ledger(seen, later.entries()))
+    assert found.decisions["fraud"].to_list() == [True, None]
