@@ -378,6 +378,7 @@ def test_many_requests_at_once_that_ask_for_another_protocol_are_answered() -> N
 
 
 HEAD = b"POST /hot HTTP/1.1\r\nhost: x\r\n"
+CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -390,6 +391,13 @@ HEAD = b"POST /hot HTTP/1.1\r\nhost: x\r\n"
         (post(b"").replace(b"HTTP/1.1", b"HTTP/2.0"), 400),
         (HEAD.replace(b"/hot", b"/cold") + b"content-length: " + b"0" * 5_000 + b"\r\n\r\n", 400),
         (b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n", 400),
+        (CHUNKED.replace(b"chunked", b"gzip, chunked"), 501),
+        (CHUNKED.replace(b"chunked", b"gzip\r\ntransfer-encoding: chunked"), 501),
+        (CHUNKED.replace(b"/hot", b"/cold").replace(b"chunked", b"identity,chunked"), 501),
+        (CHUNKED.replace(b"chunked", b"chunked, gzip"), 400),
+        (CHUNKED.replace(b"chunked", b"chunked, chunked"), 400),
+        (CHUNKED.replace(b"chunked", b"xchunked"), 400),
+        (CHUNKED.replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
         (post(b"", *[b"x: " + b"y" * 1_000] * 100), 431),
         (post(b"", b"x: " + b"y" * 100_000), 431),
         (HEAD.replace(b"/hot", b"/" + b"y" * 100_000), 431),

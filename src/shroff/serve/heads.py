@@ -35,6 +35,8 @@ def misfit(version: str, headers: Headers) -> Refusal | None:
     >>> misfit("1.1", [(b"host", b"a"), (b"host", b"b")])[1]
     'expected the header `host` once, got it again.'
     >>> misfit("1.1", [(b"host", b"a")])
+    >>> misfit("1.1", [(b"host", b"a"), (b"transfer-encoding", b"gzip, chunked")])[0].status
+    501
     """
     if version not in _VERSIONS:
         return problem.BAD_PAYMENT, "expected HTTP/1.0 or HTTP/1.1, got another version."
@@ -43,6 +45,9 @@ def misfit(version: str, headers: Headers) -> Refusal | None:
         name == b"content-length" and len(value) > _MAX_LENGTH_DIGITS for name, value in headers
     ):
         return MALFORMED
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if codings and (refusal := _coded(version, codings)) is not None:
+        return refusal
     if version == "1.1" and b"host" not in found:
         return (
             problem.BAD_PAYMENT,
@@ -52,6 +57,27 @@ def misfit(version: str, headers: Headers) -> Refusal | None:
         if found.count(name) > 1:
             return problem.BAD_PAYMENT, f"expected the header `{name.decode()}` once, got it again."
     return None
+
+
+def _coded(version: str, codings: list[bytes]) -> Refusal | None:
+    """Why a body in transfer codings is refused (RFC 9112, 6.1): only chunks are understood, and a
+    proxy may have found another end of the body in whatever else there is.
+    """
+    if version == "1.0":
+        return problem.BAD_PAYMENT, "expected no `transfer-encoding` in HTTP/1.0, got one."
+    named = [one.strip().lower() for one in b",".join(codings).split(b",")]
+    if named == [b"chunked"]:
+        return None
+    if named.count(b"chunked") == 1 and named[-1] == b"chunked":
+        return (
+            problem.NOT_IMPLEMENTED,
+            "expected `transfer-encoding: chunked` alone, got another transfer coding before it.",
+        )
+    return (
+        problem.BAD_PAYMENT,
+        "expected `transfer-encoding: chunked`, got a body whose last transfer coding is another, "
+        "or chunks in chunks.",
+    )
 
 
 def size(url: bytes, headers: Headers) -> int:

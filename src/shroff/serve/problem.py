@@ -145,6 +145,13 @@ INTERNAL: Final = Kind(
     "Send the same again: a payment that was counted gets its first answer. Tell the operator if "
     "it stays.",
 )
+NOT_IMPLEMENTED: Final = Kind(
+    "not-implemented",
+    501,
+    "The transfer coding is not understood",
+    "Send the body with `Content-Length` or in chunks, and name a compression in "
+    "`Content-Encoding`.",
+)
 UNAVAILABLE: Final = Kind(
     "unavailable",
     503,
@@ -169,6 +176,7 @@ KINDS: Final = (
     TOO_MANY_REQUESTS,
     HEAD_TOO_LARGE,
     INTERNAL,
+    NOT_IMPLEMENTED,
     UNAVAILABLE,
 )
 """All kinds; those of one HTTP status are of different operations."""
