@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shroff.collect.schema import Kind, Schema
-from shroff.decide.judge import check, require_hashed_rules, states_of_rules
+from shroff.decide.judge import check, require_values, states_of_rules
 from shroff.decide.policy import Policy
 from shroff.errors import (
     BadFile,
@@ -23,6 +23,7 @@ from shroff.errors import (
 )
 from shroff.expression import parse
 from shroff.expression.budget import require_affordable_together
+from shroff.features.conditions import require_currencies
 from shroff.features.group import FeatureGroup, card_key, with_vectors
 from shroff.features.plan import Plan
 from shroff.location import found_at, paths_in
@@ -101,8 +102,10 @@ class Project:
         plan = self.plan
         for vectors in self.vectors:
             vectors.require_fit(plan.schema)
-        check(self.policy, self.known, self.schema)
-        require_hashed_rules(self.policy, self.known, self.schema)
+        for condition in plan.conditions:
+            require_currencies(condition, self.schema)
+        check(self.policy, self.known)
+        require_values(self.policy, self.known, self.schema)
         rules = states_of_rules(self.policy, self.known)
         require_affordable_together({"features": plan.states, "the rules of the policy": rules})
         if self.card is not None and self.card not in plan.schema.scales:

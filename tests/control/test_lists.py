@@ -18,9 +18,10 @@ from patience import PATIENCE
 from serve.service import KEY, Service
 from shroff.client import Client
 from shroff.collect.personal import tokenizer
-from shroff.control import Edit, Keys, Lists, LiveLists, effective
+from shroff.control import Edit, Keys, Lists, LiveLists, effective, listed_value
 from shroff.control.database import Control
 from shroff.control.list_import import ListRow, Planned, plan_rows, rows_of_file, rows_of_text
+from shroff.decide.standing import ListReaders
 from shroff.errors import BadFile, ConfigurationError, ConsentRequired
 
 Pay = Callable[..., dict[str, Any]]
@@ -334,3 +335,24 @@ def test_an_edit_made_elsewhere_is_noticed(bundle_folder: Path, tmp_path: Path, 
         Lists(f"sqlite:///{tmp_path / 'control.db'}").edit("blocked", "10.8.8.8", "add", by="ops")
         decided = (client.decide(pay(host_id="10.8.8.8")).rules for _ in range(5_000))
         assert ("blocked_host",) in decided
+
+
+def test_a_value_for_a_list_of_currencies_is_a_code_and_one_of_a_person_is_always_hashed() -> None:
+    def listed(value: str, *, personal: bool = False, currency: str | None = "ccy") -> str:
+        return listed_value(
+            value,
+            "add",
+            personal=personal,
+            readers=ListReaders(personal=[], currency=currency),
+            token=tokenizer(b"k" * 32),
+            numbers=(),
+        )
+
+    assert listed("USD") == "USD"
+    for odd, right in (("usd", "write USD"), ("392", "write JPY"), ("Euro", "one of ISO 4217")):
+        with pytest.raises(ConfigurationError, match=f"in `ccy`, .*{right}"):
+            listed(odd)
+    assert listed("usd", currency=None) == "usd"
+    sent_hashed = "0f" * 32
+    assert listed(sent_hashed, currency=None) == sent_hashed
+    assert listed(sent_hashed, personal=True) == tokenizer(b"k" * 32)(sent_hashed)

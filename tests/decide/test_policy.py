@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shroff import Cost, Policy, Project, Rule, Schema
 from shroff.collect.schema import Kind
 from shroff.decide import Judge, Verdict
-from shroff.decide.judge import check
+from shroff.decide.judge import check, require_values
 from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn
 
 KINDS: dict[str, Kind] = {"country": "text", "amount": "number", "card_count_1d": "number"}
@@ -78,9 +78,11 @@ def test_lists_hold_the_one_text_of_each_value() -> None:
         ("currency <> '392.0' AND amount > 5", r"write 'JPY' instead of '392'"),
         ("currency IN ('EUR', '036')", r"write 'AUD' instead of '036'"),
         ("NOT currency IN few", r"write 'JPY' instead of '392' in the list `few`"),
+        ("currency = 'usd'", r"write 'USD' instead of 'usd' in `currency = 'usd'`"),
+        ("currency IN ('EUR', 'Euro')", r"write one of ISO 4217, such as 'EUR', instead of 'Euro'"),
     ],
 )
-def test_a_rule_that_asks_for_a_numeric_currency_is_refused_with_the_code_to_write(
+def test_a_rule_that_asks_for_what_no_currency_is_called_is_refused_with_the_code_to_write(
     condition: str, sentence: str
 ) -> None:
     # no clean payment has one, so the rule would never hold
@@ -93,7 +95,8 @@ def test_a_rule_that_asks_for_a_numeric_currency_is_refused_with_the_code_to_wri
     untouched = msgspec.structs.replace(
         policy, rules=[Rule("shops", condition.replace("currency", "mcc"))]
     )
-    check(untouched, schema.kinds, schema)
+    check(untouched, schema.kinds)
+    require_values(untouched, schema.kinds, schema)
 
 
 def test_without_a_model_the_policy_says_what_to_do() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shroff import Entity, FeatureGroup, Schema, calendar, sql
+from shroff import Entity, FeatureGroup, Project, Schema, calendar, sql
 from shroff.errors import ConfigurationError, InvalidExpression, UnknownColumn
 from shroff.features.group import Feature
 from shroff.features.plan import Plan
@@ -158,13 +158,26 @@ def test_a_leak_is_refused(feature: Feature | Sequence[Feature], sentence: str) 
 
 
 @pytest.mark.parametrize(
-    "feature", [sql("yen", "currency = '392'"), card.count("1d", where="currency IN ('392')")]
+    ("feature", "code"),
+    [
+        (sql("yen", "currency = '392'"), "392"),
+        (card.count("1d", where="currency IN ('392')"), "392"),
+        (card.count("1d", where="currency = 'jpy'"), "jpy"),
+        (card.share("'jpy' <> currency", "1d"), "jpy"),
+    ],
 )
-def test_a_condition_on_a_numeric_currency_code_is_refused(
-    feature: Feature | Sequence[Feature],
+def test_a_condition_on_what_no_currency_is_called_is_refused(
+    feature: Feature | Sequence[Feature], code: str
 ) -> None:
-    with pytest.raises(InvalidExpression, match=r"write 'JPY' instead of '392'"):
-        plan(feature, of=schema(currency="currency"))
+    group = FeatureGroup("g", [feature])
+    with pytest.raises(InvalidExpression, match=rf"write 'JPY' instead of '{code}'"):
+        Project(schema=schema(currency="currency"), features=[group])
+
+
+def test_parts_of_a_currency_are_no_codes() -> None:
+    asked = sql("some", "LOWER(currency) = 'jpy' OR currency LIKE 'E%' OR currency <> ''")
+    group = FeatureGroup("g", [asked])
+    assert Project(schema=schema(currency="currency"), features=[group]).plan.names == ("some",)
 
 
 def test_labels_without_an_arrival_need_a_delay() -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 from shroff.canonical import canonical
 from shroff.clock import Clock, system_time
+from shroff.collect import money
 from shroff.collect.cards import holds_card_number
 from shroff.collect.fields import require_note
 from shroff.collect.values import require_readable
@@ -27,6 +28,7 @@ from shroff.control.database import LISTS_LOCK, METADATA, Control
 from shroff.database.urls import turn_at
 from shroff.decide.hashed import require_hashed_value
 from shroff.decide.lists import Action, Edit
+from shroff.decide.standing import ListReaders
 from shroff.errors import ConfigurationError, ConsentRequired
 
 _MAX_TEXT_CHARACTERS: Final = 500
@@ -191,25 +193,33 @@ def listed_value(
     action: Action,
     *,
     personal: bool,
-    readers: Collection[str],
+    readers: ListReaders,
     token: Callable[[str], str],
     numbers: Collection[str],
 ) -> str:
     """A value as the columns of payments have it: for personal columns its token.
 
     Args:
-        readers: the personal columns that are compared with the list, of `list_readers`.
+        personal: the value is one of a person as payments are sent with it, whatever it looks like;
+            without it, a keyed hash is taken as it is.
+        readers: the columns that are compared with the list, of `list_readers`.
         token: makes the tokens of personal columns.
         numbers: columns of long numbers that are no card numbers, see `PaymentReader`.
 
     Raises:
-        ConfigurationError: an unhashed card number would be added, or a value in the open that no
-            payment could equal.
+        ConfigurationError: an unhashed card number would be added, or a value that no payment could
+            equal: one in the open, or no code of a currency.
     """
     if personal:
         return token(canonical(value))
     if action == "add":
-        require_hashed_value(value, readers)
+        require_hashed_value(value, readers.personal)
+        if readers.currency and canonical(value) not in money.NUMERIC:
+            raise ConfigurationError(
+                "expected a currency's code of three capitals, as payments have it in "
+                f"`{readers.currency}`, which rules compare this list with: write "
+                f"{money.alphabetic(value) or 'one of ISO 4217, such as EUR'}."
+            )
     # values that an earlier release added must stay removable
     if action == "add" and not numbers and holds_card_number(value):
         raise ConfigurationError(

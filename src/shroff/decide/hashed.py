@@ -47,20 +47,18 @@ in `LOWER(email) LIKE '%@evil.example'` equals: keep values in a list with `--pe
             )
 
 
-def personal_readers(
-    name: str, conditions: Iterable[Expression], personal: Collection[str]
-) -> list[str]:
-    """The personal columns that conditions compare a list with.
+def readers(name: str, conditions: Iterable[Expression], columns: Collection[str]) -> list[str]:
+    """Those of the columns that conditions compare a list with.
 
     >>> from shroff.expression import parse
     >>> kinds, lists = {"email": "text", "host": "text"}, ["bad"]
     >>> read = [parse(f"{column} IN bad", kinds, lists) for column in kinds]
-    >>> personal_readers("bad", read, ["email"]), personal_readers("good", read, ["email"])
+    >>> readers("bad", read, ["email"]), readers("good", read, ["email"])
     (['email'], [])
     """
     return [
         column
-        for column in personal
+        for column in columns
         if any(
             isinstance(one, InList) and one.name == name
             for condition in conditions
@@ -74,7 +72,7 @@ def require_hashed_value(value: str, readers: Collection[str]) -> None:
     compared with.
 
     Args:
-        readers: those columns, of `personal_readers`.
+        readers: those columns, of `readers`.
     """
     if readers and not is_token(value):
         raise ConfigurationError(

@@ -18,7 +18,7 @@ from shroff.evaluate.expected import ExpectedCosts
 from shroff.evaluate.thresholds import NEVER
 from shroff.expression import Expression, parse
 from shroff.expression.budget import require_affordable, states_of
-from shroff.features.conditions import require_alphabetic
+from shroff.features.conditions import require_currencies
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
@@ -92,38 +92,46 @@ class Judge:
         return "review" if probability >= self._review else "approve"
 
 
-def check(policy: Policy, kinds: Mapping[str, Kind], schema: Schema) -> None:
-    """Check that rules and costs can be evaluated on clean payments of a schema.
+def check(policy: Policy, kinds: Mapping[str, Kind]) -> None:
+    """Check that rules and costs can be evaluated on clean payments.
 
     Raises:
-        InvalidExpression, UnknownColumn: one does not fit, or compares with a currency that no
-            clean payment has.
+        InvalidExpression, UnknownColumn: one does not fit.
     """
-    read = {f"rule `{rule.name}`": condition_of(rule, policy, kinds) for rule in policy.rules}
-    costs = cost_expressions(policy.cost, kinds)
-    read |= {f"Cost({name}=…)": one for name, one in costs.items()}
-    require_affordable("the rules of the policy", [one.tree for one in read.values()])
-    for name, expression in read.items():
+    read = [*_rules(policy, kinds).values(), *_costs(policy, kinds).values()]
+    require_affordable("the rules of the policy", [one.tree for one in read])
+
+
+def require_values(policy: Policy, kinds: Mapping[str, Kind], schema: Schema) -> None:
+    """Raise `InvalidExpression` where a rule or cost compares a column with a text that no clean
+    payment has in it: a currency with none of its codes, and in rules a personal column with a text
+    in the open. Asked of a policy that somebody writes, not of one in force.
+    """
+    rules = _rules(policy, kinds)
+    for name, expression in (rules | _costs(policy, kinds)).items():
         try:
-            require_alphabetic(expression, schema, policy.lists)
+            require_currencies(expression, schema, policy.lists)
+            if name in rules:
+                require_hashed(expression, schema.personal)
         except InvalidExpression as error:
             raise InvalidExpression(f"{name}: {error}") from None
 
 
-def require_hashed_rules(policy: Policy, kinds: Mapping[str, Kind], schema: Schema) -> None:
-    """Raise `InvalidExpression` where a rule compares a personal column with a text in the open."""
-    for rule in policy.rules:
-        try:
-            require_hashed(condition_of(rule, policy, kinds), schema.personal)
-        except InvalidExpression as error:
-            raise InvalidExpression(f"rule `{rule.name}`: {error}") from None
+def _rules(policy: Policy, kinds: Mapping[str, Kind]) -> dict[str, Expression]:
+    """The conditions of rules, by a name for sentences."""
+    return {f"rule `{rule.name}`": condition_of(rule, policy, kinds) for rule in policy.rules}
+
+
+def _costs(policy: Policy, kinds: Mapping[str, Kind]) -> dict[str, Expression]:
+    """The expressions of costs, by a name for sentences."""
+    costs = cost_expressions(policy.cost, kinds)
+    return {f"Cost({name}=…)": one for name, one in costs.items()}
 
 
 def states_of_rules(policy: Policy, kinds: Mapping[str, Kind]) -> int:
     """The states of the automata that a payment meets in the rules and costs of a policy."""
-    rules = [condition_of(rule, policy, kinds) for rule in policy.rules]
-    costs = cost_expressions(policy.cost, kinds).values()
-    return states_of([one.tree for one in (*rules, *costs)])
+    read = [*_rules(policy, kinds).values(), *_costs(policy, kinds).values()]
+    return states_of([one.tree for one in read])
 
 
 def condition_of(rule: Rule, policy: Policy, kinds: Mapping[str, Kind]) -> Expression:

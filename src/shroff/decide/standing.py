@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -12,8 +13,8 @@ from shroff.collect.json_text import UNREADABLE, require_keys_once, unreadable
 from shroff.collect.payment import Value
 from shroff.collect.schema import Kind
 from shroff.decide.choice import choose, chosen_fields
-from shroff.decide.hashed import personal_readers
-from shroff.decide.judge import check, require_hashed_rules, states_of_rules
+from shroff.decide.hashed import readers
+from shroff.decide.judge import check, require_values, states_of_rules
 from shroff.decide.policy import THRESHOLDS, Policy
 from shroff.decide.weighing import amounts_read
 from shroff.errors import (
@@ -135,10 +136,10 @@ def fit(policy: Policy, bundle: Bundle) -> Standing:
         ConfigurationError: a value is of a wrong type, a threshold is no probability, a rule or
             list holds a card number, or the policy leaves something open and the bundle keeps no
             held-out payments to choose it from; as `require_fits`.
-        InvalidExpression: a rule compares a personal column with a text in the open.
+        InvalidExpression: a rule or cost compares a column with a text that no payment has in it.
     """
     found = _fitted(policy, bundle)
-    require_hashed_rules(found.policy, kinds_of(bundle), bundle.schema)
+    require_values(found.policy, kinds_of(bundle), bundle.schema)
     return found
 
 
@@ -180,7 +181,7 @@ def require_fits(policy: Policy, bundle: Bundle) -> None:
     """
     kinds = kinds_of(bundle)
     try:
-        check(policy, kinds, bundle.schema)
+        check(policy, kinds)
         conditions(bundle, policy.lists, kinds)
         states_together(policy, bundle, kinds)
     except (InvalidExpression, UnknownColumn) as error:
@@ -247,12 +248,22 @@ def kinds_of(bundle: Bundle) -> dict[str, Kind]:
     return {**known, **plan.kinds}
 
 
-def list_readers(name: str, policy: Policy, bundle: Bundle) -> list[str]:
-    """The personal columns that rules, and the conditions of a model, compare a list with."""
-    kinds, lists = kinds_of(bundle), [*policy.lists]
+class ListReaders(NamedTuple):
+    """What rules, and the conditions of a model, compare a list with: personal columns, and the
+    currency if it is among it.
+    """
+
+    personal: list[str]
+    currency: str | None
+
+
+def list_readers(name: str, policy: Policy, bundle: Bundle) -> ListReaders:
+    """The columns with values of their own form that a list is compared with."""
+    kinds, lists, schema = kinds_of(bundle), [*policy.lists], bundle.schema
     texts = [*(rule.condition for rule in policy.rules), *bundle.conditions]
     asked = [parse(one, kinds, lists) for one in texts]
-    return personal_readers(name, asked, bundle.schema.personal)
+    coded = schema.currency is not None and readers(name, asked, [schema.currency])
+    return ListReaders(readers(name, asked, schema.personal), schema.currency if coded else None)
 
 
 def conditions(

@@ -18,7 +18,7 @@ from shroff.collect.schema import Kind
 from shroff.errors import ConfigurationError, UnknownColumn, did_you_mean
 from shroff.expression import parse
 from shroff.expression.budget import require_affordable
-from shroff.features.conditions import require_alphabetic
+from shroff.features.conditions import require_currencies
 from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
 
@@ -156,7 +156,7 @@ class Dataset:
         parsed = {text: parse(text, known, list(lists)) for text in conditions}
         require_affordable("the conditions of the detector", [one.tree for one in parsed.values()])
         for condition in parsed.values():
-            require_alphabetic(condition, self.schema, lists)
+            require_currencies(condition, self.schema, lists)
         return self.table.select(
             condition.polars(lists).cast(pl.Float64).alias(text)
             for text, condition in parsed.items()

@@ -107,7 +107,7 @@ class Expression:
     tree: Node = field(repr=False)
 
     def compared_with(self, column: str) -> list[Value | InList]:
-        """The values and named lists that it compares a column with.
+        """The values and named lists that a column must equal or not.
 
         >>> parse("country IN red OR country = 'XX'", {"country": "text"}, ["red"]).compared_with(
         ...     "country"

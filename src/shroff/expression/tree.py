@@ -105,11 +105,11 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def compared_with(node: Node, column: str) -> list[Value | InList]:
-    """The values and named lists that a column is compared with in a tree."""
+    """The values and named lists that a column is equal to or not in a tree."""
     found: list[Value | InList] = []
     for one in walk(node):
         match one:
-            case FunctionCall(_, args, "boolean") if any(
+            case FunctionCall("=" | "<>", args) if any(
                 isinstance(arg, ColumnRef) and arg.name == column for arg in args
             ):
                 found += [arg.value for arg in args if isinstance(arg, Constant)]

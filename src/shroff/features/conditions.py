@@ -8,25 +8,23 @@ from typing import Final
 
 from shroff.collect import Schema, money
 from shroff.errors import InvalidExpression
-from shroff.expression import Expression
-from shroff.expression.tree import InList
+from shroff.expression import Expression, InList
 
 _NO_LISTS: Final[Mapping[str, Collection[str]]] = MappingProxyType({})
 
 
-def require_alphabetic(
+def require_currencies(
     condition: Expression, schema: Schema, lists: Mapping[str, Collection[str]] = _NO_LISTS
 ) -> None:
-    """Raise `InvalidExpression` where a condition compares a currency with a numeric code: clean
-    payments have none.
+    """Raise `InvalidExpression` where a condition compares the currency with a text that no clean
+    payment has there: asked when a condition is written, not of one that is in use.
 
     >>> from shroff.expression import parse
-    >>> schema = Schema(id="id", time="t", amount="amount", currency="currency")
-    >>> require_alphabetic(parse("currency <> '392'", schema.kinds), schema)
+    >>> schema = Schema(id="id", time="t", amount="amount", currency="ccy")
+    >>> require_currencies(parse("ccy = 'usd'", schema.kinds), schema)
     Traceback (most recent call last):
-    shroff.errors.InvalidExpression: `currency` holds alphabetic currency codes, whichever were
-    sent: write 'JPY' \
-instead of '392' in `currency <> '392'`
+    shroff.errors.InvalidExpression: `ccy` holds alphabetic currency codes, whichever were sent: \
+write 'USD' instead of 'usd' in `ccy = 'usd'`
     """
     if schema.currency is None:
         return
@@ -34,9 +32,11 @@ instead of '392' in `currency <> '392'`
         codes = lists.get(asked.name, ()) if isinstance(asked, InList) else (asked,)
         where = f"the list `{asked.name}`" if isinstance(asked, InList) else f"`{condition.sql}`"
         for code in codes:
-            found = money.alphabetic(code) if isinstance(code, str) and code.isdecimal() else None
-            if found is not None:
+            # a blank text asks whether there is a value at all
+            if isinstance(code, str) and code.strip() and code not in money.NUMERIC:
+                right = money.alphabetic(code)
+                advice = f"write '{right}'" if right else "write one of ISO 4217, such as 'EUR',"
                 raise InvalidExpression(
                     f"`{schema.currency}` holds alphabetic currency codes, whichever were sent: "
-                    f"write '{found}' instead of '{code}' in {where}"
+                    f"{advice} instead of '{code}' in {where}"
                 )

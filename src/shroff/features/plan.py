@@ -15,7 +15,6 @@ from shroff.expression import Expression, parse
 from shroff.expression.budget import require_affordable, states_of
 from shroff.features import aggregates
 from shroff.features.aggregates import NAME_SCALES, RECIPES, Function
-from shroff.features.conditions import require_alphabetic
 from shroff.features.define import Aggregate, Entity
 from shroff.features.group import Feature, FeatureGroup
 from shroff.features.links import LinkFeature
@@ -62,7 +61,9 @@ class Plan:
             for feature in group.definitions:
                 self._add(feature)
         read = [stream.where for stream in self.streams] + [row.source for row in self.rows]
-        trees = [one.tree for one in read if isinstance(one, Expression)]
+        self.conditions = [one for one in read if isinstance(one, Expression)]
+        """The conditions of streams, and those that are features themselves."""
+        trees = [one.tree for one in self.conditions]
         require_affordable("features", trees)
         self.states = states_of(trees)
         """The states of the automata that a payment meets in them."""
@@ -300,7 +301,6 @@ class Plan:
     def _parse(self, name: str, text: str, columns: dict[str, Kind]) -> Expression:
         schema = self.schema
         expression = parse(text, columns)
-        require_alphabetic(expression, schema)
         for column in (schema.id, schema.arrived_at, schema.result_at, schema.labelled_at):
             if column in expression.columns:
                 raise ConfigurationError(

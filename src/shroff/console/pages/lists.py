@@ -22,7 +22,7 @@ from shroff.control.changes import ListChange
 from shroff.control.list_import import plan_rows, rows_of_text
 from shroff.control.proposal import Person
 from shroff.decide.lists import Action
-from shroff.decide.standing import kinds_of, list_readers
+from shroff.decide.standing import ListReaders, kinds_of, list_readers
 from shroff.errors import ConfigurationError, NotFound, ShroffError
 from shroff.expression import Expression, parse
 
@@ -144,11 +144,18 @@ def _door(
     token, readers = tokenizer(backend.settings.hmac_key()), _readers(backend, name)
 
     def listed(typed: str) -> str:
+        if personal and is_token(typed):
+            # the box is ticked beforehand, so it does not say which of both was meant
+            raise ConfigurationError(
+                "expected a value as payments are sent with it, got 64 hex digits, which may be "
+                "the keyed hash that a receipt shows: then untick the box, and it is kept as it "
+                "is. If payments are sent with such digits, `shroff lists add --personal` keeps "
+                "their hash."
+            )
         return listed_value(
             typed,
             step,
-            # a token, such as a receipt shows, is a keyed hash already
-            personal=personal and not is_token(typed),
+            personal=personal,
             readers=readers,
             token=token,
             numbers=backend.bench.in_use.contender.bundle.numbers,
@@ -157,8 +164,8 @@ def _door(
     return listed
 
 
-def _readers(backend: ConsoleBackend, name: str) -> list[str]:
-    """The personal columns that rules compare a list with."""
+def _readers(backend: ConsoleBackend, name: str) -> ListReaders:
+    """The columns that rules compare a list with."""
     bundle, standing = backend.bench.in_use.contender
     return list_readers(name, standing.policy, bundle)
 
@@ -197,7 +204,7 @@ def _context(backend: ConsoleBackend, name: str, q: str, problem: str = "") -> d
     shown = found[:_SHOWN_VALUES]
     ends = {one.value: one.until for one in backend.lists.of(name, shown) if one.covers(now)}
     proposed = [one for one in backend.proposals.open() if one.edit and one.edit.name == name]
-    readers = _readers(backend, name)
+    readers = _readers(backend, name).personal
     return {
         "name": name,
         "q": q,
