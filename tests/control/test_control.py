@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -335,16 +339,45 @@ def test_processes_that_create_a_database_at_once_take_turns(tmp_path: Path) -> 
 
 
 def test_a_database_that_is_moved_away_in_use_is_missed_and_not_made_anew(tmp_path: Path) -> None:
-    file, away = tmp_path / "control.db", tmp_path / "away.db"
+    file, away = tmp_path / "away/control.db", tmp_path / "away.db"
     url = f"sqlite:///{file}"
     keys = Keys(url)
     keys.create("shop", ["decide"])
     file.rename(away)
     for other in (keys, Keys(url)):
-        with pytest.raises(
-            ControlUnavailable, match=r"SQLITE_CANTOPEN: see that its file is there"
-        ):
+        with pytest.raises(ControlUnavailable, match=r"away/control.db was there and is gone"):
             other.all()
     assert not file.exists()
     away.rename(file)
     assert [key.name for key in keys.all()] == ["shop"]
+
+
+def test_a_command_misses_a_database_that_an_earlier_one_used(tmp_path: Path) -> None:
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "shroff", *words],
+            env=os.environ | {"SHROFF_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    made = command("keys", "create", "shop", "--scope", "decide")
+    assert made.returncode == 0, made.stderr
+    file, mark = tmp_path / "home/control.db", tmp_path / "home/control.db.made"
+    content = file.read_bytes()
+    for left in (None, b""):  # nothing, or an empty file in its place
+        file.unlink()
+        if left is not None:
+            file.write_bytes(left)
+        missed = command("keys", "list")
+        assert missed.returncode == 2
+        assert missed.stderr.count("\n") == 1, missed.stderr
+        assert f"{file} was there and is gone" in missed.stderr
+        assert f"remove {mark} to begin with an empty one" in missed.stderr
+        assert (file.read_bytes() if file.exists() else None) == left
+        file.write_bytes(content)
+    assert "shop" in command("keys", "list").stdout
+    file.unlink()
+    mark.unlink()
+    assert json.loads(command("keys", "list", "--json").stdout) == {"keys": []}

@@ -40,6 +40,7 @@ def test_all_that_a_service_writes_is_for_its_owner(
             "ledger.db-wal",
             "ledger.db-shm",
             "control.db",
+            "control.db.made",
             "personal.key",
             "models",
         } <= made.keys()

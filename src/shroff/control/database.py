@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -59,8 +58,16 @@ def _close(engine: Engine, process: int) -> None:
 
 _POOLS: Final[WeakValueDictionary[str, _Pool]] = WeakValueDictionary()
 _POOLS_LOCK: Final = Lock()
+_MARK: Final = ".made"
+"""The end of the name of a file beside a SQLite file: it says that the database was made."""
+_MARK_TEXT: Final = (
+    "Shroff keeps this file beside its control database, so that no empty one is made where the "
+    "database was moved away. Remove it to begin with an empty one.\n"
+)
 _IN_USE: Final = set[Path]()
-"""The SQLite files that this process has had a transaction in: none of them is made anew."""
+"""The SQLite files that this process has had a transaction in: none of them is made anew, even
+where no mark could be written beside it.
+"""
 
 
 class Control:
@@ -70,8 +77,8 @@ class Control:
         ConfigurationError: `url` names no SQLite file and no PostgreSQL database.
         MissingExtra: it names PostgreSQL and the driver is not installed.
 
-    A SQLite file that this process has used and that is gone is missed, not made anew: it has the
-    only keys of sealed records, and all users and API keys.
+    A SQLite file that was used and that is gone is missed, not made anew: it has the only keys of
+    sealed records, and all users and API keys. A file beside it, `….made`, says that it was made.
     """
 
     def __init__(self, url: str) -> None:
@@ -89,7 +96,7 @@ class Control:
                 _make(self._engine)
                 self._made = True
                 if self._engine.dialect.name == "sqlite":
-                    _IN_USE.add(_file(self._engine.url))
+                    _remember(_file(self._engine.url))
             with self._engine.begin() as connection:
                 yield connection
 
@@ -209,7 +216,7 @@ def _sqlite(parsed: URL) -> Engine:
             "expected a control database in a file, `sqlite:///file`, got a URL without one."
         )
     file = _file(parsed)
-    if file not in _IN_USE:
+    if not _gone(file):
         with suppress(OSError):  # connecting reports the fault better
             private_file(file)
     engine = create_engine(
@@ -218,12 +225,41 @@ def _sqlite(parsed: URL) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def require_there(*_: object) -> None:
-        if file in _IN_USE and not file.exists():
-            missing = sqlite3.OperationalError("no such file")
-            missing.sqlite_errorname = "SQLITE_CANTOPEN"
-            raise missing
+        if _gone(file):
+            raise ControlUnavailable(
+                f"the control database {file} was there and is gone, and with it users, API keys, "
+                "edits and the only keys of sealed records: put it back, or remove "
+                f"{_mark(file)} to begin with an empty one."
+            )
 
     return engine
+
+
+def _gone(file: Path) -> bool:
+    """Whether a database that was there is missing, or an empty file in its place."""
+    # asked first: another thread may be making it
+    if file not in _IN_USE and not _mark(file).exists():
+        return False
+    try:
+        return not file.stat().st_size
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False  # connecting reports the fault better
+
+
+def _remember(file: Path) -> None:
+    """Remember that a database was made, in this process and for the next ones."""
+    _IN_USE.add(file)
+    mark = _mark(file)
+    if not mark.exists():
+        with suppress(OSError):
+            private_file(mark)
+            mark.write_text(_MARK_TEXT)
+
+
+def _mark(file: Path) -> Path:
+    return file.with_name(file.name + _MARK)
 
 
 def _file(url: URL) -> Path:
