@@ -12,14 +12,16 @@ from secrets import token_hex
 
 import pytest
 
-from features.online_world import COUNTS, SCHEMA, open_state, pay
+from features.online_world import COUNTS, SCHEMA, card, open_state, pay
 from servers import free_port, or_skip, redis
+from shroff import FeatureGroup, Schema
 from shroff.clock import system_time
 from shroff.collect import Payment
+from shroff.errors import PaymentConflict
 from shroff.features.engines.online import OnlineEngine
 from shroff.features.engines.online.redis import RedisEngine, claim, link, membership
 from shroff.ledger import Head
-from shroff.state import News, backlog
+from shroff.state import News, backlog, shared
 from shroff.state.arrivals import Arrivals
 from shroff.state.shared import SharedState
 
@@ -36,8 +38,14 @@ class World:
     both.
     """
 
-    def __init__(self, start: Callable[[], AbstractContextManager[str]]) -> None:
+    def __init__(
+        self,
+        start: Callable[[], AbstractContextManager[str]],
+        group: FeatureGroup = COUNTS,
+        schema: Schema = SCHEMA,
+    ) -> None:
         self._start = start
+        self._group, self._schema = group, schema
         self._servers = ExitStack()
         self._space = token_hex(4)
         self.ledger: list[Payment] = []
@@ -51,7 +59,7 @@ class World:
         self._servers.close()
 
     def engine(self) -> RedisEngine:
-        return RedisEngine([COUNTS], SCHEMA, url=self.url, space=self._space)
+        return RedisEngine([self._group], self._schema, url=self.url, space=self._space)
 
     def join(self, *others: SharedState) -> SharedState:
         durable = Head(len(self.ledger), bytes(32))
@@ -82,7 +90,7 @@ class World:
         self._fill(upto)
 
     def _fill(self, upto: int = 0) -> None:
-        source = OnlineEngine([COUNTS], SCHEMA)
+        source = OnlineEngine([self._group], self._schema)
         for payment in self.ledger[:upto]:
             source.observe(payment)
         engine = self.engine()
@@ -265,3 +273,29 @@ def test_a_state_that_was_filled_anew_unnoticed_is_told_by_all_first(lasting: Wo
     all_answer(one, other)
     assert lasting.decide(one, 4) == 4
     assert lasting.decide(other, 5) == 5
+
+
+def test_of_two_different_results_the_state_counts_the_one_that_the_ledger_can_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    group = FeatureGroup("results", card.count("1d", where="result = 'failed'"))
+    schema = Schema(id="id", time="time", amount="amount", result="result", keys=["card"])
+    world = World(partial(redis, port=free_port()), group, schema)
+    try:
+        one = world.join()
+        other = world.join(one)
+        for place in range(2):
+            one.observe([pay(place, place)])
+        failed, authorised = News("result", "failed"), News("result", "authorised")
+        first = one.announce("p0", failed)
+        assert first > 1
+        with pytest.raises(PaymentConflict, match="is being recorded"):
+            other.announce("p0", authorised)
+        assert other.announce("p0", failed) == first, "the same one is no other"
+        (seen,) = other.observe([pay(2, 2)])
+        assert isinstance(seen, dict)
+        assert seen == {next(iter(seen)): 1.0}
+        monkeypatch.setattr(shared, "_RECORDING_US", 0)
+        assert other.announce("p0", authorised) > first, "nobody is recording it any more"
+    finally:
+        world.stop()

@@ -65,7 +65,7 @@ class Events:
             # another process was faster
             if not self._recorded(event):
                 raise LedgerUnavailable(
-                    "the ledger refused a result that it does not have: send it again."
+                    "another result of this payment is being recorded: send this one again."
                 ) from None
 
     async def label(

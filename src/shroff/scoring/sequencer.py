@@ -275,9 +275,12 @@ class Sequencer:
         pending.waiters.resolve(outcome)
 
     def _put_event(self, event: PendingEvent) -> None:
-        event.arrived = (
-            self.active.state.announce(event.payment_id, self._news(event)) or self._arrivals.next()
-        )
+        try:
+            given = self.active.state.announce(event.payment_id, self._news(event))
+        except PaymentConflict as error:
+            event.waiters.resolve(error)
+            return
+        event.arrived = given or self._arrivals.next()
         time = event.arrived if event.record.at is None else event.record.at
         entry = Entry(
             event.kind,

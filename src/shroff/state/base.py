@@ -88,7 +88,11 @@ class State(Protocol):
         """
 
     def announce(self, payment_id: str, news: News) -> int:
-        """Announce a result or label before it is recorded; returns its arrival, or 0 for none."""
+        """Announce a result or label before it is recorded; returns its arrival, or 0 for none.
+
+        Raises:
+            PaymentConflict: another process is recording another result of the payment.
+        """
 
     def later(self, payment_id: str, news: News) -> None:
         """A payment's result or label is durable."""

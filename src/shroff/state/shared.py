@@ -11,7 +11,7 @@ from typing import Final
 
 from shroff.clock import overtaken
 from shroff.collect import Payment
-from shroff.errors import OutOfBounds, StateGarbled, Unavailable
+from shroff.errors import OutOfBounds, PaymentConflict, StateGarbled, Unavailable
 from shroff.features.engines.online import OnlineEngine
 from shroff.features.engines.online.redis import Membership, RedisEngine
 from shroff.ledger import Head, Ledger
@@ -27,6 +27,10 @@ _LOOK_SECONDS: Final = 0.1
 _START_PATIENCE_SECONDS: Final = 3.0
 """Seconds without a heartbeat after which a starting process takes another for dead, as its
 predecessors mostly are.
+"""
+_RECORDING_US: Final = 10_000_000
+"""For how long a result that another process has announced may be on its way to the ledger: what is
+not there by then was never recorded.
 """
 _log = logging.getLogger(__name__)
 
@@ -181,7 +185,9 @@ class SharedState:
         """Let payments see a result or label; returns its arrival in the order of all processes.
 
         It counts before it is durable, because only the state knows what arrived before it. If the
-        ledger refuses it, the client sends it again, and it counts once.
+        ledger refuses it, the client sends it again, and it counts once. Of two different results
+        the state counts the first, so the ledger must not be asked for the other before it could
+        have that one.
         """
         kind, value, rank, _, token = news
         send = partial(self.engine.later, payment_id, kind, value, rank=rank)
@@ -189,7 +195,9 @@ class SharedState:
             self._complete()
             if not self._backlog:
                 given = self.engine.announce(payment_id, kind, value, rank=rank, token=token)
-                self._arrivals.after(given)
+                self._arrivals.after(abs(given))
+                if given < 0:
+                    return self._arrival_beside(-given)
                 arrived = given if given > 1 else self._arrivals.next()
                 self._backlog.note_sent(
                     payment_id, f"{kind} {token.hex()}", partial(send, arrived=arrived)
@@ -200,6 +208,17 @@ class SharedState:
         # the state may not know the payment yet
         arrived = self._arrivals.next()
         self._backlog.add(payment_id, partial(send, arrived=arrived))
+        return arrived
+
+    def _arrival_beside(self, standing: int) -> int:
+        """The arrival of a result where the state counts another one, which arrived at `standing`.
+
+        Raises:
+            PaymentConflict: the process that announced that one may be recording it.
+        """
+        arrived = self._arrivals.next()
+        if arrived - standing < _RECORDING_US:
+            raise PaymentConflict("another result of this payment is being recorded.")
         return arrived
 
     def later(self, payment_id: str, news: News) -> None:

@@ -229,7 +229,8 @@ class RedisEngine:
     ) -> int:
         """`later`; returns the event's arrival in the order of the state.
 
-        It is 1 if the event needs none, and 0 if no window reaches the payment.
+        It is 1 if the event needs none, and 0 if no window reaches the payment. Where another
+        result of the payment stands it is that one's, below 0, and nothing has changed.
 
         Args:
             token: what identifies a label of its payment: announced again, it keeps its first

@@ -236,7 +236,10 @@ if redis.call('HEXISTS', KEYS[2], 'a') == 0 then return 0 end
 local kind, text, tag, name = ARGV[3], ARGV[4], ARGV[5], ARGV[8]
 local rank, word, token = tonumber(ARGV[6]), tonumber(ARGV[7]), 'l:' .. name
 local said = redis.call('HGET', KEYS[2], kind)
-if said and kind == 'result' then return arrived(said) end
+-- below zero: another result stands
+if said and kind == 'result' then
+  return string.sub(said, 10) == text and arrived(said) or -arrived(said)
+end
 local told = name ~= '' and redis.call('HGET', KEYS[2], token)
 if told then return tonumber(told) end
 local arrival, prefix = arrive(ARGV[2])
