@@ -164,6 +164,43 @@ def test_a_database_that_is_cut_off_is_noticed(
             ledger.write_now(entry(2_003))
 
 
+@pytest.mark.parametrize("length", [0, 10_000])
+@pytest.mark.parametrize("idle", [True, False])
+def test_a_log_that_is_cut_off_is_noticed_before_more_is_written_behind_the_gap(
+    file: Path, entry: MakeEntry, written: Write, length: int, idle: bool
+) -> None:
+    log = file.with_name(f"{file.name}-wal")
+    with Ledger(f"sqlite:///{file}") as ledger:
+        for number in range(20):
+            assert written(ledger, [entry(number)]) == [None]
+        os.truncate(log, length)
+        if not idle:
+            assert [type(one) for one in written(ledger, [entry(20)])] == [LedgerUnavailable]
+        until(lambda: "write-ahead log" in str(ledger.failure))
+        assert "cut off while in use" in str(ledger.failure)
+        with pytest.raises(LedgerUnavailable, match=r"cut off while in use|being undone"):
+            ledger.write_now(entry(21))
+        assert not log.exists() or log.stat().st_size == length
+    with Ledger(f"sqlite:///{file}") as left:
+        # what was before the cut, and nothing that is no record
+        assert left.verify().seq < 20
+        assert written(left, [entry(30)]) == [None]
+
+
+def test_a_log_that_another_program_empties_into_the_file_is_no_loss(
+    file: Path, entry: MakeEntry, written: Write
+) -> None:
+    log = file.with_name(f"{file.name}-wal")
+    with closing(sqlite3.connect(file)) as other, Ledger(f"sqlite:///{file}") as ledger:
+        for number in range(10):
+            assert written(ledger, [entry(number)]) == [None]
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert written(ledger, [entry(10)]) == [None]
+        assert log.stat().st_size > 0
+        assert ledger.failure is None
+        assert ledger.verify().seq == 11
+
+
 def test_a_vacuum_is_no_loss(
     file: Path, entry: MakeEntry, written: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:

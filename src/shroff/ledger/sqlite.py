@@ -6,6 +6,7 @@ import fcntl
 import math
 import os
 import sqlite3
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -33,6 +34,12 @@ _MISSING = (
 # of which a file has so many, each of so many bytes
 _PAGES = ("page_count", "page_size")
 
+# of the head of a log's index (SQLite's `WalIndexHdr`, twice): bytes of a page, and how many are in
+# the log
+_INDEX_HEAD = struct.Struct("=14xHI")
+_INDEX_HEAD_BYTES = 2 * 48
+_LOG_HEAD_BYTES, _FRAME_HEAD_BYTES = 32, 24
+
 _Identity = tuple[int, int]
 _FolderState = tuple[int, int, int]
 
@@ -56,6 +63,9 @@ class SQLite:
         self._folder = str(self._path.parent)
         self._file: _Identity | None = None
         self._log = self._path.with_name(f"{self._path.name}-wal")
+        self._log_name = str(self._log)
+        self._log_bytes = 0
+        self._log_index: int | None = None
         self._opened_log: _Identity | None = None
         self._writing: Connection | None = None
         self._lost: str | None = None
@@ -104,12 +114,14 @@ class SQLite:
 
     def present(self) -> None:
         """Raise `LedgerUnavailable` if the file was moved, removed or replaced, or its log ever
-        was.
+        was, or was cut off.
 
-        SQLite would go on writing into a file that has no name any more.
+        SQLite would go on writing into a file that has no name any more, and into a log behind a
+        gap, which it would copy into the file.
         """
         if self._lost is not None:
             raise LedgerUnavailable(self._lost)
+        self._require_whole_log()
         if self._undisturbed is not None and _folder_state(self._folder) == self._undisturbed:
             return
         if self._file is not None and _identity(self._path) != self._file:
@@ -127,6 +139,7 @@ class SQLite:
         # every commit asks twice: one `stat` of the folder is cheaper than one per file
         folder, now = _folder_state(self._folder), time.monotonic()
         fresh = now < self._looked + _LOOK_SECONDS
+        self._require_whole_log()
         if fresh and folder is not None and folder == self._undisturbed:
             return
         self._undisturbed, self._looked = None, now
@@ -161,6 +174,51 @@ class SQLite:
         )
         raise LedgerUnavailable(self._lost)
 
+    def _require_whole_log(self) -> None:
+        """Raise `LedgerUnavailable` if the log became shorter than what SQLite has in it."""
+        if self._opened_log is None:
+            return
+        try:
+            found = os.stat(self._log_name)  # noqa: PTH116  # as in `_folder_state`
+        except OSError:
+            return  # the next look at its folder says that it is gone
+        if (found.st_dev, found.st_ino) != self._opened_log:
+            return  # or that it is another
+        size = found.st_size
+        # another program may have emptied it into the file; asked twice, as it may be about to
+        if size < self._log_bytes and not (self._log_is_whole() or self._log_is_whole()):
+            self._forget_index()
+            self._lost = (
+                f"the write-ahead log of the ledger {self._path} was cut off while in use: what "
+                "was answered last may be lost; look for it in copies, and restart the service."
+            )
+            raise LedgerUnavailable(self._lost)
+        self._log_bytes = size
+
+    def _log_is_whole(self) -> bool:
+        """Whether the log is as long as its index, which all processes share, says."""
+        index = self._path.with_name(f"{self._path.name}-shm")
+        try:
+            size = self._log.stat().st_size
+            # never closed: closing any handle of it drops SQLite's own locks
+            if self._log_index is None or not os.path.samestat(
+                os.fstat(self._log_index), index.stat()
+            ):
+                self._log_index = os.open(index, os.O_RDWR | os.O_CLOEXEC)
+            head = os.pread(self._log_index, _INDEX_HEAD.size, 0)
+            page, frames = _INDEX_HEAD.unpack(head)
+        except (OSError, struct.error):
+            return False
+        needed = frames * (_FRAME_HEAD_BYTES + (page if page > 1 else 65_536))
+        return not frames or bool(size >= _LOG_HEAD_BYTES + needed)
+
+    def _forget_index(self) -> None:
+        """Let SQLite make the index again from what is left of the log, also where the last
+        connection closes: by the old one it would copy parts of later commits into the file.
+        """
+        if self._log_index is not None:
+            os.pwrite(self._log_index, bytes(_INDEX_HEAD_BYTES), 0)
+
     def writable(self) -> Connection:
         """A connection that syncs the write-ahead log at each commit and empties it at 4 MB."""
         connection = self.engine.connect()
@@ -173,6 +231,7 @@ class SQLite:
         connection.exec_driver_sql("PRAGMA schema_version")
         connection.rollback()
         self._writing, self._opened_log, self._undisturbed = connection, _identity(self._log), None
+        self._log_bytes = 0
         return connection
 
     @contextmanager
