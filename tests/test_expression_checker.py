@@ -26,6 +26,21 @@ def read(sql: str) -> Expression:
     return parse(sql, KINDS, ["red", "empty"])
 
 
+@pytest.mark.parametrize("number", [".5.", "1.2.", "5.e", "1e", "1e+"])
+def test_what_is_no_number_is_refused(number: str) -> None:
+    with pytest.raises(InvalidExpression, match=r"expected a number such as|is not a SQL"):
+        read(f"a > {number}")
+
+
+def test_nothing_but_the_refusal_says_what_somebody_wrote(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InvalidExpression, match=r"IF s = 'ada@example\.org'"):
+        read("IF s = 'ada@example.org'")
+    assert not caplog.records
+    assert capsys.readouterr() == ("", "")
+
+
 # ---- texts are compared as columns have them
 
 

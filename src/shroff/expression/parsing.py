@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import ClassVar, Final
 
 from sqlglot import exp, parser
@@ -16,6 +17,8 @@ MAX_LEVELS: Final = 50
 # longer than anyone writes by hand, and parsed within a second
 MAX_CHARACTERS: Final = 50_000
 _QUOTED_CHARACTERS: Final = 300
+# it writes conditions that it cannot read into the log, and on the terminal before our sentence
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 
 
 class _Language(Dialect):

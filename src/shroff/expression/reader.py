@@ -145,7 +145,12 @@ class Reader:
     def literal(self, node: exp.Expression) -> Node:
         if node.is_string:
             return Constant(node.name, "text")
-        number = float(node.name)
+        try:
+            number = float(node.name)
+        except ValueError:  # sqlglot takes `.5.` and `5.e` for numbers
+            raise InvalidExpression(
+                f"expected a number such as 1234.56 or 1e6, got {quote_node(node)}"
+            ) from None
         if math.isinf(number):
             raise InvalidExpression(f"the number {quote_node(node)} is too large for a float64")
         return Constant(number, "number")
