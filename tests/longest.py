@@ -17,6 +17,7 @@ LOOPS: Final = (
 """Files that compile the loops of the batch engine, which all others then find compiled."""
 SPARK: Final = (
     "features/test_spark.py",
+    "features/test_spark_failures.py",
     "test_expression.py",
     "monitor/test_parity.py",
     "store/test_readers.py",

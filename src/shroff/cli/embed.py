@@ -73,11 +73,12 @@ def train(
     vectors, until = _named(loaded.vectors, name), None if before is None else _micros(before)
     with steps(quiet=as_json) as step:
         if engine == "spark":
-            from shroff.features.engines.spark.frames import read_clean, session
+            from shroff.features.engines.spark.frames import read_clean, require_alike, session
 
             step("count on Spark, and learn vectors")
             with session("shroff embed", master) as spark:
                 table = read_clean(spark, data.clean_file())
+                require_alike(table, schema)
                 there, cleaned = table.count(), None
                 found = learn_spark(vectors, schema, table, before=until)
         else:

@@ -15,6 +15,7 @@ from shroff.features.engines.spark.frames import (
     col,
     map_batches,
     quoted,
+    require_alike,
     session,
     write_new,
 )
@@ -65,6 +66,7 @@ def score_job(files: Files, source: str, target: str, *, master: str | None = No
         # by default Spark writes times without a zone
         spark.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
         table = read_clean(spark, source)
+        require_alike(table, schema)
         _require_scorable(table, bundle, source)
         features = compute_spark(bundle.groups, table, schema, order=ORDER)
         columns = [*schema.scales, *plan.names]

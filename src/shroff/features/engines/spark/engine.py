@@ -30,6 +30,7 @@ from shroff.features.engines.spark.frames import (
     micros_of,
     quoted,
     read_parquet,
+    require_alike,
     require_columns,
     resolved,
     session,
@@ -129,6 +130,7 @@ def features_job(
 def _table(plan: Plan, frame: DataFrame) -> ClusterTable:
     """The rows of a Parquet table, which workers read where they can."""
     require_columns(frame, plan.schema, None)
+    require_alike(frame, plan.schema)
     paths = [local_path(name) for name in sorted(frame.inputFiles())]
     kinds = dict(frame.dtypes)
     read = _columns(plan, subplans.subplans(plan), frame)

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import polars as pl
 
-from shroff.errors import ConfigurationError
+from shroff.errors import BadFile, ConfigurationError
 from shroff.features.engines.subplans import ROW
 
 if TYPE_CHECKING:
@@ -99,6 +99,14 @@ def pieces(
     ]
 
 
+def columns_of(path: Path) -> frozenset[str]:
+    """The columns of a file."""
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        return frozenset(file.schema_arrow.names)
+
+
 def _footer(path: Path) -> tuple[Mapping[str, pl.DataType], list[int]]:
     """A file's columns, and how many rows its row groups have."""
     from pyarrow import parquet
@@ -122,10 +130,24 @@ def _spans(groups: Sequence[int], size: int) -> Iterator[tuple[int, int]]:
 
 
 def read(piece: Piece, columns: Sequence[str]) -> pl.DataFrame:
-    """`ROW` and these columns of a piece."""
+    """`ROW` and these columns of a piece.
+
+    Raises:
+        BadFile: the file is damaged, or may not be read.
+        FileNotFoundError: this machine has none of this name.
+    """
     file = pl.scan_parquet(piece.path, glob=False).slice(piece.first, piece.rows)
     place = pl.int_range(piece.order, piece.order + piece.rows, dtype=pl.Int64)
-    return file.select(*columns).collect().select(place.alias(ROW), *columns)
+    try:
+        rows = file.select(*columns).collect()
+    except FileNotFoundError:
+        raise
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise BadFile(
+            f"{piece.path}: expected a Parquet file that can be read, got one that is damaged or "
+            f"closed to this user ({type(error).__name__})."
+        ) from None
+    return rows.select(place.alias(ROW), *columns)
 
 
 def write_parts(tables: Iterable[pl.DataFrame], folder: Path) -> Iterator[pa.RecordBatch]:
@@ -165,6 +187,10 @@ def write_folder(
         target.mkdir(parents=True)
     except FileExistsError:
         raise ConfigurationError(f"{target}: expected a target that does not exist yet.") from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{target}: expected a folder that can be made, got: {error.strerror}."
+        ) from None
     staged = target / _STAGED
     try:
         staged.mkdir()

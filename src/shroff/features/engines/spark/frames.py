@@ -5,22 +5,21 @@ This is the only file that imports PySpark.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from shroff import errors
 from shroff.collect import Schema
 from shroff.collect.schema import Scale
 from shroff.errors import BadFile, ConfigurationError, DataError, MissingExtra, did_you_mean
-from shroff.features.engines.spark import worker
-from shroff.features.engines.spark.files import FILE_BITS
+from shroff.features.engines.spark import failures, worker
+from shroff.features.engines.spark.files import FILE_BITS, columns_of, local_path
 from shroff.features.engines.spark.worker import Compute
 
 if TYPE_CHECKING:
@@ -33,8 +32,8 @@ ORDER: Final = "shroff order"
 _SINCE: Final = "shroff since"
 _KEY: Final = "shroff key "
 _BATCH_ROWS: Final = 50_000
-_OURS: Final = re.compile(r"^shroff\.errors\.(\w+): (.+)$", re.MULTILINE)
-"""An error of ours in the traceback of a worker."""
+_FOOTERS_AT_ONCE: Final = 16
+_LOG_LEVEL: Final = "spark.log.level"
 _LIGHT: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _TYPES: Final[dict[Scale, str]] = {
     "time": "timestamp",
@@ -113,8 +112,8 @@ def collected(frame: DataFrame) -> list[Row]:
     except PythonException as error:
         if FileNotFoundError.__name__ in str(error):
             raise FileNotFoundError from None
-        if ours := _OURS.search(str(error)):
-            raise getattr(errors, ours[1])(ours[2]) from None
+        if (ours := failures.ours(str(error))) is not None:
+            raise ours from None
         raise
 
 
@@ -145,6 +144,8 @@ def session(name: str, master: str | None = None, *, light: bool = False) -> Ite
 
     Raises:
         MissingExtra: PySpark is not installed.
+        ConfigurationError, DataError, SourceUnavailable: why Spark did not start, or a job in the
+            session failed, where that is known (`failures`).
     """
     functions()
     from pyspark.sql import SparkSession
@@ -153,16 +154,72 @@ def session(name: str, master: str | None = None, *, light: bool = False) -> Ite
     builder = SparkSession.Builder().appName(name)
     if light:
         builder = builder.config("spark.driver.defaultJavaOptions", _LIGHT)
-    spark = running or (builder.master(master) if master else builder).getOrCreate()
+    with _translated():
+        spark = running or (builder.master(master) if master else builder).getOrCreate()
+        try:
+            context = spark.sparkContext
+            if (context.master or "").startswith("local"):
+                # workers on this machine are this Python, not the first `python3` of the path
+                context.pythonExec = sys.executable
+                if running is None and context.getConf().get(_LOG_LEVEL) is None:
+                    # the traces of what is translated here
+                    context.setLogLevel("FATAL")
+            spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(_BATCH_ROWS))
+            yield spark
+        finally:
+            if running is None:
+                # there is nothing to stop where its process is gone
+                with suppress(ConnectionError):
+                    spark.stop()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise errors of Spark as errors of ours, where what they say is known."""
+    from py4j.protocol import Py4JError, Py4JNetworkError
+    from pyspark.errors import PySparkException
+
     try:
-        if (spark.sparkContext.master or "").startswith("local"):
-            # workers on this machine are this Python, not the first `python3` of the path
-            spark.sparkContext.pythonExec = sys.executable
-        spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(_BATCH_ROWS))
-        yield spark
-    finally:
-        if running is None:
-            spark.stop()
+        yield
+    except (Py4JNetworkError, ConnectionRefusedError, ConnectionResetError):
+        raise failures.ended() from None
+    except (Py4JError, PySparkException) as error:
+        said = failures.translated(f"{getattr(error, 'getCondition', str)()} {error}")
+        if said is None:
+            raise
+        raise said from None
+
+
+def require_alike(frame: DataFrame, schema: Schema) -> None:
+    """Raise `DataError` where some files of a table lack a column of the schema that others have:
+    Spark would read it as missing in all their rows.
+
+    Args:
+        frame: as `read_parquet` or `read_clean` gave it.
+    """
+    files = sorted(frame.inputFiles())
+    if len(files) < 2:
+        return
+
+    def columns(name: str) -> frozenset[str]:
+        path = local_path(name)
+        if path is not None:
+            with suppress(OSError, pa.ArrowException):
+                return columns_of(path)
+        return frozenset(frame.sparkSession.read.parquet(name).columns)
+
+    import pyarrow as pa
+
+    with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
+        found = list(pool.map(columns, files))
+    some = frozenset[str]().union(*found)
+    for name, have in zip(files, found, strict=True):
+        # what none of them has is in the names of folders
+        for lacking in schema.scales.keys() & some - have:
+            raise DataError(
+                f"{name}: expected a column `{lacking}`, as other files of the table have, found "
+                "none: clean all of them by one schema (`shroff collect`)."
+            )
 
 
 def require_columns(frame: DataFrame, schema: Schema, order: str | None) -> None:
