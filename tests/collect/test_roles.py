@@ -260,3 +260,48 @@ def test_dates_of_a_country_are_told_as_what_they_are() -> None:
     )
     with pytest.raises(DataError, match=r"Dates such as `05\.04\.2024`, as `created` has them"):
         guess(table)
+
+
+def test_the_arrival_of_a_chargeback_is_that_of_the_label_and_never_of_the_payment() -> None:
+    rows = range(400)
+    disputed = [f"{START + timedelta(days=9)}Z" if n % 40 == 0 else None for n in rows]
+    flags = pl.Series("CB?", [str(int(n % 40 == 0)) for n in rows])
+    table = log().with_columns(flags, pl.Series("CB arrived", disputed))
+    assert roles(table)["CB arrived"] == "ignored", "39 of 40 payments would have no arrival"
+    said = {one.column: one.role for one in guess(table, {"label": "CB?"}).guesses}
+    assert said["CB arrived"] == "labelled_at"
+    received = log(received_at=[f"{START + timedelta(minutes=n)}Z" for n in rows])
+    assert roles(received)["received_at"] == "arrived_at"
+    counted = log(
+        created=[1_700_000_000_000 + n * 60_000 for n in rows],
+        fraud=[n % 40 == 0 for n in rows],
+        fraud_ts=[1_702_000_000_000 + n * 60_000 if n % 40 == 0 else None for n in rows],
+    )
+    assert roles(counted)["fraud_ts"] == "labelled_at"
+
+
+def test_codes_are_names_and_quantities_numbers_whoever_they_are_of() -> None:
+    rows = range(2_400)
+    found = roles(
+        log(
+            2_400,
+            BIN=[400_000 + n % 31 for n in rows],
+            mcc=[3_000 + n % 700 for n in rows],
+            issuer_bin=[40_000 + n % 1_200 for n in rows],
+            customer_age_days=[n % 900 for n in rows],
+            client_os=[("ios", "android", "web")[n % 3] for n in rows],
+            client_id=[f"c{n % 90}" for n in rows],
+        )
+    )
+    assert [found[name] for name in ("BIN", "mcc", "client_os")] == ["nominal"] * 3
+    assert [found[name] for name in ("issuer_bin", "client_id")] == ["keys"] * 2
+    assert found["customer_age_days"] == "numeric"
+
+
+def test_nested_columns_are_named_where_a_payment_has_no_id() -> None:
+    table = pl.DataFrame({"order": [{"no": f"a{n}", "gross": 9.5} for n in range(9)]})
+    table = table.with_columns(at=pl.lit("2024-05-04T10:00Z"))
+    with pytest.raises(DataError, match=r"`order` has fields within: flatten it"):
+        guess(table)
+    beside = log(items=[[1, 2]] * 400)
+    assert "flatten" in next(one.why for one in guess(beside).guesses if one.column == "items")

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shroff import Schema
-from shroff.collect import clean, read, read_joined, write_parquet
+from shroff.collect import clean, read, read_joined, write_clean, write_parquet
 from shroff.collect.csv_text import separator_of
 from shroff.collect.sources import scan, written_whole
 from shroff.errors import BadFile
@@ -424,6 +424,16 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_parquet(TABLE, tmp_path / "deep" / "log.parquet")
     assert read(tmp_path / "deep" / "log.parquet").equals(TABLE)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["log.parquet"]
+
+
+def test_a_clean_table_is_not_cleaned_again(tmp_path: Path) -> None:
+    write_clean(TABLE, tmp_path / "clean.parquet")
+    assert "got a clean one, whose amounts are minor units" in _refused(tmp_path / "clean.parquet")
+    assert pl.read_parquet(tmp_path / "clean.parquet").equals(TABLE), "to others it is a table"
+
+
+def test_json_is_refused_with_the_page_that_converts_it(tmp_path: Path) -> None:
+    assert "docs/raw-logs.md" in _refused(_file(tmp_path, b"{}", "log.ndjson"))
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def collect(
     as_json: AsJson = False,
 ) -> None:
     """Clean a raw table and write it as Parquet."""
-    from shroff.collect import write_parquet
+    from shroff.collect import write_clean
     from shroff.pipeline import collect_table
     from shroff.project import load_project
 
@@ -86,7 +86,7 @@ def collect(
             loaded, data, key=key, join=join, labels=labels, max_bad=max_bad, count=step.count
         )
         step(f"write {output}")
-        write_parquet(cleaned.frame, output)
+        write_clean(cleaned.frame, output)
     label = loaded.plan.schema.label
     unlabelled = None if label is None else cleaned.frame[label].null_count()
     document = {

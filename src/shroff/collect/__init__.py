@@ -26,7 +26,7 @@ from shroff.collect.payment import Payment
 from shroff.collect.payment_reader import PaymentReader
 from shroff.collect.personal import tokenizer
 from shroff.collect.schema import Schema
-from shroff.collect.sources import parquet_rows, read, read_joined, write_parquet
+from shroff.collect.sources import parquet_rows, read, read_joined, write_clean, write_parquet
 
 __all__ = [
     "NULLS",
@@ -45,5 +45,6 @@ __all__ = [
     "read_joined",
     "require_clean",
     "tokenizer",
+    "write_clean",
     "write_parquet",
 ]

@@ -58,10 +58,16 @@ class Profile:
     outcomes: bool = False
     """Whether all values say what became of payments, such as `approved` and `declined`."""
     median: float | None = None
+    nested: bool = False
+    """Whether values have fields, or are lists, as in JSON."""
 
     @property
     def unique(self) -> bool:
         return self.distinct == self.rows
+
+    @property
+    def mostly_filled(self) -> bool:
+        return self.filled >= self.rows * MIN_READABLE
 
     @property
     def nearly_unique(self) -> bool:
@@ -92,7 +98,8 @@ def profile(column: pl.Series) -> Profile:
     """What the values of a column of a raw log say."""
     dtype = column.dtype
     if dtype.is_nested() or dtype in _UNREADABLE or UNFIT_NAME.search(column.name):
-        return Profile(column.name, frozenset(), len(column), 0, 0, "unfit")
+        nested = dtype.is_nested()
+        return Profile(column.name, frozenset(), len(column), 0, 0, "unfit", nested=nested)
     if isinstance(dtype, pl.Datetime):
         texts = in_reach(column).drop_nulls().cast(pl.String)
     else:

@@ -15,7 +15,7 @@ import polars as pl
 from shroff.collect.clean import REPEATED, RowCounts, clean, require_enough
 from shroff.collect.columns import moments
 from shroff.collect.schema import Schema
-from shroff.collect.sources import parquet_rows, scan
+from shroff.collect.sources import parquet_rows, require_raw, scan
 from shroff.collect.time_column import TimeColumn, Twice, read_times, tell_apart
 
 _SAMPLE_STEP_ROWS = 1 << 10
@@ -56,6 +56,7 @@ def clean_large(
         As `clean`.
     """
     table, many = with_absent(scan(source), absent), parquet_rows(source)
+    require_raw(source)
     dropped: Counter[str] = Counter()
     first: dict[str, int] = {}
     words: Counter[tuple[str, str]] = Counter()

@@ -42,8 +42,13 @@ CURRENCY: Final = frozenset({
     "wahrung", "devise", "moneda", "divisa", "valuta", "waluta",
 })  # fmt: skip
 CODE: Final = frozenset(
-    {"mcc", "code", "category", "type", "country", "channel", "zip", "postcode"}
+    {"mcc", "code", "category", "type", "country", "channel", "zip", "postcode", "bin", "iin"}
 )
+QUANTITY: Final = frozenset({
+    "age", "balance", "count", "days", "distance", "hours", "lat", "latitude", "limit", "lon",
+    "lng", "longitude", "minutes", "qty", "quantity", "score", "seconds", "tenure",
+})  # fmt: skip
+"""Of somebody or something: how much, which names nobody (`customer_age_days`)."""
 IDENTITY: Final = frozenset(
     {"id", "uuid", "guid", "reference", "ref", "number", "num", "no", "key", "token"}
 )

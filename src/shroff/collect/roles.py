@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 import polars as pl
 
-from shroff.collect.column_profile import MIN_READABLE, Profile, profile
+from shroff.collect.column_profile import Profile, profile
 from shroff.collect.numbers import PLAIN, NumberFormat
 from shroff.collect.role_words import (
     AMOUNT,
@@ -26,6 +26,7 @@ from shroff.collect.role_words import (
     PAYER,
     PAYMENT,
     PERSONAL,
+    QUANTITY,
     RESULT,
     SETTLED,
     TIME,
@@ -41,6 +42,11 @@ Role = Literal[
 ]  # fmt: skip
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 _MAX_NOMINAL_VALUES: Final = 200
+_MAX_CODES: Final = 1_000
+"""The most values of a column of codes by its name; there are 900 merchant categories."""
+_MIN_KEY_VALUES: Final = 20
+"""Fewer than so many values, each of hundreds of payments, are kinds of something (`client_os`)."""
+_CROWD: Final = 100
 _MIN_REPEATS: Final = 1.5
 """Payments for each value of a column that tells cards or shops apart, on average."""
 
@@ -137,7 +143,7 @@ class _Guesser:
             it, one = ("it", "one") if len(lacking) == 1 else ("them", "others")
             raise DataError(
                 f"expected {wanted}, found none: add {it} (docs/raw-logs.md shows how), or name "
-                f"{one} with {options}.{self._dates_of_a_country()}"
+                f"{one} with {options}.{self._dates_of_a_country()}{self._nested()}"
             )
         self._choose("currency", [one for one in self._free() if one.currencies], "ISO 4217 codes")
         self._choose_later()
@@ -163,6 +169,16 @@ class _Guesser:
         return (
             f" Dates such as `05.04.2024`, as `{one_line(names[0])}` has them, are read by nobody "
             "alike: write them as ISO 8601."
+        )
+
+    def _nested(self) -> str:
+        """Which columns have fields of their own, where a payment's may be."""
+        names = [f"`{one_line(one.name)}`" for one in self.columns if one.nested]
+        if not names:
+            return ""
+        has, it = ("has", "it") if len(names) == 1 else ("have", "them")
+        return (
+            f" {', '.join(names)} {has} fields within: flatten {it} (docs/raw-logs.md shows how)."
         )
 
     def _free(self) -> list[Profile]:
@@ -193,9 +209,7 @@ class _Guesser:
         late = LATER | PERSONAL
         times = self._best(
             TIME | PAYMENT,
-            lambda one: (
-                one.kind == "time" and one.filled >= one.rows * MIN_READABLE and not one.hints(late)
-            ),
+            lambda one: one.kind == "time" and one.mostly_filled and not one.hints(late),
             needed=0,
         )
         # a log may name a payment's time after its authorisation: `authorised_at`
@@ -230,12 +244,27 @@ class _Guesser:
         for role, words in later:
             of: dict[Role, Role] = {"labelled_at": "label", "result_at": "result"}
             if role not in of or self._has(of[role]):
-                times = self._best(words, lambda one: one.kind == "time")
-                self._choose(role, times, "times, and its name")
+                times = self._best(words | self._words_of(of.get(role)), self._is_time)
+                # without its arrival a payment cannot be used, while a label may never come
+                fit = [one for one in times if role != "arrived_at" or one.mostly_filled]
+                self._choose(role, fit, "times, and its name")
+
+    def _words_of(self, role: Role | None) -> frozenset[str]:
+        """The words that name the column of a role, such as `cb` of `CB?` beside `CB arrived`."""
+        names = [] if role is None else self._named(role)
+        return frozenset(word for name in names for word in words_of(name)) - {"is", "at", "id"}
+
+    def _is_time(self, column: Profile) -> bool:
+        """Whether a column has times, counted as those of the payments are, if these are."""
+        (name,) = self._named("time")
+        unit = next(one.epoch for one in self.columns if one.name == name)
+        return column.kind == "time" or (column.epoch is not None and column.epoch == unit)
 
     def _rest(self, column: Profile) -> Guess:
         """The role of a column that is none of the single ones."""
         name, words = column.name, column.words
+        if column.nested:
+            return Guess(name, "ignored", "has fields within: flatten it (docs/raw-logs.md)")
         if column.kind == "unfit":
             return Guess(name, "ignored", "no field of a payment has such a name or type")
         if column.kind == "empty":
@@ -253,15 +282,22 @@ class _Guesser:
             return Guess(name, "ignored", "further times")
         if column.rising:
             return Guess(name, "ignored", "rises from row to row, as a clock or a counter does")
+        if column.kind == "number" and column.hints(QUANTITY) and not column.padded:
+            return Guess(name, "numeric", "numbers, and its name")
         few = column.distinct <= _MAX_NOMINAL_VALUES
+        names = column.kind == "text" or column.whole
         describes = few and _describes(name)
-        if column.hints(PERSONAL) and not describes and (column.kind == "text" or column.whole):
+        if column.hints(PERSONAL) and not describes and names:
             return Guess(name, "personal", "its name")
-        if few and column.hints(CODE | DESCRIBES) and (column.kind == "text" or column.whole):
+        coded = column.hints(CODE) and column.distinct <= _MAX_CODES
+        if (coded or (few and column.hints(DESCRIBES))) and names:
             return Guess(name, "nominal", f"{column.distinct:,} values, and its name")
-        identifies = column.hints(PARTY) or column.hints(IDENTITY)
-        if identifies and (column.kind == "text" or column.whole) and not column.hints(AMOUNT):
-            return Guess(name, "keys", f"{column.distinct:,} values, and its name")
+        codes = column.hints(CODE) and column.kind == "number"
+        identifies = column.hints(PARTY) or column.hints(IDENTITY) or codes
+        if identifies and names and not column.hints(AMOUNT):
+            kinds = column.distinct < _MIN_KEY_VALUES and column.repeats > _CROWD
+            role: Role = "nominal" if kinds and column.kind == "text" else "keys"
+            return Guess(name, role, f"{column.distinct:,} values, and its name")
         if column.kind in ("number", "flag") and not column.padded:
             return Guess(name, "numeric", "numbers" if column.kind == "number" else "0 and 1")
         if few:

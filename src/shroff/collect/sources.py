@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -35,9 +35,14 @@ _log = logging.getLogger(__name__)
 # or Polars panics at a zone that is an offset, `+05:30`, as pandas writes it; ours are read in UTC
 os.environ.setdefault("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")
 
+_JSON: Final = (".json", ".jsonl", ".ndjson")
 _SYSTEM_SAYS: Final = re.compile(r"([A-Z][a-z ]+) \(os error")
 SECOND_SUFFIX: Final = " (2)"
 """The suffix of a column of the second table whose name the first one has too."""
+_CLEAN: Final = {"shroff table": "clean"}
+"""What the footer of a clean table's file says: by its values alone nobody could tell it from a raw
+one, whose whole amounts are major units.
+"""
 
 
 def read(
@@ -64,6 +69,7 @@ def read(
     Raises:
         ConfigurationError: no such dialect, or no schema for messages.
         BadFile: the file is missing, of another kind, or damaged; with its row where that is known.
+            Or it is a clean table.
         SourceUnavailable: the database or service does not answer, or breaks off.
     """
     if dialect not in (None, *DIALECTS):
@@ -85,7 +91,8 @@ def read(
             return _read_csv(file, dialect, count)
     except OSError as error:
         raise BadFile(f"{file}: {wanted} that can be opened, got: {error.strerror}.") from None
-    raise BadFile(f"{file}: {wanted}, got `{file.suffix or 'no suffix'}`.")
+    hint = " (docs/raw-logs.md shows how to read JSON)" if name.endswith(_JSON) else ""
+    raise BadFile(f"{file}: {wanted}, got `{file.suffix or 'no suffix'}`{hint}.")
 
 
 def _read_remote(location: Location, schema: Schema | None) -> pl.DataFrame:
@@ -105,13 +112,15 @@ def _read_parquet(file: Path) -> pl.DataFrame:
         pass
     try:
         _require_sound_pages(file)
-        return pl.read_parquet(file, glob=False, hive_partitioning=False)
+        table = pl.read_parquet(file, glob=False, hive_partitioning=False)
     except pl.exceptions.DuplicateError as error:
         raise _two_of_one_name(file, error) from None
     except _unreadable():
         raise BadFile(
             f"{file}: expected a Parquet file, got one that is damaged, cut off or of another kind."
         ) from None
+    require_raw(file)
+    return table
 
 
 def scan(path: str | os.PathLike[str]) -> pl.LazyFrame:
@@ -129,6 +138,18 @@ def scan(path: str | os.PathLike[str]) -> pl.LazyFrame:
     except _unreadable():
         raise BadFile(f"{path}: expected a Parquet file, found none that can be read.") from None
     return table
+
+
+def require_raw(file: str | os.PathLike[str]) -> None:
+    """Raise `BadFile` for a Parquet file that `write_clean` wrote: cleaned again, its amounts would
+    be a hundred times as large, and personal values tokens of tokens.
+    """
+    if _CLEAN.items() <= pl.read_parquet_metadata(Path(file)).items():
+        raise BadFile(
+            f"{file}: expected a raw table, got a clean one, whose amounts are minor units: give "
+            "the log that it was made from (only `--engine spark` takes what `shroff collect` "
+            "wrote)."
+        )
 
 
 def _two_of_one_name(file: str | os.PathLike[str], error: Exception) -> BadFile:
@@ -292,8 +313,21 @@ def write_parquet(frame: pl.DataFrame, path: str | Path) -> None:
     Raises:
         BadFile: the file cannot be written.
     """
+    _write_parquet(frame, path, {})
+
+
+def write_clean(frame: pl.DataFrame, path: str | Path) -> None:
+    """Write a clean table as Parquet, whole or not at all; `read` refuses it, which takes raw ones.
+
+    Raises:
+        BadFile: the file cannot be written.
+    """
+    _write_parquet(frame, path, _CLEAN)
+
+
+def _write_parquet(frame: pl.DataFrame, path: str | Path, said: Mapping[str, str]) -> None:
     with written_whole(path) as file:
-        frame.write_parquet(file, compression="zstd", statistics=True)
+        frame.write_parquet(file, compression="zstd", statistics=True, metadata=dict(said))
 
 
 def _unreadable() -> tuple[type[BaseException], ...]:

@@ -18,7 +18,7 @@ from shroff.collect.mappings import Mapped
 from shroff.collect.numbers import PLAIN
 from shroff.collect.role_words import words_of
 from shroff.collect.roles import ROLES, Guess, Role, Roles, guess
-from shroff.collect.sources import scan, written_whole
+from shroff.collect.sources import require_raw, scan, written_whole
 from shroff.collect.usual_fields import UsualFields, usual_fields
 from shroff.errors import ShroffError
 from shroff.expression import parse
@@ -105,7 +105,9 @@ def _first_rows(data: str | os.PathLike[str]) -> pl.DataFrame:
         chunk = next(iter(remote_table(location).chunks(None, key=None, after=None)))
         return chunk.rows.head(_MAX_ROWS)
     if str(data).lower().endswith(".parquet"):
-        return scan(data).head(_MAX_ROWS).collect()
+        table = scan(data).head(_MAX_ROWS).collect()
+        require_raw(data)
+        return table
     return read(data).head(_MAX_ROWS)
 
 
