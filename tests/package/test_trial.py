@@ -160,6 +160,48 @@ REST = [
     helper.make_node("Add", ["first", "claim"], ["score"]),
 ]
 
+TO_WHOLE = helper.make_node("Cast", ["top"], ["many"], to=INT64)
+TOP = helper.make_node("ReduceMax", ["first"], ["top"], keepdims=0)
+AS_MANY = [
+    TOP,
+    TO_WHOLE,
+    helper.make_node("Range", ["none_yet", "many", "step"], ["all"]),
+    helper.make_node("ReduceSum", ["all"], ["sum"], keepdims=0),
+    helper.make_node("Cast", ["sum"], ["claim"], to=FLOAT),
+    helper.make_node("Add", ["first", "claim"], ["score"]),
+]
+STEPS = constant("none_yet", np.int64(0)), constant("step", np.int64(1))
+
+
+def as_many_as_are_left_out() -> list[onnx.NodeProto]:
+    """As many as values are not zero, in a branch."""
+    nodes = [
+        helper.make_node("NonZero", ["X"], ["places"]),
+        helper.make_node("Size", ["places"], ["found"]),
+        helper.make_node("Pow", ["wide", "found"], ["shape"]),
+        helper.make_node("ConstantOfShape", ["shape"], ["many"]),
+        helper.make_node("ReduceMax", ["many"], ["top"], keepdims=0),
+        helper.make_node("Add", ["first", "top"], ["end"]),
+    ]
+    ends = [helper.make_tensor_value_info("end", FLOAT, None)]
+    same = [helper.make_node("Identity", ["first"], ["end"])]
+    branches = [helper.make_graph(each, "branch", [], ends) for each in (nodes, same)]
+    return [
+        helper.make_node("Not", ["yes"], ["no"]),
+        helper.make_node("If", ["no"], ["score"], then_branch=branches[0], else_branch=branches[1]),
+    ]
+
+
+def shaped_alike() -> list[onnx.NodeProto]:
+    """Sizes that come from the shape of the rows."""
+    return [
+        helper.make_node("Shape", ["first"], ["rows"]),
+        helper.make_node("ConstantOfShape", ["rows"], ["nothing"]),
+        helper.make_node("Expand", ["nothing", "rows"], ["still"]),
+        helper.make_node("Add", ["first", "still"], ["score"]),
+    ]
+
+
 BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "a loop": (lambda: model(loop()), "has a loop"),
     "a loop in a branch": (lambda: model(branch()), "has a loop"),
@@ -169,6 +211,15 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "100 GB of nothing": (lambda: model(made()), "memory"),
     "100 GB that are claimed": (lambda: model(REST, claims()), "cannot be loaded|memory"),
     "a file that it names": (lambda: model(REST, elsewhere()), "cannot be loaded"),
+    "as many as a value says": (lambda: model(AS_MANY, *STEPS), "how large something is"),
+    "as many as values are there": (
+        lambda: model(as_many_as_are_left_out()),
+        "how large something is",
+    ),
+    "an operator of the runtime's own": (
+        lambda: model([helper.make_node("Gelu", ["first"], ["score"], domain="com.microsoft")]),
+        "another domain",
+    ),
     "no number": (lambda: model(one("Add", "first", "none")), "no number as the score of 32 of 32"),
     "an infinite score": (
         lambda: model(one("Add", "first", "large")),
@@ -201,6 +252,10 @@ def test_a_bad_model_is_refused_in_a_sentence(name: str) -> None:
     assert str(refused.value).startswith("the model ")
     assert "\n" not in str(refused.value)
     assert process_time() - before < 1.0, "this process has run the model itself"
+
+
+def test_sizes_may_come_from_the_shape_of_the_rows() -> None:
+    assert try_model(model(shaped_alike()), INPUTS)
 
 
 def test_a_process_that_was_started_before_tries_the_next_model() -> None:

@@ -16,6 +16,27 @@ import onnxruntime
 
 _LOOP_OPERATOR: Final = "Loop"
 """The only operator that may run for ever on some payments: all others end."""
+_DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml")
+"""Where operators are of which it is known what they may do; ONNX Runtime has others."""
+_SIZED_BY: Final = {
+    **dict.fromkeys(("Expand", "Tile", "Pad", "CenterCropPad", "OneHot", "Upsample"), (1,)),
+    **dict.fromkeys(("ConstantOfShape", "HannWindow", "HammingWindow", "BlackmanWindow"), (0,)),
+    **dict.fromkeys(("Range", "MelWeightMatrix"), (0, 1, 2, 3, 4)),
+    "Resize": (2, 3),
+    "DFT": (1,),
+    "MaxUnpool": (2,),
+    "Col2Im": (1, 2),
+    "AffineGrid": (1,),
+}
+"""Operators whose output may be larger than all their inputs, and the inputs that say how large."""
+_SHAPED_BY: Final = {
+    **dict.fromkeys(("NonZero", "Unique", "If", "StringSplit"), (0,)),
+    **dict.fromkeys(("Reshape", "Compress", "TopK", "Split", "Slice"), (1, 2, 3, 4)),
+    "NonMaxSuppression": (0, 1, 2, 3, 4),
+}
+"""Those whose output is of another shape for other values, never larger, and the inputs that say
+which.
+"""
 _BATCH_ROWS: Final = (2, 3, 4, 5, 8, 16, 31, 64)
 
 
@@ -33,6 +54,18 @@ def main(source: BinaryIO) -> dict[str, Any]:
         return {
             "refused": "has a loop, which could go on for ever: use operators that end by "
             "themselves"
+        }
+    own = {one.name for one in model.functions}
+    known = {*_DOMAINS, *(one.domain for one in model.functions)}
+    if any(_is_foreign(one, known) for one in (model.graph, *model.functions)):
+        return {"refused": "uses operators of another domain than `ai.onnx` and `ai.onnx.ml`"}
+    if _grows(model.graph, {"X"}, set(), own) or any(
+        _grows(one, set(one.input), set(), own) for one in model.functions
+    ):
+        return {
+            "refused": "lets the values of a payment say how large something is, which could take "
+            "all memory: give such an operator (Range, Expand, Tile, ConstantOfShape …) constants "
+            "or shapes"
         }
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -75,10 +108,59 @@ def _bound_memory(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
 
 
+def _inside(node: Any) -> list[Any]:
+    """The graphs inside of a node, such as the branches of `If`."""
+    return [each for one in node.attribute for each in (one.g, *one.graphs)]
+
+
 def _loops(graph: Any) -> bool:
     """Whether a loop is among the nodes of a graph or function, or of the graphs inside of them."""
-    inner = (each for node in graph.node for one in node.attribute for each in (one.g, *one.graphs))
-    return any(node.op_type == _LOOP_OPERATOR for node in graph.node) or any(map(_loops, inner))
+    return any(
+        node.op_type == _LOOP_OPERATOR or any(map(_loops, _inside(node))) for node in graph.node
+    )
+
+
+def _is_foreign(graph: Any, known: set[str]) -> bool:
+    """Whether a node of a graph or function, or of the graphs inside of them, is of no known
+    domain.
+    """
+    return any(
+        node.domain not in known or any(_is_foreign(one, known) for one in _inside(node))
+        for node in graph.node
+    )
+
+
+def _grows(graph: Any, valued: set[str], shaped: set[str], own: set[str]) -> bool:
+    """Whether the values of rows may say how large an output is.
+
+    Args:
+        valued: the names of what depends on values; grows.
+        shaped: the names of what has another shape for other values; grows.
+        own: the names of the model's functions.
+    """
+    for node in graph.node:
+        for one in _inside(node):
+            valued.update(each.name for each in one.input)  # such as the rows of a `Scan`
+            if _grows(one, valued, shaped, own):
+                return True
+        name = node.op_type
+        says = {at for at, given in enumerate(node.input) if given in valued}
+        if says & {*_SIZED_BY.get(name, ())}:
+            return True
+        ends = {each.name for one in _inside(node) for each in one.output}
+        if name in ("Shape", "Size"):
+            if not shaped.isdisjoint(node.input):
+                valued.update(node.output)
+            continue
+        if says or ends & valued:
+            valued.update(node.output)
+        if (
+            (says and name in own)
+            or says & {*_SHAPED_BY.get(name, ())}
+            or not shaped.isdisjoint((*node.input, *ends))
+        ):
+            shaped.update(node.output)
+    return False
 
 
 def _why(error: Exception) -> str:
