@@ -164,6 +164,28 @@ def test_a_database_that_is_cut_off_is_noticed(
             ledger.write_now(entry(2_003))
 
 
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_ledger_that_was_there_is_not_made_anew(
+    file: Path, entry: MakeEntry, written: Write, left: bytes | None
+) -> None:
+    away = file.with_name("away.db")
+    with Ledger(f"sqlite:///{file}") as ledger:
+        assert written(ledger, [entry(0)]) == [None]
+    file.rename(away)
+    if left is not None:
+        file.write_bytes(left)
+    with pytest.raises(LedgerUnavailable, match=r"was there and is gone.* or remove .*\.made"):
+        Ledger(f"sqlite:///{file}").open()
+    assert (file.read_bytes() if file.exists() else None) == left
+    away.rename(file)
+    with Ledger(f"sqlite:///{file}") as back:
+        assert back.verify().seq == 1
+    file.unlink()
+    file.with_name(f"{file.name}.made").unlink()
+    with Ledger(f"sqlite:///{file}") as anew:
+        assert anew.verify().seq == 0
+
+
 @pytest.mark.parametrize("length", [0, 10_000])
 @pytest.mark.parametrize("idle", [True, False])
 def test_a_log_that_is_cut_off_is_noticed_before_more_is_written_behind_the_gap(

@@ -41,6 +41,7 @@ def test_all_that_a_service_writes_is_for_its_owner(
             "ledger.db-shm",
             "control.db",
             "control.db.made",
+            "ledger.db.made",
             "personal.key",
             "models",
         } <= made.keys()

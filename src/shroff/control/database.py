@@ -26,7 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shroff.database.causes import reason, remedy
 from shroff.database.urls import postgres_engine, read_url, turn_at
 from shroff.errors import ConfigurationError, ControlUnavailable
-from shroff.private import private_file
+from shroff.private import is_gone, mark_made, mark_of, private_file
 
 METADATA = MetaData()
 _LOCK_KEY = 0x43545254
@@ -58,12 +58,6 @@ def _close(engine: Engine, process: int) -> None:
 
 _POOLS: Final[WeakValueDictionary[str, _Pool]] = WeakValueDictionary()
 _POOLS_LOCK: Final = Lock()
-_MARK: Final = ".made"
-"""The end of the name of a file beside a SQLite file: it says that the database was made."""
-_MARK_TEXT: Final = (
-    "Shroff keeps this file beside its control database, so that no empty one is made where the "
-    "database was moved away. Remove it to begin with an empty one.\n"
-)
 _IN_USE: Final = set[Path]()
 """The SQLite files that this process has had a transaction in: none of them is made anew, even
 where no mark could be written beside it.
@@ -96,7 +90,9 @@ class Control:
                 _make(self._engine)
                 self._made = True
                 if self._engine.dialect.name == "sqlite":
-                    _remember(_file(self._engine.url))
+                    file = _file(self._engine.url)
+                    _IN_USE.add(file)
+                    mark_made(file)
             with self._engine.begin() as connection:
                 yield connection
 
@@ -229,37 +225,14 @@ def _sqlite(parsed: URL) -> Engine:
             raise ControlUnavailable(
                 f"the control database {file} was there and is gone, and with it users, API keys, "
                 "edits and the only keys of sealed records: put it back, or remove "
-                f"{_mark(file)} to begin with an empty one."
+                f"{mark_of(file)} to begin with an empty one."
             )
 
     return engine
 
 
 def _gone(file: Path) -> bool:
-    """Whether a database that was there is missing, or an empty file in its place."""
-    # asked first: another thread may be making it
-    if file not in _IN_USE and not _mark(file).exists():
-        return False
-    try:
-        return not file.stat().st_size
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False  # connecting reports the fault better
-
-
-def _remember(file: Path) -> None:
-    """Remember that a database was made, in this process and for the next ones."""
-    _IN_USE.add(file)
-    mark = _mark(file)
-    if not mark.exists():
-        with suppress(OSError):
-            private_file(mark)
-            mark.write_text(_MARK_TEXT)
-
-
-def _mark(file: Path) -> Path:
-    return file.with_name(file.name + _MARK)
+    return is_gone(file, made=file in _IN_USE)
 
 
 def _file(url: URL) -> Path:

@@ -18,7 +18,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
 from shroff.database.causes import reason, remedy
 from shroff.errors import ConfigurationError, LedgerUnavailable
 from shroff.ledger.statements import cursor
-from shroff.private import private_file, private_folder
+from shroff.private import is_gone, mark_made, mark_of, private_file, private_folder
 
 # for a lock that another program holds
 _LOCK_TIMEOUT_SECONDS = 1.0
@@ -85,10 +85,17 @@ class SQLite:
         SQLite's lock.
 
         Raises:
-            LedgerUnavailable: another process writes this ledger, or its folder cannot be written.
+            LedgerUnavailable: another process writes this ledger, its folder cannot be written, or
+                the file was there and is gone.
         """
         refusal = f"cannot write the ledger {self._path}"
         self._lost, self._bytes = None, 0
+        if is_gone(self._path):
+            raise LedgerUnavailable(
+                f"{refusal}: it was there and is gone, and with it which payments were decided and "
+                f"how: put it back, restore a copy, or remove {mark_of(self._path)} to begin with "
+                "an empty one."
+            )
         try:
             private_folder(self._path.parent)
             alone = self._take_lock()
@@ -290,6 +297,7 @@ class SQLite:
             connection.execute("PRAGMA page_size = 8192")
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         self._file = _identity(self._path)
+        mark_made(self._path)
         return bool(mode == "wal")
 
     def _connect(self) -> sqlite3.Connection:
