@@ -289,6 +289,24 @@ def test_a_table_that_is_as_it_was_is_not_read_again(
         server.serve(service, port=0)
 
 
+@pytest.mark.parametrize("place", [{"snapshot": "0s"}, {"state": "redis://127.0.0.1:1"}])
+def test_a_table_is_read_at_once_and_not_hashed_where_no_snapshot_could_spare_that(
+    bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: dict[str, Any]
+) -> None:
+    def hashed(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(server, "source_of", hashed)
+    settings = Settings(home=tmp_path, personal_key=KEY.hex(), **place)
+    # as of a service that had its state in memory
+    settings.snapshots.mkdir(parents=True)
+    (settings.snapshots / "old.state").touch()
+    table = tmp_path / "history.csv"
+    table.write_text("no table")
+    with pytest.raises(BadFile, match=r"history\.csv"):
+        server.Service(bundle=bundle_folder, settings=settings, warm=table).scorer()
+
+
 def test_who_is_forgotten_is_in_no_snapshot(place: Place, said: Callable[[], list[str]]) -> None:
     scorer = place.start()
     run(place.traffic(scorer, 3))

@@ -48,7 +48,7 @@ from shroff.serve.fence import http_protocol
 from shroff.serve.protocols.azureml import Naming
 from shroff.serve.workers import Seat, Workers, require_shared
 from shroff.settings import Settings, opentelemetry
-from shroff.state import Snapshots
+from shroff.state import Snapshots, keeps_snapshots
 from shroff.telemetry.configure import tracer
 from shroff.telemetry.family import Source
 from shroff.telemetry.fleet import Fleet
@@ -180,11 +180,11 @@ class Service:
             models.in_production() if models is not None else (load(str(self.bundle)), None)
         )
         chosen, key = self.settings, self.settings.hmac_key()
-        snapshots = self._snapshots()
         keyring = Keyring(key)
         ledger = Ledger(
             chosen.ledger, spool=chosen.spool, spool_limit=chosen.spool_bytes(), keyring=keyring
         )
+        snapshots = self._snapshots(ledger)
         scorer = Scorer(
             bundle,
             ledger,
@@ -210,16 +210,16 @@ class Service:
         """The table of `warm`, which a snapshot may spare to read."""
         if self.warm is None:
             return None
-        make = partial(history_of, bundle, self.warm, self.settings.hmac_key(), self.max_bad)
-        return History(
-            partial(make, labels=self.warm_labels),
-            source=partial(source_of, bundle, self.warm, self.max_bad, self.warm_labels),
-            later=self.checked or not (snapshots is None or snapshots.empty),
-        )
+        read = partial(history_of, bundle, self.warm, self.settings.hmac_key(), self.max_bad)
+        make = partial(read, labels=self.warm_labels)
+        if snapshots is None:
+            return History(make, later=self.checked)
+        source = partial(source_of, bundle, self.warm, self.max_bad, self.warm_labels)
+        return History(make, source=source, later=self.checked or not snapshots.empty)
 
-    def _snapshots(self) -> Snapshots | None:
+    def _snapshots(self, ledger: Ledger) -> Snapshots | None:
         chosen, seconds = self.settings, self.settings.snapshot_seconds()
-        if not seconds:
+        if not seconds or not keeps_snapshots(chosen.state, ledger):
             return None
         return Snapshots(chosen.snapshots, chosen.hmac_key(), seconds=seconds)
 

@@ -8,7 +8,7 @@ after a restart the state that follows from the ledger.
 from shroff.state.base import LocalState, News, State
 from shroff.state.mark import Mark
 from shroff.state.snapshots import Saved, Snapshots, remove_snapshots
-from shroff.state.states import States
+from shroff.state.states import States, keeps_snapshots
 
 __all__ = [
     "LocalState",
@@ -18,5 +18,6 @@ __all__ = [
     "Snapshots",
     "State",
     "States",
+    "keeps_snapshots",
     "remove_snapshots",
 ]

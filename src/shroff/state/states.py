@@ -40,6 +40,13 @@ class SourcedHistory(Protocol):
         """A digest of the source as it is now; None where only reading the table tells."""
 
 
+def keeps_snapshots(where: str, ledger: Ledger) -> bool:
+    """Whether states have snapshots: in memory, of a ledger that nobody else writes, whose records
+    would be missing in them.
+    """
+    return ledger.sole_writer and not is_shared(where)
+
+
 class States:
     """The states of a scorer: the one in use, and those for other bundles or after a loss.
 
@@ -77,9 +84,7 @@ class States:
         self._clock = clock
         self._tick = tick
         self._destroyed = destroyed
-        # the records of another writer would be missing in it
-        kept = snapshots is not None and ledger.sole_writer and not is_shared(where)
-        self.snapshots = snapshots if kept else None
+        self.snapshots = snapshots if keeps_snapshots(where, ledger) else None
         """Where snapshots of these states are, if there are any."""
 
     @property
