@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from litestar.testing import TestClient
 
 from browser import Browser
 from forks import start
 from patience import PATIENCE
 from program import command, environment
+from shroff.console import ConsoleBackend, console_app
 from shroff.control.sessions import Sessions
 from shroff.control.users import Users
 from shroff.settings import Settings
@@ -23,10 +25,16 @@ from web import TRUST
 
 
 class Visit:
-    """Somebody's client; `user` is empty where nobody is signed in."""
+    """Somebody's client of a console, which is given by its URL or connected already; without the
+    `token` of a session nobody is signed in.
+    """
 
-    def __init__(self, url: str, token: str = "") -> None:
-        self.http = httpx.Client(base_url=url, timeout=PATIENCE, verify=TRUST)
+    def __init__(self, console: str | httpx.Client, token: str = "") -> None:
+        self.http = (
+            httpx.Client(base_url=console, timeout=PATIENCE, verify=TRUST)
+            if isinstance(console, str)
+            else console
+        )
         if token:
             self.http.cookies.set("shroff_session", token)
 
@@ -42,10 +50,13 @@ class Visit:
         assert found is not None
         return found[1]
 
-    def send(self, path: str, fields: dict[str, Any] | None = None, **more: Any) -> httpx.Response:
+    def send(
+        self, path: str, fields: dict[str, Any] | None = None, /, **more: Any
+    ) -> httpx.Response:
         """Send a form of this session; the redirect is not followed."""
         token = self.token("/account" if "shroff_session" in self.http.cookies else "/sign-in")
-        return self.http.post(path, data={"csrf": token} | (fields or {}) | more)
+        form = {"csrf": token} | (fields or {}) | more
+        return self.http.post(path, data=form, follow_redirects=False)
 
 
 class ConsoleSite:
@@ -73,6 +84,13 @@ class ConsoleSite:
         browser.open(f"{self.url}/sign-in")
         cookie = {"name": "shroff_session", "value": self.session(name), "path": "/"}
         browser.call("POST", "/cookie", cookie=cookie)
+
+
+@contextmanager
+def visiting(backend: ConsoleBackend, name: str) -> Iterator[Visit]:
+    """A person's client of a console of its own, in this process."""
+    with TestClient(console_app(backend)) as client:
+        yield Visit(client, backend.sessions.begin(backend.users.named(name)))
 
 
 @contextmanager

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import msgspec
-from litestar import Litestar
-from litestar.testing import TestClient
 
-from console.site import problem_in
+from console.site import problem_in, visiting
 from serve.fixtures import POLICY, fitted_model, make_bundle
 from shroff import Rule
 from shroff.collect.personal import tokenizer
-from shroff.console import ConsoleBackend, console_app
+from shroff.console import ConsoleBackend
 from shroff.control import Lists
 from shroff.control.models import Models
-from shroff.control.sessions import Sessions
 from shroff.control.users import Users
 from shroff.package import save
 from shroff.settings import Settings
@@ -27,42 +21,23 @@ from shroff.settings import Settings
 BLOCKED = "/lists/values?name=blocked"
 
 
-class Admin:
-    """An admin at the console of an installation."""
-
-    def __init__(self, settings: Settings, name: str, client: TestClient[Litestar]) -> None:
-        user = Users(settings.control).add(name, "admin")
-        self._session = Sessions(settings.control).begin(user)
-        self._client = client
-
-    def page(self, path: str) -> str:
-        self._client.cookies.set("shroff_session", self._session)
-        return self._client.get(path).text
-
-    def send(self, path: str, **fields: str) -> httpx.Response:
-        found = re.search(r'name="csrf" value="([^"]+)"', self.page("/account"))
-        assert found is not None
-        given = {"csrf": found[1]} | fields
-        return self._client.post(path, data=given, follow_redirects=False)
-
-
-@contextmanager
-def console(settings: Settings) -> Iterator[TestClient[Litestar]]:
-    """A console over a model whose rule compares e-mails with a list."""
+def console(settings: Settings) -> ConsoleBackend:
+    """A console of two admins, over a model whose rule compares e-mails with a list."""
     rules = [*POLICY.rules, Rule("mail", "email IN blocked", action="review")]
     policy = msgspec.structs.replace(POLICY, rules=rules)
     made = make_bundle(fitted_model(), policy=msgspec.to_builtins(policy))
     save(made, settings.home / "bundle")
     Models(settings.models).publish(settings.home / "bundle")
-    with TestClient(console_app(ConsoleBackend(settings))) as client:
-        yield client
+    for name in ("ada", "bob"):
+        Users(settings.control).add(name, "admin")
+    return ConsoleBackend(settings)
 
 
 def test_an_imported_list_waits_for_a_second_person(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, consent="lists")
     lists, token = Lists(settings.control), tokenizer(settings.hmac_key())
-    with console(settings) as client:
-        ada, bob = (Admin(settings, name, client) for name in ("ada", "bob"))
+    backend = console(settings)
+    with visiting(backend, "ada") as ada, visiting(backend, "bob") as bob:
         assert "Propose" in ada.page(BLOCKED)
         values = "ada@example.org\r\neve@example.org"
         pasted = {"list": "blocked", "values": values, "personal": "yes", "note": "batch 7"}
@@ -84,8 +59,7 @@ def test_an_imported_list_waits_for_a_second_person(tmp_path: Path) -> None:
 def test_a_value_in_the_open_is_marked_where_hashes_are_compared(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     token = tokenizer(settings.hmac_key())("ada@example.org")
-    with console(settings) as client:
-        ada = Admin(settings, "ada", client)
+    with visiting(console(settings), "ada") as ada:
         sent = {"list": "blocked", "value": "ada@example.org", "personal": "yes", "step": "add"}
         assert ada.send("/lists/edit", **sent).status_code == 303
         shown = ada.page(BLOCKED)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from shutil import copytree
 
 import httpx
 import msgspec
 import pytest
-from litestar.testing import TestClient
 
 from browser import Browser
 from console.hostile import HOSTILE, assert_inert
 from console.model_seed import record_run
-from console.site import ConsoleSite, problem_in
+from console.site import ConsoleSite, problem_in, visiting
 from serve.fixtures import fitted_model, make_bundle
-from shroff.console import ConsoleBackend, console_app
+from shroff.console import ConsoleBackend
 from shroff.console.packaged import report_of
 from shroff.control.models import Models
-from shroff.control.sessions import Sessions
 from shroff.control.users import Users
 from shroff.detect import Calibration
 from shroff.errors import ConfigurationError
@@ -122,19 +119,14 @@ def test_what_cannot_be_done_is_said_where_it_was_tried(console: ConsoleSite) ->
 def test_the_first_model_comes_to_production_by_the_page(tmp_path: Path) -> None:
     """Once: the next one is compared with it, and its own policy needs a second person here."""
     settings = Settings(home=tmp_path, consent="policy")
-    ada = Users(settings.control).add("ada", "admin")
+    Users(settings.control).add("ada", "admin")
     bundles = [_packaged(settings, day) for day in (1, 2)]
-    with TestClient(console_app(ConsoleBackend(settings))) as client:
-        client.cookies.set("shroff_session", Sessions(settings.control).begin(ada))
+    with visiting(ConsoleBackend(settings), "ada") as visit:
 
         def send(version: str, step: str, **fields: str) -> httpx.Response:
-            shown = client.get("/models").text
-            found = re.search(r'name="csrf" value="([^"]+)"', shown)
-            assert found is not None
-            path = f"/models/{version}/{step}"
-            return client.post(path, data={"csrf": found[1], **fields}, follow_redirects=False)
+            return visit.send(f"/models/{version}/{step}", **fields)
 
-        assert "Put it into production" in client.get(f"/models/{bundles[0]}").text
+        assert "Put it into production" in visit.page(f"/models/{bundles[0]}")
         refused = send(bundles[0], "publish", why="")
         assert problem_in(refused.text) == "Expected the reason: the history keeps it."
         early = send(bundles[0], "promote", to="production", why="first")
@@ -142,7 +134,7 @@ def test_the_first_model_comes_to_production_by_the_page(tmp_path: Path) -> None
         assert send(bundles[0], "publish", why="the first one").status_code == 303
         made = Models(settings.models).pointers.changes[-1]
         assert (made.action, made.version, made.by) == ("publish", bundles[0], "ada")
-        shown = client.get(f"/models/{bundles[1]}").text
+        shown = visit.page(f"/models/{bundles[1]}")
         assert "Measure and promote" in shown
         assert 'name="own_policy"' not in shown
         late = send(bundles[1], "publish", why="also the first one")

@@ -9,15 +9,14 @@ from shutil import copytree
 from urllib.parse import quote
 
 import pytest
-from litestar.testing import TestClient
 
 from browser import Browser
 from console.payment_seed import HOST, MANY, PRIVATE, STRANGE_ID, STRANGE_MERCHANT
-from console.site import ConsoleSite, Visit, problem_in
+from console.site import ConsoleSite, Visit, problem_in, visiting
 from patience import until
 from shroff.clock import system_time
 from shroff.collect.personal import tokenizer
-from shroff.console import ConsoleBackend, console_app
+from shroff.console import ConsoleBackend
 from shroff.console.following import IndexThread, RepeatedWork
 from shroff.errors import SourceUnavailable
 from shroff.index import IndexFile
@@ -186,14 +185,12 @@ def test_an_altered_model_takes_down_only_what_needs_it(
     backend = ConsoleBackend(Settings(home=tmp_path, control=own.control, ledger=own.ledger))
     version = str(backend.models.pointers.production)
     (tmp_path / "models" / "versions" / version / "model.onnx").write_bytes(b"no")
-    token = backend.sessions.begin(backend.users.named("modeller"))
-    with TestClient(console_app(backend), cookies={"shroff_session": token}) as client:
-        until(lambda: "in production cannot be read" in client.get("/").text)
+    with visiting(backend, "modeller") as visit:
+        until(lambda: "in production cannot be read" in visit.page("/"))
         for path in ("/", "/payments", RECEIPT):
-            shown = client.get(path)
-            assert (shown.status_code, str(tmp_path) in shown.text) == (200, False), path
-        assert "model.onnx" in client.get("/features").text
-        assert "No model is in production" not in client.get("/rules").text
+            assert str(tmp_path) not in visit.page(path), path
+        assert "model.onnx" in visit.page("/features", 422)
+        assert "No model is in production" not in visit.page("/rules")
 
 
 def test_the_overview_says_what_there_is_without_script(console: ConsoleSite) -> None:
