@@ -156,6 +156,11 @@ def payments_from(
     columns = [_as_sent(table[name], payment["properties"][name], style) for name in fields]
     for sent in columns:
         if sent.name in payment.get("required", ()) and sent.null_count() == len(sent) > 0:
+            if table[sent.name].null_count() == len(sent):
+                raise BadFile(
+                    f"{source}: expected values in the required column `{sent.name}`, found none "
+                    f"in {len(sent):,} payments; name a log that has them with `--data`."
+                )
             raise BadFile(
                 f"{source}: expected numbers written like `{style}` in the required column "
                 f"`{sent.name}`, found none: name the project that says how they are written with "

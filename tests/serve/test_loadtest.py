@@ -179,6 +179,10 @@ def test_mistakes_are_told(service: Service, pay: Pay, tmp_path: Path) -> None:
     pl.read_csv(path).drop("amount").write_csv(tmp_path / "less.csv")
     with pytest.raises(BadFile, match="no column `amount`"):
         payments_from(service.url, tmp_path / "less.csv", requests=3, run="")
+    blank = pl.read_csv(path).with_columns(amount=pl.lit(None, pl.Float64))
+    blank.write_csv(tmp_path / "blank.csv")
+    with pytest.raises(BadFile, match="values in the required column `amount`, found none in 3"):
+        payments_from(service.url, tmp_path / "blank.csv", requests=3, run="")
     with pytest.raises(ConfigurationError, match="expected a Shroff service"):
         payments_from("http://127.0.0.1:9", path, requests=3, run="")
     for rate in (0.0, -1.0, float("nan"), float("inf")):
