@@ -77,6 +77,13 @@ def test_nothing_holds_them_in_any_version(store: FeatureStore) -> None:
     assert (store.latest("cards").version, store.latest("cards").manifest.rows) == (1, rest)
 
 
+def test_what_is_held_of_somebody_is_what_would_be_erased(store: FeatureStore) -> None:
+    store.create(CARDS)
+    found, held = store.forget("card_id", "c1", dry_run=True), store.held("card_id", ["c1"])
+    assert {name: len(rows) for name, rows in held.items()} == found.groups | found.datasets
+    assert {*held["cards@1"]["card_id"]} == {*held["limits@1"]["card_id"]} == {"c1"}
+
+
 def test_the_record_names_nobody(store: FeatureStore) -> None:
     store.forget("card_id", "c1")
     assert [(one.column, one.groups["limits@1"]) for one in store.erasures()] == [("card_id", 1)]
