@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patience import PATIENCE
+from patience import PATIENCE, until
 from serve.service import KEY, Service
 from shroff.client import Client
 from shroff.collect.personal import tokenizer
@@ -144,6 +144,16 @@ def test_many_values_are_added_at_once_or_none(tmp_path: Path) -> None:
     assert lists.edits() == before
 
 
+def waits(url: str) -> bool:
+    """Whether somebody waits for a turn in a database of PostgreSQL."""
+    query = (
+        "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database ON oid = database WHERE NOT granted "
+        "AND locktype = 'advisory' AND datname = current_database())"
+    )
+    with Control(url).transaction("see who waits") as connection:
+        return bool(connection.exec_driver_sql(query).scalar())
+
+
 def test_a_service_misses_no_value_of_an_import_that_takes_long(postgres_server: str) -> None:
     lists = Lists(postgres_server)
     live, kept, go_on = LiveLists(lists), Event(), Event()
@@ -160,8 +170,8 @@ def test_a_service_misses_no_value_of_an_import_that_takes_long(postgres_server:
     slow.start()
     assert kept.wait(PATIENCE)
     other.start()
-    # it waits for the import, or would be seen before it
-    other.join(0.3)
+    # else it would be seen before the import
+    until(lambda: waits(postgres_server) or not other.is_alive())
     live.refresh()
     go_on.set()
     for thread in (slow, other):
