@@ -120,17 +120,23 @@ def test_an_amount_that_was_converted_has_its_currency(served: Service, case: in
     found = gather(Desk(control(served)), Ledger(served.ledger), case)
     replace = msgspec.structs.replace
 
-    def converted(one: PaymentEvidence) -> PaymentEvidence:
-        assert one.record is not None
-        values = one.record.payment.values | {"original_amount": 1234.5}
-        paid = replace(one.record.payment, rates="DKK 0123456789abcdef", values=values)
-        return replace(one, record=replace(one.record, payment=paid))
+    def told_of(sent: float | None) -> str:
+        def converted(one: PaymentEvidence) -> PaymentEvidence:
+            assert one.record is not None
+            values = one.record.payment.values
+            values |= {"original_amount": values["amount"] if sent is None else sent}
+            paid = replace(one.record.payment, rates="DKK 0123456789abcdef", values=values)
+            return replace(one, record=replace(one.record, payment=paid))
 
-    rated = replace(found, payments=tuple(map(converted, found.payments)))
-    text = "\n".join(narrate(rated))
+        return "\n".join(narrate(replace(found, payments=tuple(map(converted, found.payments)))))
+
+    text = told_of(1234.5)
     assert re.search(r"It is of [\d.,]+ DKK;|They come to [\d.,]+ DKK;", text)
     made = text.count(" was made on ")
     assert text.count(" DKK, converted from 1,234.50, was made on ") == made > 0
+    assert told_of(2290.0).count(", converted from 2,290, ") == made, "yen have no decimals"
+    assert told_of(1.234).count(", converted from 1.234, ") == made, "dinars have three"
+    assert "converted" not in told_of(None), "what is in the base currency already was not"
     assert "DKK" not in "\n".join(narrate(found))
 
 

@@ -91,12 +91,15 @@ def _base(record: EvidenceRecord | None) -> str:
 
 
 def _sent(record: EvidenceRecord) -> str:
-    """The amount that was paid, where it was converted; its currency is among the values."""
+    """The amount that was paid, where it was converted; its currency is among the values, and says
+    how many decimals it has: a whole amount may be of one that has none.
+    """
     values = record.payment.values if record.payment.rates else {}
     for name, value in values.items():
         sent = values.get(f"original_{name}")
-        if isinstance(value, float) and isinstance(sent, int | float):
-            return f", converted from {sent:,.2f},"
+        if isinstance(value, float) and isinstance(sent, int | float) and sent != value:
+            places = 0 if sent == round(sent) else 2 if sent == round(sent, 2) else 3
+            return f", converted from {sent:,.{places}f},"
     return ""
 
 
