@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event, Thread, current_thread, main_thread
 from time import monotonic
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,8 @@ from hypothesis import strategies as st
 from patience import PATIENCE
 from shroff.errors import LedgerUnavailable
 from shroff.ledger import Entry, Keyring, Ledger, Outcome, writer
-from shroff.ledger.queue import Queue
+from shroff.ledger.committer import chained
+from shroff.ledger.queue import Queue, Queued
 
 MakeEntry = Callable[..., Entry]
 
@@ -70,16 +72,21 @@ def test_a_loop_commits_to_a_file_by_itself(
 def test_a_loop_leaves_a_slow_disk_to_the_writer_and_takes_over_again(
     file: Path, keyring: Watched, entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # an eighth of what it waits for the lock
+    # an eighth of what it waits for the disk
     monkeypatch.setattr(writer, "_QUICK_NS", 30_000_000)
+    slow = Event()
+
+    def slowly(*arguments: Any) -> Any:
+        if slow.is_set():
+            slow.clear()
+            Event().wait(0.4)
+        return chained(*arguments)
+
+    monkeypatch.setattr("shroff.ledger.committer.chained", slowly)
     with Ledger(f"sqlite:///{file}", keyring=keyring) as ledger:
         ledger.write_now(entry(0))
-        with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            waited = Thread(target=partial(_release_later, other))
-            waited.start()
-            asyncio.run(ledger.write(entry(1)))
-            waited.join()
+        slow.set()
+        asyncio.run(ledger.write(entry(1)))
         assert keyring.threads[-1] is main_thread()
         asyncio.run(ledger.write(entry(2)))
         assert keyring.threads[-1] is not main_thread()
@@ -91,10 +98,48 @@ def test_a_loop_leaves_a_slow_disk_to_the_writer_and_takes_over_again(
         assert ledger.verify().seq == number + 1
 
 
-def _release_later(connection: sqlite3.Connection) -> None:
-    # what is waited for is a commit that takes long
-    Event().wait(0.4)
-    connection.execute("ROLLBACK")
+def test_a_loop_goes_on_while_another_program_writes(
+    file: Path, keyring: Watched, entry: MakeEntry
+) -> None:
+    """The lock is released by what the loop does meanwhile; entries keep their order."""
+
+    async def main(ledger: Ledger) -> None:
+        other.execute("BEGIN IMMEDIATE")
+        first = asyncio.create_task(ledger.write(entry(1)))
+        while len(keyring.threads) < 2:
+            # until the loop has tried
+            await asyncio.sleep(0)
+        second = asyncio.create_task(ledger.write(entry(2)))
+        await asyncio.sleep(0)
+        assert not first.done()
+        other.execute("ROLLBACK")
+        await asyncio.wait_for(asyncio.gather(first, second), PATIENCE)
+
+    with (
+        Ledger(f"sqlite:///{file}", keyring=keyring) as ledger,
+        closing(sqlite3.connect(file, isolation_level=None)) as other,
+    ):
+        ledger.write_now(entry(0))
+        asyncio.run(main(ledger))
+        assert [stored.time for stored in ledger.entries()] == [0, 1, 2]
+        assert keyring.threads[1] is main_thread()
+        assert main_thread() not in keyring.threads[2:]
+        ledger.verify()
+
+
+def test_what_a_loop_put_back_is_committed_at_the_end(file: Path, entry: MakeEntry) -> None:
+    """The writer's thread has ended by then."""
+    ledger = Ledger(f"sqlite:///{file}")
+    ledger.open()
+    ledger.write_now(entry(0))
+    queue, made = ledger._queue, ledger._writer
+    assert made is not None
+    group = [Queued(entry(1), lambda outcome: None), Queued(entry(2), lambda outcome: None)]
+    queue.close()
+    made._thread.join()
+    queue.put_back(group)
+    ledger.close()
+    assert [stored.time for stored in ledger.entries()] == [0, 1, 2]
 
 
 @given(

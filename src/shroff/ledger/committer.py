@@ -30,6 +30,10 @@ _HEAD_BEFORE_PARAMETERS = ("seq_before", "chain_before")
 _Row = tuple[int, str, str, int, int, bytearray, bytearray, bytearray]
 
 
+class Occupied(Exception):
+    """Another program is writing, and there is no time to wait for it."""
+
+
 class _Moved(Exception):
     """The last record is not the one that this process wrote."""
 
@@ -70,34 +74,40 @@ class Committer:
         """Prepare the database, for sealed records too, and learn its last record."""
         self._commits.end = prepare(self._database, self._connected(), sealed=sealed)
 
-    def commit(self, entries: Sequence[Entry]) -> list[Outcome]:
+    def commit(self, entries: Sequence[Entry], *, wait: bool = True) -> list[Outcome]:
         """Commit entries, or none, to test whether the ledger can be written; raises driver errors.
 
+        Args:
+            wait: for another program that is writing.
+
         Raises:
+            Occupied: without `wait`, if another program is writing; nothing was tried.
             LedgerUnavailable: another program wrote into the tables, or the database was replaced.
         """
         try:
-            return self._transact(entries, sift=False)
+            return self._transact(entries, sift=False, wait=wait)
         except (self._integrity, _Moved):
             rollback(self._connected())
         try:
-            return self._transact(entries, sift=True)
+            return self._transact(entries, sift=True, wait=wait)
         except (self._integrity, _Moved):
             # `from None`: PostgreSQL's text repeats values
             raise LedgerUnavailable(
                 "another program wrote into the ledger's tables: check the ledger with `verify()`."
             ) from None
 
-    def _transact(self, entries: Sequence[Entry], *, sift: bool) -> list[Outcome]:
+    def _transact(self, entries: Sequence[Entry], *, sift: bool, wait: bool) -> list[Outcome]:
         """Write entries after the last durable record; `sift` skips those already written.
 
         Raises:
             _Moved: without `sift`, if that record is not the known one.
+            Occupied: without `wait`, if another program is writing.
         """
         self._database.present()
         connection = self._connected()
         statements = cursor(connection)
-        statements.execute(self._database.turn)
+        if not self._database.begin(statements, wait=wait):
+            raise Occupied
         # a sole writer knows its head, and the update below verifies it
         last = self.end if self._database.alone and not sift else self._last(statements)
         outcomes: list[Outcome] = [None] * len(entries)

@@ -30,6 +30,7 @@ from shroff.errors import ConfigurationError, LedgerAway, LedgerUnavailable
 from shroff.ledger.postgres import Postgres
 from shroff.ledger.record import GENESIS
 from shroff.ledger.sqlite import SQLite
+from shroff.ledger.statements import Cursor
 
 FORMAT_VERSION = 3
 SEALED_FORMAT_VERSION = 4
@@ -135,6 +136,11 @@ class Backend(Protocol):
 
     def writable(self) -> Connection:
         """A connection whose commits return once the data is on disk."""
+
+    def begin(self, statements: Cursor, *, wait: bool) -> bool:
+        """Begin a transaction on a `writable` connection, as `turn` does; False if another program
+        is at one, for whose end it waits only where `wait`. Raises driver errors.
+        """
 
     def copied(self, file: Path) -> AbstractContextManager[Backend]:
         """A copy of the ledger, which gets its name once it is verified.

@@ -9,6 +9,7 @@ from sqlalchemy import URL, Connection, Engine
 
 from shroff.database.urls import postgres_engine, turn_at
 from shroff.errors import ConfigurationError
+from shroff.ledger.statements import Cursor
 
 # seconds; longer than the server's own timeout
 _WRITE_TIMEOUT_SECONDS = 3.0
@@ -30,6 +31,11 @@ class Postgres:
 
     def release(self) -> None:
         """Nothing to do: the lock ends with each transaction."""
+
+    def begin(self, statements: Cursor, *, wait: bool) -> bool:
+        """Begin a transaction; no event loop asks a server, so it always waits."""
+        statements.execute(self.turn)
+        return True
 
     def present(self) -> None:
         """Nothing to do: the next statement fails if the server is gone."""

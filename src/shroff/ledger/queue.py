@@ -95,6 +95,11 @@ class Queue:
         with self._changed:
             return [self._entries.popleft() for _ in range(min(most, len(self._entries)))]
 
+    def put_back(self, group: Sequence[Queued]) -> None:
+        """Put a group that was taken last before all that waits, even into a closed queue."""
+        with self._changed:
+            self._entries.extendleft(reversed(group))
+
     def close(self) -> None:
         """Accept no more entries; those that wait can still be taken."""
         with self._changed:

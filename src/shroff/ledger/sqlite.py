@@ -17,11 +17,13 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
 
 from shroff.database.causes import reason, remedy
 from shroff.errors import ConfigurationError, LedgerUnavailable
-from shroff.ledger.statements import cursor
+from shroff.ledger.statements import Cursor, cursor
 from shroff.private import is_gone, mark_made, mark_of, private_file, private_folder
 
 # for a lock that another program holds
 _LOCK_TIMEOUT_SECONDS = 1.0
+# the bits of an error's code that say its kind
+_PRIMARY_CODE = 0xFF
 # between two looks at the files themselves, which a change of their content does not show in
 _LOOK_SECONDS = 1.0
 # age after which a folder's next change is sure to have a later time
@@ -73,6 +75,7 @@ class SQLite:
         self._looked = 0.0
         self._bytes = 0
         self._lock: int | None = None
+        self._waits = True
         self.engine = create_engine(
             "sqlite+pysqlite://", creator=self._connect, poolclass=NullPool, hide_parameters=True
         )
@@ -239,7 +242,25 @@ class SQLite:
         connection.rollback()
         self._writing, self._opened_log, self._undisturbed = connection, _identity(self._log), None
         self._log_bytes = 0
+        self._waits = True
         return connection
+
+    def begin(self, statements: Cursor, *, wait: bool) -> bool:
+        """Begin a transaction; False if another program holds the lock, for which it waits up to a
+        second where `wait`.
+        """
+        if self._waits != wait:
+            # at a change only: who writes is nearly always the same
+            milliseconds = int(1_000 * _LOCK_TIMEOUT_SECONDS) if wait else 0
+            statements.execute(f"PRAGMA busy_timeout = {milliseconds}")
+            self._waits = wait
+        try:
+            statements.execute(self.turn)
+        except sqlite3.OperationalError as error:
+            if wait or error.sqlite_errorcode & _PRIMARY_CODE != sqlite3.SQLITE_BUSY:
+                raise
+            return False
+        return True
 
     @contextmanager
     def copied(self, file: Path) -> Iterator[SQLite]:

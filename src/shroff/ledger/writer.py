@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Lock, Thread
 from time import perf_counter_ns
 from typing import Final
 
 from shroff.errors import LedgerAway, LedgerUnavailable
 from shroff.ledger.commits import Commits
-from shroff.ledger.committer import Committer
+from shroff.ledger.committer import Committer, Occupied
 from shroff.ledger.database import Backend, Head, unavailable
 from shroff.ledger.durable import Outcome
 from shroff.ledger.failover import Failover, Find
@@ -93,6 +94,9 @@ class Writer:
         self._thread.join()
         # an event loop may be at the last group, which it has taken from the queue
         with self._turn:
+            while len(self._queue):
+                # a loop put its group back after the thread had ended
+                self._step(self._take)
             if self.failover is not None:
                 self.failover.stop()
             self._committer.disconnect()
@@ -108,10 +112,12 @@ class Writer:
         )
 
     def settle(self) -> None:
-        """Commit the next group in the caller's thread, unless another one is at it."""
+        """Commit the next group in the caller's thread, unless another one is at it, or another
+        program writes: the writer's thread waits for that.
+        """
         if self._turn.acquire(blocking=False):
             try:
-                self._step(self._take)
+                self._step(partial(self._take, wait=False))
             finally:
                 self._turn.release()
         if len(self._queue):
@@ -133,11 +139,11 @@ class Writer:
             self._queue.fail([], _STOPPED)
             raise
 
-    def _take(self) -> None:
-        """Settle the next group, if there is one."""
+    def _take(self, *, wait: bool = True) -> None:
+        """Settle the next group, if there is one; without `wait`, unless another program writes."""
         group = self._queue.take(self._max_group)
         if group:
-            self._settle(group)
+            self._settle(group, wait=wait)
 
     def _tend(self) -> None:
         """See to the database while nothing is written."""
@@ -146,11 +152,15 @@ class Writer:
         else:
             self._prove()
 
-    def _settle(self, group: list[Queued]) -> None:
+    def _settle(self, group: list[Queued], *, wait: bool) -> None:
         try:
             entries = self._sealed(group)
             late = self._late()
-            outcomes = [] if late else self._write(entries)
+            outcomes = [] if late else self._write(entries, wait=wait)
+        except Occupied:
+            # until the thread has committed, loops leave everything to it
+            self._mean_ns = None
+            self._queue.put_back(group)
         except LedgerUnavailable as error:
             self._committer.disconnect()
             self._doubt(group)
@@ -249,26 +259,26 @@ class Writer:
         resolve([(queued, None) for queued in late], self._queue)
         self._queue.resume()
 
-    def _write(self, entries: Sequence[Entry]) -> list[Outcome]:
+    def _write(self, entries: Sequence[Entry], *, wait: bool) -> list[Outcome]:
         """Make entries durable in the database, or in the spool while that is away."""
         failover = self.failover
         spooled = failover.take(entries) if failover is not None and failover.active else None
         if spooled is not None:
             return spooled
         try:
-            return self._attempt(entries)
+            return self._attempt(entries, wait=wait)
         except LedgerAway as error:
             if failover is None:
                 raise
             failover.begin(self._committer.end, str(error))
-        return self._write(entries)
+        return self._write(entries, wait=wait)
 
-    def _attempt(self, entries: Sequence[Entry]) -> list[Outcome]:
+    def _attempt(self, entries: Sequence[Entry], *, wait: bool = True) -> list[Outcome]:
         """Commit entries; after a failure, the next attempt opens a new connection."""
         began = perf_counter_ns()
         try:
             with unavailable(f"write {len(entries):,} entries", self._committer.error):
-                outcomes = self._committer.commit(entries)
+                outcomes = self._committer.commit(entries, wait=wait)
         except LedgerUnavailable:
             self._committer.disconnect()
             self._commits.failed += 1
