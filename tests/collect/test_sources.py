@@ -107,6 +107,24 @@ def test_commas_in_texts_divide_no_columns_that_semicolons_do(tmp_path: Path) ->
     ]
 
 
+def test_the_first_row_says_by_which_of_two_a_header_is_divided(tmp_path: Path) -> None:
+    """Names that hold commas without quotes, and amounts with decimal commas."""
+    file = tmp_path / "log.csv"
+    file.write_text("Betrag, EUR;Datum, Zeit;Id\n1,50;05.04.2024;7\n")
+    assert read(file).columns == ["Betrag, EUR", "Datum, Zeit", "Id"]
+    file.write_text("Id;Name (Bank, Land, Ort)\n7;x\n")
+    assert read(file).columns == ["Id", "Name (Bank, Land, Ort)"]
+    for text in ("Id;Betrag, EUR\n7;1,50\n", "Id;Betrag, EUR\n"):
+        file.write_text(text)
+        with pytest.raises(BadFile, match="divided alike by `,` and by `;`: put the names"):
+            read(file)
+    file.write_text('Id;"Betrag, EUR"\n7;1,50\n')
+    assert read(file).columns == ["Id", "Betrag, EUR"]
+    # a row that another separator leaves open
+    file.write_text('id,amount,who\n7,5,"a ""b"" | c"\n')
+    assert read(file)["who"].item() == 'a "b" | c'
+
+
 def test_semicolons_in_a_name_divide_no_columns_that_commas_do(tmp_path: Path) -> None:
     found = read(_file(tmp_path, b'id,"paid; refused; pending; other"\n1,paid\n'))
     assert found.columns == ["id", "paid; refused; pending; other"]

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import IO, Final, NamedTuple, cast
 
 from shroff.collect.cards import holds_card_number
 from shroff.errors import BadFile
@@ -26,11 +26,11 @@ _SEPARATORS: Final = (",", ";", "\t", "|")
 
 def check_header(file: Path) -> str:
     """What divides the columns of a file: that of `_SEPARATORS` by which its first line, a header,
-    has the most names.
+    has as many names as the next has values, and the most.
 
     Raises:
-        BadFile: the file is empty, binary, in another encoding, names a column twice, or has quotes
-            out of place in its header.
+        BadFile: the file is empty, binary, in another encoding, names a column twice, has quotes
+            out of place in its header, or is divided by two separators alike.
     """
     separator, names = _header(file)
     if not names:
@@ -57,17 +57,17 @@ def check_header(file: Path) -> str:
 
 def separator_of(header: str) -> str:
     """The one of `_SEPARATORS` that divides a header line; blanks may stand behind it."""
-    best = _best({one: _names([header], one, blanks=True) for one in _SEPARATORS})
-    return _SEPARATORS[0] if best is None else best[0]
+    best = _best({one: _first([header], one, blanks=True) for one in _SEPARATORS})
+    return best[0] if best else _SEPARATORS[0]
 
 
 def _header(file: Path) -> tuple[str, list[str]]:
     """The separator and the names of the first line that holds any; no names in an empty file."""
-    found = dict[str, list[str] | None]()
+    found = dict[str, _First | None]()
     try:
         for separator in _SEPARATORS:
             with _open(file) as stream:
-                found[separator] = _names(_lines(stream), separator)
+                found[separator] = _first(_lines(stream), separator)
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise BadFile(f"{file}: {_CUT_OFF}.") from None
     except UnicodeDecodeError:
@@ -75,37 +75,66 @@ def _header(file: Path) -> tuple[str, list[str]]:
             f"{file}: expected a header line in UTF-8, got other bytes: a binary file?"
         ) from None
     best = _best(found)
-    if best is None:
+    if not best:
         raise BadFile(
             f"{file}: expected a header line with closed quotes and a line feed at its end."
         )
-    return best
+    if len(best) > 1:
+        named = " and by ".join(f"`{one}`" for one in best)
+        raise BadFile(
+            f"{file}: expected one character that divides the columns, got a header and a first "
+            f"row that are divided alike by {named}: put the names that hold one of them in "
+            "quotes, or rename them."
+        )
+    first = found[best[0]]
+    return best[0], [] if first is None else first.names
 
 
-def _names(lines: Iterable[str], separator: str, *, blanks: bool = False) -> list[str] | None:
-    """The names of the first line that holds any, none in an empty text; None where quotes are out
-    of place.
+class _First(NamedTuple):
+    """What a text begins with by one separator: the names of a header, none in an empty text, and
+    whether the next row has as many values.
     """
-    rows = csv.reader(lines, delimiter=separator, skipinitialspace=blanks, strict=True)
+
+    names: list[str]
+    fits: bool
+
+
+def _first(lines: Iterable[str], separator: str, *, blanks: bool = False) -> _First | None:
+    """What a text begins with; None where the quotes of its header are out of place."""
+    rows = filter(
+        None, csv.reader(lines, delimiter=separator, skipinitialspace=blanks, strict=True)
+    )
     try:
-        return next(filter(None, rows), [])
+        names = next(rows, [])
     except csv.Error:
         return None
+    try:
+        fits = len(names) > 1 and len(next(rows, [])) == len(names)
+    except (csv.Error, UnicodeDecodeError):
+        fits = False
+    return _First(names, fits)
 
 
-def _best(found: Mapping[str, list[str] | None]) -> tuple[str, list[str]] | None:
-    """The separator by which a header has the most names, and these; None where its quotes are out
-    of place.
+def _best(found: Mapping[str, _First | None]) -> list[str]:
+    """The separator that divides a header, several where they do so alike; none where its quotes
+    are out of place.
 
-    >>> _best({",": ["id", "what; who; when"], ";": ['id,"what', " who", ' when"']})
-    (',', ['id', 'what; who; when'])
+    >>> _best(
+    ...     {",": _First(["id", "what; who; when"], True), ";": _First(['id,"what"', "who"], False)}
+    ... )
+    [',']
     """
-    read = {separator: names for separator, names in found.items() if names is not None}
+    read = {separator: first for separator, first in found.items() if first is not None}
     # a quote within a name: a quoted text was cut that another separator leaves whole
-    best = max(read, key=lambda one: ('"' not in "".join(read[one]), len(read[one])), default=None)
-    if best is None or (len(read[best]) < 2 and len(read) < len(found)):
-        return None
-    return best, read[best]
+    ranks = {
+        separator: ('"' not in "".join(names), fits, len(names))
+        for separator, (names, fits) in read.items()
+    }
+    most = max(ranks.values(), default=None)
+    if most is None or (most[-1] < 2 and len(read) < len(found)):
+        return []
+    best = [separator for separator, rank in ranks.items() if rank == most]
+    return best if most[-1] > 1 else best[:1]
 
 
 def content(file: Path) -> bytes | mmap.mmap:
