@@ -47,6 +47,13 @@ def test_examples_run_as_they_are_copied(name: str) -> None:
     assert runner.run(test).failed == 0
 
 
+def test_commands_are_described_as_their_help_does(generated: dict[str, str]) -> None:
+    """By the names of arguments there, with defaults of nought, and with lengths of time."""
+    assert "| `--rings` | number | `0.0` |" in generated["commands/simulate.md"]
+    assert "shroff promote BUNDLE --to TO" in generated["commands/promote.md"]
+    assert "| `--every` | duration |" in generated["commands/monitor.md"]
+
+
 def test_every_page_is_in_the_contents(generated: dict[str, str]) -> None:
     for name in generated.keys() - {"README.md"}:
         assert f"]({name})" in generated["README.md"]

@@ -21,6 +21,8 @@ _TYPES = {
     float: "number",
     bool: "switch",
 }
+_LENGTHS = {"DURATION": "duration"}
+"""Types of options that are texts or numbers in Python, by what `--help` calls them."""
 
 
 def pages() -> dict[str, str]:
@@ -51,16 +53,24 @@ def _usage(line: str, command: Any) -> list[str]:
     arguments = [one for one in command.params if one.param_type_name == "argument"]
     options = [one for one in command.params if one.param_type_name == "option" and not one.hidden]
     needed = [f"{one.opts[0]} {one.name.upper()}" for one in options if one.required]
-    named = [one.name.upper() if one.required else f"[{one.name.upper()}]" for one in arguments]
+    named = [_name(one) if one.required else f"[{_name(one)}]" for one in arguments]
     parts = [code(" ".join([line, *named, *needed, "[OPTIONS]"]), "sh")]
     if arguments:
         rows = [
-            [f"`{one.name.upper()}`", _type(types[one.name]), _default(one), one.help or ""]
+            [f"`{_name(one)}`", _type(types[one.name]), _default(one), one.help or ""]
             for one in arguments
         ]
         parts.append(table(["argument", "type", "default", "meaning"], rows))
-    rows = [[_flags(one), _type(types[one.name]), _default(one), one.help or ""] for one in options]
+    rows = [
+        [_flags(one), _LENGTHS.get(one.metavar) or _type(types[one.name]), _default(one), one.help]
+        for one in options
+    ]
     return [*parts, table(["option", "type", "default", "meaning"], rows)]
+
+
+def _name(argument: Any) -> str:
+    """What `--help` calls it."""
+    return str(argument.metavar or argument.name.upper())
 
 
 def _flags(option: Any) -> str:
@@ -80,4 +90,5 @@ def _type(annotation: Any) -> str:
 def _default(one: Any) -> str:
     if one.required:
         return "required"
-    return "" if one.default in (None, False, "") else f"`{one.default}`"
+    # nought is a default too, and equals False
+    return "" if one.default in (None, "") or one.default is False else f"`{one.default}`"

@@ -38,9 +38,14 @@ def create(
         Literal["time", "random"], typer.Option(help="How payments are spread over parts.")
     ] = "time",
     gap: Annotated[
-        str, typer.Option(help="By time: how much before each later part belongs to no part.")
+        str,
+        typer.Option(
+            help="By time: how much before each later part belongs to no part, such as 7d; "
+            "default: nothing.",
+            show_default=False,
+        ),
     ] = "",
-    seed: Annotated[int, typer.Option(help="Of random parts.")] = 0,
+    seed: Annotated[int, typer.Option(help="The seed of random parts.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Make a training dataset of a project's payments and features, as `shroff features` stored

@@ -35,7 +35,8 @@ def create(
     rate: Annotated[
         float | None,
         typer.Option(
-            help="The most requests a second; each payment of a batch counts as one.",
+            help="The most requests a second; each payment of a batch counts as one; default: no "
+            "limit.",
             show_default=False,
         ),
     ] = None,

@@ -43,7 +43,12 @@ def loadtest(
         bool, typer.Option("--sequential", help="Send payments one by one.")
     ] = False,
     rate: Annotated[
-        float | None, typer.Option(help="Payments a second, sent at fixed times (open loop).")
+        float | None,
+        typer.Option(
+            help="Payments a second, sent at fixed times (open loop); default: each connection "
+            "sends its next payment when the last is answered.",
+            show_default=False,
+        ),
     ] = None,
     now: Annotated[
         bool,

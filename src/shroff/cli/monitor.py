@@ -15,8 +15,6 @@ from shroff.cli.arguments import (
     Every,
     LabelDelay,
     MaxBad,
-    Warm,
-    WarmLabels,
     table,
 )
 from shroff.cli.lane import print_lane
@@ -84,8 +82,13 @@ def monitor(
     parity: Annotated[
         int, typer.Option(help="Gate: payments whose features are computed again.", min=0)
     ] = 0,
-    warm: Warm = None,
-    warm_labels: WarmLabels = None,
+    warm: Annotated[
+        Location | None, table("--warm", "The history given to `serve --warm`, for --parity.")
+    ] = None,
+    warm_labels: Annotated[
+        Location | None,
+        table("--warm-labels", "The labels given to `serve --warm-labels`, for --parity."),
+    ] = None,
     service: Annotated[
         str | None,
         typer.Option(
