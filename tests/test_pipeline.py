@@ -91,6 +91,7 @@ def test_payments_in_two_currencies_train_what_they_train_in_one(tmp_path: Path)
             package(made, run, tmp_path / str(yen), accept=["no_lift", "calibration"]).bundle
         )
         assert summary(run)["currencies"] == ({"JPY": 600, "EUR": 600} if yen else {"EUR": 1_200})
+        assert summary(run)["currency"] == "EUR"
     one, two = bundles
     assert one.model == two.model
     assert one.policy == two.policy

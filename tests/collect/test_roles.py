@@ -270,8 +270,9 @@ def test_the_arrival_of_a_chargeback_is_that_of_the_label_and_never_of_the_payme
     assert roles(table)["CB arrived"] == "ignored", "39 of 40 payments would have no arrival"
     said = {one.column: one.role for one in guess(table, {"label": "CB?"}).guesses}
     assert said["CB arrived"] == "labelled_at"
-    received = log(received_at=[f"{START + timedelta(minutes=n)}Z" for n in rows])
-    assert roles(received)["received_at"] == "arrived_at"
+    for name in ("received_at", "RCVD_TS"):
+        received = log().with_columns(pl.col("created").alias(name))
+        assert roles(received)[name] == "arrived_at"
     counted = log(
         created=[1_700_000_000_000 + n * 60_000 for n in rows],
         fraud=[n % 40 == 0 for n in rows],

@@ -168,6 +168,11 @@ def test_decisions_in_money_are_compared(record: RunRecord) -> None:
     assert text.count("98.25") == 2
     assert "as if it cost 2.50 more than it does" in text
     assert "on 90% of the held-out days" in text
+    assert "Money is in the currency of the amounts" in text
+    figures = record.figures | {"currency": "EUR"}
+    named = html.unescape(render(msgspec.structs.replace(record, figures=figures)))
+    assert "Money is in EUR; a review costs" in named
+    assert "Cost (EUR)" in named
 
 
 @pytest.mark.parametrize(

@@ -229,8 +229,7 @@ def print_figures(summary: Mapping[str, Any]) -> None:
     folded = {name: one["prequential"] for name, one in detectors.items() if "prequential" in one}
     if folded:
         out.print(prequential(folded))
-    paid_in = summary.get("currencies", {})
-    currency = summary.get("base_currency") or (next(iter(paid_in)) if len(paid_in) == 1 else None)
+    currency = summary.get("currency")
     thresholds = {name: one["thresholds"] for name, one in detectors.items()}
     out.print(decisions(thresholds, currency=currency))
     priced = {name: one["by_cost"] for name, one in detectors.items() if one.get("by_cost")}

@@ -31,7 +31,7 @@ SETTLED: Final = frozenset(
     {"settled", "settlement", "captured", "capture", "cleared", "clearing", "posted", "updated"}
 )
 """Of times after the payment."""
-ARRIVED: Final = frozenset({"arrived", "arrival", "received", "ingested"})
+ARRIVED: Final = frozenset({"arrived", "arrival", "received", "rcvd", "recvd", "ingested"})
 AMOUNT: Final = frozenset({
     "amount", "amt", "value", "total", "price", "sum",
     "betrag", "montant", "importe", "importo", "bedrag", "belob", "belop", "belopp", "kwota",

@@ -262,6 +262,7 @@ def summary(run: Run) -> dict[str, Any]:
         "inputs": [*run.dataset.numeric, *run.dataset.nominal],
         "currencies": payments_by_currency(run.dataset.table, run.dataset.schema),
         "base_currency": run.dataset.schema.base,
+        "currency": run.dataset.currency,
         "best": run.best.name,
         "findings": [finding.to_dict() for finding in run.findings],
         "detectors": {

@@ -34,10 +34,23 @@ def money_section(record: RunRecord) -> Html:
         *_guarantees(record),
         table(
             "Decisions a day",
-            ("Detector", "Way to decide", "Reviews", "Challenges", "Declines", "Cost"),
+            ("Detector", "Way to decide", "Reviews", "Challenges", "Declines", _cost(record)),
             rows,
         ),
     )
+
+
+def currency_of(record: RunRecord) -> str | None:
+    """The currency that a run counts money in; None where amounts are in several, or of a run by an
+    earlier release.
+    """
+    currency: str | None = record.figures.get("currency")
+    return currency
+
+
+def _cost(record: RunRecord) -> str:
+    currency = currency_of(record)
+    return f"Cost ({currency})" if currency else "Cost"
 
 
 def _guarantees(record: RunRecord) -> list[Html]:

@@ -7,7 +7,7 @@ from shroff.evaluate.cost import AMOUNT
 from shroff.experiment import RunRecord
 from shroff.markup import Html, html, tag
 from shroff.report.blocks import prose, section, share, table
-from shroff.report.money import cost_in_words
+from shroff.report.money import cost_in_words, currency_of
 
 
 def threshold_of(record: RunRecord, name: str) -> float:
@@ -72,8 +72,9 @@ def threshold_section(record: RunRecord) -> Html:
     return section(
         "Move the threshold",
         prose(
-            "Payments whose probability is at or above the threshold are flagged. Money is in the "
-            f"currency of the amounts; a review costs {cost_in_words(cost['review'])}, a declined "
+            "Payments whose probability is at or above the threshold are flagged. Money is in "
+            f"{currency_of(record) or 'the currency of the amounts'}; a review costs "
+            f"{cost_in_words(cost['review'])}, a declined "
             f"genuine payment {cost_in_words(cost['declined'])}, a missed fraud "
             f"{cost_in_words(cost['missed'])}."
         ),
