@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serve.fixtures import POLICY
-from shroff import Policy, Rule
+from shroff import ControlLane, Policy, Rule
 from shroff.control import Lists
 from shroff.control.changes import (
     AddRule,
@@ -88,6 +88,16 @@ def test_changes_between_two_policies_make_one_the_other(before: Policy, after: 
     kept = msgspec.json.decode(msgspec.json.encode(made), type=list[Change])
     assert changed(before, kept) == after
     assert bool(made) == (before != after)
+
+
+def test_the_control_lane_excepts_a_rule_under_its_new_name_and_none_that_is_removed() -> None:
+    lane = ControlLane(money_per_day=100.0, except_rules=["a", "b"])
+    policy = Policy(rules=[Rule("a", "amount > 1"), Rule("b", "amount > 2")], control=lane)
+    made = changed(policy, [RemoveRule("a"), EditRule("b", Rule("c", "amount > 2"))])
+    assert made.control is not None
+    assert [*made.control.except_rules] == ["c"]
+    less = changed(policy, [RemoveRule("a")])
+    assert changes_between(policy, less) == [RemoveRule("a")], "the lane needs no change of its own"
 
 
 @pytest.mark.parametrize(

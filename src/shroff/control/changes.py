@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from shroff.collect.times import iso_time
+from shroff.decide.lane import ControlLane
 from shroff.decide.policy import Policy, Rule
 from shroff.errors import ConfigurationError, did_you_mean
 
@@ -146,7 +147,8 @@ class ListChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 def changed(policy: Policy, changes: Sequence[Change]) -> Policy:
-    """A policy with changes, in their order.
+    """A policy with changes, in their order. The control lane goes on to except a rule under its
+    new name, and no rule that is removed.
 
     Raises:
         ConfigurationError: one does not apply, such as to a rule that is not there any more.
@@ -156,7 +158,7 @@ def changed(policy: Policy, changes: Sequence[Change]) -> Policy:
     >>> [rule.name for rule in made.rules]
     ['c', 'b']
     """
-    rules, fields = [*policy.rules], dict[str, Any]()
+    rules, fields = [*policy.rules], {"control": msgspec.to_builtins(_lane(policy, changes))}
     for change in changes:
         if isinstance(change, SetFields):
             fields |= change.fields
@@ -181,12 +183,27 @@ def changes_between(before: Policy, after: Policy) -> list[Change]:
     kept = [name for name in old if name in new]
     if [*kept, *(name for name in new if name not in old)] != [*new]:
         made.append(OrderRules(tuple(new)))
+    kept_lane = {"control": _lane(before, made)}
     fields = {
         name: msgspec.to_builtins(getattr(after, name))
         for name in _FIELDS
-        if getattr(before, name) != getattr(after, name)
+        if kept_lane.get(name, getattr(before, name)) != getattr(after, name)
     }
     return [*made, SetFields(fields)] if fields else made
+
+
+def _lane(policy: Policy, changes: Sequence[Change]) -> ControlLane | None:
+    """The control lane of a policy once its rules are changed."""
+    lane = policy.control
+    if lane is None:
+        return None
+    excepted = [*lane.except_rules]
+    for change in changes:
+        if isinstance(change, RemoveRule):
+            excepted = [name for name in excepted if name != change.name]
+        elif isinstance(change, EditRule):
+            excepted = [change.rule.name if name == change.name else name for name in excepted]
+    return msgspec.structs.replace(lane, except_rules=excepted)
 
 
 def _made(policy: Policy, rules: Sequence[Rule], fields: dict[str, Any]) -> Policy:
