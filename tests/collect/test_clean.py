@@ -453,8 +453,9 @@ def test_a_missing_column_is_named() -> None:
         "`id`, `at`, `amount`, `fraud`, `result`, `seen`, `mcc`, `age`, `email`, `card`."
     )
     assert _refused(_rows(1).drop("fraud")).endswith(
-        "`card`. Labels of a file of their own, such as chargebacks, are joined with the payments "
-        "first (docs/howto/own-data.md shows how)."
+        "`card`. Labels of a file of their own are passed with `--labels` (beside `--warm`: "
+        "`--warm-labels`); chargebacks alone are joined with the payments first "
+        "(docs/howto/own-data.md shows how)."
     )
 
 

@@ -123,6 +123,10 @@ def test_payments_that_came_late_are_told_as_too_young() -> None:
         "expected at least 10 frauds to learn from, got 3. Wait, say a shorter delay "
         "(--label-delay), or judge on another number of days (--test-days)."
     )
+    assert str(_unripe(few, data, 0)).endswith(
+        " In the ledger 21,909 payments without a label arrived today (UTC), too young to be "
+        "genuine. Wait, or judge on another number of days (--test-days)."
+    )
 
 
 def test_a_candidate_comes_of_it_and_the_same_again_is_nothing_new(lived: Lived) -> None:

@@ -193,8 +193,8 @@ def _sent(schema: Schema) -> Iterable[tuple[str, Scale]]:
 
 
 _JOIN_LABELS: Final = (
-    "Labels of a file of their own, such as chargebacks, are joined with the payments first "
-    "(docs/howto/own-data.md shows how)."
+    "Labels of a file of their own are passed with `--labels` (beside `--warm`: `--warm-labels`); "
+    "chargebacks alone are joined with the payments first (docs/howto/own-data.md shows how)."
 )
 
 

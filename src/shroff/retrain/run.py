@@ -228,13 +228,15 @@ def _unripe(error: UnsuitableSplit, data: LedgerDataset, delay_days: int) -> Uns
     """The error of a split with what a retraining can do: another split is not asked of it."""
     found = str(error).partition("; this log")[0]
     young, _ = data.left_out.get(IMMATURE, (0, None))
+    since = f"less than {delay_days} whole days (UTC) ago" if delay_days else "today (UTC)"
     left_out = (
-        f" In the ledger {young:,} payments without a label arrived less than {delay_days} whole "
-        "days (UTC) ago, too young to be genuine."
+        f" In the ledger {young:,} payments without a label arrived {since}, too young to be "
+        "genuine."
     )
+    shorter = "say a shorter delay (--label-delay), " if delay_days else ""
     return UnsuitableSplit(
-        f"{found}.{left_out if young else ''} Wait, say a shorter delay (--label-delay), or judge "
-        "on another number of days (--test-days)."
+        f"{found}.{left_out if young else ''} Wait, {shorter}or judge on another number of days "
+        "(--test-days)."
     )
 
 
