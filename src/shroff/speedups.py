@@ -11,7 +11,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-INTERFACE: Final = 3
+INTERFACE: Final = 4
 """What `_speedups.pyx` must say of itself; it rises here and there with every change of what that
 does. A source tree that was updated keeps the compiled file of before, until it is installed again.
 """

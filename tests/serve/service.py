@@ -31,11 +31,12 @@ from pathlib import Path
 from shroff.lazy import without_collection
 with without_collection():
     from shroff.kafka.figures import without_topics
-    from shroff.package.trial import trust
+    from shroff.package.trial import PassedTrial, trust
     from shroff.serve.server import Service, serve
     from shroff.settings import Settings
 bundle, home, warm, keys, *passed = sys.argv[1:]
-trust({bytes.fromhex(model): together == "True" for model, together in map(str.split, passed)})
+verdicts = (one.split() for one in passed)
+trust({bytes.fromhex(model): PassedTrial(together == "True") for model, together in verdicts})
 settings = Settings(home=Path(home), ledger=f"sqlite:///{home}/ledger.db", personal_key=KEY)
 tell = lambda url: print(url, flush=True)
 figures = (without_topics,)
@@ -68,7 +69,7 @@ class Service:
             str(self.warm or ""),
             "keys" if self.keys else "",
             # what was tried in this process need not be tried again
-            *(f"{model.hex()} {together}" for model, together in passed().items()),
+            *(f"{model.hex()} {verdict.together}" for model, verdict in passed().items()),
         ]
         self.home.mkdir(exist_ok=True)
         command = [sys.executable, "-W", "error", "-c", PROGRAM, *arguments]

@@ -8,6 +8,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from shroff.arrays import Matrix
+from shroff.decide.trees import compiled_trees
 from shroff.detect.preparation import Preparation
 from shroff.errors import BundleError
 from shroff.package import try_model
@@ -41,13 +42,19 @@ class Model:
     To replay decisions to the bit, a trial (`package/trial.py`) scores rows alone and in batches of
     several sizes: if any score differs, rows are scored one by one (`together` is false).
 
+    Boosted trees are scored by compiled loops that give the same scores faster (`decide/trees.py`).
+
     Raises:
         BundleError: the graph does not pass its trial, or ONNX Runtime cannot load it.
     """
 
     def __init__(self, content: bytes, preparation: Preparation) -> None:
-        self.together = try_model(content, preparation)
+        verdict = try_model(content, preparation)
+        self.together = verdict.together
         self._run = _session(content).run
+        self._trees = None
+        if verdict.together and verdict.trees is not None:
+            self._trees = compiled_trees(verdict.trees, self._run_session)
 
     def score(self, rows: Matrix) -> list[float]:
         """The score of each row, float32 [n, inputs].
@@ -57,6 +64,13 @@ class Model:
         """
         if not len(rows):
             return []
+        if self._trees is not None:
+            found: list[float] | None = self._trees.score(rows)
+            if found is not None:
+                return found
+        return self._run_session(rows)
+
+    def _run_session(self, rows: Matrix) -> list[float]:
         try:
             if self.together:
                 return self._checked(self._run(["score"], {"X": rows})[0], len(rows))

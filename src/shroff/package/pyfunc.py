@@ -59,7 +59,7 @@ def _about(bundle: Bundle) -> dict[str, Any]:
         ],
         "nominal": [{"name": one.name, "values": one.values} for one in preparation.nominal],
         **bundle.calibration.to_json(),
-        "together": try_model(bundle.model, preparation),
+        "together": try_model(bundle.model, preparation).together,
     }
 
 

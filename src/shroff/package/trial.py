@@ -11,7 +11,7 @@ import json
 import subprocess
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -28,12 +28,24 @@ _MAX_DELAY_RATIO: Final = 20
 """How many times its processor time a trial may last, on a busy machine."""
 _TYPICAL_ROWS: Final = 32
 _EXTREME_ROWS: Final = 64
-_passed: dict[bytes, bool] = {}
+
+
+class PassedTrial(NamedTuple):
+    """What the trial of a model that passed says of it."""
+
+    together: bool
+    """Whether rows score the same in a batch as alone."""
+    trees: str | None = None
+    """What `_speedups.Trees` takes to give its scores, as JSON; None: it has none of our graphs."""
+
+
+_passed: dict[bytes, PassedTrial] = {}
 """Models that passed their trial, by what was tried; a model that failed is tried again."""
 
 
-def try_model(model: bytes, preparation: Preparation) -> bool:
-    """Run a model on made-up rows; returns whether rows score the same in a batch as alone.
+def try_model(model: bytes, preparation: Preparation) -> PassedTrial:
+    """Run a model on made-up rows; returns whether rows score the same in a batch as alone, and the
+    trees that compiled loops can score.
 
     Raises:
         BundleError: it does not end in time, takes too much memory, has a loop, does not fit its
@@ -46,17 +58,17 @@ def try_model(model: bytes, preparation: Preparation) -> bool:
     return _passed[tried]
 
 
-def passed() -> dict[bytes, bool]:
+def passed() -> dict[bytes, PassedTrial]:
     """The models that passed, for a process that this one starts, which gives them to `trust`."""
     return dict(_passed)
 
 
-def trust(verdicts: Mapping[bytes, bool]) -> None:
+def trust(verdicts: Mapping[bytes, PassedTrial]) -> None:
     """Take over the verdicts of the parent process, so that no bytes are tried twice."""
     _passed.update(verdicts)
 
 
-def _judged(found: dict[str, Any]) -> bool:
+def _judged(found: dict[str, Any]) -> PassedTrial:
     if "refused" in found:
         raise BundleError(f"the model {found['refused']}.")
     if found["numbers"] * 2 < _TYPICAL_ROWS:
@@ -64,7 +76,7 @@ def _judged(found: dict[str, Any]) -> bool:
             f"the model gives no number as the score of {_TYPICAL_ROWS - found['numbers']} of "
             f"{_TYPICAL_ROWS} usual rows."
         )
-    return bool(found["together"])
+    return PassedTrial(found["together"], found["trees"])
 
 
 def _run(model: bytes, usual: Matrix, wild: Matrix) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from shroff.features.engines.spark.worker import batches_of, table_of
 from shroff.features.plan import Plan
 from shroff.package import Bundle, unpack
 from shroff.package.files import Files
-from shroff.package.trial import passed, trust
+from shroff.package.trial import PassedTrial, passed, trust
 from shroff.pipeline.scores import ScoredLog, columns_decided, decide
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _result(bundle: Bundle) -> str:
 
 
 def _decided(
-    batches: Iterable[pa.RecordBatch], files: Files, verdicts: Mapping[bytes, bool]
+    batches: Iterable[pa.RecordBatch], files: Files, verdicts: Mapping[bytes, PassedTrial]
 ) -> Iterator[pa.RecordBatch]:
     """What runs inside Spark's Python workers: payments with their features, decided."""
     trust(verdicts)

@@ -33,7 +33,7 @@ from shroff.control.models import Models
 from shroff.errors import ConfigurationError, Unavailable
 from shroff.ledger import Keyring, Ledger
 from shroff.package import Bundle, load
-from shroff.package.trial import passed, trust
+from shroff.package.trial import PassedTrial, passed, trust
 from shroff.prepared import prepare_types
 from shroff.scoring.check import Check
 from shroff.scoring.deployments import Deployments
@@ -119,7 +119,7 @@ class Service:
     tls: Certificate | None = None
     log: Style = "text"
     checked: bool = False
-    passed: Mapping[bytes, bool] = field(default_factory=dict)
+    passed: Mapping[bytes, PassedTrial] = field(default_factory=dict)
     figures: tuple[Source, ...] = ()
     mounts: Mapping[str, Mount] = field(default_factory=dict)
 
