@@ -49,3 +49,7 @@ def test_a_column_has_the_texts_of_its_values(texts: list[str | None]) -> None:
 def test_a_column_of_floats_has_the_texts_of_its_values(numbers: list[float | None]) -> None:
     expected = [None if number is None else text_of(number) for number in numbers]
     assert texts_of(pl.Series("x", numbers, dtype=pl.Float64)).to_list() == expected
+
+
+def test_an_accented_letter_written_in_two_ways_is_two_texts() -> None:
+    assert canonical("caf\u00e9") != canonical("cafe\u0301")
