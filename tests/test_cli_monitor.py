@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
 from monitor.receivers import WebhookReceiver, serving
+from monitor.test_following import paid
 from serve.fixtures import fitted_model, make_bundle
 from shroff.cli import app
 from shroff.collect.times import DAY_US
 from shroff.evaluate.reference import PROBABILITY, TrainingReference
-from shroff.package import save
+from shroff.ledger import Ledger, StoredEntry
+from shroff.package import load, save
+from shroff.settings import Settings
 
 DAYS, CARDS = 30, 200
 
@@ -116,6 +123,39 @@ def test_what_cannot_be_examined_together_is_a_sentence(folder: Path) -> None:
     ):
         assert why in str(run(*asked, *words).exception)
     assert "expected a duration such as" in run(*asked, "--every", "often").output
+
+
+def test_a_second_look_goes_on_where_the_first_ended(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version, begun, looks = load(folder / "bundle").version, list[int](), 0
+
+    class Watched(Ledger):
+        def entries(self, *, since: int | None = None, after: int = 0) -> Iterator[StoredEntry]:
+            begun.append(after)
+            return super().entries(since=since, after=after)
+
+    def write(numbers: range) -> None:
+        with Ledger(Settings.read().ledger) as ledger:
+            for number in numbers:
+                ledger.write_now(replace(paid(number, version, "c"), subject=None))
+
+    def sleep(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            raise KeyboardInterrupt
+        write(range(3, 5))
+
+    monkeypatch.setattr("shroff.ledger.Ledger", Watched)
+    monkeypatch.setattr(import_module("shroff.cli.monitor"), "time", SimpleNamespace(sleep=sleep))
+    write(range(3))
+    printed = run(folder / "bundle", "--every", "1h", "--json").stdout
+    decoder = json.JSONDecoder()
+    first, end = decoder.raw_decode(printed)
+    second, _ = decoder.raw_decode(printed[end:].lstrip())
+    assert (first["payments"], second["payments"]) == (3, 5)
+    assert begun == [0, 3]
 
 
 def test_what_cannot_be_monitored_is_a_sentence(folder: Path) -> None:
