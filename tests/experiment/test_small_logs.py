@@ -82,6 +82,18 @@ def test_advice_that_is_followed_once_ends(hours: int, frauds: int, cards: bool)
         assert "random_split" not in [finding.check for finding in found.findings]
 
 
+def test_labels_of_one_kind_are_named_as_what_is_wrong() -> None:
+    """Chargebacks alone leave all genuine payments without a label."""
+    for frauds, told in (
+        (300, "a payment without a chargeback needs a label too"),
+        (0, "see that the column of labels is the one that says fraud"),
+    ):
+        found = follow(project(LogisticRegression(), cards=False), log(15 * 24, frauds))
+        assert isinstance(found, str)
+        assert found.startswith(FINAL)
+        assert told in found
+
+
 def test_detectors_that_cross_fit_within_learn_from_few_frauds_too() -> None:
     blend = Blend([LogisticRegression(), Mahalanobis()])
     detectors = (BoostedTrees(n_trees=5), blend)

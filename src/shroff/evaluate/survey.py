@@ -157,8 +157,20 @@ def _refuse_log(time: Times, fraud: Bools, least: int) -> str:
     return (
         f"this log cannot train and judge a detector: expected at least {least} frauds and {least} "
         "genuine payments to learn from, and one of each on a later day to be judged by, got "
-        f"{_describe_log(time, fraud)}: collect labelled payments of more days"
+        f"{_describe_log(time, fraud)}: {_remedy(fraud)}"
     )
+
+
+def _remedy(fraud: Bools) -> str:
+    """What to do about a log that allows no split."""
+    if fraud.size and fraud.all():
+        return (
+            "a payment without a chargeback needs a label too, once the time is over in which one "
+            "comes (docs/howto/own-data.md shows how)"
+        )
+    if fraud.size and not fraud.any():
+        return "see that the column of labels is the one that says fraud"
+    return "collect labelled payments of more days"
 
 
 def _describe_log(time: Times, fraud: Bools) -> str:
