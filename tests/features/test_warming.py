@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from random import Random
 from typing import Final
+from unittest.mock import patch
 
 import polars as pl
 import pytest
@@ -16,8 +18,10 @@ from contract.strategies import cases as plain
 from contract.test_label_histories import cases as changing
 from contract.test_links import cases as linked
 from shroff import Entity, FeatureGroup, Schema
+from shroff.collect.labels import with_labels
 from shroff.collect.payment import Payment, Value, payments
 from shroff.errors import MixedCurrencies
+from shroff.features.engines import replay
 from shroff.features.engines.online import OnlineEngine
 from shroff.features.engines.online.stream_timelines import Key
 from shroff.features.engines.replay import count, feed
@@ -85,6 +89,24 @@ GROUP = FeatureGroup(
         card.is_new("shop", "1d"), shop.risk("1d"), card.linked_by("shop", "1d").count(),
     ],
 )  # fmt: skip
+
+
+def test_labels_that_do_not_change_are_counted_by_column() -> None:
+    """Those of a table of their own too, of which some payments have none."""
+    log = long_log(3)
+    said = log.select("id", "fraud", "labelled_at").sample(fraction=0.8, seed=1)
+    bare = log.with_columns(fraud=pl.lit(None, pl.Boolean), labelled_at=pl.lit(None, UTC))
+    again = said.head(1).with_columns(pl.col("labelled_at") + timedelta(hours=1), ~pl.col("fraud"))
+    later = log.tail(50).with_columns(
+        "late-" + pl.col("id"), *(pl.col(name) + timedelta(days=1) for name in ("time", "arrived"))
+    )
+    for labels, slowly in ((said, 0), (pl.concat([said, again]), 1)):
+        with patch.object(replay, "_tell_all", wraps=replay._tell_all) as told:
+            observed, counted = both(GROUP, SCHEMA, with_labels(bare, labels, SCHEMA))
+        assert told.call_count == slowly
+        assert reached(counted) == reached(observed)
+        for payment in payments(later, SCHEMA):
+            assert counted.observe(payment) == observed.observe(payment)
 
 
 def long_log(days: int, *, dollars: int = 0) -> pl.DataFrame:

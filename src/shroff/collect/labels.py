@@ -145,6 +145,18 @@ def with_one_label(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     )
 
 
+def with_columns_of_one(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+    """A table of histories, if it has any, of one label at most, with that in its columns."""
+    if HISTORY not in frame.columns:
+        return frame
+    label, moment = _roles(schema)
+    said = pl.col(HISTORY).list.first().struct
+    return frame.with_columns(
+        said.field("fraud").alias(label),
+        said.field("at").cast(pl.Datetime("us", "UTC")).alias(moment),
+    )
+
+
 def said_of(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     """The labels of a table's payments in order of arrival: row, `at` (µs), `fraud`, `rank`.
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from shroff.collect import Schema, require_clean
 from shroff.collect.currencies import codes_of
-from shroff.collect.labels import HISTORY, said_of
+from shroff.collect.labels import HISTORY, said_of, with_columns_of_one
 from shroff.collect.payment import Value, payments
 from shroff.features.engines.online import Engine, OnlineEngine
 from shroff.features.engines.online.bulk import Known, Table
@@ -107,12 +107,19 @@ def count(
         times = frame[schema.time].dt.epoch("us")
         frame = frame.filter(times > engine.reach(int(times.max())))  # type: ignore[arg-type]  # no null
     ordered = frame[_arrival_order(frame, schema)]
-    histories = HISTORY in ordered.columns and "label" in engine.plan.later
-    known_of = {} if histories else _known(ordered, engine.plan, known)
+    histories = "label" in engine.plan.later and _labels_change(ordered, schema)
+    known_of = {} if histories else _known(with_columns_of_one(ordered, schema), engine.plan, known)
     yield from engine.fill(Table(ordered, engine.plan), known_of)
     if histories:
         # labels that change come one by one
         _tell_all(engine, ordered, known)
+
+
+def _labels_change(ordered: pl.DataFrame, schema: Schema) -> bool:
+    """Whether some payment has several labels, or some label a rank: columns say neither."""
+    if HISTORY not in ordered.columns:
+        return False
+    return bool(schema.label_sources) or bool((ordered[HISTORY].list.len() > 1).any())
 
 
 def _known(ordered: pl.DataFrame, plan: Plan, known: int) -> dict[Later, Known]:
