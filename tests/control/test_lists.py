@@ -101,7 +101,7 @@ def test_many_values_are_added_at_once_or_none(tmp_path: Path) -> None:
         seed = {"hosts": ("h0",)}
         return plan_rows(lists, "hosts", rows, seed=seed, now=1_000, listed=str.lower, note="March")
 
-    found = plan(rows_of_file(tmp_path / "hosts.csv", "value;x"))
+    found = plan(rows_of_file(tmp_path / "hosts.csv", "value;x").rows)
     assert found.words == "hosts: 3 added, 1 on it already, 1 repeated, 1 without a value."
     made = lists.edit_all(found.edits, by="ada")
     assert [(one.value, one.note) for one in made] == [
@@ -110,7 +110,7 @@ def test_many_values_are_added_at_once_or_none(tmp_path: Path) -> None:
         ("h2", "for good now"),
     ]
     assert made[1].until == 4_073_500_800_000_000
-    again = plan(rows_of_file(tmp_path / "hosts.csv", "value;x"))
+    again = plan(rows_of_file(tmp_path / "hosts.csv", "value;x").rows)
     assert again.edits == ()
     for several, why in ((again, "not on the list yet"), (found, "one end and one reason")):
         with pytest.raises(ConfigurationError, match=why):
@@ -126,6 +126,11 @@ def test_many_values_are_added_at_once_or_none(tmp_path: Path) -> None:
     alone = Lists(f"sqlite:///{tmp_path / 'control.db'}", consent=True)
     with pytest.raises(ConsentRequired):
         alone.edit_all(found.edits, by="ada")
+    (tmp_path / "other.csv").write_text("value,expires,until,reason,\nh3,2030-01-01,,stolen,\n")
+    assert str(rows_of_file(tmp_path / "other.csv", "value").words).startswith(
+        "not read: `expires`, `reason`; until when a value holds is read from `until`"
+    )
+    assert rows_of_file(tmp_path / "hosts.csv", "value;x").words is None
     (tmp_path / "latin.csv").write_bytes("value\nZürich\n".encode("latin-1"))
     with pytest.raises(BadFile, match="in UTF-8, cannot read it"):
         rows_of_file(tmp_path / "latin.csv", "value")

@@ -17,6 +17,7 @@ from shroff.cli.terminal import (
     moment,
     operator,
     out,
+    print_notices,
     print_rows,
     read_moment,
     show,
@@ -126,10 +127,13 @@ def import_values(
     from shroff.control.list_import import plan_rows, rows_of_file
 
     standing, listed = _door(name, "add", personal, bundle)
+    read = rows_of_file(file, column)
+    if read.words is not None:
+        print_notices([visible(read.words)])
     done = plan_rows(
         _lists(),
         name,
-        rows_of_file(file, column),
+        read.rows,
         seed=standing.policy.lists,
         now=system_time(),
         listed=listed,

@@ -12,7 +12,7 @@ from shroff.collect.validity import ALWAYS
 from shroff.control.changes import ListChange
 from shroff.control.lists import Lists
 from shroff.decide.lists import Edit, Values
-from shroff.errors import ConfigurationError
+from shroff.errors import ConfigurationError, one_line
 
 MAX_VALUES: Final = 50_000
 _TOLD: Final = 5
@@ -28,6 +28,21 @@ class ListRow(NamedTuple):
     value: str
     until: int | None = None
     note: str | None = None
+
+
+class ListFile(NamedTuple):
+    """The rows of a file, and the names of its columns that say nothing of a list."""
+
+    rows: list[ListRow]
+    unread: tuple[str, ...]
+
+    @property
+    def words(self) -> str | None:
+        """What to know of those columns, in one sentence."""
+        if not self.unread:
+            return None
+        named = ", ".join(f"`{one_line(name)}`" for name in self.unread)
+        return f"not read: {named}; until when a value holds is read from `until`, why from `note`."
 
 
 class Planned(NamedTuple):
@@ -70,9 +85,9 @@ class Planned(NamedTuple):
         return change, first["note"]
 
 
-def rows_of_file(path: Path, column: str) -> list[ListRow]:
+def rows_of_file(path: Path, column: str) -> ListFile:
     """The rows of a CSV file in UTF-8 or of a Parquet file: a column of values, and `until` and
-    `note` where they are there; other columns are left alone.
+    `note` where they are there.
 
     Raises:
         BadFile: it is no such file, or lacks the column.
@@ -87,7 +102,7 @@ def rows_of_file(path: Path, column: str) -> list[ListRow]:
                 "from now on. `shroff lists add --since` adds one that holds later."
             )
     notes = read.columns.get("note") or [None] * len(read.places)
-    return [
+    rows = [
         ListRow(
             place,
             "" if value is None else str(value),
@@ -98,6 +113,8 @@ def rows_of_file(path: Path, column: str) -> list[ListRow]:
             read.places, read.columns[column], read.until, notes, strict=True
         )
     ]
+    meant = {column, "since", "until", "note"}
+    return ListFile(rows, tuple(name for name in read.columns if name and name not in meant))
 
 
 def rows_of_text(text: str, until: int | None = None) -> list[ListRow]:
