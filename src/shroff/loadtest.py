@@ -21,7 +21,9 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
+from secrets import choice
 from ssl import SSLContext, SSLError, create_default_context
+from string import ascii_lowercase
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -40,6 +42,7 @@ from shroff.location import Location, address
 from shroff.simulate import simulate
 
 _PATH: Final = "/v1/decisions"
+_RUN_LETTERS: Final = 8
 _KEY_ADVICE: Final = {
     401: "the service asks for an API key that it knows: set SHROFF_API_KEY to one with the scope "
     "`decide`, as "
@@ -97,6 +100,14 @@ class LoadReport:
             (float(a), float(b), int(n))
             for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)
         ]
+
+
+def new_run() -> str:
+    """What is put before the payment ids of one run.
+
+    Letters only: digits and an id of digits behind them could be a card number together.
+    """
+    return "".join(choice(ascii_lowercase) for _ in range(_RUN_LETTERS)) + "-"
 
 
 def payments_from(

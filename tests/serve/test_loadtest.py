@@ -21,8 +21,9 @@ from collect.messages import pacs008
 from serve.fixtures import SCHEMA, VELOCITY, make_bundle
 from serve.service import Service
 from shroff.collect import Iso20022
+from shroff.collect.cards import holds_card_number
 from shroff.errors import BadFile, ConfigurationError
-from shroff.loadtest import payments_from, run_load
+from shroff.loadtest import new_run, payments_from, run_load
 from shroff.location import Location
 from shroff.package import save
 
@@ -46,6 +47,13 @@ def test_every_payment_is_decided_once(service: Service, pay: Pay, tmp_path: Pat
     assert sum(answers for _, _, answers in report.histogram()) == 60
     for n in (0, 59):
         assert service.request("GET", f"/v1/decisions/load-p{n}").status_code == 200
+
+
+def test_no_run_makes_card_numbers_of_ids_that_are_digits() -> None:
+    ids = [f"{number:012d}" for number in range(200)]
+    assert any(holds_card_number(f"2e5d4103-{one}") for one in ids)
+    assert not any(holds_card_number(new_run() + one) for one in ids)
+    assert new_run() != new_run()
 
 
 @pytest.mark.parametrize(

@@ -72,10 +72,9 @@ def loadtest(
 ) -> None:
     """Send payments to a service and print the times of its answers; exit code 1 if any failed."""
     from datetime import UTC, datetime
-    from secrets import token_hex
 
     from shroff.errors import ConfigurationError
-    from shroff.loadtest import payments_from, run_load
+    from shroff.loadtest import new_run, payments_from, run_load
     from shroff.project import load_project
 
     with steps(quiet=as_json) as step:
@@ -94,7 +93,7 @@ def loadtest(
             url,
             data,
             requests=requests,
-            run=f"{token_hex(4)}-",
+            run=new_run(),
             dialect=dialect,
             schema=None if known is None else known.schema,
             join=(join, known.join) if join and known and known.join else None,
