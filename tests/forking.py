@@ -68,6 +68,13 @@ class _Server:
                     self._selector.unregister(key.fileobj)
                     os.kill(key.data, signal.SIGTERM)
 
+    def close(self) -> None:
+        """Close what it listens to."""
+        signal.set_wakeup_fd(-1)
+        self._selector.close()
+        for one in (self._listener, self._ended, self._wake, *self._lines.values()):
+            one.close()
+
     def _tell(self) -> None:
         while self._lines:
             child, status = os.waitpid(-1, os.WNOHANG)
@@ -84,13 +91,11 @@ class _Server:
         files = array.array("i", rights[0][2])
         child = os.fork()
         if not child:
-            signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for number, file in enumerate(files):
                 os.dup2(file, number)
-            self._selector.close()
-            for one in (line, self._listener, self._ended, self._wake, *self._lines.values()):
-                one.close()
+            line.close()
+            self.close()
         for file in files:
             os.close(file)
         if not child:
@@ -150,7 +155,10 @@ def _serve(name: str, module: str) -> Asked | None:
     server = _Server(name)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    return server.serve()
+    asked = server.serve()
+    if asked is None:
+        server.close()
+    return asked
 
 
 def _end(code: object) -> NoReturn:
