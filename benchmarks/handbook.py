@@ -111,6 +111,7 @@ SHARP_GAN = GAN(side="upper", n_centres=16, scaling="quantile", contamination=0.
 
 TREES = BoostedTrees(colsample=0.6, reg_lambda=5.0)
 FEWER_TREES = BoostedTrees(n_trees=150, colsample=0.6, reg_lambda=5.0)
+SHALLOW_TREES = BoostedTrees(n_trees=150, max_depth=3, colsample=0.6, reg_lambda=5.0)
 
 LABELLED = (
     Entry(
@@ -143,8 +144,13 @@ LABELLED = (
         (LogisticRegression(C=1.0), LogisticRegression(C=100.0)),
     ),
     Entry("MLP", "probable", 28, (MLP(), MLP(hidden=(64, 32)))),
-    Entry("BoostedTrees", "probable", 28, (FEWER_TREES, TREES)),
-    Entry("Blend of trees and MLP", "probable", 28, (Blend([FEWER_TREES, MLP(hidden=(64, 32))]),)),
+    Entry("BoostedTrees", "probable", 28, (FEWER_TREES, SHALLOW_TREES, TREES)),
+    Entry(
+        "Blend of trees and MLP",
+        "probable",
+        28,
+        tuple(Blend([trees, MLP(hidden=(64, 32))]) for trees in (FEWER_TREES, SHALLOW_TREES)),
+    ),
 )
 
 UNLABELLED = (
