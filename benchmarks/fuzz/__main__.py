@@ -6,11 +6,11 @@
 `described` are requests from the service's own OpenAPI description, `http` hostile ones from
 generators that do not know it, `messages` those of Kafka's topics, `bundles` are published beside a
 service that runs, it is started from `histories`, and `state` is what it keeps in Redis. A failure
-is a crash, a hang, a server error other than 503, an answer to a request that nobody made or to
-another one, a refusal that is no sentence, a feature that is not the batch engine's, a defect in
-the log, a neighbour who is refused or waits for more than a second (without what anybody waited for
-a processor; five while the state is spoilt), or more than 256 MiB of memory. Exit code 1 when there
-was one.
+is a crash, a hang, a server error other than 501, 503 and 505, an answer to a request that nobody
+made or to another one, a refusal that is no sentence, a feature that is not the batch engine's, a
+defect in the log, a neighbour who is refused or waits for more than a second (without what anybody
+waited for a processor; five while the state is spoilt), or more than 256 MiB of memory. Exit code 1
+when there was one.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ PATIENCE: Final = 40.0
 _QUIET: Final = 0.4
 """Seconds without an answer after which a case is taken for one that is given none."""
 _BODYLESS: Final = frozenset({204, 304})
-_GRACE: Final = frozenset({503, 505})
+_GRACE: Final = frozenset({501, 503, 505})
 """Server errors that say something about the request or the moment, and nothing of a defect."""
 
 
