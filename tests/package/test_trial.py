@@ -255,14 +255,14 @@ def test_a_bad_model_is_refused_in_a_sentence(name: str) -> None:
 
 
 def test_sizes_may_come_from_the_shape_of_the_rows() -> None:
-    assert try_model(model(shaped_alike()), INPUTS)
+    assert try_model(model(shaped_alike()), INPUTS).together
 
 
 def test_a_process_that_was_started_before_tries_the_next_model() -> None:
     standby.begin()
     (waiting,) = standby._waiting
     assert waiting.poll() is None
-    assert try_model(model(one("Abs", "first")), INPUTS)
+    assert try_model(model(one("Abs", "first")), INPUTS).together
     assert waiting.returncode == 0
     with pytest.raises(BundleError, match="cannot be loaded"):
         try_model(b"\x01" * 100, INPUTS)
@@ -270,9 +270,9 @@ def test_a_process_that_was_started_before_tries_the_next_model() -> None:
 
 def test_a_sound_model_is_tried_once() -> None:
     content = model(one("Identity", "first"))
-    assert try_model(content, INPUTS)
+    assert try_model(content, INPUTS).together
     before = process_time()
-    assert all(try_model(content, INPUTS) for _ in range(10))
+    assert all(try_model(content, INPUTS).together for _ in range(10))
     assert process_time() - before < 1.0
 
 
@@ -280,15 +280,15 @@ def test_a_process_that_is_started_by_another_tries_nothing_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     content, other = model(one("Identity", "first")), model(one("Neg", "first"))
-    assert try_model(content, INPUTS)
+    assert try_model(content, INPUTS).together
     verdicts = pickle.loads(pickle.dumps(trial.passed()))  # noqa: S301  # as a worker gets them
     monkeypatch.setattr(trial, "_passed", {})
     trial.trust(verdicts)
     before = getrusage(RUSAGE_CHILDREN).ru_utime
-    assert try_model(content, INPUTS)
+    assert try_model(content, INPUTS).together
     assert getrusage(RUSAGE_CHILDREN).ru_utime == before, "the model was tried again"
     # other bytes are not trusted
-    assert try_model(other, INPUTS)
+    assert try_model(other, INPUTS).together
     assert getrusage(RUSAGE_CHILDREN).ru_utime > before
 
 
