@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from shroff import speedups
 from shroff.arrays import Floats, Matrix
 from shroff.detect.preparation import Numeric, Preparation
 from shroff.errors import BundleError
@@ -36,7 +37,9 @@ class PassedTrial(NamedTuple):
     together: bool
     """Whether rows score the same in a batch as alone."""
     trees: str | None = None
-    """What `_speedups.Trees` takes to give its scores, as JSON; None: it has none of our graphs."""
+    """What `_speedups.Trees` takes to give its scores, as JSON; None: it has none of our graphs, or
+    there are no compiled loops.
+    """
 
 
 _passed: dict[bytes, PassedTrial] = {}
@@ -88,6 +91,7 @@ def _run(model: bytes, usual: Matrix, wild: Matrix) -> dict[str, Any]:
         "columns": usual.shape[1],
         "usual": len(usual),
         "wild": len(wild),
+        "trees": speedups.compiled is not None,
     }
     given = json.dumps(head).encode() + b"\n" + model + usual.tobytes() + wild.tobytes()
     try:

@@ -55,8 +55,8 @@ _ENSEMBLE: Final = {
 
 
 def main(source: BinaryIO) -> dict[str, Any]:
-    """The head is a line of JSON: `seconds`, `memory`, the `model`'s bytes, and the `columns` of
-    two blocks of rows.
+    """The head is a line of JSON: `seconds`, `memory`, the `model`'s bytes, the `columns` of two
+    blocks of rows, and whether `trees` are asked for.
     """
     head = json.loads(source.readline())
     resource.setrlimit(resource.RLIMIT_CPU, (head["seconds"], head["seconds"] + 1))
@@ -93,7 +93,7 @@ def main(source: BinaryIO) -> dict[str, Any]:
     return {
         "numbers": int(np.isfinite(scores).sum()),
         "together": all(_in_batches(session, wild, size) == alone for size in _BATCH_ROWS),
-        "trees": _trees(model, wild),
+        "trees": _trees(model, wild) if head["trees"] else None,
     }
 
 
