@@ -220,10 +220,6 @@ def _added(place: int, timelines: StreamTimelines) -> Iterator[Code]:
     yield from _extension(place, timelines)
 
 
-def _extend(place: int, timelines: StreamTimelines) -> Code:
-    return f"extend{place}(key, {timelines.layout.event}, watermark)"
-
-
 def _extension(place: int, timelines: StreamTimelines) -> Iterator[Code]:
     """The lines that add the payment; inlined where it is the first or latest of its timeline."""
     layout = timelines.layout
@@ -259,7 +255,7 @@ def _extension(place: int, timelines: StreamTimelines) -> Iterator[Code]:
         )
         yield f"   touch{place}(key)"
     yield "  else:"
-    yield f"   {_extend(place, timelines)}"
+    yield f"   extend{place}(key, {layout.event}, watermark)"
 
 
 def _windows(
