@@ -59,7 +59,9 @@ def test_codes_are_those_of_the_standard_in_form() -> None:
         (9_999_999_999_999.99, 2, 999_999_999_999_999),
         (1e13, 2, None),
         (1e14, 0, 10**14),
-        (5e-324, 2, 0),
+        (5e-324, 2, None),
+        (1e-320, 3, None),
+        (1e-12, 0, None),
         (float("inf"), 2, None),
         (float("nan"), 2, None),
     ],
@@ -71,7 +73,7 @@ def test_minor_units(amount: float, exponent: int, minor: int | None) -> None:
 
 @settings(max_examples=80)
 @given(
-    st.lists(st.floats(0, 1e15) | st.floats(0, 1e4), min_size=1, max_size=30),
+    st.lists(st.floats(0, 1e15) | st.floats(0, 1e4) | st.floats(0, 1e-8), min_size=1, max_size=30),
     st.sampled_from(["JPY", "EUR", "KWD", "CLF"]),
 )
 def test_a_column_is_read_as_its_amounts_are(amounts: list[float], currency: str) -> None:

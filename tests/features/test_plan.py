@@ -180,6 +180,32 @@ def test_parts_of_a_currency_are_no_codes() -> None:
     assert Project(schema=schema(currency="currency"), features=[group]).plan.names == ("some",)
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        *("currency LIKE 'us%'", "currency NOT LIKE 'us%'", "UPPER(currency) LIKE 'us%'"),
+        *("amount > 1 OR REGEXP_LIKE(currency, '^(usd|eur)$')", "currency LIKE '840'"),
+    ],
+)
+def test_a_pattern_that_fits_no_currency_is_refused(condition: str) -> None:
+    group = FeatureGroup("g", [sql("some", condition)])
+    with pytest.raises(InvalidExpression, match="fits no code of ISO 4217"):
+        Project(schema=schema(currency="currency"), features=[group])
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        *("LOWER(currency) LIKE 'us%'", "currency NOT LIKE 'US_'", "mcc LIKE 'us%'"),
+        *("REGEXP_LIKE(currency, '^(usd|EUR)$')", "currency || mcc LIKE 'us%'"),
+    ],
+)
+def test_a_pattern_that_may_fit_a_currency_is_taken(condition: str) -> None:
+    group = FeatureGroup("g", [sql("some", condition)])
+    log = schema(currency="currency", nominal=["mcc"])
+    assert Project(schema=log, features=[group]).plan.names == ("some",)
+
+
 def test_labels_without_an_arrival_need_a_delay() -> None:
     log = schema(labelled_at=None)
     assert plan(merchant.risk("7d", delay="7d"), of=log).names == ("merchant_risk_7d_delay_7d",)

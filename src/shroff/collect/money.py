@@ -95,15 +95,17 @@ def minor_units(amount: float, exponent: int) -> int | None:
     """An amount in major units as an integer of minor units.
 
     None when it has more decimals than that, or more than the 15 digits that a double keeps.
+    Only 0 itself is 0, however small another amount is.
 
-    >>> minor_units(136.69, 2), minor_units(1500.0, 0), minor_units(0.125, 2)
-    (13669, 1500, None)
+    >>> minor_units(136.69, 2), minor_units(1500.0, 0), minor_units(0.125, 2), minor_units(1e-9, 0)
+    (13669, 1500, None, None)
     """
     scaled = amount * _POWERS[exponent]
     if not scaled < _DIGITS:
         return None
     minor = round(scaled)
-    return minor if abs(scaled - minor) <= scaled * _RELATIVE + _ABSOLUTE else None
+    exact = abs(scaled - minor) <= scaled * _RELATIVE + _ABSOLUTE
+    return minor if exact and (minor or not scaled) else None
 
 
 def minor(amount: str, currency: str | None, default: str) -> pl.Expr:
@@ -111,6 +113,7 @@ def minor(amount: str, currency: str | None, default: str) -> pl.Expr:
     scaled = pl.col(amount) * _factor(currency, default)
     rounded = scaled.round()
     exact = (scaled < _DIGITS) & ((scaled - rounded).abs() <= scaled * _RELATIVE + _ABSOLUTE)
+    exact &= (rounded > 0.0) | (scaled == 0.0)
     return pl.when(exact).then(rounded).cast(pl.Int64)
 
 

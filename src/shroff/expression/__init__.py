@@ -68,7 +68,17 @@ from shroff.expression.completion import Completion, complete
 from shroff.expression.faults import Fault, fault_of
 from shroff.expression.in_python import to_closure
 from shroff.expression.in_spark import to_spark
-from shroff.expression.tree import ColumnRef, InList, Kind, Node, Value, bind, compared_with, walk
+from shroff.expression.tree import (
+    ColumnRef,
+    InList,
+    Kind,
+    Node,
+    Value,
+    bind,
+    compared_with,
+    patterns_of,
+    walk,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -115,6 +125,15 @@ class Expression:
         [InList(arg=ColumnRef(name='country', kind='text'), name='red', kind='boolean'), 'XX']
         """
         return compared_with(self.tree, column)
+
+    def matches_none(self, column: str, texts: Collection[str]) -> bool:
+        """Whether a LIKE or REGEXP_LIKE of this column alone is true for none of some texts.
+
+        >>> parse("country LIKE 'd%'", {"country": "text"}).matches_none("country", ["DE", "DK"])
+        True
+        """
+        patterns = map(to_closure, patterns_of(self.tree, column))
+        return not all(any(fits({column: text}) for text in texts) for fits in patterns)
 
     def polars(self, lists: Mapping[str, Collection[str]] = _NO_LISTS) -> pl.Expr:
         """The condition over columns: numbers as Float64, text as String, booleans as Boolean.

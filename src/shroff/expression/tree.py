@@ -120,6 +120,16 @@ def compared_with(node: Node, column: str) -> list[Value | InList]:
     return found
 
 
+def patterns_of(node: Node, column: str) -> list[Node]:
+    """The LIKE and REGEXP_LIKE of a tree that are asked of one column, of no other and no list."""
+    return [
+        one
+        for one in walk(node)
+        if isinstance(one, Like) or (isinstance(one, FunctionCall) and one.op == "REGEXP_LIKE")
+        if {part.name for part in walk(one) if isinstance(part, ColumnRef | InList)} == {column}
+    ]
+
+
 def bind(node: Node, lists: Mapping[str, Collection[str]]) -> Node:
     """The same tree with every named list replaced by its values.
 

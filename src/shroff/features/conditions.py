@@ -17,7 +17,8 @@ def require_currencies(
     condition: Expression, schema: Schema, lists: Mapping[str, Collection[str]] = _NO_LISTS
 ) -> None:
     """Raise `InvalidExpression` where a condition compares the currency with a text that no clean
-    payment has there: asked when a condition is written, not of one that is in use.
+    payment has there, or matches it with a pattern that fits no code: asked when a condition is
+    written, not of one that is in use.
 
     >>> from shroff.expression import parse
     >>> schema = Schema(id="id", time="t", amount="amount", currency="ccy")
@@ -40,3 +41,8 @@ write 'USD' instead of 'usd' in `ccy = 'usd'`
                     f"`{schema.currency}` holds alphabetic currency codes, whichever were sent: "
                     f"{advice} instead of '{code}' in {where}"
                 )
+    if condition.matches_none(schema.currency, money.NUMERIC):
+        raise InvalidExpression(
+            f"`{schema.currency}` holds alphabetic currency codes in upper case, such as 'EUR', "
+            f"and a pattern in `{condition.sql}` fits no code of ISO 4217: correct it"
+        )
