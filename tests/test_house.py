@@ -65,6 +65,14 @@ def test_onnx_runtime_reports_to_nobody(statement: str, tmp_path: Path) -> None:
     assert [file for file in tmp_path.rglob("*") if "onnxruntime" in file.name] == []
 
 
+def test_a_model_is_tried_by_a_process_that_loads_little() -> None:
+    ours = {name for name in loaded_by("import shroff.sandbox.__main__") if "shroff" in name}
+    assert {name for name in ours if not name.startswith("shroff.sandbox")} == {
+        "shroff",
+        "shroff.lazy",
+    }
+
+
 def test_showing_findings_loads_neither_what_trains_nor_what_checks_detectors() -> None:
     found = packages(loaded_by("import shroff.evaluate.report"))
     assert "shroff" in found

@@ -24,8 +24,8 @@ from shroff.decide.trees import compiled_trees
 from shroff.detect import BoostedTrees, Preparation
 from shroff.detect.graph import DOUBLE, INPUT, INT64, ML_DOMAIN, Graph
 from shroff.errors import BundleError
-from shroff.package import trial_run
-from shroff.package.trial_run import _trees
+from shroff.sandbox import trees as sandbox_trees
+from shroff.sandbox.trees import described_trees
 
 needs_compiled = pytest.mark.skipif(
     speedups.compiled is None,
@@ -147,7 +147,7 @@ def test_any_trees_score_as_onnx_runtime_scores_them(
         st.lists(st.tuples(NUMBERS, NUMBERS, st.sampled_from([0.0, 1.0, 2.0])), max_size=70)
     )
     inputs = np.array(rows, dtype=np.float32).reshape(len(rows), COLUMNS)
-    described, score = _trees(model, ROWS), scorer(model)
+    described, score = described_trees(model, ROWS), scorer(model)
     assert described is not None
     found = compiled.Trees(**json.loads(described))
     assert bits(found.score(inputs)) == bits(score(inputs))
@@ -224,8 +224,8 @@ CHANGED: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
 @pytest.mark.parametrize("name", CHANGED)
 def test_other_ensembles_are_left_to_onnx_runtime(name: str) -> None:
     table = attributes(STUMP)
-    assert _trees(graph_of(table, None), ROWS) is not None
-    assert _trees(graph_of(table | CHANGED[name](table), None), ROWS) is None
+    assert described_trees(graph_of(table, None), ROWS) is not None
+    assert described_trees(graph_of(table | CHANGED[name](table), None), ROWS) is None
 
 
 def with_node(model: onnx.ModelProto) -> None:
@@ -255,7 +255,7 @@ def with_shape(model: onnx.ModelProto) -> None:
 def test_other_graphs_are_left_to_onnx_runtime(change: Callable[[onnx.ModelProto], None]) -> None:
     model = graph_of(attributes(STUMP), None)
     change(model)
-    assert _trees(model, ROWS) is None
+    assert described_trees(model, ROWS) is None
 
 
 def test_a_graph_of_another_detector_is_left_to_onnx_runtime(model: bytes) -> None:
@@ -287,9 +287,9 @@ def test_trees_are_left_to_a_runtime_that_adds_in_another_order(
 ) -> None:
     inputs, model = learned()
     rows = np.nan_to_num(inputs[:64])
-    assert trial_run._trees(model, rows) is not None
-    monkeypatch.setattr(trial_run, "_session", Exact)
-    assert trial_run._trees(model, rows) is None
+    assert described_trees(model, rows) is not None
+    monkeypatch.setattr(sandbox_trees, "session_of", Exact)
+    assert described_trees(model, rows) is None
 
 
 def above(trees: list[Any]) -> None:
@@ -312,7 +312,7 @@ def test_trees_that_differ_at_all_are_not_used(change: Callable[[list[Any]], Non
     inputs = random.normal(size=(2_000, 8)).astype(np.float32)
     inputs[random.random(inputs.shape) < 0.1] = np.nan
     model = BoostedTrees(n_trees=40).fit(inputs, inputs[:, :3].sum(axis=1) > 1).to_onnx()
-    described = _trees(model, inputs[:64])
+    described = described_trees(model, inputs[:64])
     assert described is not None
     assert compiled_trees(described, scorer(model)) is not None
     parts = json.loads(described)

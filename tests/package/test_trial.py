@@ -13,12 +13,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from serve.fixtures import fitted_model, make_bundle
-from shroff import standby
 from shroff.control.models import Models
 from shroff.detect import Preparation
 from shroff.errors import BundleError
 from shroff.package import save, trial
 from shroff.package.trial import try_model
+from shroff.sandbox import standby
 
 INPUTS = Preparation.plain(["a", "b"])
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64

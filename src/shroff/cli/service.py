@@ -16,7 +16,7 @@ from shroff.settings import Settings
 
 if TYPE_CHECKING:
     from shroff.serve.server import Mount
-from shroff.standby import begin
+from shroff.sandbox import begin
 
 
 def serve(

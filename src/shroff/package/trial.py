@@ -19,7 +19,7 @@ from shroff import speedups
 from shroff.arrays import Floats, Matrix
 from shroff.detect.preparation import Numeric, Preparation
 from shroff.errors import BundleError
-from shroff.standby import take
+from shroff.sandbox import take
 
 MAX_PROCESSOR_SECONDS: Final = 10
 """Processor time of a trial, and one second more for each 20 MB of the model."""

@@ -7,11 +7,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
-# -P: the modules in that file's folder must not be imported by their bare names
-_COMMAND: Final = (sys.executable, "-P", str(Path(__file__).parent / "package" / "trial_run.py"))
+# -P: modules in the folder where we run must not be imported
+_COMMAND: Final = (sys.executable, "-P", "-m", __package__)
 _waiting: list[subprocess.Popen[bytes]] = []
 
 
