@@ -212,6 +212,9 @@ def test_what_was_written_is_known_while_the_server_is_away(
         assert ledger.find("pay-3", presume_new=True) is None
         with pytest.raises(LedgerAway):
             ledger.find("pay-3")
+        there, unknown, new_one = ledger.find_all(["pay-2", "pay-1", "pay-3"])
+        assert (there, new_one) == (spooled, None)
+        assert isinstance(unknown, LedgerAway)
         with pytest.raises(LedgerAway, match="waits in the spool"):
             ledger.entries()
     finally:

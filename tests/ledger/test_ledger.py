@@ -104,6 +104,16 @@ def test_each_kind_is_found_by_itself(ledger: Ledger, entry: MakeEntry, written:
     assert ledger.find("pay-2", "result") is None
 
 
+def test_several_payments_are_found_together(
+    ledger: Ledger, entry: MakeEntry, written: Write
+) -> None:
+    written(ledger, [entry(1), entry(2), entry(3, kind="label"), entry(2, kind="result")])
+    found = ledger.find_all(["pay-2", "pay-9", "pay-3", "pay-1"])
+    assert found == [ledger.find("pay-2"), None, None, ledger.find("pay-1")]
+    assert None not in (found[0], found[3])
+    assert ledger.find_all([]) == []
+
+
 @pytest.mark.parametrize(
     ("kind", "used"),
     [
@@ -134,6 +144,11 @@ def test_finding_uses_the_index_of_a_server(
             query = f"EXPLAIN {ledger._finder._queries[kind].text}"  # type: ignore[index]
             plan = connection.exec_driver_sql(query, {"payment_id": "pay-7"}).scalars().all()
             assert f"Index Scan using {used}" in plan[0]
+        several = ledger._finder._several
+        assert several is not None
+        wanted = {"payment_ids": ["pay-7", "pay-9"]}
+        plan = connection.exec_driver_sql(f"EXPLAIN {several.text}", wanted).scalars().all()
+        assert "Scan using shroff_ledger_payment" in plan[0] or "shroff_ledger_payment" in plan[1]
     engine.dispose()
 
 

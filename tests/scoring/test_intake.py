@@ -1,12 +1,13 @@
-"""What is taken in, what is refused at once, and what is learned of a payment later; over a real
-SQLite ledger.
+"""What is taken in, what is refused at once, and what is learned of a payment later; over a ledger
+in a SQLite file, whose ids this process knows, and in PostgreSQL, where others write too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,12 +18,30 @@ from serve.asking import Json, decide, refusal, run
 from serve.audit import body, read_ledger, state
 from serve.fixtures import iso
 from serve.service import KEY
-from shroff.errors import BadPayment, LedgerUnavailable, NotFound, PaymentConflict, ShroffError
-from shroff.ledger import Ledger
+from servers import postgres_schema
+from shroff.errors import (
+    BadPayment,
+    LedgerUnavailable,
+    NotFound,
+    OutOfBounds,
+    PaymentConflict,
+    ShroffError,
+)
+from shroff.ledger import Ledger, StoredEntry
 from shroff.package import Bundle
 from shroff.scoring.scorer import Scorer
 
 Pay = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty ledger."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'ledger.db'}"
+        return
+    with postgres_schema(request.getfixturevalue("postgres_server")) as schema:
+        yield schema
 
 
 @pytest.mark.parametrize(
@@ -79,6 +98,68 @@ def test_an_old_payment_sent_again_is_answered(bundle: Bundle, ledger_url: str, 
 
     run(work())
     scorer.close()
+
+
+def test_payments_that_come_together_are_looked_up_together(
+    scorer: Scorer, pay: Pay, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    find_all = scorer.ledger.find_all
+
+    def counted(ids: Sequence[str]) -> list[StoredEntry | Exception | None]:
+        asked.append(len(ids))
+        return find_all(ids)
+
+    monkeypatch.setattr(scorer.ledger, "find_all", counted)
+    known = pay(payment_id="known")
+    fresh = [pay(payment_id=f"new{n}") for n in range(9)]
+    late = pay(payment_id="late", created_at=iso(time.time() - 90_000))
+    together = [
+        *(known, known | {"amount": 99.0}),
+        *(*fresh, fresh[0], fresh[0] | {"amount": 99.0}),
+        late,
+    ]
+
+    async def work() -> None:
+        first = await decide(scorer, known)
+        asked.clear()
+        made = [decide(scorer, one) for one in together]
+        outcomes = await asyncio.gather(*made, return_exceptions=True)
+        assert outcomes[0] == first
+        assert [one["payment_id"] for one in outcomes[2:11] if isinstance(one, dict)] == [
+            one["payment_id"] for one in fresh
+        ]
+        assert outcomes[11] == outcomes[2]
+        assert [type(outcomes[at]) for at in (1, 12, 13)] == [
+            PaymentConflict,
+            PaymentConflict,
+            OutOfBounds,
+        ]
+
+    run(work())
+    assert len(read_ledger(ledger_url)) == 10
+    assert not scorer.in_flight
+    # the two with another payload waited for the first
+    assert asked == ([11, 1, 1] if ledger_url.startswith("postgresql") else [])
+
+
+def test_whatever_fails_when_payments_are_looked_up_all_callers_are_answered(
+    scorer: Scorer, pay: Pay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    async def work() -> None:
+        monkeypatch.setattr(scorer.ledger, "find_all", fails)
+        monkeypatch.setattr(scorer.ledger, "find", fails)
+        made = [decide(scorer, pay(payment_id=f"p{n}")) for n in range(3)]
+        outcomes = await asyncio.gather(*made, return_exceptions=True)
+        assert [*map(type, outcomes)] == [ZeroDivisionError] * 3
+        monkeypatch.undo()
+        assert (await decide(scorer, pay(payment_id="p0")))["payment_id"] == "p0"
+
+    run(work())
+    assert not scorer.in_flight
 
 
 def test_results_and_labels_are_seen_by_what_comes_later(

@@ -6,13 +6,20 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from copy import copy
 from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from shroff.errors import ConfigurationError, LedgerAway, NotFound
+from shroff.errors import (
+    ConfigurationError,
+    LedgerAway,
+    LedgerUnavailable,
+    NotFound,
+    ShroffError,
+)
 from shroff.ledger.archive import GENESIS_HEAD, Archive
 from shroff.ledger.commits import Commits
 from shroff.ledger.database import Head, backend, identity, renew_identity
@@ -22,7 +29,7 @@ from shroff.ledger.keyring import Keyring
 from shroff.ledger.known_ids import KnownIds
 from shroff.ledger.queue import Queue, Queued
 from shroff.ledger.reader import keys
-from shroff.ledger.record import Entry, Kind, StoredEntry, check_entry, check_id
+from shroff.ledger.record import Entry, Kind, StoredEntry, check_entry, check_id, stored
 from shroff.ledger.records import Records
 from shroff.ledger.spool import Spool
 from shroff.ledger.writer import Writer
@@ -267,6 +274,34 @@ class Ledger(Archive):
             if presume_new and not failover.may_have(payment_id, kind):
                 return None
             raise
+
+    def find_all(self, payment_ids: Sequence[str]) -> list[StoredEntry | Exception | None]:
+        """The payment of each id, None where it is new, or why that cannot be told.
+
+        As `find` with `presume_new`, but a server is asked once for all of them.
+
+        Raises:
+            BadPayment: no payment can have one of these ids.
+        """
+        together: dict[str, Sequence[object]] | None = None
+        away = self._failover is not None and self._failover.active
+        if not (self._database.alone or away):
+            for payment_id in payment_ids:
+                check_id(payment_id)
+            # if the server does not answer, `find` says what that means for each
+            with suppress(LedgerUnavailable):
+                together = self._finder.payments(payment_ids)
+        found: list[StoredEntry | Exception | None] = []
+        for payment_id in payment_ids:
+            try:
+                if together is None:
+                    found.append(self.find(payment_id, presume_new=True))
+                else:
+                    row = together.get(payment_id)
+                    found.append(None if row is None else self.opened(stored(row)))
+            except ShroffError as error:
+                found.append(error)
+        return found
 
     def labels(self, payment_id: str) -> list[StoredEntry]:
         """All labels of a payment that is not forgotten, in order of their records.

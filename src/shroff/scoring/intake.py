@@ -6,6 +6,7 @@ It answers known payments from the ledger at once and hands new ones to the sequ
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from msgspec.structs import replace
@@ -29,6 +30,7 @@ from shroff.ledger.answer import (
 )
 from shroff.ledger.durable import OnDurable, Waiters, resolving
 from shroff.ledger.labels import UNKEYED, with_labels
+from shroff.ledger.record import check_id
 from shroff.scoring.active import Active
 from shroff.scoring.events import Events
 from shroff.scoring.in_flight import PendingPayment
@@ -73,6 +75,8 @@ class Intake:
         self._clock = clock
         self._closed_because: str | None = closed_because
         self._at_once = Bucket(_REFUSALS_AT_ONCE, clock())
+        # those that the ledger's server is asked about next
+        self._asked: list[PendingPayment] = []
 
     @property
     def active(self) -> Active:
@@ -143,23 +147,53 @@ class Intake:
             self.meter.repeated += 1
             pending.waiters.add(on_durable)
             return
-        stored = self.ledger.find(payment.id, presume_new=True)
-        if stored is not None:
-            require_same(stored, digest)
-            self.meter.repeated += 1
-            on_durable(stored_answer(stored))
+        pending = PendingPayment(payment, encoded, digest, journey, waiters=Waiters([on_durable]))
+        if self.ledger.known is not None:
+            self._go_on(pending, self.ledger.find(payment.id, presume_new=True))
             return
+        check_id(payment.id)
+        # those that come while it waits find it here
+        self._sequencer.in_flight[payment.id] = pending
+        self._asked.append(pending)
+        if len(self._asked) == 1:
+            asyncio.get_running_loop().call_soon(self._ask)
+
+    def _ask(self) -> None:
+        """Look up all payments of a turn of the event loop: a round trip for each would take as
+        long as deciding it.
+        """
+        asked, self._asked = self._asked, []
+        found: Sequence[StoredEntry | Exception | None]
+        try:
+            found = self.ledger.find_all([pending.payment.id for pending in asked])
+        except Exception as error:  # noqa: BLE001  # whatever it is, no caller may wait for ever
+            found = [error] * len(asked)
+        for pending, stored in zip(asked, found, strict=True):
+            del self._sequencer.in_flight[pending.payment.id]
+            try:
+                if isinstance(stored, Exception):
+                    raise stored
+                self._go_on(pending, stored)
+            except Exception as error:  # noqa: BLE001  # an error is an outcome too
+                pending.waiters.resolve(error)
+
+    def _go_on(self, pending: PendingPayment, stored: StoredEntry | None) -> None:
+        """Answer a payment that the ledger has, or submit it."""
+        if stored is not None:
+            require_same(stored, pending.digest)
+            self.meter.repeated += 1
+            pending.waiters.resolve(stored_answer(stored))
+            return
+        payment = pending.payment
         self._check_time(payment.time)
         reader = self._sequencer.active.reader
         if reader.completes:
             # after the look-up: rates and tables change, so a repetition is recognised by its
             # payload as sent
             reader.complete(payment)
-            encoded = encode(payment)
-        self.meter.parsed(journey)
-        self._sequencer.submit(
-            PendingPayment(payment, encoded, digest, journey, waiters=Waiters([on_durable]))
-        )
+            pending.encoded = encode(payment)
+        self.meter.parsed(pending.journey)
+        self._sequencer.submit(pending)
 
     def _submit_behind(
         self, payment: Payment, on_durable: OnDurable[bytes], journey: Journey
