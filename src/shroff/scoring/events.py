@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Final
 
 from shroff.errors import LedgerUnavailable, PaymentConflict, ShroffError
 from shroff.ledger import Kind, Ledger
@@ -13,6 +14,11 @@ from shroff.ledger.answer import LaterRecord, encode, fingerprint
 from shroff.ledger.labels import Labelled, Rank, history, next_label, standing
 from shroff.scoring.in_flight import PendingEvent
 from shroff.scoring.sequencer import Sequencer
+
+_WAITS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
+"""Seconds between looks for a result that another process records: a commit takes milliseconds,
+and a client that is told to try again waits a second.
+"""
 
 
 @dataclass
@@ -63,7 +69,7 @@ class Events:
             await pending.waiters.join()
         except PaymentConflict:
             # another process was faster
-            if not self._recorded(event):
+            if not await self._recorded_soon(event):
                 raise LedgerUnavailable(
                     "another result of this payment is being recorded: send this one again."
                 ) from None
@@ -134,6 +140,14 @@ class Events:
         if stored is not None:
             _require_same(event, stored.digest)
         return stored is not None
+
+    async def _recorded_soon(self, event: PendingEvent) -> bool:
+        """`_recorded`, asked again while the result of another process is on its way."""
+        for wait in _WAITS:
+            if self._recorded(event):
+                return True
+            await asyncio.sleep(wait)
+        return self._recorded(event)
 
     def _submit(self, event: PendingEvent) -> PendingEvent:
         key = (event.kind, event.payment_id)
