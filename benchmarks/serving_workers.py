@@ -2,8 +2,9 @@
 
     SHROFF_BENCH_DATA=handbook.parquet python -m benchmarks.serving_workers --environments CACHE
 
-One worker has the first core, two have the first two. Client, Redis and PostgreSQL run on the other
-cores; where there are no others they share the workers', and then payments a second say little: the
+One worker has the first core, two have the first two. Redis and PostgreSQL have the same cores as
+their workers, so that the second doubles all that a service has; with `--servers-apart` they run on
+the others. So does the client, which shares the workers' cores where there are no others. The
 processor time of a payment in all workers says what a second core of workers would add if nothing
 else ran there. Each service has servers of its own, starts from nothing, and gets 22 payments at a
 time for each worker; both take turns, and ratios are medians over turns.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -43,23 +44,31 @@ TOGETHER = 22
 
 def main() -> None:
     """Measure, print."""
-    chosen = options(__doc__).parse_args()
+    parser = options(__doc__)
+    parser.add_argument(
+        "--servers-apart", action="store_true", help="keep Redis and PostgreSQL off the workers"
+    )
+    chosen = parser.parse_args()
     everywhere = os.sched_getaffinity(0)
-    apart = everywhere - {*range(max(WORKERS))} or everywhere
-    os.sched_setaffinity(0, apart)  # and so the servers that this process starts
+    apart = {workers: everywhere - {*range(workers)} or everywhere for workers in WORKERS}
     print(f"cores: {len(everywhere)}, load before: {os.getloadavg()[0]:.2f}")
     runs: dict[int, list[Run]] = {workers: [] for workers in WORKERS}
     with tempfile.TemporaryDirectory(dir=chosen.environments) as home:
         _, coming = train(chosen.environments, home)
-        with service(home, 1, coming) as one, service(home, 2, coming) as two:
-            services = dict(zip(WORKERS, (one, two), strict=True))
+        with ExitStack() as up:
+            services: dict[int, Served] = {}
+            for workers in WORKERS:
+                # the servers that this process starts get its cores
+                servers = apart[workers] if chosen.servers_apart else {*range(workers)}
+                os.sched_setaffinity(0, servers)
+                services[workers] = up.enter_context(service(home, workers, coming))
             for workers, served in services.items():
-                served.turn(WARM_UP, TOGETHER * workers, cores=apart)
+                served.turn(WARM_UP, TOGETHER * workers, cores=apart[workers])
             for _ in range(chosen.tries):
                 for workers, served in services.items():
-                    run = served.turn(chosen.requests, TOGETHER * workers, cores=apart)
+                    run = served.turn(chosen.requests, TOGETHER * workers, cores=apart[workers])
                     runs[workers].append(run)
-    show(runs, apart=apart.isdisjoint(range(max(WORKERS))))
+    show(runs, apart=apart[max(WORKERS)] != everywhere)
     print(f"load after: {os.getloadavg()[0]:.2f}")
 
 
@@ -101,7 +110,7 @@ def show(runs: dict[int, list[Run]], *, apart: bool) -> None:
     rate = median(two.rate / one.rate for one, two in pairs)
     cpu = median(2 * one.cpu / two.cpu for one, two in pairs)
     where = "apart from" if apart else "on the same cores as"
-    print(f"two workers answer {rate:.2f} × what one does (client and servers {where} them);")
+    print(f"two workers answer {rate:.2f} × what one does (the client {where} the two);")
     print(f"by the workers' processor time, two cores of workers do {cpu:.2f} × what one does.")
 
 
