@@ -106,28 +106,33 @@ class Committer:
         self._database.present()
         connection = self._connected()
         statements = cursor(connection)
-        if not self._database.begin(statements, wait=wait):
-            raise Occupied
         # a sole writer knows its head, and the update below verifies it
-        last = self.end if self._database.alone and not sift else self._last(statements)
+        knows = self._database.alone and not sift
+        with self._database.together(connection):
+            if not self._database.begin(statements, wait=wait):
+                raise Occupied
+            if not knows:
+                statements.execute(self._read_head.text, self._read_head.bind(()))
+        last = self.end if knows else self._last(statements)
         outcomes: list[Outcome] = [None] * len(entries)
         if sift:
             outcomes = _conflicts(connection, entries)
             entries = [one for one, outcome in zip(entries, outcomes, strict=True) if not outcome]
         rows = chained(last, entries)
         before = last
-        if rows:
-            statements.executemany(self._insert.text, self._insert.bind_all(rows))
-            last = Head(rows[-1][0], bytes(rows[-1][-1]))
-        # even without new rows, to test that the ledger can be written
-        statements.execute(self._move_head.text, self._move_head.bind((*last, *before)))
+        with self._database.together(connection):
+            if rows:
+                statements.executemany(self._insert.text, self._insert.bind_all(rows))
+                last = Head(rows[-1][0], bytes(rows[-1][-1]))
+            # even without new rows, to test that the ledger can be written
+            statements.execute(self._move_head.text, self._move_head.bind((*last, *before)))
         if statements.rowcount != 1:
             raise _Moved
         self._finish(connection, last, outcomes)
         return outcomes
 
     def _last(self, statements: Cursor) -> Head:
-        statements.execute(self._read_head.text, self._read_head.bind(()))
+        """The ledger's last record, which was asked for."""
         row = statements.fetchone()
         last = Head(0, b"") if row is None else Head(*row)
         if last.seq < self.end.seq or (last.seq == self.end.seq and last != self.end):

@@ -137,6 +137,9 @@ class Backend(Protocol):
     def writable(self) -> Connection:
         """A connection whose commits return once the data is on disk."""
 
+    def together(self, connection: Connection) -> AbstractContextManager[object]:
+        """Send what is executed inside at once, if that saves round trips: results come after."""
+
     def begin(self, statements: Cursor, *, wait: bool) -> bool:
         """Begin a transaction on a `writable` connection, as `turn` does; False if another program
         is at one, for whose end it waits only where `wait`. Raises driver errors.

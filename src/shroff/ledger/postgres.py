@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine
@@ -31,6 +31,11 @@ class Postgres:
 
     def release(self) -> None:
         """Nothing to do: the lock ends with each transaction."""
+
+    def together(self, connection: Connection) -> AbstractContextManager[object]:
+        """Send what is executed inside at once, and wait once for all results."""
+        driver = connection.connection.driver_connection
+        return nullcontext() if driver is None else driver.pipeline()
 
     def begin(self, statements: Cursor, *, wait: bool) -> bool:
         """Begin a transaction; no event loop asks a server, so it always waits."""

@@ -9,7 +9,7 @@ import sqlite3
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -244,6 +244,10 @@ class SQLite:
         self._log_bytes = 0
         self._waits = True
         return connection
+
+    def together(self, connection: Connection) -> AbstractContextManager[object]:
+        """Nothing to do: a file takes no round trips."""
+        return nullcontext()
 
     def begin(self, statements: Cursor, *, wait: bool) -> bool:
         """Begin a transaction; False if another program holds the lock, for which it waits up to a
