@@ -111,10 +111,34 @@ def test_a_card_says_what_people_declared_and_what_records_know(
     if form == "html":
         assert "default-src 'none'" in text
         assert "script-src" not in text
+    assert "Parameters: n_trees 300." in page.text
     test = run.figures["detectors"]["boosted_trees"]["test"]
     low, high = run.evaluation["boosted_trees"].intervals["average_precision"]
     assert f"{test['average_precision']:.3f}" in page.text
     assert f"{low:.3f} to {high:.3f}" in page.text
+
+
+def test_a_card_has_the_parameters_of_the_fit(record: RunRecord) -> None:
+    """Those that were tuned, and of several detectors of a kind those of the best one."""
+    best = "boosted_trees-2"
+    one = record.figures["detectors"]["boosted_trees"]
+    tuned = {**one, "tuning": {"parameters": {"n_trees": 723}}}
+    second = {"name": "boosted_trees", "n_trees": 100, "max_depth": 9}
+    run = msgspec.structs.replace(
+        record,
+        parameters={
+            **record.parameters,
+            "detectors": [*record.parameters["detectors"], second],
+        },
+        figures={
+            **record.figures,
+            "best": best,
+            "detectors": {**record.figures["detectors"], best: tuned},
+        },
+        evaluation={**record.evaluation, best: record.evaluation["boosted_trees"]},
+    )
+    text = render_card(CardRecords(run=run, declared=WHOLE), "markdown")
+    assert r"Parameters: n\_trees 723, max\_depth 9." in text
 
 
 def test_every_gap_is_a_sentence_and_is_marked(record: RunRecord) -> None:

@@ -7,13 +7,14 @@ import shutil
 import signal
 import subprocess
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import polars as pl
 import pytest
-from benchmarks.loop import KEY
+from benchmarks.loop import KEY, START
 from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
@@ -62,8 +63,10 @@ def test_a_ledger_gives_each_payment_its_outcome_or_a_reason(lived: Lived) -> No
     assert set(left_out) <= {HIDDEN, IMMATURE, "history without a label"}
     # four days are immature, except for what was labelled
     assert 0 < left_out[IMMATURE] <= WORLD.per_day * WORLD.delay_days * 1.3
-    assert len(data.frame) + sum(left_out.values()) == payments + len(lived.history())
-    assert data.frame["is_fraud"].null_count() == 0
+    assert data.known + sum(left_out.values()) == payments + len(lived.history())
+    unlabelled = lived.history()["is_fraud"].null_count()
+    assert left_out.get("history without a label", 0) == unlabelled
+    assert data.frame["is_fraud"].null_count() == unlabelled == len(data.frame) - data.known
     assert data.feedback == (data.repeats == 3).sum() > 0
     assert data.frame.columns == list(order.project.plan.schema.scales)
 
@@ -106,11 +109,37 @@ def test_a_label_may_be_called_as_an_outcome_is(lived: Lived) -> None:
     assert one.left_out == other.left_out
 
 
+def test_days_of_the_history_on_which_only_frauds_have_a_label_are_found(lived: Lived) -> None:
+    """Chargebacks of young payments come before anybody knows that the others were genuine."""
+    order, history = lived.order(), lived.history()
+    young = pl.col("created_at") > pl.lit(START + timedelta(days=WORLD.history_days // 2))
+    unsaid = young & ~pl.col("is_fraud")
+    labels = (pl.when(~unsaid).then(name).alias(name) for name in ("is_fraud", "labelled_at"))
+    assert order.history is not None
+    half = replace(order, history=(order.history[0], history.with_columns(labels)))
+    done = retrain(half, lived.entries, lived.models, lived.runs)
+    assert done.version is None
+    assert "expected frauds and genuine payments of the training days to have labels alike" in str(
+        done.refusal
+    )
+    counts = done.run.figures["ledger"]
+    unlabelled = counts["left_out"]["history without a label"]
+    assert unlabelled == history.select(unsaid.sum()).item() > 0
+    parts = done.run.figures["parts"]
+    assert parts["unlabelled"]["payments"] == unlabelled
+    assert "history without a label" not in parts
+    assert (
+        counts["stand_for"]
+        >= counts["payments"]
+        == sum(one["payments"] for name, one in parts.items() if one["frauds"] is not None)
+    )
+
+
 def test_payments_that_came_late_are_told_as_too_young() -> None:
     """As of a log that was sent to a service at once: its days are old, its arrivals are not."""
     empty = pl.DataFrame()
     none = np.ones(0, np.int64)
-    data = LedgerDataset(empty, empty, none, none, {IMMATURE: (21_909, None)}, 0, 0)
+    data = LedgerDataset(empty, empty, none, none, {IMMATURE: (21_909, None)}, 0, 0, 0)
     said = "expected frauds in the test days, got none; this log allows the split `time:1/2/3/4`"
     assert str(_unripe(UnsuitableSplit(said), data, 7)) == (
         "expected frauds in the test days, got none. In the ledger 21,909 payments without a label "
@@ -118,7 +147,7 @@ def test_payments_that_came_late_are_told_as_too_young() -> None:
         "delay (--label-delay), or judge on another number of days (--test-days)."
     )
     few = UnsuitableSplit("expected at least 10 frauds to learn from, got 3")
-    old = LedgerDataset(empty, empty, none, none, {}, 0, 0)
+    old = LedgerDataset(empty, empty, none, none, {}, 0, 0, 0)
     assert str(_unripe(few, old, 7)) == (
         "expected at least 10 frauds to learn from, got 3. Wait, say a shorter delay "
         "(--label-delay), or judge on another number of days (--test-days)."

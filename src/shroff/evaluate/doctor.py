@@ -193,7 +193,7 @@ def check_labelling(y: Array, time: Times, every: Times, rows: Split) -> list[Fi
                 f"got {len(young):,} days from {young[0]} to {young[-1]} on which fewer than half "
                 f"of the payments have one, and {odd.mean():.2%} of these are fraud, against "
                 f"{usual.mean():.2%} on other days: leave such days out, by a split that names its "
-                "days (docs/howto/own-data.md)",
+                "days (docs/howto/own-data.md), or by a longer `shroff retrain --label-delay`",
                 "failure" if part == "training" else "warning",
             )
         )

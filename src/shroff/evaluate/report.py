@@ -53,8 +53,9 @@ def payment_parts(counts: Mapping[str, tuple[int, int | None]]) -> Table:
     for title in ("payments", "frauds"):
         table.add_column(title, justify="right")
     for name, (payments, frauds) in counts.items():
+        stored = name.startswith("dataset: ")  # left out of a dataset of the store
         table.add_row(
-            _PART_TITLES.get(name, f"left out of the {name}"),
+            _PART_TITLES.get(name) or f"left out{' of the' if stored else ':'} {name}",
             f"{payments:,}",
             "unknown" if frauds is None else f"{frauds:,}",
         )

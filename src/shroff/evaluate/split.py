@@ -200,6 +200,11 @@ class TemporalSplit:
         return Split(train=np.flatnonzero(train), test=np.flatnonzero(test), left_out=left_out)
 
     @property
+    def train_until(self) -> int:
+        """The end of the training days, before the delay, microseconds since the epoch."""
+        return int(self._midnights()[self.train_days].astype(np.int64))
+
+    @property
     def test_from(self) -> int:
         """The first moment of the test, microseconds since the epoch."""
         return int(self._midnights()[self.train_days + self.delay_days].astype(np.int64))

@@ -7,15 +7,17 @@ accepts its check by name.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
+import numpy as np
 import polars as pl
 
 from shroff.arrays import Floats, Labels, Matrix, Scores
 from shroff.detect import Calibration, Detector
 from shroff.detect.checks import Finding, examine_scores, scores, seed_variance
 from shroff.errors import ConfigurationError, did_you_mean
-from shroff.evaluate import AnySplit, Split, doctor
+from shroff.evaluate import AnySplit, Split, TemporalSplit, doctor
 from shroff.experiment import keys, leak, vectors
 from shroff.experiment.dataset import Dataset
 from shroff.features.engines.batch import compute_plan
@@ -102,5 +104,15 @@ def examine_data(
         *doctor.check_split(split, data.time, data.y),
         *doctor.check_frauds(data.y, rows),
         *doctor.check_prevalence(data.y, data.time, rows),
-        *doctor.check_labelling(data.y, data.time, every, rows),
+        *doctor.check_labelling(data.y, data.time, every, _without_early(split, data, rows)),
     ]
+
+
+def _without_early(split: AnySplit, data: Dataset, rows: Split) -> Split:
+    """The parts without payments of the delay, which are learned from because their label came
+    early: those are a selection on purpose.
+    """
+    if not isinstance(split, TemporalSplit) or split.early_labels == "drop":
+        return rows
+    before = data.time[rows.train] < np.datetime64(split.train_until, "us")
+    return replace(rows, train=rows.train[before])

@@ -162,10 +162,7 @@ def method(run: RunRecord) -> list[Part]:
         )
         for name, one in figures["detectors"].items()
     ]
-    asked: dict[str, Any] = next(
-        (one for one in run.parameters["detectors"] if one["name"] == best.split("-")[0]), {}
-    )
-    chosen = ", ".join(f"{name} {value}" for name, value in asked.items() if name != "name")
+    chosen = ", ".join(f"{name} {value}" for name, value in _learned_with(run, best).items())
     needed = list(run.importance.items())[:_MOST_INPUTS]
     parts: list[Part] = [
         Paragraph(
@@ -190,6 +187,14 @@ def method(run: RunRecord) -> list[Part]:
             )
         )
     return parts
+
+
+def _learned_with(run: RunRecord, name: str) -> dict[str, Any]:
+    """The parameters of the detector: those that were asked for, and over them the tuned ones."""
+    detectors = run.figures["detectors"]  # in the order in which they were asked for
+    asked = dict(zip(detectors, run.parameters["detectors"], strict=True))[name]
+    tuned = (detectors[name].get("tuning") or {}).get("parameters", {})
+    return {key: value for key, value in {**asked, **tuned}.items() if key != "name"}
 
 
 def outcomes(run: RunRecord) -> list[Part]:

@@ -17,20 +17,22 @@ from shroff.monitor.recorded import plan_over_ledger, recorded_payments, with_hi
 from shroff.project import Project
 from shroff.retrain.outcomes import outcomes
 
-_UNLABELLED: Final = "history without a label"
+UNLABELLED: Final = "history without a label"
 _FORGOTTEN: Final = "forgotten"
 
 
 class LedgerDataset(NamedTuple):
-    """Payments whose outcome is known, features computed as the service computed them.
+    """Payments whose outcome is known, features computed as the service computed them; and the
+    history without a label, by which the doctor sees on which days few payments have one.
 
     Attributes:
         frame: a clean table by the project's schema, and `features` in its order.
         stands: how many payments each row stands for [n].
         repeats: how often detectors learn from each row besides [n]: labels of investigators.
-        left_out: payments that are not in it, and frauds among them, by reason.
+        left_out: payments whose outcome is not known, and frauds among them, by reason.
         feedback: how many payments have a label by an investigator.
         lane: how many of the control lane stand for others.
+        known: of how many payments the outcome is known.
     """
 
     frame: pl.DataFrame
@@ -40,6 +42,7 @@ class LedgerDataset(NamedTuple):
     left_out: Mapping[str, tuple[int, int | None]]
     feedback: int
     lane: int
+    known: int
 
 
 def ledger_dataset(
@@ -76,19 +79,20 @@ def ledger_dataset(
     joined = _joined(table, len(table) - len(recorded), plan.schema, entries, mature)
     told = joined["fraud"].is_not_null()
     said = joined["source"].is_in([*feedback]).fill_null(value=False)
-    frame = _by_schema(table, plan.schema, schema, joined).filter(told)
-    kept = joined.filter(told)
+    seen = told | (joined["why"] == UNLABELLED)
+    kept = joined.filter(seen)
     return LedgerDataset(
-        frame=frame,
-        features=features.filter(told),
+        frame=_by_schema(table, plan.schema, schema, joined).filter(seen),
+        features=features.filter(seen),
         stands=kept["stands"].fill_null(1).to_numpy(),
-        repeats=np.where(said.filter(told).to_numpy(), repeats, 1),
+        repeats=np.where(said.filter(seen).to_numpy(), repeats, 1),
         left_out={
             str(why): (int(many), None)
             for why, many in joined.filter(~told).group_by("why").len().sort("why").iter_rows()
         },
         feedback=int(said.sum()),
         lane=int((kept["stands"] > 1).sum()),
+        known=int(told.sum()),
     )
 
 
@@ -114,7 +118,7 @@ def _joined(
         pl.when(history).then("logged").otherwise("fraud").alias("fraud"),
         pl.when(history).then("logged_at").otherwise("labelled").alias("labelled"),
         pl.when(history)
-        .then(pl.lit(_UNLABELLED))
+        .then(pl.lit(UNLABELLED))
         .otherwise(pl.col("why").fill_null(_FORGOTTEN))
         .alias("why"),
     )

@@ -37,7 +37,7 @@ from shroff.private import private_file, private_folder
 from shroff.project import Project
 from shroff.promotion import Budget, Contender, Evidence, from_ledger, promote
 from shroff.promotion.gates import USUAL_BUDGET
-from shroff.retrain.dataset import LedgerDataset, ledger_dataset
+from shroff.retrain.dataset import UNLABELLED, LedgerDataset, ledger_dataset
 from shroff.retrain.outcomes import IMMATURE
 from shroff.retrain.schedule import RetrainingTerms
 
@@ -252,7 +252,7 @@ def _train(
         order.project,
         data.frame,
         features=data.features,
-        left_out=data.left_out,
+        left_out={why: count for why, count in data.left_out.items() if why != UNLABELLED},
         stands=data.stands,
         repeats=data.repeats,
         split=split,
@@ -293,10 +293,10 @@ def _lineage(last: StoredEntry | None, order: Order) -> dict[str, Any]:
 
 def _counts(data: LedgerDataset) -> dict[str, Any]:
     return {
-        "payments": len(data.frame),
+        "payments": data.known,
         "labelled_by_investigators": data.feedback,
         "of_the_control_lane": data.lane,
-        "stand_for": int(data.stands.sum()),
+        "stand_for": int(data.stands.sum()) - (len(data.frame) - data.known),
         "left_out": {why: many for why, (many, _) in data.left_out.items()},
     }
 
