@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -17,8 +20,10 @@ import trustme
 
 from patience import PATIENCE, until
 from serve.fixtures import iso
+from shroff.client import AsyncClient, Client
+from shroff.client.requests import trusted
 from shroff.control import Keys
-from shroff.errors import ConfigurationError
+from shroff.errors import ConfigurationError, Unavailable, UnknownKey
 from shroff.serve.server import Certificate
 
 PAYMENT = {
@@ -32,13 +37,15 @@ PAYMENT = {
 }
 
 
-def test_the_service_speaks_https(bundle_folder: Path, tmp_path: Path) -> None:
+def test_the_service_speaks_https(
+    bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1")
     issued.cert_chain_pems[0].write_to_path(str(tmp_path / "chain.pem"))
     issued.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
-    trusted = ssl.create_default_context()
-    authority.configure_trust(trusted)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
     options = [
         "--port",
         "0",
@@ -58,9 +65,10 @@ def test_the_service_speaks_https(bundle_folder: Path, tmp_path: Path) -> None:
         told = "".join(iter(service.stdout.readline, "}\n"))
         url = json.loads(told + "}")["url"]
         assert url.startswith("https://127.0.0.1:")
-        with httpx.Client(verify=trusted, timeout=PATIENCE) as client:
+        with httpx.Client(verify=context, timeout=PATIENCE) as client:
             assert client.get(f"{url}/health/live").json() == {"status": "live"}
             assert client.post(f"{url}/v1/decisions", json={}).status_code == 401
+        assert_asks(url, authority, monkeypatch, tmp_path)
         assert_loads(url, authority, environment, tmp_path)
         with pytest.raises(httpx.TransportError):
             httpx.get(url.replace("https", "http") + "/health/live")
@@ -68,6 +76,47 @@ def test_the_service_speaks_https(bundle_folder: Path, tmp_path: Path) -> None:
         service.terminate()
         _, said = service.communicate(timeout=PATIENCE)
     assert "no API key is valid" in said
+
+
+def assert_asks(
+    url: str, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """Both clients say why TLS failed, at once, and trust the authorities in SSL_CERT_FILE."""
+    with Client(url, retries=10**6) as client:
+        assert client.ready() is False
+        with pytest.raises(Unavailable, match=r"trusted.*\(unable to get .* SSL_CERT_FILE") as told:
+            client.models()
+
+    async def ask() -> None:
+        async with AsyncClient(url, retries=10**6) as client:
+            await client.models()
+
+    with pytest.raises(Unavailable, match=r"a certificate of https.* that is trusted"):
+        asyncio.run(ask())
+    assert "\n" not in str(told.value)
+    authority.cert_pem.write_to_path(str(folder / "authority.pem"))
+    with monkeypatch.context() as set_here:
+        set_here.setenv("SSL_CERT_FILE", str(folder / "authority.pem"))
+        trusted.cache_clear()
+        with Client(url) as client, pytest.raises(UnknownKey):
+            client.models()
+    trusted.cache_clear()
+
+
+def test_tls_asked_of_a_service_that_speaks_none() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        url = f"https://127.0.0.1:{plain.getsockname()[1]}"
+
+        def answer() -> None:
+            connection, _ = plain.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        with ThreadPoolExecutor() as pool, Client(url, retries=10**6) as client:
+            pool.submit(answer)
+            with pytest.raises(Unavailable, match=r"expected TLS from https.*speaks HTTPS there"):
+                client.models()
 
 
 def assert_loads(

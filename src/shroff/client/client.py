@@ -12,7 +12,6 @@ import httpx
 
 from shroff.client.cases import AsyncCases, Cases
 from shroff.client.requests import (
-    CONNECTION_ERRORS,
     MAX_BATCH_PAYMENTS,
     MODELS,
     READY,
@@ -148,7 +147,7 @@ class Client:
                     timeout=limits,
                 )
             except httpx.TransportError as error:
-                if attempt == last or not isinstance(error, CONNECTION_ERRORS):
+                if attempt == last or not session.retries_after(error):
                     raise session.unreachable(error, limits) from error
                 time.sleep(session.pause(attempt))
                 continue
@@ -275,7 +274,7 @@ class AsyncClient:
                     timeout=limits,
                 )
             except httpx.TransportError as error:
-                if attempt == last or not isinstance(error, CONNECTION_ERRORS):
+                if attempt == last or not session.retries_after(error):
                     raise session.unreachable(error, limits) from error
                 await asyncio.sleep(session.pause(attempt))
                 continue

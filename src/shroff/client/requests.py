@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from itertools import islice
-from ssl import SSLContext
+from ssl import SSLCertVerificationError, SSLContext, SSLError
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
 
@@ -70,7 +70,7 @@ _ERRORS: Final[dict[str, type[ShroffError]]] = {
     "/problems/unavailable": Unavailable,
 }
 RETRY_STATUSES: Final = (429, 503)
-CONNECTION_ERRORS: Final = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
+_CONNECTION_ERRORS: Final = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 MAX_BATCH_PAYMENTS: Final = 256
 """Most payments in one batch: the service takes as many before its answers must be read."""
 _BATCH_SECONDS: Final = 30.0
@@ -172,6 +172,14 @@ MODELS: Final = Request("GET", "/v1/models", None, _models)
 READY: Final = Request("GET", "/health/ready", None, _nothing)
 
 
+def _tls_fault(error: BaseException) -> SSLError | None:
+    """What TLS found at the bottom of an error of a new connection, if anything."""
+    cause: BaseException | None = error if isinstance(error, httpx.ConnectError) else None
+    while cause is not None and not isinstance(cause, SSLError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
+
+
 class Session:
     """What both clients share: everything but the waiting."""
 
@@ -206,8 +214,24 @@ class Session:
         """How long to wait for a connection and for the answer."""
         return httpx.Timeout(max(self.timeout, request.patience), connect=self.timeout)
 
+    def retries_after(self, error: httpx.TransportError) -> bool:
+        """Whether another attempt may find the service; TLS fails again in the same way."""
+        return isinstance(error, _CONNECTION_ERRORS) and _tls_fault(error) is None
+
     def unreachable(self, error: httpx.TransportError, limits: httpx.Timeout) -> Unavailable:
         """The error of a service that does not answer."""
+        fault = _tls_fault(error)
+        if isinstance(fault, SSLCertVerificationError):
+            return Unavailable(
+                f"expected a certificate of {address(self.url)} that is trusted, got another one "
+                f"({fault.verify_message}): name the certificates of the authority that signed it "
+                "with the environment variable SSL_CERT_FILE."
+            )
+        if fault is not None:
+            return Unavailable(
+                f"expected TLS from {address(self.url)}, got {fault.reason or 'none'}: see that "
+                "the service speaks HTTPS there."
+            )
         connects = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
         seconds = limits.connect if connects else limits.read
         return Unavailable(
