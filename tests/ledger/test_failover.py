@@ -21,8 +21,10 @@ from patience import until
 from servers import Postgres, or_skip, postgres_schema, stoppable_postgres
 from shroff.errors import ConfigurationError, LedgerAway, LedgerUnavailable
 from shroff.ledger import Entry, Keyring, Ledger, Outcome, failover
+from shroff.ledger.database import Head
 from shroff.ledger.keyring import Period
 from shroff.ledger.puncturable import PuncturableKeys
+from shroff.ledger.spool import Spool
 
 MakeEntry = Callable[..., Entry]
 Write = Callable[[Ledger, Sequence[Entry]], list[Outcome]]
@@ -348,3 +350,27 @@ def test_the_spool_holds_sealed_records_only(
     assert [entry.body for entry in ledger.entries()] == [paid.body, said.body]
     assert {bytes(entry.body[:16]) for entry in ledger.raw()} == {found.seal}
     ledger.verify()
+
+
+def test_a_spool_that_grows_is_no_news(
+    tmp_path: Path, entry: MakeEntry, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried: list[int] = []
+    reasons = ["it is away"] * 3 + ["it is full"] * 2
+
+    def commit(entries: Sequence[Entry]) -> list[Outcome]:
+        tried.append(len(entries))
+        if len(tried) > len(reasons):
+            return [None] * len(entries)
+        raise LedgerAway(f"cannot write {len(tried)} entries: {reasons[len(tried) - 1]}.")
+
+    spool = Spool(tmp_path, limit=10**6)
+    spool.open()
+    over = failover.Failover(spool, commit=commit, find=lambda *_: None, max_group=10)
+    over.begin(Head(0, b""), "it is away.")
+    over.take([entry(1)])
+    until(lambda: not over.active)
+    over.stop()
+    spool.close()
+    waits = [told for told in caplog.messages if told.startswith("the spool cannot be drained")]
+    assert [told.rpartition(": ")[2] for told in waits] == ["it is away.", "it is full."]

@@ -13,6 +13,7 @@ from shroff.control.gate import Gate
 from shroff.control.keys import SCOPES, ApiKey, Keys, Scope
 from shroff.control.lists import Lists, listed_value
 from shroff.control.live_lists import LiveLists
+from shroff.control.outage import Outage
 from shroff.control.rates import LiveRates, StoredRates, holding
 from shroff.control.replacements import Replacement, ReplacementRecord
 from shroff.control.subject_keys import LiveKeyring, SubjectKeys, reading_keyring
@@ -31,6 +32,7 @@ __all__ = [
     "LiveLists",
     "LiveRates",
     "LiveTables",
+    "Outage",
     "Replacement",
     "ReplacementRecord",
     "Scope",

@@ -6,6 +6,10 @@ from typing import Final
 
 _FORBIDDEN: Final = "see that this user may read and write it and its folder"
 _HELD: Final = "another program, such as a backup, holds it; end that, or wait until it is done"
+_SLOW: Final = (
+    "it is there, but a lock or its disk kept it for longer than is waited: see `pg_locks`, and "
+    "what else loads that machine"
+)
 _OTHER: Final = "see that {setting} names the right database, filled by this release"
 _REMEDIES: Final = {
     "SQLITE_BUSY": _HELD,
@@ -21,6 +25,12 @@ _REMEDIES: Final = {
     "SQLITE_ERROR": _OTHER,
     "42P01": _OTHER,
     "42703": _OTHER,
+    "25006": "see that {setting} names the server that takes writes, not a standby",
+    "42501": "see that this user may read and write its tables",
+    "53100": "make room on its disk",
+    "53300": "raise its max_connections, or run fewer workers",
+    "55P03": _SLOW,
+    "57014": _SLOW,
 }
 """What to do, by what the name of an error begins with: extended ones go on behind that."""
 _LAST: Final = "see that {setting} names a database that runs and lets this user in"
@@ -46,6 +56,9 @@ def remedy(error: BaseException, setting: str) -> str:
     >>> error = OperationalError()
     >>> remedy(error, "SHROFF_LEDGER")
     'see that SHROFF_LEDGER names a database that runs and lets this user in'
+    >>> error.sqlstate = "53100"
+    >>> remedy(error, "SHROFF_LEDGER")
+    'make room on its disk'
     >>> error.sqlite_errorname = "SQLITE_IOERR_WRITE"
     >>> remedy(error, "SHROFF_LEDGER")
     'see that its disk is there and works'

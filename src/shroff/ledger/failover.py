@@ -170,12 +170,12 @@ class Failover:
                     if self._bring_some():
                         return
             except ShroffError as error:
-                if str(error) != logged:
-                    logged = str(error)
+                # how many entries wait, which comes before the reason, is no news
+                _, _, reason = str(error).partition(": ")
+                if reason != logged:
+                    logged = reason
                     _log.warning(
-                        "the spool cannot be drained yet: %s",
-                        logged,
-                        extra={"event": "spool_waits"},
+                        "the spool cannot be drained yet: %s", error, extra={"event": "spool_waits"}
                     )
 
     def _bring_some(self) -> bool:

@@ -14,7 +14,7 @@ import polars as pl
 from shroff.clock import Clock, system_time
 from shroff.collect import PaymentReader
 from shroff.collect.times import DAY_US
-from shroff.control import LiveKeyring, LiveLists, LiveRates, LiveTables
+from shroff.control import LiveKeyring, LiveLists, LiveRates, LiveTables, Outage
 from shroff.decide.decider import Decider
 from shroff.decide.standing import Standing
 from shroff.errors import ControlUnavailable, LedgerUnavailable, ShroffError, Unavailable
@@ -128,6 +128,7 @@ class Scorer(Intake):
         self.rates = rates
         self._tables = tables
         self.keys = keys
+        self._outage = Outage()
         self.closed = False
         self.started: Start | None = None
         """What the state was built from."""
@@ -364,12 +365,10 @@ class Scorer(Intake):
         """Reload lists, rates, tables and keys, and refill a lost state; from any thread, each
         second.
         """
-        try:
+        with self._outage.noted():
             for live in (self.lists, self.rates, self._tables, self.keys):
                 if live is not None:
                     live.refresh()
-        except ControlUnavailable as error:
-            _log.warning("%s", error)
         if self.deciding and self.state.away:
             # while the state is still away, the service has already said so
             with suppress(ShroffError):

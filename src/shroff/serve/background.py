@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Final
 
-from shroff.control import Gate
+from shroff.control import Gate, Outage
 from shroff.control.gate import REFRESH_SECONDS
-from shroff.errors import ControlUnavailable
 from shroff.scoring.deployments import Deployments
 from shroff.scoring.scorer import Scorer
 from shroff.telemetry.registry import Registry
 
 _HEARTBEAT_SECONDS: Final = 0.5
 """Seconds between heartbeats to processes that share the state."""
-_log = logging.getLogger(__name__)
 
 
 class Background:
@@ -33,6 +30,7 @@ class Background:
         self._metrics = metrics
         self._gate = gate
         self._deployments = deployments
+        self._outage = Outage()
 
     async def refresh(self) -> None:
         """Reload keys, lists, rates, reference tables and state."""
@@ -66,7 +64,5 @@ class Background:
     def _read(self) -> None:
         self._scorer.tend()
         if self._gate is not None:
-            try:
+            with self._outage.noted():
                 self._gate.refresh()
-            except ControlUnavailable as error:
-                _log.warning("%s", error, extra={"event": "control_unavailable"})
