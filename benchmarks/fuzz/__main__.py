@@ -16,6 +16,7 @@ when there was one.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,7 +37,10 @@ Options = argparse.Namespace
 
 
 def _described(home: Path, chosen: Options) -> Iterator[Outcome]:
-    return fuzz_described(home, examples=chosen.examples, seed=chosen.seed)
+    def show(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    return fuzz_described(home, examples=chosen.examples, seed=chosen.seed, finished=show)
 
 
 def _http(home: Path, chosen: Options) -> Iterator[Outcome]:
@@ -97,6 +101,8 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
+    # ended by `timeout`, it still ends what it started and removes its folder
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console, found = Console(), list[Outcome]()
     with TemporaryDirectory(prefix="shroff-fuzz-") as folder:
         for part in chosen.only or PARTS:

@@ -13,14 +13,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.fuzz.neighbour import Neighbour
 from benchmarks.fuzz.outcome import Outcome
@@ -29,6 +30,7 @@ from serve.fuzzable import CASES, NAMES, fuzzable
 
 _CHECKS_OFF = "positive_data_acceptance"
 _CURRENCIES = ("EUR", "USD", "JPY", "BHD")
+_LOOK_SECONDS: Final = 0.2
 _FIELDS = {"payment_id": "ids", "created_at": "times", "currency": "currencies"}
 
 
@@ -44,7 +46,13 @@ class Fuzzed:
 
 
 def fuzz(
-    url: str, token: str, *, examples: int, seed: int, names: Sequence[str] = ()
+    url: str,
+    token: str,
+    *,
+    examples: int,
+    seed: int,
+    names: Sequence[str] = (),
+    finished: Callable[[str], None] = lambda _: None,
 ) -> list[Fuzzed]:
     """Ask the service at a URL.
 
@@ -52,6 +60,7 @@ def fuzz(
         token: an API key of all scopes.
         examples: random requests an operation, at most.
         names: models and lists that the service has.
+        finished: called with what was asked last, and how long it took.
 
     Raises:
         RuntimeError: Schemathesis could not run.
@@ -90,13 +99,38 @@ def fuzz(
             "--report-ndjson-path",
             str(events),
         ]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
-        if done.returncode not in (0, 1) or not events.exists():
-            raise RuntimeError(
-                f"Schemathesis ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        with (folder / "output").open("w+") as output:
+            process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, text=True, cwd=folder
             )
-        with events.open() as lines:
-            return _read(map(json.loads, lines))
+            try:
+                found = _read(_events(events, process), finished)
+            finally:
+                process.kill()
+                process.wait()
+            if process.returncode not in (0, 1) or not found:
+                output.seek(0)
+                raise RuntimeError(
+                    f"Schemathesis ended with {process.returncode}:\n{output.read()}"
+                )
+        return found
+
+
+def _events(path: Path, process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
+    """The events in a file that a process writes, each once it is there, until the process ends."""
+    read, ended = 0, False
+    while not ended:
+        ended = process.poll() is not None
+        if path.exists():
+            with path.open("rb") as file:
+                file.seek(read)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    read += len(line)
+                    yield json.loads(line)
+        if not ended:
+            time.sleep(_LOOK_SECONDS)
 
 
 def _config(names: Sequence[str]) -> str:
@@ -126,15 +160,20 @@ def _config(names: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _read(events: Iterable[dict[str, Any]]) -> list[Fuzzed]:
+def _read(events: Iterable[dict[str, Any]], finished: Callable[[str], None]) -> list[Fuzzed]:
     cases: Counter[str] = Counter()
     failures: dict[str, list[str]] = {}
     for event in events:
         if (error := event.get("NonFatalError")) is not None:
             raise RuntimeError(f"Schemathesis could not make requests: {json.dumps(error)}")
-        if (finished := event.get("ScenarioFinished")) is not None:
-            recorder = finished["recorder"]
-            cases[recorder["label"]] += len(recorder.get("interactions", {}))
+        if (scenario := event.get("ScenarioFinished")) is not None:
+            recorder = scenario["recorder"]
+            number = len(recorder.get("interactions", {}))
+            cases[recorder["label"]] += number
+            finished(
+                f"{scenario['phase']}: {recorder['label']}: {number:,} requests "
+                f"in {scenario['elapsed_time']:.0f} s"
+            )
             failures.setdefault(recorder["label"], []).extend(_failed(recorder))
     return [Fuzzed(name, cases[name], tuple(failed)) for name, failed in sorted(failures.items())]
 
@@ -147,7 +186,9 @@ def _failed(recorder: dict[str, Any]) -> Iterator[str]:
                 yield f"{failure['title']}: {failure['message']}"
 
 
-def fuzz_described(home: Path, *, examples: int, seed: int) -> Iterator[Outcome]:
+def fuzz_described(
+    home: Path, *, examples: int, seed: int, finished: Callable[[str], None]
+) -> Iterator[Outcome]:
     """Ask a service of its own, beside a neighbour: a row for all operations."""
     with ExitStack() as stack:
         service, token = stack.enter_context(fuzzable(home))
@@ -155,7 +196,9 @@ def fuzz_described(home: Path, *, examples: int, seed: int) -> Iterator[Outcome]
         with Watch(service.process.pid, service.log, neighbour, quiet=True).over(
             "described"
         ) as seen:
-            for one in fuzz(service.url, token, examples=examples, seed=seed, names=NAMES):
+            for one in fuzz(
+                service.url, token, examples=examples, seed=seed, names=NAMES, finished=finished
+            ):
                 seen.cases += one.cases
                 seen.failures.update(f"{one.operation}: {failure}" for failure in one.failures)
         yield seen.outcome()
