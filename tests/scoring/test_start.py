@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 import redis
@@ -28,7 +29,7 @@ from shroff import Entity, FeatureGroup
 from shroff.clock import system_time
 from shroff.collect import clean
 from shroff.collect.extent import Extent
-from shroff.errors import BrokenChain
+from shroff.errors import BrokenChain, PaymentConflict
 from shroff.features.engines.online.redis.link import Link
 from shroff.ledger import Ledger
 from shroff.package import Bundle
@@ -60,7 +61,7 @@ def started(
     bundle: Bundle, url: str, work: Callable[[Scorer], object] = lambda scorer: None, **options: Any
 ) -> tuple[Start, health.Health]:
     """What a scorer says of its start, after it has worked."""
-    scorer = Scorer(bundle, Ledger(url), key=KEY, **options)
+    scorer = Scorer(bundle, Ledger(url), **{"key": KEY, **options})
     scorer.start()
     try:
         work(scorer)
@@ -170,6 +171,30 @@ def test_a_ledger_of_fewer_columns_is_said(bundle: Bundle, pay: Pay, ledger_url:
     start, shown = started(wider, ledger_url)
     assert start.lacking == 1
     assert "1 payments of the ledger lack a column that features read" in str(shown.notice)
+
+
+def test_another_key_of_personal_columns_is_said(bundle: Bundle, pay: Pay, ledger_url: str) -> None:
+    payment = pay(payment_id="p", email="ada@example.com")
+
+    def refused(scorer: Scorer) -> None:
+        with pytest.raises(PaymentConflict):
+            run(decide(scorer, payment))
+
+    first, _ = started(bundle, ledger_url, lambda scorer: run(decide(scorer, payment)))
+    assert first.other_tokens is False
+    other, shown = started(bundle, ledger_url, refused, key=bytes(32))
+    assert (other.tokens == first.tokens, other.other_tokens) == (False, True)
+    assert "other tokens for the same people" in (shown.notice or "")
+    again, shown = started(bundle, ledger_url, key=bytes(32))
+    assert (again.tokens, again.other_tokens) == (other.tokens, False)
+    assert "other tokens" not in (shown.notice or "")
+
+
+def test_without_a_personal_column_the_key_does_not_matter(bundle: Bundle, ledger_url: str) -> None:
+    schema = msgspec.structs.replace(bundle.schema, personal=())
+    for key in (KEY, bytes(32)):
+        start, _ = started(replace(bundle, schema=schema), ledger_url, key=key)
+        assert (start.tokens, start.other_tokens) == (None, False)
 
 
 def test_a_state_server_that_drops_keys_is_said(

@@ -40,6 +40,7 @@ def say_start(start: Start, bundle: Bundle, mark: Mark, horizon: int) -> list[Pa
         "future_past": _future_past(start),
         "forgotten_past": _forgotten_past(start, mark.newest + horizon),
         "other_past": _other_past(start, mark.newest + horizon),
+        "other_tokens": _other_tokens(start, mark.newest + horizon),
         "state_evicts": _evicting(mark),
     }
     wrong = {event: notice for event, notice in found.items() if notice is not None}
@@ -124,6 +125,19 @@ def _other_past(start: Start, until: int) -> PastNotice | None:
         f"{start.lacking:,} payments of the ledger lack a column that features read of them, and "
         "do not count there: the schema had fewer columns then, or the ledger is of another "
         "project (SHROFF_LEDGER, SHROFF_HOME).",
+        until,
+    )
+
+
+def _other_tokens(start: Start, until: int) -> PastNotice | None:
+    """The warning about another key of personal columns than that of the start before."""
+    if not start.other_tokens:
+        return None
+    return PastNotice(
+        "the start before had another key of personal columns: its payments have other tokens for "
+        "the same people, so a payment of it that is sent again is refused, and features do not "
+        "find what a person did before. Put its `personal.key` back, or set SHROFF_PERSONAL_KEY, "
+        "on all machines the same, and start again.",
         until,
     )
 

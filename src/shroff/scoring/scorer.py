@@ -128,6 +128,7 @@ class Scorer(Intake):
         self.rates = rates
         self._tables = tables
         self.keys = keys
+        self._key = key
         self._outage = Outage()
         self.closed = False
         self.started: Start | None = None
@@ -283,7 +284,7 @@ class Scorer(Intake):
             mark = self._states.prepare(self.bundle, self.state, proof=check.proof, saved=saved)
         self.state.join(self._require_open)
         self._arrivals.after(mark.arrived)
-        start = Start.of(self.bundle, mark, check.done(), check.before)
+        start = Start.of(self.bundle, mark, check.done(), check.before, self._key)
         self.ledger.write_now(start.entry(self._arrivals.next()))
         self.started = start
         self._take_over()

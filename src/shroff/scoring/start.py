@@ -6,6 +6,7 @@ records its past in the ledger, writes it to the log and shows it in the health 
 
 from __future__ import annotations
 
+import hmac
 import logging
 from hashlib import sha256
 from typing import Final
@@ -50,7 +51,9 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     earlier start knew and this one does not. `known` is the moment up to which history had arrived,
     a few minutes after the start, and `future` how many payments of history and ledger lie later.
     `forgotten` is how many payments were forgotten so that nothing of them can be counted, and
-    `lacking` how many of the ledger's payments lack a column that features read of them.
+    `lacking` how many of the ledger's payments lack a column that features read of them. `tokens`
+    tells keys of personal columns apart, and `other_tokens` says that the start before had another
+    key; both only where the schema has such columns.
     """
 
     bundle: str
@@ -65,10 +68,20 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     future: int = 0
     forgotten: int = 0
     lacking: int = 0
+    tokens: str | None = None
+    other_tokens: bool = False
 
     @classmethod
-    def of(cls, bundle: Bundle, mark: Mark, checked: Checked, before: Start | None) -> Start:
-        """The start of a bundle from the state built so far, after an earlier start."""
+    def of(
+        cls, bundle: Bundle, mark: Mark, checked: Checked, before: Start | None, key: bytes
+    ) -> Start:
+        """The start of a bundle from the state built so far, after an earlier start.
+
+        Args:
+            key: of the HMAC over personal columns.
+        """
+        tokens = _tokens(key) if bundle.schema.personal else None
+        earlier = None if before is None else before.tokens
         oldest, newest = (
             format_time(time) if time else None for time in (mark.oldest, mark.newest)
         )
@@ -85,6 +98,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
             future=mark.future,
             forgotten=mark.forgotten,
             lacking=mark.lacking,
+            tokens=tokens,
+            other_tokens=None not in (tokens, earlier) and tokens != earlier,
         )
 
     def sentence(self) -> str:
@@ -122,6 +137,11 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
         """The start as an entry of the ledger, with an id of its own."""
         body = encode(self)
         return Entry("start", decision_id(arrived), arrived, arrived, sha256(body).digest(), body)
+
+
+def _tokens(key: bytes) -> str:
+    """What tells a key of personal columns from others, and says nothing else of it."""
+    return hmac.digest(key, b"whose tokens", "sha256").hex()[:_SHOWN_DIGITS]
 
 
 _decode: Final = msgspec.json.Decoder(Start).decode
