@@ -24,13 +24,15 @@ from shroff.features.engines.embedding import component_columns
 from shroff.features.engines.rows import with_rows
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
-from shroff.features.streams import Output, RowFeature
+from shroff.features.streams import Output, RowFeature, Slot
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
-PARTITION_ROWS: Final = 1 << 16
-"""Payments in a partition, about: few enough to stay in the processor's cache."""
+PARTITION_ROWS: Final = 1 << 17
+"""Payments in a partition, about: few enough to stay in the processor's cache, enough that threads
+seldom wait for each other between compiled loops, where they need the interpreter.
+"""
 
 
 def compute(groups: Sequence[FeatureGroup], frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
@@ -125,10 +127,14 @@ def _of_entity(
     """An entity's features by row.
 
     Columns that are read lie ordered by key; each partition overwrites its share of them with its
-    features. A feature is gathered by row into another column, and so on with the memory of the
-    former.
+    features, window by window: what it keeps over one is dropped before the next. A feature is
+    gathered by row into another column, and so on with the memory of the former.
     """
     names = table.read_by(outputs)
+    outputs = sorted(outputs, key=lambda output: output.inputs[0].slot.window)
+    last: dict[Output, list[Slot]] = {output: [] for output in outputs}
+    for slot, user in {item.slot: output for output in outputs for item in output.inputs}.items():
+        last[user].append(slot)
     held = [memory.take() for _ in range(max(len(names), len(outputs)))]
     columns = {name: numbers.view(np.int64) for name, numbers in zip(names, held, strict=False)}
     # few bytes stay in the processor's cache, but lie elsewhere than the features of their rows
@@ -146,6 +152,7 @@ def _of_entity(
         partition = Partition(table, keyed, columns, *span)
         for output, found in values.items():
             partition.write(output, found)
+            partition.drop(last[output])
 
     _all(
         pool.map(

@@ -176,7 +176,7 @@ def _group(codes: Int32, keys: int, rows: Int32, places: NDArray[np.uint32]) -> 
 
 @njit(cache=True, nogil=True)
 def scatter(values: NDArray[Any], places: NDArray[np.uint32], out: NDArray[Any]) -> None:
-    """Put each row's value in its place; sequential reads make it fast."""
+    """Put each row's value in its place; sequential reads make it fast, and `prefetch`."""
     for row in range(len(places)):
         prefetch(out, places[min(row + AHEAD, len(places) - 1)])
         out[places[row]] = values[row]

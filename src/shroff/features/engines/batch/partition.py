@@ -91,6 +91,11 @@ class Partition:
         with np.errstate(divide="ignore", invalid="ignore"):
             compiled(output.recipe)(*measures, *constants, out=out[self.places])
 
+    def drop(self, slots: Iterable[Slot]) -> None:
+        """Free what is kept over windows that no other feature reads."""
+        for slot in slots:
+            del self._sweeps[slot]
+
     def _column_of(self, constant: float) -> Floats:
         """A constant as a column, so that the formula is vectorised."""
         if constant not in self._constants:

@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-AHEAD: Final = 128
+AHEAD: Final = 256
 """Rows between the one that is worked on and the one whose memory is asked for: enough to hide the
 latency of memory.
 """
@@ -34,8 +34,8 @@ def _prefetch(typing: Any, items: Any, at: Any) -> Any:
         asked = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]  # Numba has no types
             builder.module, kind, "llvm.prefetch.p0i8"
         )
-        # to be read, kept in all caches, data
-        builder.call(asked, [address, _INT(0), _INT(3), _INT(1)])
+        # to be read, into the second-level cache: the first waits for fewer lines at a time; data
+        builder.call(asked, [address, _INT(0), _INT(2), _INT(1)])
         return context.get_dummy_value()
 
     return types.void(items, at), generate
