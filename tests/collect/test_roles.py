@@ -233,6 +233,28 @@ def test_names_and_numbers_of_other_languages() -> None:
     assert guess(flags).of("label") == ["Betrug"]
 
 
+def test_a_marketplace_that_names_its_columns_in_danish() -> None:
+    """An age in days was the key, the subject and the card; the outcome was learned from."""
+    rows = range(400)
+    table = log().with_columns(
+        pl.Series("Ordre nr.", [None if n == 7 else f"MP-{n - (n == 9)}" for n in rows]),
+        pl.Series("Køber", [f"k{n % 90}" for n in rows]),
+        pl.Series("Sælger", [f"Café {n % 40}" for n in rows]),
+        pl.Series("Konto alder (dage)", [n % 250 for n in rows]),
+        pl.Series("Udfald", [("betalt", "afvist")[n % 9 == 0] for n in rows]),
+    )
+    found = guess(table.drop("payment_id"))
+    assert found.of("id") == ["Ordre nr."]
+    assert found.of("numeric") == ["Konto alder (dage)"]
+    assert found.of("result") == ["Udfald"]
+    assert found.entities == ("Køber", "Sælger")
+    german = log().with_columns(
+        pl.Series("Konto-Alter", [n % 250 for n in rows]),
+        pl.Series("Kunden-Nr.", [n % 90 for n in rows]),
+    )
+    assert guess(german).entities == ("Kunden-Nr.",)
+
+
 def test_what_describes_a_host_or_an_address_is_no_person() -> None:
     few = [("DE", "FR", None)[number % 3] for number in range(400)]
     many = [f"10.0.{number % 90}.7" for number in range(400)]

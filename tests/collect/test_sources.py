@@ -329,7 +329,9 @@ def test_other_files_are_told(tmp_path: Path) -> None:
     assert _refused(_file(tmp_path, b"", "log.xlsx")) == f"{wanted}, got `.xlsx`."
     assert _refused(_file(tmp_path, b"", "log")) == f"{wanted}, got `no suffix`."
     (tmp_path / "folder.csv").mkdir()
-    assert _refused(tmp_path / "folder.csv") == f"{wanted}, got a folder or a device."
+    several = "of several files make one log (docs/raw-logs.md shows how)"
+    assert _refused(tmp_path / "folder.csv") == f"{wanted}, got a folder or a device: {several}."
+    assert _refused(tmp_path / "may-*.csv") == f"{wanted}, found no such file: {several}."
     assert _refused(tmp_path / ("x" * 300 + ".csv")).startswith(wanted)
 
 

@@ -19,7 +19,11 @@ _OLDER: Final = "before the newest payment's"
 
 def loadtest(
     url: Annotated[
-        str, typer.Argument(help="The service, such as http://127.0.0.1:8080.", show_default=False)
+        str,
+        typer.Argument(
+            help="The service, such as http://127.0.0.1:8080; SHROFF_API_KEY has its key.",
+            show_default=False,
+        ),
     ],
     data: Annotated[
         Location | None, table("--data", f"Payments to send: {TABLE_FORMS}; else simulated ones.")

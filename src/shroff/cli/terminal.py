@@ -155,11 +155,15 @@ def print_dropped(dropped: Mapping[str, int], first: Mapping[str, int]) -> None:
         )
 
 
-def print_currencies(currencies: Mapping[str, int], base: str | None) -> None:
-    """Print the converted payments by currency on standard error."""
+def print_currencies(
+    currencies: Mapping[str, int], base: str | None, what: str = "payments"
+) -> None:
+    """Print by currency how many payments were converted, of `what` was counted, on standard
+    error.
+    """
     from shroff.collect.currencies import told  # imports Polars
 
-    sentence = told(currencies, base)
+    sentence = told(currencies, base, what)
     if sentence is not None:
         err.print(sentence, soft_wrap=True)
 

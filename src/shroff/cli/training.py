@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -30,6 +30,9 @@ from shroff.settings import Settings
 
 if TYPE_CHECKING:
     from shroff.package import Bundle
+
+_LABELLED: Final = "labelled payments"
+"""What the figures of a run count; a log has others besides."""
 
 
 def train(
@@ -232,7 +235,7 @@ def train(
         show(document)
     else:
         print_dropped(payments.dropped, payments.first)
-        print_currencies(document["currencies"], document["base_currency"])
+        print_currencies(document["currencies"], document["base_currency"], _LABELLED)
         print_notices(document["notices"])
         print_figures(document)
         for trained in run.trained:
@@ -324,7 +327,7 @@ def _print_report(name: str, metrics: Mapping[str, Any]) -> None:
             }
         )
     )
-    print_currencies(metrics.get("currencies", {}), metrics.get("base_currency"))
+    print_currencies(metrics.get("currencies", {}), metrics.get("base_currency"), _LABELLED)
     for check in metrics.get("accepted", ()):
         out.print(f"Packaged despite the check {check}.", markup=False)
 

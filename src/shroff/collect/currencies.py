@@ -22,8 +22,9 @@ def payments_by_currency(frame: pl.DataFrame, schema: Schema) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def told(currencies: Mapping[str, int], base: str | None) -> str | None:
-    """A sentence on conversion by currency; None for one currency without conversion.
+def told(currencies: Mapping[str, int], base: str | None, what: str = "payments") -> str | None:
+    """A sentence on conversion by currency, of `what` was counted; None for one currency without
+    conversion.
 
     >>> told({"EUR": 3_000, "JPY": 1_200, "USD": 1}, "EUR")
     '1,201 of 4,201 payments converted to EUR: 1,200 in JPY, 1 in USD.'
@@ -34,12 +35,12 @@ def told(currencies: Mapping[str, int], base: str | None) -> str | None:
     counts = ", ".join(f"{many:,} in {code}" for code, many in others.items())
     if base is not None and others:
         return (
-            f"{sum(others.values()):,} of {sum(currencies.values()):,} payments converted to "
+            f"{sum(others.values()):,} of {sum(currencies.values()):,} {what} converted to "
             f"{base}: {counts}."
         )
     if len(others) > 1:
         return (
-            f"payments in {len(others)} currencies, not converted without exchange rates: {counts}."
+            f"{what} in {len(others)} currencies, not converted without exchange rates: {counts}."
         )
     return None
 

@@ -47,19 +47,25 @@ CODE: Final = frozenset(
 QUANTITY: Final = frozenset({
     "age", "balance", "count", "days", "distance", "hours", "lat", "latitude", "limit", "lon",
     "lng", "longitude", "minutes", "qty", "quantity", "score", "seconds", "tenure",
+    "alter", "alder", "leeftijd", "edad", "eta", "wiek", "anciennete", "antiguedad",
+    "tage", "jours", "dias", "giorni", "dagen", "dage", "dager", "dagar", "dni",
+    "anzahl", "nombre", "aantal", "antal", "antall", "saldo",
 })  # fmt: skip
 """Of somebody or something: how much, which names nobody (`customer_age_days`)."""
 IDENTITY: Final = frozenset(
-    {"id", "uuid", "guid", "reference", "ref", "number", "num", "no", "key", "token"}
+    {"id", "uuid", "guid", "reference", "ref", "number", "num", "no", "nr", "key", "token"}
 )
 CARD: Final = frozenset({"card", "cc", "pan", "karte", "kort", "carte", "tarjeta"})
 PAYER: Final = frozenset({
-    "account", "acct", "customer", "client", "user", "orig", "sender", "payer",
+    "account", "acct", "customer", "client", "user", "orig", "sender", "payer", "buyer",
     "konto", "kunde", "kunden", "compte", "cuenta", "cliente",
+    "kaufer", "acheteur", "comprador", "koper", "kober", "kjoper", "kopare", "kupujacy",
 })  # fmt: skip
 """Who pays, after a card."""
 PARTY: Final = CARD | PAYER | {
     "merchant", "terminal", "shop", "device", "dest", "receiver", "payee", "beneficiary",
+    "seller", "vendor", "handler", "vendeur", "vendedor", "venditore", "verkoper", "saelger",
+    "selger", "saljare", "sprzedawca",
 }  # fmt: skip
 PERSONAL: Final = frozenset({
     "email", "mail", "phone", "mobile", "name", "first", "last", "surname", "street", "address",
@@ -74,7 +80,8 @@ OUTCOMES: Final = frozenset({
     "success", "successful", "completed", "paid", "declined", "rejected", "refused", "failed",
     "failure", "error", "cancelled", "canceled", "voided", "refunded", "reversed", "expired",
     "pending", "genehmigt", "abgelehnt", "aprobado", "aprobada", "rechazado", "rechazada",
-    "accepte", "refuse",
+    "accepte", "refuse", "paye", "bezahlt", "betaald", "geweigerd", "pagado", "pagato", "rifiutato",
+    "betalt", "afvist", "godkendt", "godkjent", "avvist", "betald", "nekad", "avvisad",
 })  # fmt: skip
 """Values that say what became of a payment, without accents."""
 

@@ -82,9 +82,9 @@ def read(
     wanted = "expected a .csv, .csv.gz, .parquet or .xml file"
     try:
         if not file.exists():
-            raise BadFile(f"{file}: {wanted}, found no such file.")
+            raise BadFile(f"{file}: {wanted}, found no such file{_several(file)}.")
         if not file.is_file():
-            raise BadFile(f"{file}: {wanted}, got a folder or a device.")
+            raise BadFile(f"{file}: {wanted}, got a folder or a device{_several(file)}.")
         if name.endswith(".parquet"):
             return _read_parquet(file)
         if name.endswith((".csv", ".csv.gz")):
@@ -93,6 +93,13 @@ def read(
         raise BadFile(f"{file}: {wanted} that can be opened, got: {error.strerror}.") from None
     hint = " (docs/raw-logs.md shows how to read JSON)" if name.endswith(_JSON) else ""
     raise BadFile(f"{file}: {wanted}, got `{file.suffix or 'no suffix'}`{hint}.")
+
+
+def _several(file: Path) -> str:
+    """What to do where a folder or a pattern stands for several files."""
+    if not (file.is_dir() or set(file.name) & set("*?")):
+        return ""
+    return ": of several files make one log (docs/raw-logs.md shows how)"
 
 
 def _read_remote(location: Location, schema: Schema | None) -> pl.DataFrame:

@@ -128,7 +128,7 @@ def data(run: RunRecord) -> list[Part]:
     return [
         Paragraph(figures["outlook"]),
         Grid("Payments by part; what is neither train nor test was left out", _PARTS, rows),
-        *([Paragraph(f"Payments by currency: {spread}.")] if spread else []),
+        *([Paragraph(f"Labelled payments by currency: {spread}.")] if spread else []),
         Bullets(left or ["No row was dropped by cleaning."]),
     ]
 
