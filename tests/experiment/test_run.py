@@ -18,6 +18,7 @@ from shroff.detect import BoostedTrees, Calibration, LogisticRegression, Rules
 from shroff.errors import ConfigurationError, UnknownColumn
 from shroff.evaluate import RandomSplit, TemporalSplit, average_precision, parse_split
 from shroff.experiment import Dataset, Run, train
+from shroff.experiment.doctor import examine_data
 from shroff.experiment.judgement import evaluations, importances
 from shroff.experiment.run import SplitPart
 from shroff.features.plan import Plan
@@ -310,3 +311,29 @@ def test_early_labels_are_learned_from_and_never_judged() -> None:
         split.rows(data.time, data.y)
     with pytest.raises(ConfigurationError, match='early_labels="drop" or early_labels="learn"'):
         parse_split("time:2024-01-01/10/2/7,early_labels=learned")
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["never", "late"])
+def test_early_labels_that_are_learned_from_are_no_fault_of_the_data(*, late: bool) -> None:
+    """Chargebacks of young payments come before anybody knows that the others were genuine, or all
+    of them do.
+    """
+    split = TemporalSplit(START.date(), 6, 7, 7, early_labels="learn")
+    young = (pl.col("time") - START).dt.total_days().is_between(6, 12) & ~pl.col("fraud")
+    hours = pl.when(young).then(900).otherwise(6)
+    frame = log().with_columns(
+        pl.when(~young | late).then("fraud").alias("fraud"),
+        (pl.col("time") + pl.duration(hours=hours)).alias("labelled"),
+    )
+    known = Plan(plan.groups, msgspec.structs.replace(schema, labelled_at="labelled"))
+    data = Dataset.build(frame, known, card="card")
+    rows = split.rows(data.time, data.y, None, data.labelled)
+
+    def faults(told: TemporalSplit) -> set[str]:
+        found = examine_data(data, frame, known, told, rows)
+        return {one.check for one in found} & {"prevalence", "uneven_labels"}
+
+    assert faults(split) == set()
+    assert faults(replace(split, early_labels="drop")) == {
+        "prevalence" if late else "uneven_labels"
+    }

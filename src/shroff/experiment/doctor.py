@@ -96,6 +96,7 @@ def examine_data(
 ) -> list[Finding]:
     """Findings about the data and its split, for every detector; `frame` is the clean table."""
     every = frame[plan.schema.time].dt.replace_time_zone(None).to_numpy()
+    drawn = _without_early(split, data, rows)
     return [
         *leak.check_future(frame, plan.schema, lambda table: compute_plan(plan, table)),
         *leak.check_columns(data, frame, rows.train, looked_up=leak.looked_up(plan)),
@@ -103,8 +104,8 @@ def examine_data(
         *vectors.check_vectors(data, plan, rows),
         *doctor.check_split(split, data.time, data.y),
         *doctor.check_frauds(data.y, rows),
-        *doctor.check_prevalence(data.y, data.time, rows),
-        *doctor.check_labelling(data.y, data.time, every, _without_early(split, data, rows)),
+        *doctor.check_prevalence(data.y, data.time, drawn),
+        *doctor.check_labelling(data.y, data.time, every, drawn),
     ]
 
 
