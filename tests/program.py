@@ -36,13 +36,14 @@ def command(*words: str | Path) -> list[str]:
     return [sys.executable, "-m", "shroff", *map(str, words)]
 
 
-def environment(home: Path, kept: Path | None = None) -> dict[str, str]:
+def environment(home: Path, kept: Path | None = None, **more: str) -> dict[str, str]:
     """The variables of a command: none of the user's own, but for those that change no result."""
     return {
         "PATH": "/usr/bin:/bin",
         "SHROFF_HOME": str(kept or home / "kept"),
         "HOME": str(home),
         **{name: os.environ[name] for name in _INHERITED if name in os.environ},
+        **more,
     }
 
 
@@ -63,13 +64,16 @@ def started(
 
 
 def shroff(
-    home: Path, *words: str | Path, kept: Path | None = None
+    home: Path, *words: str | Path, kept: Path | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """The same in this process, which has imported everything: from arguments to exit code."""
+    """The same in this process, which has imported everything: from arguments to exit code.
+
+    `more` are variables of the command.
+    """
     said, told, code = StringIO(), StringIO(), 0
     with (
         chdir(home),
-        patch.dict(os.environ, environment(home, kept), clear=True),
+        patch.dict(os.environ, environment(home, kept, **more), clear=True),
         patch.object(sys, "argv", ["shroff", *map(str, words)]),
         redirect_stdout(said),
         redirect_stderr(told),

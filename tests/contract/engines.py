@@ -54,6 +54,7 @@ class Engines:
 
     def __init__(self, request: pytest.FixtureRequest, *names: str) -> None:
         self._engines = {name: engine_of(name, request) for name in names}
+        self.first = self._engines[names[0]]
 
     def __iter__(self) -> Iterator[Engine]:
         for name, engine in self._engines.items():

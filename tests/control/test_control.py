@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import inspect
 
+from forks import start
 from patience import PATIENCE
-from serve.service import Service
+from serve.service import IMPORTED, Service
 from servers import postgres_schema
 from shroff.client import Client
 from shroff.control import SCOPES, Gate, Keys
@@ -353,14 +354,16 @@ def test_a_database_that_is_moved_away_in_use_is_missed_and_not_made_anew(tmp_pa
 
 
 def test_a_command_misses_a_database_that_an_earlier_one_used(tmp_path: Path) -> None:
+    variables = os.environ | {"SHROFF_HOME": str(tmp_path / "home")}
+
     def command(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "shroff", *words],
-            env=os.environ | {"SHROFF_HOME": str(tmp_path / "home")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        """In a process of its own: one keeps databases open that it has used."""
+        line, errors = [sys.executable, "-m", "shroff", *words], tmp_path / "errors"
+        with errors.open("w") as stderr:
+            process = start(line, IMPORTED, stderr=stderr, env=variables)
+        said, _ = process.communicate()
+        assert process.returncode is not None
+        return subprocess.CompletedProcess(line, process.returncode, said, errors.read_text())
 
     made = command("keys", "create", "shop", "--scope", "decide")
     assert made.returncode == 0, made.stderr

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patience import until
-from program import command, environment
+from program import shroff
 from serve.fixtures import make_bundle
 from serve.service import KEY, Service
 from shroff.control.models import Models
@@ -66,14 +66,7 @@ def test_a_guardrail_is_declared() -> None:
 
 
 def guard(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command("guard", *words, "--json"),
-        env={**environment(home, home), "SHROFF_PERSONAL_KEY": KEY.hex()},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=home,
-    )
+    return shroff(home, "guard", *words, "--json", kept=home, SHROFF_PERSONAL_KEY=KEY.hex())
 
 
 def test_a_breach_takes_the_model_back_while_the_service_runs(

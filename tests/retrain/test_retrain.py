@@ -19,7 +19,7 @@ from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 from patience import until
-from program import command, environment
+from program import command, environment, shroff
 from retrain.conftest import DEFINITIONS, END, OPTIONS, WORLD, Lived
 from shroff.cli import app
 from shroff.collect.times import DAY_US, iso_time
@@ -33,19 +33,19 @@ from shroff.retrain.run import _alone, _unripe
 AS_OF = iso_time(END, "seconds")
 
 
-def environment_of(lived: Lived) -> dict[str, str]:
-    return {**environment(lived.home.parent, lived.home), "SHROFF_PERSONAL_KEY": KEY.hex()}
+WORDS = ("retrain", DEFINITIONS, *OPTIONS, AS_OF, "--json")
 
 
-def start(lived: Lived, *words: str) -> subprocess.Popen[str]:
+def start(lived: Lived) -> subprocess.Popen[bytes]:
+    variables = environment(lived.home.parent, lived.home, SHROFF_PERSONAL_KEY=KEY.hex())
+    nobody = subprocess.DEVNULL
     return subprocess.Popen(
-        command("retrain", DEFINITIONS, *OPTIONS, AS_OF, "--json", *words),
-        env=environment_of(lived),
-        cwd=lived.home,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        command(*WORDS), env=variables, cwd=lived.home, stdout=nobody, stderr=nobody
     )
+
+
+def run(lived: Lived) -> subprocess.CompletedProcess[str]:
+    return shroff(lived.home, *WORDS, kept=lived.home, SHROFF_PERSONAL_KEY=KEY.hex())
 
 
 def test_a_ledger_gives_each_payment_its_outcome_or_a_reason(lived: Lived) -> None:
@@ -194,22 +194,21 @@ def test_a_killed_retraining_leaves_no_half_candidate_and_goes_on(lived: Lived) 
     fits = lambda: list((lived.home / "runs").glob("*/run.json"))  # noqa: E731  # a condition
     until(fits, said=lambda: str(killed.poll()))
     killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    killed.wait()
     assert lived.models.pointers == before
     assert lived.runs.status(lived.runs.all()[0]) == "killed"
 
     killed = start(lived)
     until(lambda: list((lived.home / "runs").glob("*/bundle/manifest.json")))
     killed.send_signal(signal.SIGSTOP)
-    refused = start(lived)
-    assert "another retraining is running" in refused.communicate()[1]
+    refused = run(lived)
+    assert "another retraining is running" in refused.stderr
     assert refused.returncode == 2
     killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    killed.wait()
     made = lived.models.versions
 
-    last = start(lived)
-    document = json.loads(last.communicate()[0])
+    document = json.loads(run(lived).stdout)
     assert document["stage"] == "candidate"
     assert len(lived.runs.all()) == 1
     assert lived.runs.status(lived.runs.all()[0]) == "finished"
