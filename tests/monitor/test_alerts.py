@@ -22,7 +22,7 @@ import trustme
 
 from monitor.receivers import EndlessReceiver, MailServer, WebhookReceiver, serving
 from patience import PATIENCE, until
-from program import command, environment
+from program import command, environment, shroff
 from shroff.errors import ConfigurationError
 from shroff.monitor import Finding
 from shroff.monitor.alerts import Alarms, channels, channels_of, deliver
@@ -202,20 +202,19 @@ def test_no_alert_is_lost_when_a_process_is_killed(hook: WebhookReceiver, tmp_pa
     url = f"sqlite:///{tmp_path / 'control.db'}"
     words = [sys.executable, "-c", WRITE, url]
     assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
-    mine = environment(tmp_path) | {
+    mine = {
         "SHROFF_CONTROL": url,
         "SHROFF_ALERT_WEBHOOK": hook.url,
         "SHROFF_ALERT_SECRET": SECRET,
     }
     hook.open.clear()
-    sender = subprocess.Popen(command("alerts", "send"), env=mine)
+    sender = subprocess.Popen(command("alerts", "send"), env=environment(tmp_path, None, **mine))
     until(lambda: len(hook.posted) == 1)
     os.kill(sender.pid, signal.SIGKILL)
     sender.wait(PATIENCE)
     hook.open.set()
-    done = subprocess.run(
-        command("alerts", "send", "--json"), env=mine, capture_output=True, text=True, check=True
-    )
+    done = shroff(tmp_path, "alerts", "send", "--json", kept=None, **mine)
+    assert done.returncode == 0, done.stderr
     assert msgspec.json.decode(done.stdout) == {
         "sent": 1,
         "failed": 0,
