@@ -152,16 +152,20 @@ def stubborn(listener: socket.socket, seat: Seat, *, asked: int) -> None:
         time.sleep(0.01)
 
 
-def work_in(folder: Path, asked: int) -> None:
+def work_in(folder: Path, asked: int, drain: float) -> None:
     """What a service does, with stubborn workers."""
     tempfile.tempdir = str(folder)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        Workers(partial(stubborn, asked=asked), listener, 1, drain=5.0).run()
+        Workers(partial(stubborn, asked=asked), listener, 1, drain=drain).run()
 
 
-@pytest.mark.parametrize(("asked", "how"), [(3, "asked again"), (1_000, "killed after the drain")])
-def test_an_orphan_ends_whatever_it_does_with_signals(tmp_path: Path, asked: int, how: str) -> None:
-    parent = get_context("spawn").Process(target=work_in, args=(tmp_path, asked))
+@pytest.mark.parametrize(
+    ("asked", "drain", "how"), [(3, 5.0, "asked again"), (1_000, 1.0, "killed after the drain")]
+)
+def test_an_orphan_ends_whatever_it_does_with_signals(
+    tmp_path: Path, asked: int, drain: float, how: str
+) -> None:
+    parent = get_context("spawn").Process(target=work_in, args=(tmp_path, asked, drain))
     parent.start()
     until(lambda: list(tmp_path.glob("shroff-*/started")))
     assert parent.pid is not None
