@@ -38,6 +38,26 @@ def test_pages_have_no_barrier_in_either_theme(
     browser.emulate(1280, 800)
 
 
+def test_a_telephone_shows_what_a_case_is_chosen_by(console: ConsoleSite, browser: Browser) -> None:
+    """The name of the page in the menu, and of each case its subject, amount and when it is due."""
+    inside = """
+        const inside = (one) => one.getBoundingClientRect().left >= 0
+          && one.getBoundingClientRect().right <= innerWidth;
+        return [...document.querySelectorAll(arguments[0])].every(inside)"""
+    console.sign_in(browser, "admin")
+    browser.emulate(390, 844)
+    for path in ("/cases", "/rules", "/users"):
+        browser.open(f"{console.url}{path}")
+        assert browser.run(inside, ".top nav [aria-current]"), path
+    browser.open(f"{console.url}/cases")
+    shown = "return [...document.querySelectorAll('[data-rows] th')].filter(one => one.offsetWidth)"
+    names = browser.run(f"{shown}.map(one => one.textContent.split(',')[0])")
+    assert {"Subject", "Amount", "Due"} < set(names)
+    assert {"Queue", "Payments"}.isdisjoint(names)
+    assert browser.run(inside, "[data-rows] tbody :is(th, td.long, td:nth-child(6))")
+    browser.emulate(1280, 800)
+
+
 def test_a_chosen_theme_stays(console: ConsoleSite, browser: Browser) -> None:
     console.sign_in(browser, "analyst")
     browser.emulate(1280, 800, scheme="light")

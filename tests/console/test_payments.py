@@ -56,6 +56,9 @@ def test_payments_are_found_by_what_people_know(console: ConsoleSite) -> None:
     assert [unescape(one) for one in re.findall(r'<code title="([^"]*)">', rest)] == [
         f"many-{n}" for n in reversed(range(MANY - 50))
     ]
+    shown = visit.page("/payments?q=c-777")
+    assert "fraud</span> failed" in shown, "the label that stands, and the result"
+    assert "no label" in visit.page("/payments?q=grocer"), "neither is known"
     for nothing in ("nobody", "%00", "%F0%9F%92%B3", "'%20OR%201=1"):
         assert "No payment is like this" in visit.page(f"/payments?q={nothing}")
 

@@ -18,6 +18,8 @@
     const chart = new uPlot({
       width: place.clientWidth, height: Math.max(180, place.clientHeight), title: told.title,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
+      // half of the last date stands beside its mark
+      padding: [null, timed ? 40 : null, null, null],
       scales: { x: { time: timed } },
       axes: [timed ? times : axis, { ...axis, size: 60 }],
       series: [timed ? { label: "time", value: (_, at) => (at == null ? "–" : utc(at, "{YYYY}-{MM}-{DD} {HH}:{mm}")) } : {}, ...series],
@@ -91,4 +93,7 @@
   document.addEventListener("htmx:load", (event) => start(event.detail.elt.parentElement || document));
   start(document);
   document.querySelectorAll("[data-live]").forEach(live);
+  // in a small window the menu scrolls, and the page's own name may be beyond its edge
+  const menu = document.querySelector(".top nav"), own = menu?.querySelector("[aria-current]");
+  if (own) menu.scrollLeft = own.offsetLeft - menu.offsetLeft - (menu.clientWidth - own.offsetWidth) / 2;
 })();
