@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -12,12 +13,14 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from monitor.test_verdict import with_reference
+from shroff.collect.times import DAY_US
 from shroff.errors import LedgerUnavailable
 from shroff.ledger import Entry, Keyring, Ledger, StoredEntry
 from shroff.ledger.keyring import Period
 from shroff.ledger.puncturable import PuncturableKeys
 from shroff.monitor import DecidedPayments, from_ledger, observed
-from shroff.monitor.following import FollowedDecisions
+from shroff.monitor.following import FollowedDecisions, FollowedSchemes
+from shroff.monitor.scheme_watch import DailySums, daily_sums
 from shroff.package import Bundle
 
 
@@ -38,8 +41,9 @@ def period(number: int = 1) -> Period:
 
 
 def paid(number: int, model: str, card: str) -> Entry:
+    values = {"card_id": card, "amount": 10.0 + number, "mcc": "5411"}
     body = {
-        "payment": {"values": {"card_id": card, "amount": 10.0 + number, "mcc": "5411"}},
+        "payment": {"values": values, "minor": 1_000 + 100 * number},
         "features": {},
         "probability": 0.25,
         "action": "approve",
@@ -71,6 +75,10 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'ledger.db'}"
 
 
+def listed(sums: DailySums | None) -> object:
+    return sums and [one if isinstance(one, date) else one.tolist() for one in sums]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_every_look_is_as_a_full_read_and_reads_only_what_is_new(
     url: str, seen: Bundle, monkeypatch: pytest.MonkeyPatch, seed: int
@@ -83,6 +91,7 @@ def test_every_look_is_as_a_full_read_and_reads_only_what_is_new(
         Keyring(b"k" * 32, [period()]),
         FollowedDecisions(),
     )
+    schemes = FollowedSchemes()
     forgotten, last = False, 0
     with Ledger(url, keyring=keyring) as ledger:
         for number in range(60):
@@ -96,9 +105,13 @@ def test_every_look_is_as_a_full_read_and_reads_only_what_is_new(
                 view = Watched(url, keyring=keyring)
                 found, head = followed.look(seen, view), view.head().seq
                 assert view.read == head - (0 if forgotten else last)
-                require_same(
-                    found, from_ledger(seen, ledger.read_with(keyring, until=head).entries())
-                )
+                whole = ledger.read_with(keyring, until=head)
+                require_same(found, from_ledger(seen, whole.entries()))
+                view.read, now = 0, 3 * DAY_US
+                sums = schemes.look(view, now=now, disputed_by=["bank"])
+                assert view.read == head - (0 if forgotten else last)
+                scanned = daily_sums(whole.entries(), now=now, disputed_by=["bank"])
+                assert listed(sums) == listed(scanned)
                 forgotten, last = drawn.random() < 0.3, head
                 if forgotten:
                     keyring = keyring.without(keyring.seals([f"c{number % 5}"]), at=number)
@@ -118,6 +131,17 @@ def test_another_model_and_another_ledger_are_read_whole(
     assert followed.look(seen, restored).others == 3
     assert followed.look(seen, ledger).others == 0
     assert followed.look(replace(seen, digest="f" * 64), ledger).others == 3
+
+
+def test_other_sources_of_disputes_are_counted_anew(url: str, seen: Bundle) -> None:
+    with Ledger(url, keyring=Keyring(b"k" * 32, [period()])) as ledger:
+        ledger.write_now(paid(1, seen.version, "c1"))
+        ledger.write_now(labelled(1, 2, "bank", True))
+        followed = FollowedSchemes()
+        for sources, disputes in ((["bank"], 1), (["analyst"], 0), (["bank"], 1)):
+            sums = followed.look(ledger, now=DAY_US, disputed_by=sources)
+            assert sums is not None
+            assert (sums.frauds.tolist(), sums.disputes.tolist()) == ([1], [disputes])
 
 
 def test_a_look_that_breaks_off_is_gone_on_with(url: str, seen: Bundle) -> None:

@@ -19,7 +19,7 @@ from shroff.cli.arguments import (
 )
 from shroff.cli.lane import print_lane
 from shroff.cli.terminal import AsJson, err, out, print_rows, show, steps, visible
-from shroff.cli.watching import Look, Looked, look
+from shroff.cli.watching import Followed, Look, Looked, look
 from shroff.errors import Unavailable
 from shroff.location import Location
 from shroff.settings import Settings
@@ -169,9 +169,9 @@ def monitor(
         schemes=schemes,
         disputed_by=tuple(disputed_by or ()),
     )
-    from shroff.monitor.following import FollowedDecisions
+    from shroff.monitor.following import FollowedDecisions, FollowedSchemes
 
-    followed = FollowedDecisions()
+    followed = Followed(FollowedDecisions(), FollowedSchemes())
     while True:
         try:
             with steps(quiet=as_json) as step:

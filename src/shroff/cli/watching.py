@@ -15,7 +15,7 @@ from shroff.settings import Settings
 if TYPE_CHECKING:
     from shroff.ledger import Ledger
     from shroff.monitor import DecidedPayments, Finding, ModelVerdict
-    from shroff.monitor.following import FollowedDecisions
+    from shroff.monitor.following import FollowedDecisions, FollowedSchemes
     from shroff.monitor.performance import Month
     from shroff.monitor.scheme_watch import SchemeGauge
     from shroff.package import Bundle
@@ -51,7 +51,14 @@ class Looked(NamedTuple):
     gauges: tuple[SchemeGauge, ...]
 
 
-def look(asked: Look, settings: Settings, step: Steps, followed: FollowedDecisions) -> Looked:
+class Followed(NamedTuple):
+    """What earlier looks have read of the ledger."""
+
+    decisions: FollowedDecisions
+    schemes: FollowedSchemes
+
+
+def look(asked: Look, settings: Settings, step: Steps, followed: Followed) -> Looked:
     """Read and judge.
 
     Args:
@@ -76,7 +83,7 @@ def look(asked: Look, settings: Settings, step: Steps, followed: FollowedDecisio
     _require_examinable(asked)
     if asked.data is None:
         step("read the ledger")
-        observed, now = followed.look(model, _ledger(settings)), system_time()
+        observed, now = followed.decisions.look(model, _ledger(settings)), system_time()
     else:
         step(f"decide the payments of {asked.data}")
         # without labels, all that was let pass would count as genuine
@@ -99,7 +106,7 @@ def look(asked: Look, settings: Settings, step: Steps, followed: FollowedDecisio
         delay_days=usual_delay(model) if asked.label_delay is None else asked.label_delay,
     )
     gates = list(_gates(asked, model, found, settings, step))
-    gauges = tuple(_schemes(asked, model, settings, now))
+    gauges = tuple(_schemes(asked, model, settings, now, followed.schemes))
     return Looked(
         model,
         found.adding(*gates, *(one.finding() for one in gauges)),
@@ -187,13 +194,14 @@ def _gates(
         yield sampled.finding(compared)
 
 
-def _schemes(asked: Look, model: Bundle, settings: Settings, now: int) -> Iterator[SchemeGauge]:
-    from shroff.monitor.scheme_watch import daily_sums, gauges
+def _schemes(
+    asked: Look, model: Bundle, settings: Settings, now: int, followed: FollowedSchemes
+) -> Iterator[SchemeGauge]:
+    from shroff.monitor.scheme_watch import gauges
 
     if asked.schemes is None:
         return
-    entries = _ledger(settings).entries()
-    sums = daily_sums(entries, now=now, disputed_by=asked.disputed_by)
+    sums = followed.look(_ledger(settings), now=now, disputed_by=asked.disputed_by)
     if sums is not None:
         yield from gauges(model, sums, side=asked.schemes)
 

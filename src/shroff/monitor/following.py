@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
-from shroff.ledger import Keyring, Ledger
+from collections.abc import Callable, Collection, Iterable
+from typing import Generic, Protocol, TypeVar
+
+from shroff.ledger import Head, Keyring, Ledger, StoredEntry
 from shroff.monitor.observed import DecidedPayments, LedgerDecisions
+from shroff.monitor.scheme_watch import DailySums, SchemeCounts
 from shroff.package import Bundle
 
 
-class FollowedDecisions:
-    """The decisions of a model at every look at its ledger, the same as `from_ledger` gives.
+class _Growing(Protocol):
+    """What is made of a ledger's entries, which come bit by bit: all up to `last`."""
 
-    It reads the whole ledger where it is the first look, the model is another, people were
+    last: Head
+
+    def take(self, entries: Iterable[StoredEntry]) -> None: ...
+
+
+Made = TypeVar("Made", bound=_Growing)
+
+
+class _Followed(Generic[Made]):
+    """What was made of a ledger, brought up to its end by each look.
+
+    The whole ledger is read where it is the first look, something else is asked for, people were
     forgotten, or the ledger does not have the last record that was read, as a copy may not.
     """
 
     def __init__(self) -> None:
         self._of: object = None
-        self._known: LedgerDecisions | None = None
+        self._known: Made | None = None
+
+    def look(self, what: object, ledger: Ledger, make: Callable[[], Made]) -> Made:
+        of, known = (what, _gone(ledger.keyring)), self._known
+        if known is None or self._of != of or not ledger.holds(known.last):
+            known = make()
+            self._known, self._of = known, of
+        known.take(ledger.entries(after=known.last.seq))
+        return known
+
+
+class FollowedDecisions:
+    """The decisions of a model at every look at its ledger, the same as `from_ledger` gives."""
+
+    def __init__(self) -> None:
+        self._followed = _Followed[LedgerDecisions]()
 
     def look(self, bundle: Bundle, ledger: Ledger) -> DecidedPayments:
         """The decisions of a model up to now.
@@ -25,13 +55,26 @@ class FollowedDecisions:
             ConfigurationError: the bundle keeps no reference.
             LedgerUnavailable: the database does not answer; the next look goes on.
         """
-        of = bundle.digest, _gone(ledger.keyring)
-        known = self._known
-        if known is None or self._of != of or not ledger.holds(known.last):
-            known = LedgerDecisions(bundle)
-            self._known, self._of = known, of
-        known.take(ledger.entries(after=known.last.seq))
+        known = self._followed.look(bundle.digest, ledger, lambda: LedgerDecisions(bundle))
         return known.observed()
+
+
+class FollowedSchemes:
+    """The sums of days at every look at a ledger, the same as `daily_sums` gives."""
+
+    def __init__(self) -> None:
+        self._followed = _Followed[SchemeCounts]()
+
+    def look(
+        self, ledger: Ledger, *, now: int, disputed_by: Collection[str] = ()
+    ) -> DailySums | None:
+        """The sums up to now (microseconds since the epoch); None without a whole day.
+
+        Raises:
+            LedgerUnavailable: the database does not answer; the next look goes on.
+        """
+        what = frozenset(disputed_by)
+        return self._followed.look(what, ledger, lambda: SchemeCounts(what)).sums(now)
 
 
 def _gone(keyring: Keyring | None) -> list[object]:

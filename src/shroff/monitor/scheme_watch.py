@@ -21,7 +21,8 @@ from shroff.evaluate.schemes import (
     VAMP_LIMITS,
     WINDOW_DAYS,
 )
-from shroff.ledger import StoredEntry
+from shroff.ledger import Head, StoredEntry
+from shroff.ledger.archive import GENESIS_HEAD
 from shroff.ledger.labels import UNKEYED
 from shroff.monitor.crossing import Crossing, crossing
 from shroff.monitor.finding import Finding
@@ -108,28 +109,58 @@ def daily_sums(
         now: microseconds since the epoch; the day that it is in is not over.
         disputed_by: sources whose labels of fraud are disputes too.
     """
-    paid: dict[str, tuple[int, int]] = {}
-    frauds: dict[str, int] = {}
-    disputes: dict[str, int] = {}
-    for entry in entries:
-        if entry.kind == "payment" and not entry.gone:
-            decided = _payment(entry.body)
-            if decided.action != "decline":
-                paid[entry.payment_id] = entry.arrived, decided.payment.minor
-        elif entry.kind == "label" and not entry.gone:
-            label = _label(entry.body)
-            if label.value is True:
-                frauds.setdefault(entry.payment_id, entry.arrived)
-                if (label.source or UNKEYED) in disputed_by:
-                    disputes.setdefault(entry.payment_id, entry.arrived)
-    if not paid:
-        return None
-    table = pl.DataFrame(
-        [(at, minor, frauds.get(name), disputes.get(name)) for name, (at, minor) in paid.items()],
-        schema={"at": pl.Int64, "amount": pl.Int64, "fraud": pl.Int64, "dispute": pl.Int64},
-        orient="row",
-    )
-    return _by_day(table, now)
+    found = SchemeCounts(disputed_by)
+    found.take(entries)
+    return found.sums(now)
+
+
+class SchemeCounts:
+    """What the sums of days are made of, from a ledger's entries, which may come bit by bit.
+
+    Args:
+        disputed_by: as `daily_sums`.
+    """
+
+    def __init__(self, disputed_by: Collection[str] = ()) -> None:
+        self.last = GENESIS_HEAD
+        """The record up to which it has all."""
+        self._disputed_by = disputed_by
+        self._paid: dict[str, tuple[int, int]] = {}
+        self._frauds: dict[str, int] = {}
+        self._disputes: dict[str, int] = {}
+
+    def take(self, entries: Iterable[StoredEntry]) -> None:
+        """Add the entries that come after `last`; where reading them fails, those before stay."""
+        for entry in entries:
+            if entry.kind == "payment" and not entry.gone:
+                decided = _payment(entry.body)
+                if decided.action != "decline":
+                    self._paid[entry.payment_id] = entry.arrived, decided.payment.minor
+            elif entry.kind == "label" and not entry.gone:
+                self._add_label(entry)
+            self.last = Head(entry.seq, entry.chain)
+
+    def _add_label(self, entry: StoredEntry) -> None:
+        label = _label(entry.body)
+        if label.value is True:
+            self._frauds.setdefault(entry.payment_id, entry.arrived)
+            if (label.source or UNKEYED) in self._disputed_by:
+                self._disputes.setdefault(entry.payment_id, entry.arrived)
+
+    def sums(self, now: int) -> DailySums | None:
+        """All that was taken by day; None without a whole day before `now` (microseconds)."""
+        if not self._paid:
+            return None
+        frauds, disputes = self._frauds, self._disputes
+        table = pl.DataFrame(
+            [
+                (at, minor, frauds.get(name), disputes.get(name))
+                for name, (at, minor) in self._paid.items()
+            ],
+            schema={"at": pl.Int64, "amount": pl.Int64, "fraud": pl.Int64, "dispute": pl.Int64},
+            orient="row",
+        )
+        return _by_day(table, now)
 
 
 def _by_day(table: pl.DataFrame, now: int) -> DailySums | None:
