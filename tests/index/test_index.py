@@ -351,6 +351,15 @@ def test_money_is_what_a_sum_over_payments_says(tmp_path: Path) -> None:
     assert (money.lost, money.stopped, money.unknown) == (10.0, 24.0, 1)
 
 
+def test_what_a_page_reads_keeps_little_memory_however_large_the_index(tmp_path: Path) -> None:
+    """Each thread of a console keeps what its largest page took."""
+    file = IndexFile(tmp_path / "index.db")
+    for opened, least, most in ((file.reading, 0, 4_096), (file.changing, 32_768, 131_072)):
+        with opened() as connection:
+            (negative_kib,) = connection.execute("PRAGMA cache_size").fetchone()
+            assert least < -negative_kib <= most
+
+
 def test_a_page_sees_one_state(tmp_path: Path) -> None:
     """Who is forgotten, or an index begun anew, between two questions of a page changes neither."""
     file, count = IndexFile(tmp_path / "index.db"), "SELECT count(*) FROM day"

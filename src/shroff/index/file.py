@@ -14,7 +14,10 @@ from shroff.private import private_file
 
 _FORMAT: Final = 2
 _LOCK_SECONDS: Final = 10.0
-_CACHE_KIB: Final = 65_536
+# of what changes an index, one connection at a time. Each of a console's threads reads with its own
+# and keeps the memory of the largest page it made: 64 MiB for each would be half a gigabyte
+_CHANGING_CACHE_KIB: Final = 65_536
+_READING_CACHE_KIB: Final = 2_048
 _TABLES: Final = ("mark", "payment", "link", "minute", "day")
 # `link` has the values of keys as hashes: tokens are texts of 64 characters, and a payment has
 # several; the payment itself has the text, against which a hash is checked
@@ -71,7 +74,7 @@ class IndexFile:
         with self._sentence("read"):
             if not self.path.exists():
                 self.make()
-            with closing(self._connect()) as connection:
+            with closing(self._connect(_READING_CACHE_KIB)) as connection:
                 connection.execute("PRAGMA query_only = ON")
                 connection.execute("BEGIN")
                 yield connection
@@ -134,13 +137,13 @@ class IndexFile:
             with suppress(FileNotFoundError):
                 self.path.with_name(self.path.name + end).unlink()
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, cache_kib: int = _CHANGING_CACHE_KIB) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
         )
         # a crash of the machine may cost the last part, which is read again
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         connection.execute("PRAGMA temp_store = MEMORY")
         # what is deleted may be of somebody who was forgotten
         connection.execute("PRAGMA secure_delete = ON")
