@@ -102,6 +102,18 @@ def test_no_table_is_cut_in_a_window_of_a_laptop(browser: Browser, page: str) ->
     assert browser.run(names)
 
 
+def test_words_begin_and_numbers_end_at_the_same_place(browser: Browser, page: str) -> None:
+    browser.emulate(1_280, 800)
+    browser.open(page)
+    aligned = """return [...document.querySelectorAll('table')]
+        .filter(one => one.caption.textContent === 'Decisions a day')
+        .flatMap(one => [...one.querySelectorAll('thead tr, tbody tr')])
+        .map(row => [...row.children].slice(0, 3).map(one => getComputedStyle(one).textAlign))"""
+    rows = browser.run(aligned)
+    assert len(rows) > 2
+    assert all(row == ["left", "left", "right"] for row in rows), rows
+
+
 def test_no_table_is_cut_on_paper(browser: Browser, page: str) -> None:
     """A4 between the usual margins is 717 pixels wide."""
     browser.emulate(717, 1000, media="print")
