@@ -67,6 +67,12 @@ def written(path: Path, policy: Policy | dict[str, Any]) -> Path:
     return path
 
 
+def test_a_model_is_published_again_by_its_version(ask: Ask, bundle: Path) -> None:
+    version = ask("publish", bundle)["version"]
+    assert ask("publish", version, "--note", "again")["version"] == version
+    assert "none: no folder and no published version, and" in str(ask("publish", "none"))
+
+
 def test_a_policy_goes_out_and_comes_back_as_it_is_shown(
     ask: Ask, bundle: Path, tmp_path: Path
 ) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from shroff.cli.arguments import Note
+from shroff.cli.runs import recorded
 from shroff.cli.terminal import AsJson, broken_chain, operator, out, print_rows, show, visible
 from shroff.cli.tracking import To, mirrored_models
 from shroff.settings import Settings
@@ -41,7 +41,12 @@ OwnPolicy = Annotated[
 
 
 def publish(
-    bundle: Annotated[Path, typer.Argument(help="A bundle.", show_default=False)],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="BUNDLE", help="A bundle, a run, or a published version.", show_default=False
+        ),
+    ],
     shadow: Annotated[
         bool,
         typer.Option("--shadow", help="Compare it with the model in production, without deciding."),
@@ -56,11 +61,13 @@ def publish(
 
     A published policy stays in force beside it: thresholds that it left open are chosen again.
     """
+    from shroff.promotion import find_bundle  # imports Polars
+
     role: Role = "shadow" if shadow else "production"
     models = published()
     with mirrored_models():
         kept = models.publish(
-            bundle,
+            find_bundle(models, recorded(), source),
             role=role,
             by=operator(),
             note=note,
