@@ -21,7 +21,7 @@ from serve.service import Service
 from serve.several import children, ledger_url, service, state_url
 from shroff.client import Client
 from shroff.control import Keys, reading_keyring
-from shroff.errors import AccessDenied, BadPayment, NotFound
+from shroff.errors import AccessDenied, BadPayment, NotFound, UnknownKey
 from shroff.ledger import Ledger
 from shroff.monitor import ledger_parity
 from shroff.package import load
@@ -80,6 +80,8 @@ def test_a_running_service_forgets_somebody_who_goes_on_paying(
         more(paid, 10)
         with Client(running.url, key=shop) as other, pytest.raises(AccessDenied):
             other.forget([ADA])
+        with pytest.raises(UnknownKey, match="in SHROFF_API_KEY, got none: `shroff keys create"):
+            answer("forget", ADA, "--dry-run", "--url", running.url, home=tmp_path)
         monkeypatch.setenv("SHROFF_API_KEY", officer)
         counted = answer("forget", ADA, "--dry-run", "--url", running.url, home=tmp_path)
         assert (counted["forgotten"], counted["records"]["payment"] >= 10) == (False, True)

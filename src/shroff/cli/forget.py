@@ -157,9 +157,17 @@ def _there(
 ) -> Forgetting:
     """Let a service forget."""
     from shroff.client import Client
+    from shroff.errors import UnknownKey
 
     with Client(url, key=settings.api_key or None, timeout=_PATIENCE_SECONDS, retries=0) as client:
-        return client.forget(subjects, older_than=age, trace=traces, dry_run=dry_run)
+        try:
+            return client.forget(subjects, older_than=age, trace=traces, dry_run=dry_run)
+        except UnknownKey:
+            got = "one that is not valid" if settings.api_key else "none"
+            raise UnknownKey(
+                "expected an API key with the scope `forget` in SHROFF_API_KEY, got "
+                f"{got}: `shroff keys create NAME --scope forget` makes one."
+            ) from None
 
 
 def _from_store(columns: Sequence[str], value: str, dry_run: bool) -> list[Erasure]:
