@@ -81,6 +81,32 @@ def test_of_two_people_the_second_gets_409_and_what_was_done(office: Office) -> 
         bob.cases.decide(1, "fraud", version=3)
 
 
+def test_who_offers_a_version_reads_it(office: Office) -> None:
+    described = office.service.request("GET", "/openapi.json").json()["paths"]
+    asks = {
+        path
+        for path, methods in described.items()
+        for one in methods.get("post", {}).get("parameters", ())
+        if one["name"] == "If-Match"
+    }
+    bodies: dict[str, dict[str, str]] = {
+        "claim": {},
+        "release": {},
+        "assign": {"to": "bob", "reason": "r"},
+        "snooze": {"until": "2098-01-01T00:00:00Z"},
+        "escalate": {"reason": "r"},
+        "note": {"note": "n"},
+        "decide": {"outcome": "fraud"},
+        "reopen": {"reason": "r"},
+    }
+    assert asks == {f"/v1/cases/{{case}}/{verb}" for verb in bodies}
+    for verb, body in bodies.items():
+        refused = office.ask(
+            "ada", "POST", f"/v1/cases/1/{verb}", headers={"if-match": "three"}, json=body
+        )
+        assert (refused.status_code, "`If-Match: " in refused.json()["detail"]) == (400, True)
+
+
 def test_the_key_names_who_did_it_and_no_body_can(office: Office) -> None:
     with office.client("ada") as ada:
         assigned = ada.cases.assign(2, "bob", reason="knows the shop")

@@ -283,7 +283,14 @@ def _changes(own: CaseOperations) -> list[Operation]:
     ]
     return [
         _change_of(
-            f"{verb}_case", f"/{{case}}/{verb}", summary, handler, body, (ReviewCase,), _IF_MATCH
+            f"{verb}_case",
+            f"/{{case}}/{verb}",
+            summary,
+            handler,
+            body,
+            (ReviewCase,),
+            # what is taken back is the last step, whichever version the caller saw
+            {} if body is bodies.CaseUndo else _IF_MATCH,
         )
         for verb, summary, handler, body in changes
     ]
