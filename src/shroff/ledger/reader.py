@@ -46,8 +46,8 @@ _PAGE_RECORDS = 1_000
 _SLOW_FAILURE_SECONDS = 1.0  # a failure that took longer means a silent database
 _BACK_OFF_SECONDS = 1.0  # in which a silent database is not asked again
 _LOOK_UP_TIMEOUT_SECONDS = 2.0  # of a look-up, for which a payment waits
-# untyped columns: `stored` checks the types of the driver's values
 _ID = COLUMNS.index("payment_id")
+# untyped columns: `stored` checks the types of the driver's values
 _COLUMNS: list[ColumnElement[object]] = [column(name) for name in COLUMNS]
 ALL_RECORDS = select(*_COLUMNS).select_from(RECORDS)
 _seq = RECORDS.c.seq
