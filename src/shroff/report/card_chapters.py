@@ -183,7 +183,7 @@ def method(run: RunRecord) -> list[Part]:
             Grid(
                 "Average precision lost when an input is shuffled",
                 ("Input", "Loss"),
-                [(f"`{name}`", f"{loss:.3f}") for name, loss in needed],
+                [(f"`{name}`", f"{loss:z.3f}") for name, loss in needed],
             )
         )
     return parts
