@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from shroff.decide import Policy, Rule
+from shroff.decide.lane import renamed
 from shroff.errors import ConfigurationError, did_you_mean
 
 
@@ -52,8 +53,5 @@ def variant(policy: Policy, rules: Iterable[Rule], without: Sequence[str] = ()) 
             )
         del kept[name]
     found = kept | {rule.name: rule for rule in rules}
-    lane = policy.control
-    if lane is not None:  # it may except a rule that is left out
-        excepted = [name for name in lane.except_rules if name in found]
-        lane = msgspec.structs.replace(lane, except_rules=excepted)
+    lane = renamed(policy.control, {name: name for name in found})
     return msgspec.structs.replace(policy, rules=[*found.values()], control=lane)

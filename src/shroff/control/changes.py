@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from shroff.collect.times import iso_time
-from shroff.decide.lane import ControlLane
+from shroff.decide.lane import ControlLane, renamed
 from shroff.decide.policy import Policy, Rule
 from shroff.errors import ConfigurationError, did_you_mean
 
@@ -194,16 +194,14 @@ def changes_between(before: Policy, after: Policy) -> list[Change]:
 
 def _lane(policy: Policy, changes: Sequence[Change]) -> ControlLane | None:
     """The control lane of a policy once its rules are changed."""
-    lane = policy.control
-    if lane is None:
-        return None
-    excepted = [*lane.except_rules]
+    names = {rule.name: rule.name for rule in policy.rules}
     for change in changes:
         if isinstance(change, RemoveRule):
-            excepted = [name for name in excepted if name != change.name]
+            names = {old: new for old, new in names.items() if new != change.name}
         elif isinstance(change, EditRule):
-            excepted = [change.rule.name if name == change.name else name for name in excepted]
-    return msgspec.structs.replace(lane, except_rules=excepted)
+            edited = change.rule.name
+            names = {old: edited if new == change.name else new for old, new in names.items()}
+    return renamed(policy.control, names)
 
 
 def _made(policy: Policy, rules: Sequence[Rule], fields: dict[str, Any]) -> Policy:

@@ -5,7 +5,7 @@ so that the policy can be judged where it usually hides what would have been.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final, Literal, NamedTuple, get_args
 
@@ -207,6 +207,14 @@ class Draws:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def renamed(lane: ControlLane | None, names: Mapping[str, str]) -> ControlLane | None:
+    """A lane that goes on to except rules under their new names, by the old ones, and no others."""
+    if lane is None:
+        return None
+    excepted = [names[one] for one in lane.except_rules if one in names]
+    return msgspec.structs.replace(lane, except_rules=excepted)
 
 
 def require_rules(lane: ControlLane | None, names: Sequence[str]) -> None:
