@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -41,19 +41,35 @@ def out_of_fold_scores(
     >>> out_of_fold_scores(Rules(["amount > 50000"]), [[0], [1], [0], [1]], [0, 1, 0, 1], folds=2)
     array([0., 1., 0., 1.])
     """
+    dealt = stratified_folds(y, len(X), folds, seed=seed, purpose="learn from")
+    return held_out_scores(detector, X, y, dealt, nominal=nominal)[1]
+
+
+def stratified_folds(
+    y: npt.ArrayLike, n_rows: int, folds: int, *, seed: int, purpose: str
+) -> Iterable[tuple[Ints, Ints]]:
+    """Of each fold, of equal fraud share, the rows to learn from and those held out.
+
+    Args:
+        y: the labels [n_rows].
+        folds: how many there may be; `folds_of` says how many there are.
+        purpose: what the rows are for, as an error says it.
+
+    Raises:
+        ConfigurationError: fewer than 2 folds.
+        DataError: labels of one class, fewer than 2 frauds or genuine rows.
+    """
     if folds < 2:
         raise ConfigurationError(f"expected at least 2 folds, got {folds}")
-    fraud = training_labels(y, len(X))
+    fraud = training_labels(y, n_rows)
     folds = folds_of(fraud, folds)
     if folds < 2:
         raise DataError(
-            "expected at least 2 frauds and 2 genuine rows to learn from, got 1 of one: learn from "
-            "more payments"
+            f"expected at least 2 frauds and 2 genuine rows to {purpose}, got 1 of one: use more "
+            "payments"
         )
-    dealt = StratifiedKFold(folds, shuffle=True, random_state=seed).split(
-        np.empty((len(fraud), 0)), fraud
-    )
-    return held_out_scores(detector, X, fraud, dealt, nominal=nominal)[1]
+    split = StratifiedKFold(folds, shuffle=True, random_state=seed).split
+    return cast(Iterable[tuple[Ints, Ints]], split(np.empty((n_rows, 0)), fraud))
 
 
 def held_out_scores(

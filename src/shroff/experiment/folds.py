@@ -15,12 +15,11 @@ from datetime import timedelta
 from typing import Final
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold
 
 from shroff.arrays import Array, Bools, Ints, Times
 from shroff.detect.base import training_labels
-from shroff.detect.crossfit import folds_of
-from shroff.errors import ConfigurationError, DataError, UnsuitableSplit
+from shroff.detect.crossfit import stratified_folds
+from shroff.errors import UnsuitableSplit
 from shroff.evaluate import RandomSplit, Split, TemporalSplit
 
 FOLD_COUNT: Final = 3
@@ -160,18 +159,7 @@ def stratified(y: Array, folds: int = 3, *, seed: int = 0) -> tuple[Split, ...]:
     >>> [fold.test.tolist() for fold in stratified(np.array([0, 0, 1, 1]), 2)]
     [[1, 2], [0, 3]]
     """
-    if folds < 2:
-        raise ConfigurationError(f"expected at least 2 folds, got {folds}")
-    fraud = training_labels(y, len(y))
-    folds = folds_of(fraud, folds)
-    if folds < 2:
-        raise DataError(
-            "expected at least 2 frauds and 2 genuine rows to tune on, got 1 of one: use more "
-            "payments"
-        )
-    dealt = StratifiedKFold(folds, shuffle=True, random_state=seed).split(
-        np.empty((len(fraud), 0)), fraud
-    )
+    dealt = stratified_folds(y, len(y), folds, seed=seed, purpose="tune on")
     return tuple(Split(train=learn, test=judge) for learn, judge in dealt)
 
 
