@@ -3,7 +3,6 @@
     ShroffError
     ├── ConfigurationError      a definition, a setting or an option is wrong          (ValueError)
     │   ├── UnknownColumn       a name that the schema does not have                   (KeyError)
-    │   ├── UnknownFeature      a name that no feature group has                       (KeyError)
     │   ├── UnknownSetting      a `SHROFF_…` variable that no setting has              (KeyError)
     │   ├── UnsuitableSplit     a split that the payment log does not allow
     │   └── InvalidExpression   a SQL condition that does not parse or does not fit
@@ -71,10 +70,6 @@ class UnknownColumn(ConfigurationError, KeyError):
     """A name that the schema does not have; of a condition `span` is where, from and to."""
 
     span: tuple[int, int] | None = None
-
-
-class UnknownFeature(ConfigurationError, KeyError):
-    """A name that no feature group has."""
 
 
 class UnknownSetting(ConfigurationError, KeyError):

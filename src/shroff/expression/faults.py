@@ -28,12 +28,6 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     suggestion: str | None = None
 
-    def mended(self, text: str) -> str | None:
-        """The text with the suggestion; None without one."""
-        if self.suggestion is None:
-            return None
-        return f"{text[: self.start]}{self.suggestion}{text[self.end :]}"
-
 
 def fault_of(text: str, columns: Mapping[str, Kind], lists: Collection[str] = ()) -> Fault | None:
     """What keeps a text from being a condition that is true or false; None if nothing does.
@@ -45,8 +39,6 @@ def fault_of(text: str, columns: Mapping[str, Kind], lists: Collection[str] = ()
     >>> found = fault_of("mcc = '5411' AND ammount > 5", kinds)
     >>> found.line, found.column, found.suggestion
     (1, 18, 'amount')
-    >>> found.mended("mcc = '5411' AND ammount > 5")
-    "mcc = '5411' AND amount > 5"
     >>> fault_of("amount", kinds).sentence
     'expected a condition that is true or false, got a number: compare it, as in `amount > 0`'
     >>> fault_of("amount > 5", kinds) is None

@@ -65,16 +65,6 @@ class Column(Protocol[Given]):
         """Restore what was packed, beside the same times."""
 
 
-class JoiningColumn(Column[Given], Protocol[Given]):
-    """A column of a timeline that keeps events of one time as one."""
-
-    def join(self, times: array[int], at: int, cell: Given) -> None:
-        """Add an event to those at place `at`."""
-
-    def unjoin(self, times: array[int], at: int, cell: Given) -> None:
-        """Undo `join`."""
-
-
 class RunningSums(msgspec.Struct, gc=False, eq=False):
     """Running sums of whole numbers: `sums[i]` is the sum over the kept events before place `i`.
 
