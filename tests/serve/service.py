@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -26,6 +27,7 @@ needs_curl = pytest.mark.skipif(
     shutil.which("curl") is None, reason="the example is a command of curl, which is missing"
 )
 PROGRAM = """
+import json
 import sys
 from pathlib import Path
 from shroff.lazy import without_collection
@@ -34,9 +36,9 @@ with without_collection():
     from shroff.package.trial import PassedTrial, trust
     from shroff.serve.server import Service, serve
     from shroff.settings import Settings
-bundle, home, warm, keys, *passed = sys.argv[1:]
-verdicts = (one.split() for one in passed)
-trust({bytes.fromhex(model): PassedTrial(together == "True") for model, together in verdicts})
+bundle, home, warm, keys, passed = sys.argv[1:]
+verdicts = json.loads(Path(passed).read_text())
+trust({bytes.fromhex(model): PassedTrial(*verdict) for model, verdict in verdicts.items()})
 settings = Settings(home=Path(home), ledger=f"sqlite:///{home}/ledger.db", personal_key=KEY)
 tell = lambda url: print(url, flush=True)
 figures = (without_topics,)
@@ -68,10 +70,13 @@ class Service:
             str(self.home),
             str(self.warm or ""),
             "keys" if self.keys else "",
-            # what was tried in this process need not be tried again
-            *(f"{model.hex()} {verdict.together}" for model, verdict in passed().items()),
+            str(self.home / "passed.json"),
         ]
         self.home.mkdir(exist_ok=True)
+        # what was tried in this process need not be tried again
+        verdicts = {model.hex(): verdict for model, verdict in passed().items()}
+        (self.home / "passed.json").touch(0o600)
+        (self.home / "passed.json").write_text(json.dumps(verdicts))
         command = [sys.executable, "-W", "error", "-c", PROGRAM, *arguments]
         with self.log.open("a") as log:
             environment = os.environ | dict(self.environment)
