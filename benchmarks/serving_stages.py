@@ -25,10 +25,10 @@ from shroff.collect import Payment
 from shroff.ledger import Entry, Ledger, Outcome
 from shroff.ledger.answer import encode, fingerprint
 from shroff.package import load
+from shroff.scoring.entries import payment_entry
 from shroff.scoring.history import history_of
 from shroff.scoring.in_flight import PendingPayment
 from shroff.scoring.scorer import Scorer
-from shroff.scoring.sequencer import entry_of
 
 TOGETHER = 22
 _KEY = bytes(32)
@@ -90,7 +90,7 @@ class Stages:
 
     def _recorded(self, group: list[tuple[Any, ...]]) -> list[Entry]:
         return [
-            entry_of(self._active, pending, features, assessed, None)
+            payment_entry(self._active, pending, features, assessed, None)
             for pending, features, assessed in group
         ]
 

@@ -19,31 +19,20 @@ from itertools import accumulate
 from time import perf_counter_ns
 from typing import Final
 
-from msgspec import UNSET, Raw
-
 from shroff.collect import Payment
 from shroff.collect.payment import Value
-from shroff.collect.times import format_time
 from shroff.decide import LaneDecision
 from shroff.decide.decider import Assessment
 from shroff.errors import LedgerUnavailable, PaymentConflict, ShroffError
-from shroff.ledger import Entry, Ledger, Outcome
-from shroff.ledger.answer import (
-    Answer,
-    DecisionRecord,
-    encode,
-    require_same,
-    stored_answer,
-    stored_payment,
-)
-from shroff.ledger.decision_ids import decision_id
-from shroff.ledger.keyring import subject_of
+from shroff.ledger import Ledger, Outcome
+from shroff.ledger.answer import require_same, stored_answer, stored_payment
 from shroff.scoring.active import Active
 from shroff.scoring.control_group import ControlGroup, carried_out
+from shroff.scoring.entries import event_entry, payment_entry
 from shroff.scoring.in_flight import PendingEvent, PendingPayment
 from shroff.state import News
 from shroff.state.arrivals import Arrivals
-from shroff.telemetry.meter import Decided, Meter, Turn
+from shroff.telemetry.meter import Meter, Turn
 
 MAX_BATCH_PAYMENTS: Final = 64
 """Most payments in one batch: more would block the event loop for too long."""
@@ -174,7 +163,9 @@ class Sequencer:
             lanes = self._drawn(active, observed, values, assessments)
             entries = [
                 (
-                    entry_of(active, pending, features or {}, carried_out(assessment, lane), lane),
+                    payment_entry(
+                        active, pending, features or {}, carried_out(assessment, lane), lane
+                    ),
                     partial(self._settle, pending),
                 )
                 for (pending, features), assessment, lane in zip(
@@ -281,21 +272,12 @@ class Sequencer:
             event.waiters.resolve(error)
             return
         event.arrived = given or self._arrivals.next()
-        time = event.arrived if event.record.at is None else event.record.at
-        entry = Entry(
-            event.kind,
-            event.payment_id,
-            event.arrived,
-            time,
-            event.digest,
-            encode(event.record),
-            seal=event.seal,
-        )
         # payments that come after an event that features read wait until it is durable
         awaited = event.kind in self.active.state.engine.plan.later
         try:
             self._append(
-                [(entry, partial(self._settle_event, event, awaited))], asyncio.get_running_loop()
+                [(event_entry(event), partial(self._settle_event, event, awaited))],
+                asyncio.get_running_loop(),
             )
         except ShroffError as error:
             event.waiters.resolve(error)
@@ -334,53 +316,3 @@ class Sequencer:
         self._unsettled -= 1
         if not self._unsettled:
             self._settled.set()
-
-
-def entry_of(
-    active: Active,
-    pending: PendingPayment,
-    features: dict[str, Value],
-    assessment: Assessment,
-    lane: LaneDecision | None,
-) -> Entry:
-    """The record of a decision, which holds the answer as it will be sent."""
-    payment, verdict, decider = pending.payment, assessment.verdict, active.decider
-    column = active.reader.schema.subject
-    degraded = assessment.probability is None
-    pending.journey.decided = Decided(active.model.version, verdict.action, degraded)
-    pending.journey.probability = assessment.probability
-    pending.answer = encode(
-        Answer(
-            payment_id=payment.id,
-            decision_id=decision_id(payment.arrived),
-            action=verdict.action,
-            probability=assessment.probability,
-            reasons=assessment.reasons,
-            rules=verdict.rules,
-            model=active.model,
-            policy=decider.policy_version,
-            degraded=degraded,
-            decided_at=format_time(payment.arrived),
-            expected_costs=UNSET if verdict.costs is None else verdict.costs,
-        )
-    )
-    record = DecisionRecord(
-        payment=Raw(pending.encoded),
-        features=features,
-        probability=assessment.probability,
-        action=verdict.action,
-        model=active.model.version,
-        answer=Raw(pending.answer),
-        lists=decider.lists_mark,
-        policy=decider.policy_version,
-        lane=UNSET if lane is None else lane,
-    )
-    return Entry(
-        "payment",
-        payment.id,
-        payment.arrived,
-        payment.time,
-        pending.digest,
-        encode(record),
-        subject=None if column is None else subject_of(payment.values.get(column), payment.id),
-    )
