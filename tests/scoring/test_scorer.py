@@ -119,12 +119,12 @@ def test_more_than_fit_one_stretch_are_all_decided(
 def test_what_comes_turn_by_turn_is_decided_together(scorer: Scorer, pay: Pay) -> None:
     async def work() -> None:
         sent = []
-        commits, entries = scorer.commits.entries.count, scorer.commits.entries.total
+        commits, entries = scorer.ledger.commits.entries.count, scorer.ledger.commits.entries.total
         for number in range(5):
             sent.append(asyncio.create_task(decide(scorer, pay(payment_id=f"t{number}"))))
             await asyncio.sleep(0)
         await asyncio.gather(*sent)
-        assert (scorer.commits.entries.count, scorer.commits.entries.total) == (
+        assert (scorer.ledger.commits.entries.count, scorer.ledger.commits.entries.total) == (
             commits + 1,
             entries + 5,
         )

@@ -154,7 +154,7 @@ def test_lists_come_and_go_with_the_policy(
         models.publish_policy(SHOPS)
         assert await rules(host_id="10.9.9.9") == []
         assert await rules(mcc="6011") == ["cash"]
-        assert scorer.list_values.keys() == {"codes"}
+        assert scorer.decider.lists.keys() == {"codes"}
         models.rollback_policy()
         assert await rules(host_id="10.9.9.9") == ["blocked_host"], (
             "edits of a list that is back hold again"

@@ -103,8 +103,8 @@ def test_a_start_reads_the_records_after_the_snapshot(
     monkeypatch.setattr("shroff.scoring.check._MAX_WHOLE_RECORDS", 0)
     scorer = place.start()
     run(place.traffic(scorer, 40))
-    assert scorer.commits.end is not None
-    end = scorer.commits.end.seq
+    assert scorer.ledger.commits.end is not None
+    end = scorer.ledger.commits.end.seq
     scorer.close()
     seen: list[int] = []
     replay = rebuild.replay

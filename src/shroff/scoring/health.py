@@ -33,6 +33,6 @@ class Health(msgspec.Struct, omit_defaults=True):
 def ready(scorer: Scorer) -> Health:
     """The health when all is well; raises `Unavailable` otherwise."""
     scorer.require_well()
-    end = scorer.commits.end
+    end = scorer.ledger.commits.end
     ledger = None if end is None else LastRecord(end.seq, end.chain.hex())
     return Health("ready", scorer.degraded, scorer.notice, scorer.started, ledger)

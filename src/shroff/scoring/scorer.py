@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from threading import Lock
 from typing import Final
@@ -18,7 +18,7 @@ from shroff.control import LiveKeyring, LiveLists, LiveRates, LiveTables, Outage
 from shroff.decide.decider import Decider
 from shroff.decide.standing import Standing
 from shroff.errors import ControlUnavailable, LedgerUnavailable, ShroffError, Unavailable
-from shroff.ledger import Commits, Ledger
+from shroff.ledger import Ledger
 from shroff.ledger.erasure import SubjectErasure, require_own_keys
 from shroff.package import Bundle
 from shroff.scoring.active import Active, reader_of
@@ -163,19 +163,9 @@ class Scorer(Intake):
         return self.active.state
 
     @property
-    def list_values(self) -> Mapping[str, Sequence[str]]:
-        """The lists that rules read now."""
-        return self.decider.lists
-
-    @property
     def in_flight(self) -> int:
         """How many payments are in flight to the ledger."""
         return len(self._sequencer.in_flight)
-
-    @property
-    def commits(self) -> Commits:
-        """The commits of the ledger, and its last record."""
-        return self.ledger.commits
 
     def census(self) -> Iterator[int]:
         """A count of the state's events, a stretch at a time."""
@@ -396,7 +386,7 @@ class Scorer(Intake):
             self.ledger.close()
             if decided:
                 self._saver.save_now()
-            say_end(self.commits.end)
+            say_end(self.ledger.commits.end)
 
     def _require_open(self) -> None:
         if self.closed:

@@ -67,7 +67,7 @@ def list_operations(scorer: Scorer, lists: LiveLists) -> list[Operation]:
 
     async def all_lists(_: Call) -> Reply:
         found = []
-        for name, values in scorer.list_values.items():
+        for name, values in scorer.decider.lists.items():
             edits = await asyncio.to_thread(lists.store.latest, name, _SHOWN_EDITS)
             edited = sum(number for (of, _), number in lists.edited.items() if of == name)
             found.append(NamedList(name, tuple(values), tuple(map(_shown, edits)), edited))
@@ -75,8 +75,10 @@ def list_operations(scorer: Scorer, lists: LiveLists) -> list[Operation]:
 
     async def edit(call: Call) -> Reply:
         name, new = call.names["name"], await call.json(NewEdit)
-        if name not in scorer.list_values:
-            raise NotFound(f"there is no such list{did_you_mean(name, scorer.list_values) or '.'}")
+        if name not in scorer.decider.lists:
+            raise NotFound(
+                f"there is no such list{did_you_mean(name, scorer.decider.lists) or '.'}"
+            )
         since = moment(new.since, None, field="since")
         until = moment(new.until, None, field="until")
         require_fit_note(new.note)
