@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from act.records import Records
 from servers import postgres_schema
 from shroff.act import Case, CaseIntake, CaseQueue, Desk
 from shroff.act.intake import REVIEWED
+from shroff.collect.values import LONGEST_ID, LONGEST_NAME
 from shroff.errors import BrokenChain, CaseConflict, ConfigurationError, NotFound
 from shroff.ledger import StoredEntry
 from shroff.package import Bundle
@@ -92,6 +94,31 @@ def test_a_card_with_a_character_that_no_database_keeps_stops_no_other(
     assert intake.take([records.paid("a1", "a\0b", 10.0, 0.5, "review")]) == 1
     assert intake.take([records.paid("b1", "b", 10.0, 0.5, "review")]) == 1
     assert {case.payments for case in desk.cases()} == {1}
+
+
+def test_what_names_a_payment_is_as_long_as_payments_allow(
+    desk: Desk, intake: CaseIntake, records: Records
+) -> None:
+    """An index of PostgreSQL has no room for a thousand characters of four bytes each."""
+    letters = Random(1).choices(range(0x20000, 0x2A6D0), k=LONGEST_NAME)
+    card, host = "".join(map(chr, letters)), "".join(map(chr, reversed(letters)))
+    longest = [f"{'𠀀' * (LONGEST_ID - 1)}{number}" for number in range(3)]
+    entries = [records.paid(one, card, 10.0, 0.5, "review", host=host) for one in longest]
+    assert intake.take(entries) == 3
+    (case,) = desk.cases(subject=card)
+    assert [one.payment_id for one in desk.case(case.id)[1]] == longest
+    assert desk.cases(subject=case.subject) == [case]
+    assert desk.cases(subject=card[:-1] + "x") == []
+
+
+def test_a_subject_that_no_database_keeps_is_forgotten(
+    desk: Desk, intake: CaseIntake, records: Records
+) -> None:
+    intake.take([records.paid("a1", "a\0b", 10.0, 0.5, "review")])
+    assert [one.payments for one in desk.cases(subject="a\0b")] == [1]
+    assert len(desk.held(["card_id"], ["a\0b"], [])) == 1
+    assert desk.forget("card_id", ["a\0b"], ["a1"], "me") == 1
+    assert desk.cases(subject="a\0b") == []
 
 
 def test_records_are_taken_once_however_often_they_come(

@@ -84,6 +84,8 @@ def test_an_edit_must_make_sense(tmp_path: Path) -> None:
         lists.edit("hosts", "h", "add", by="ada", since=200, until=200)
     with pytest.raises(ConfigurationError, match="in the future"):
         lists.edit("hosts", "h", "add", by="ada", since=1, until=100)
+    with pytest.raises(ConfigurationError, match="expected text in UTF-8"):
+        lists.edit("hosts", "\udcff", "remove", by="ada")
     assert lists.edits() == []
     made = lists.edit("hosts", "h", "add", by="ada", note="seen in ticket 7")
     assert lists.edits() == [made]

@@ -18,7 +18,7 @@ from shroff.act.book import MINUTE_US, CaseBook, writing
 from shroff.act.case import Case, CasePayment, CaseQueue, CaseSpike, Outcome
 from shroff.act.queues import KINDS, chooser
 from shroff.act.spikes import join, open_group, sight, take_sighted
-from shroff.act.tables import CASE_MARK
+from shroff.act.tables import CASE_MARK, stored
 from shroff.act.traits import keep_traits, traits_of
 from shroff.clock import Clock, system_time
 from shroff.collect.payment import Value
@@ -36,8 +36,6 @@ REFUNDED: Final = "refunded"
 """The result that ends a case: nobody needs to look any more."""
 _PART_RECORDS: Final = 1_000
 _NONE: Final = "no subject"
-_ESCAPED_NUL: Final = b"\\u0000"
-_NUL_SYMBOL: Final = "\N{SYMBOL FOR NULL}"
 _SEVEREST_FIRST: Final = ("decline", "review", "challenge", "approve")
 
 
@@ -176,7 +174,7 @@ class CaseIntake:
         kinds, subjects = [one.column for one in self._spikes], set[tuple[str, str]]()
         for entry in new:
             if (record := read.get(entry.seq)) is not None:
-                values = _storable(entry, record)
+                values = _storable(record)
                 subjects.add((self._kind, self._subject(entry, values)))
                 if record.action in SUSPICIOUS or record.action in self._actions:
                     named = ((kind, values.get(kind)) for kind in kinds)
@@ -189,7 +187,7 @@ class CaseIntake:
         # what another name of the ledger brought
         if book.payment(entry.payment_id) is not None:
             return
-        values, opens = _storable(entry, record), record.action in self._actions
+        values, opens = _storable(record), record.action in self._actions
         payment = self._read(entry, record)
         suspicious = opens or record.action in SUSPICIOUS
         case = book.open_case(self._kind, self._subject(entry, values))
@@ -310,15 +308,10 @@ class CaseIntake:
         return f"{_NONE}: payment {entry.payment_id}" if subject is None else str(subject)
 
 
-def _storable(entry: StoredEntry, record: _Decision) -> dict[str, Value]:
-    """The values of a payment as every database keeps them: PostgreSQL's texts have no NUL."""
-    values = record.payment.values
-    if _ESCAPED_NUL not in entry.body:
-        return values
-    return {
-        name: value.replace("\0", _NUL_SYMBOL) if isinstance(value, str) else value
-        for name, value in values.items()
-    }
+def _storable(record: _Decision) -> dict[str, Value]:
+    """The values of a payment as every database keeps them."""
+    values = record.payment.values.items()
+    return {name: stored(value) if isinstance(value, str) else value for name, value in values}
 
 
 def weigh(payments: list[CasePayment]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from sqlalchemy import case as when
 from shroff.act.book import CaseBook
 from shroff.act.case import CaseQueue
 from shroff.act.rules import apart, waiting_now
-from shroff.act.tables import CASE_SECOND, CASES
+from shroff.act.tables import CASE_SECOND, CASES, stored
 from shroff.errors import ConfigurationError
 
 MAX_CASES: Final = 1_000
@@ -46,7 +46,7 @@ def conditions(asked: CaseFilter, now: int) -> list[ColumnElement[bool]]:
     if asked.queue is not None:
         found.append(CASES.c.queue == asked.queue)
     if asked.subject is not None:
-        found.append(CASES.c.subject == asked.subject)
+        found.append(CASES.c.subject == stored(asked.subject))
     if asked.viewer is not None and asked.closed:
         blind = (CASE_SECOND.c.holder == asked.viewer, CASE_SECOND.c.outcome.is_(None))
         found.append(CASES.c.id.not_in(select(CASE_SECOND.c.case).where(*blind)))

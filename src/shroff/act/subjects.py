@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement
 from shroff.act.book import CaseBook
 from shroff.act.case import Case, CaseEvent, CasePayment
 from shroff.act.intake import weigh_again
-from shroff.act.tables import CASE_NOTES, CASE_PAYMENTS, CASE_SIGHTINGS, CASE_TRAITS, CASES
+from shroff.act.tables import CASE_NOTES, CASE_PAYMENTS, CASE_SIGHTINGS, CASE_TRAITS, CASES, stored
 
 ERASED: Final = (CASE_PAYMENTS, CASE_SIGHTINGS, CASE_NOTES, CASE_TRAITS)
 """Tables whose files must be rewritten afterwards."""
@@ -60,4 +60,4 @@ def _own(
     kinds: Collection[str], subjects: Collection[str]
 ) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """The conditions that the cases of a subject meet."""
-    return CASES.c.kind.in_(kinds), CASES.c.subject.in_(subjects)
+    return CASES.c.kind.in_(kinds), CASES.c.subject.in_([*map(stored, subjects)])

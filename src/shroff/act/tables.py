@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -20,6 +21,26 @@ from shroff.control.database import METADATA
 from shroff.database.partial import partial_index
 
 _NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
+_NUL_SYMBOL: Final = "\N{SYMBOL FOR NULL}"
+_KEPT_CHARACTERS: Final = 350
+_MAX_BYTES: Final = 1_500
+"""Of a value in UTF-8, beside the payment's id in the same index: a row of an index in PostgreSQL
+holds 2,704.
+"""
+
+
+def stored(text: str) -> str:
+    """A payment's value as every database keeps and indexes it: without NUL, and a long one as its
+    beginning and its SHA-256.
+
+    >>> stored("a\\0b"), stored("ø" * 900)[349:367]
+    ('a␀b', 'ø… 4dd1a8e20f5e32f')
+    """
+    text = text.replace("\0", _NUL_SYMBOL)
+    if len(text) <= _KEPT_CHARACTERS or len(whole := text.encode()) <= _MAX_BYTES:
+        return text
+    return f"{text[:_KEPT_CHARACTERS]}… {sha256(whole).hexdigest()}"
+
 
 CASES: Final = Table(
     "shroff_case",

@@ -128,6 +128,10 @@ def _sentence(doing: str) -> Iterator[None]:
     """Turn an error of the database into one sentence that holds no value."""
     try:
         yield
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            f"cannot {doing}: expected text in UTF-8, got an argument that is none."
+        ) from None
     except SQLAlchemyError as error:
         raise ControlUnavailable(
             f"cannot {doing}: the control database answered {reason(error)}: "
