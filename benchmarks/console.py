@@ -15,7 +15,7 @@ import argparse
 import random
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from itertools import cycle, islice
 from pathlib import Path
@@ -26,7 +26,7 @@ import msgspec
 import numpy as np
 
 from console.seed import people
-from console.site import Visit, running
+from console.site import Visit, problem_in, running
 from serve.fixtures import SCHEMA, VELOCITY, fitted_model, make_bundle
 from servers import processor_seconds
 from shroff.act import CaseIntake, Desk
@@ -35,6 +35,7 @@ from shroff.act.intake import SUSPICIOUS
 from shroff.control.models import Models
 from shroff.index import IndexFile, IndexFollower, keys_of
 from shroff.ledger import Entry, Ledger
+from shroff.monitor.recorded import recorded_plan
 from shroff.package import Bundle, save
 from shroff.settings import Settings
 
@@ -46,6 +47,19 @@ _DECIDED_EACH: Final = 20
 """Of so many payments one is decided by these actions; the others are approved."""
 _CLOSED_EACH: Final = 5
 _MOST_CASES: Final = 1_000
+_REASON: Final = {
+    "code": "COUNT_HIGH",
+    "feature": "card_count_1h",
+    "direction": "above",
+    "value": 3.0,
+    "typical": 0.0,
+    "share": 0.01,
+    "values": {},
+    "text": "3 payments by this card in 1 hour; higher than 99 % of payments; usual 0–1",
+}
+_READ: Final = "Over the last 31 days"
+"""What the figures of rules say once the ledger is read."""
+RULE_PAGES: Final = {"rules": ["/rules"], "rules, how often each held": ["/rules/figures"]}
 _UNCOUNTED: Final = 2
 """The first requests of a page, which load templates and bundles."""
 
@@ -68,6 +82,8 @@ def main() -> None:
         with running(settings) as console:
             visit, shown = console.visit("admin"), pages(desk, given.payments)
             measure(visit, shown, given.requests, console.process)
+            remember(visit, console.process)
+            measure(visit, RULE_PAGES, given.requests, console.process)
             grow(visit, shown, given.views, console.process)
 
 
@@ -102,9 +118,10 @@ def write_month(settings: Settings, bundle: Bundle, payments: int) -> None:
 def entries(bundle: Bundle, payments: int, until: int, draw: random.Random) -> Iterator[Entry]:
     """The records of a month."""
     encode, step = msgspec.json.Encoder().encode, _DAYS * _DAY_US // payments
+    kinds = recorded_plan(bundle).kinds
     for number in range(payments):
         arrived = until - (payments - number) * step
-        body = encode(record(bundle, number, arrived, draw))
+        body = encode(record(bundle, kinds, number, arrived, draw))
         yield Entry("payment", f"pay-{number}", arrived, arrived, bytes(32), body)
         if number % 100 == 99:
             label = encode({"value": number % 200 == 99, "source": "chargeback", "event": 1})
@@ -112,7 +129,9 @@ def entries(bundle: Bundle, payments: int, until: int, draw: random.Random) -> I
             yield Entry("label", named, arrived, arrived, number.to_bytes(32), label)
 
 
-def record(bundle: Bundle, number: int, arrived: int, draw: random.Random) -> dict[str, Any]:
+def record(
+    bundle: Bundle, kinds: Mapping[str, str], number: int, arrived: int, draw: random.Random
+) -> dict[str, Any]:
     """The body of a decision on a payment of one of 50,000 cards at one of 5,000 merchants."""
     cents = 100 + int(draw.paretovariate(1.5) * 1_000) % 1_000_000
     action = draw.choice(_ACTIONS) if number % _DECIDED_EACH == 0 else "approve"
@@ -125,15 +144,19 @@ def record(bundle: Bundle, number: int, arrived: int, draw: random.Random) -> di
         "host_id": f"10.{draw.randrange(200)}.{draw.randrange(200)}.{draw.randrange(10)}",
         "mcc": "5411",
     }
-    name = {"name": bundle.name, "version": bundle.version}
+    model = {"name": bundle.name, "version": bundle.version}
+    features = {
+        name: "Morning" if kind == "text" else float(draw.randrange(4))
+        for name, kind in kinds.items()
+    }
     answer = {
         "payment_id": f"pay-{number}",
         "decision_id": f"{number:032x}",
         "action": action,
         "probability": 0.01,
-        "reasons": [],
+        "reasons": [] if action == "approve" else [_REASON],
         "rules": [],
-        "model": name,
+        "model": model,
         "policy": bundle.version,
         "degraded": False,
         "decided_at": "2024-01-01T00:00:00Z",
@@ -141,7 +164,7 @@ def record(bundle: Bundle, number: int, arrived: int, draw: random.Random) -> di
     payment = {"id": f"pay-{number}", "time": arrived, "arrived": 0, "minor": cents}
     return {
         "payment": payment | {"units": cents * 100, "values": values},
-        "features": {"card_count_1h": 1.0, "card_count_1d": 2.0, "part_of_day": "Morning"},
+        "features": features,
         "probability": 0.01,
         "action": action,
         "model": bundle.version,
@@ -218,7 +241,7 @@ def pages(desk: Desk, payments: int) -> dict[str, Sequence[str]]:
     }
 
 
-def measure(visit: Visit, shown: dict[str, Sequence[str]], requests: int, console: int) -> None:
+def measure(visit: Visit, shown: Mapping[str, Sequence[str]], requests: int, console: int) -> None:
     """Print a row for each kind of page."""
     print("| page | kB | p50 ms | p95 ms | processor ms |\n|---|---|---|---|---|")
     for name, addresses in shown.items():
@@ -235,6 +258,21 @@ def measure(visit: Visit, shown: dict[str, Sequence[str]], requests: int, consol
         print(f"| {name} | {size:.0f} | {p50:.1f} | {p95:.1f} | {spent:.1f} |", flush=True)
 
 
+def remember(visit: Visit, console: int) -> None:
+    """Print how long the page of rules takes to have the ledger's last days in memory, and how
+    much that is.
+    """
+    before, began = resident_mb(console), time.perf_counter()
+    while _READ not in (page := visit.page("/rules/figures")):
+        assert 'role="alert"' not in page, problem_in(page)
+        time.sleep(0.1)
+    print(
+        f"rules: read in {time.perf_counter() - began:.0f} s, memory {before:.0f} MB before and "
+        f"{resident_mb(console):.0f} MB after, {resident_mb(console, 'VmHWM'):.0f} MB at most",
+        flush=True,
+    )
+
+
 def grow(visit: Visit, shown: dict[str, Sequence[str]], views: int, console: int) -> None:
     """Print the memory of the console while pages are looked at again and again."""
     mixed, step = cycle([one for addresses in shown.values() for one in addresses[:20]]), views // 5
@@ -244,10 +282,10 @@ def grow(visit: Visit, shown: dict[str, Sequence[str]], views: int, console: int
         visit.page(next(mixed))
 
 
-def resident_mb(process: int) -> float:
-    """The memory that a process has now."""
+def resident_mb(process: int, figure: str = "VmRSS") -> float:
+    """The memory that a process has now; `VmHWM`: the most that it ever had."""
     status = Path(f"/proc/{process}/status").read_text()
-    (line,) = (one for one in status.splitlines() if one.startswith("VmRSS"))
+    (line,) = (one for one in status.splitlines() if one.startswith(figure))
     return int(line.split()[1]) / 1e3
 
 
