@@ -11,13 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from act.records import Moment, Records
+from act.records import Moment, Records, open_cases
 from shroff.act import CaseIntake, CaseQueue, Desk
+from shroff.act.case import CaseSpike
+from shroff.act.evidence import first_reasons
 from shroff.act.hiding import CaseReading, are_hidden, effects
 from shroff.act.similar import MAX_LINKED
 from shroff.act.traits import REASON, Trait
 from shroff.cli import app
-from shroff.ledger import StoredEntry
+from shroff.errors import LedgerAway
+from shroff.ledger import Ledger, StoredEntry
 from shroff.package import Bundle
 
 MINUTE = 60_000_000
@@ -74,6 +77,52 @@ def test_what_many_share_is_no_link_and_erased_cases_are_none(url: str, bundle: 
     desk.forget("card_id", [f"d{n}" for n in range(1, 9)], [], "boss")
     assert desk.context(61).links == ()
     assert [one.payment_id for one in desk.context(61).timelines[0].payments] == ["q0"]
+
+
+def test_a_case_is_led_by_its_most_suspicious_payment(url: str, bundle: Bundle) -> None:
+    records, desk = Records(), Desk(url, key=b"secret")
+    desk.set_queues([CaseQueue(name="review", second_review=1.0)])
+    spikes = [CaseSpike(column="host_id", payments=2)]
+    CaseIntake(url, "ledger", bundle, spikes=spikes).take(
+        [
+            records.paid("a1", "a", 10.0, 0.4, "review"),
+            records.paid("a2", "a", 10.0, 0.6, "review"),
+            records.paid("a3", "a", 10.0, 0.9, "approve"),
+            records.paid("b1", "b", 10.0, 0.7, "review", host="h"),
+            records.paid("c1", "c", 10.0, 0.5, "decline", host="h"),
+        ]
+    )
+    cases = desk.cases()
+    leading = {one.subject: desk.leading_payments([one], "bob")[one.id] for one in cases}
+    # the case of card `b` was joined to that of the host
+    assert leading == {"a": "a2", "h": "b1"}
+    desk.set_queues([CaseQueue(name="review", hide_reasons=1.0, second_review=1.0)])
+    numbers = sorted(one.id for one in cases)
+    assert desk.leading_payments(cases, "bob") == dict.fromkeys(numbers)
+    first, other = (desk.decide(number, "ada", outcome="fraud") for number in numbers)
+    again = desk.next("bob")
+    assert again is not None
+    assert again.id == first.id
+    # who judges it a second time may not know yet what the first person was told
+    assert desk.leading_payments([first, other], "bob") == {first.id: None, other.id: "b1"}
+    assert desk.leading_payments([first], "ada") == {first.id: "a2"}
+
+
+def test_a_list_without_its_ledger_has_no_reasons(
+    url: str, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def away(payment_id: str, *_: Any, **__: Any) -> None:
+        asked.append(payment_id)
+        raise LedgerAway("the ledger's database is away.")
+
+    desk, ledger = Desk(url), Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    assert first_reasons(desk, ledger, [], "ada") == {}
+    open_cases(url, bundle, 3)
+    monkeypatch.setattr(ledger, "find", away)
+    assert first_reasons(desk, ledger, desk.cases(), "ada") == {}
+    assert len(asked) == 1
 
 
 def test_reasons_are_hidden_by_lot_until_the_case_is_decided(url: str, bundle: Bundle) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from html import unescape
+from html import escape, unescape
 
 import pytest
 
@@ -89,6 +89,30 @@ def test_a_whole_shift_by_keyboard(console: ConsoleSite, browser: Browser, desk:
     assert (steps["undone"], steps["noted"], steps["closed"]) == (1, 1, 20)
     assert desk.verify() is not None
     assert browser.console() == []
+
+
+def test_the_list_says_why(console: ConsoleSite, browser: Browser, axe: str, desk: Desk) -> None:
+    case = waiting(desk, "strange")
+    found = gather(desk, Ledger(console.settings.ledger), case.id).payments[0].record
+    assert found is not None
+    reason = found.answer.reasons[0].text
+    row = row_of(console.visit("analyst").page("/cases"), case)
+    assert f'title="{escape(reason)}"' in row
+    assert reason.partition("; ")[0].replace("`", "") in text_of(row)
+    # on a telephone too, in a second line
+    console.sign_in(browser, "analyst")
+    browser.emulate(390, 844)
+    browser.open(f"{console.url}/cases")
+    over = "const one = document.querySelector('[data-rows]').parentElement;"
+    assert browser.run(f"{over} return one.scrollWidth - one.clientWidth") <= 0
+    assert browser.run("return document.querySelector('tbody .why').offsetHeight") > 0
+    assert browser.barriers(axe) == []
+
+
+def row_of(html: str, case: Case) -> str:
+    """The row of a case in a list."""
+    (row,) = (one for one in html.split("<tr>") if f">{case.id}</a>" in one)
+    return row
 
 
 def text_of(html: str) -> str:
@@ -234,6 +258,8 @@ def test_hidden_reasons_are_not_in_the_page(console: ConsoleSite, desk: Desk) ->
     assert not [one for one in words if one in text_of(html)]
     assert not [one for one in reasons if one.code in html or one.text in html]
     assert visit.http.get(f"/cases/{case.id}/pack").status_code == 409
+    assert "/payments?q=" not in html
+    assert ">hidden</span>" in row_of(visit.page("/cases?queue=hidden"), case)
     # nor on the pages of its payment, which name the rule that held
     receipt = "/payments/receipt?id=h0"
     until(lambda: "h0" in visit.page("/payments?q=h0"))
@@ -244,6 +270,9 @@ def test_hidden_reasons_are_not_in_the_page(console: ConsoleSite, desk: Desk) ->
         assert "secret_rule" in shown
     html = visit.page(f"/cases/{case.id}")
     assert [one for one in words if one in text_of(html)] == words
+    # from a value to all payments that have it
+    assert '<a href="/payments?q=m1" title="All payments of m1">m1</a>' in html
+    assert "rule <code>secret_rule</code>" in row_of(visit.page("/cases?status=closed"), case)
     pack = visit.http.get(f"/cases/{case.id}/pack")
     assert pack.headers["content-type"] == "application/zip"
     assert pack.content[:2] == b"PK"

@@ -142,6 +142,25 @@ class CaseBook:
             found.update((name, number) for name, number in self.connection.execute(query))
         return found
 
+    def leading_payments(self, numbers: Sequence[int]) -> dict[int, str]:
+        """Of each case the payment that was not approved and is most probably fraud, the newest of
+        several, also where a case was joined to it.
+        """
+        paid, number = CASE_PAYMENTS.c, func.coalesce(CASES.c.parent, CASES.c.id)
+        order = (func.coalesce(paid.probability, 0.0).desc(), paid.at.desc(), paid.payment_id)
+        place = func.row_number().over(partition_by=number, order_by=order)
+        ranked = (
+            select(number.label("number"), paid.payment_id, place.label("place"))
+            .join_from(CASES, CASE_PAYMENTS, paid.case == CASES.c.id)
+            .where(paid.action != "approve")
+        )
+        found = dict[int, str]()
+        for part in self.parts(numbers):
+            own = ranked.where(CASES.c.id.in_(part) | CASES.c.parent.in_(part)).subquery()
+            query = select(own.c.number, own.c.payment_id).where(own.c.place == 1)
+            found.update((one, name) for one, name in self.connection.execute(query))
+        return found
+
     def put(self, number: int, payment: CasePayment) -> None:
         """Add a payment to a case, or replace it there."""
         values = msgspec.structs.asdict(payment)

@@ -108,21 +108,30 @@ class Desk:
             return context(
                 book,
                 case,
-                hidden=self._hides(book, case, viewer),
+                hidden=bool(self._hidden(book, [case], viewer)),
                 blind=second.held(book, number, viewer) is not None,
             )
 
     def hides_reasons(self, number: int, viewer: str | None = None) -> bool:
         """Whether nobody may see the reasons of a case until it is decided."""
         with reading(self._control, self._clock()) as book:
-            return self._hides(book, book.case(number), viewer)
+            return bool(self._hidden(book, [book.case(number)], viewer))
 
     def hidden_payments(self, payment_ids: Sequence[str], viewer: str) -> frozenset[str]:
         """Those of some payments whose cases hide from somebody why they were suspicious."""
         with reading(self._control, self._clock()) as book:
             cases = book.cases_of(payment_ids)
-            hidden = {one: self._hides(book, book.case(one), viewer) for one in {*cases.values()}}
-        return frozenset(name for name, number in cases.items() if hidden[number])
+            found = [book.case(one) for one in {*cases.values()}]
+            hidden = self._hidden(book, found, viewer)
+        return frozenset(name for name, number in cases.items() if number in hidden)
+
+    def leading_payments(self, cases: Sequence[Case], viewer: str) -> dict[int, str | None]:
+        """The most suspicious payment of each case that has one, by the number of the case; None
+        where somebody may not see yet why it is.
+        """
+        with reading(self._control, self._clock()) as book:
+            leading = book.leading_payments([one.id for one in cases])
+            return leading | dict.fromkeys(self._hidden(book, cases, viewer))
 
     def blind_payments(self, viewer: str) -> frozenset[str]:
         """The payments of cases that somebody judges a second time, whose labels they may not see
@@ -385,9 +394,10 @@ class Desk:
         hiding.end_reading(book, closed)
         return closed
 
-    def _hides(self, book: CaseBook, case: Case, viewer: str | None) -> bool:
-        judged = case.status == "closed" and second.held(book, case.id, viewer) is None
-        return not judged and hiding.hides(book, self._key, case)
+    def _hidden(self, book: CaseBook, cases: Sequence[Case], viewer: str | None) -> frozenset[int]:
+        again = frozenset[int]() if viewer is None else second.cases_held(book, viewer)
+        unjudged = [one for one in cases if one.status == "open" or one.id in again]
+        return hiding.hidden_of(book, self._key, unjudged)
 
     def _claim(self, book: CaseBook, case: Case, by: str) -> Case:
         hiding.begin_reading(book, self._key, case)

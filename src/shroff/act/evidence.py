@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -11,7 +12,7 @@ from shroff.act.case import Case, CaseEvent, CasePayment
 from shroff.act.desk import Desk
 from shroff.collect import Payment
 from shroff.decide.reasons import Reason
-from shroff.errors import CaseConflict
+from shroff.errors import CaseConflict, LedgerUnavailable
 from shroff.ledger import Ledger, StoredEntry, unreadable
 from shroff.ledger.labels import LabelRecord
 
@@ -80,10 +81,15 @@ class CaseEvidence(msgspec.Struct, frozen=True, kw_only=True):
         return next((one for one in self.steps if one.step == "forgotten"), None)
 
 
+class _Answered(msgspec.Struct, frozen=True):
+    answer: EvidenceAnswer
+
+
 _READ_PAYMENTS: Final = 50
 Replay = Callable[[str], DecisionReplay]
 """Replays the decision on a payment."""
 _record = msgspec.json.Decoder(EvidenceRecord).decode
+_answered = msgspec.json.Decoder(_Answered).decode
 _label = msgspec.json.Decoder(LabelRecord).decode
 
 
@@ -135,6 +141,38 @@ def look(desk: Desk, ledger: Ledger, number: int, viewer: str) -> CaseEvidence:
     if hidden:
         found = [*map(_without_reasons, found)]
     return CaseEvidence(case=case, steps=tuple(steps), payments=tuple(found), reasons_hidden=hidden)
+
+
+def first_reasons(
+    desk: Desk, ledger: Ledger, cases: Sequence[Case], viewer: str
+) -> dict[int, Reason | None]:
+    """The first reason of the most suspicious payment of each case, by the number of the case; None
+    where somebody may not see it yet. Cases without one are left out, and where the ledger does not
+    answer all are.
+
+    Raises:
+        ControlUnavailable: the database of cases does not answer.
+    """
+    leading = desk.leading_payments(cases, viewer)
+    found: dict[int, Reason | None] = {one: None for one, name in leading.items() if name is None}
+    names = {name: one for one, name in leading.items() if name is not None}
+    if not names:
+        return found
+    with suppress(LedgerUnavailable):
+        # a server that does not answer is waited for once, not once for each payment
+        ledger.find(next(iter(names)))
+        for number, entry in zip(names.values(), ledger.find_all([*names]), strict=True):
+            if isinstance(entry, StoredEntry) and (reason := _first_reason(entry)) is not None:
+                found[number] = reason
+    return found
+
+
+def _first_reason(entry: StoredEntry) -> Reason | None:
+    # the page of the case says what is wrong with a record that cannot be read
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+        if entry.forgotten is None and (reasons := _answered(entry.body).answer.reasons):
+            return reasons[0]
+    return None
 
 
 def _without_reasons(one: PaymentEvidence) -> PaymentEvidence:

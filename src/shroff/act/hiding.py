@@ -64,11 +64,19 @@ def are_hidden(key: bytes, case: int, share: float) -> bool:
     return int.from_bytes(made.digest()) < share * 2**64
 
 
-def hides(book: CaseBook, key: bytes, case: Case) -> bool:
-    """Whether nobody may see the reasons of a case before it is decided."""
-    query = select(CASE_READINGS.c.hidden).where(CASE_READINGS.c.case == case.id)
-    known = book.connection.scalar(query)
-    return are_hidden(key, case.id, _share(book, case)) if known is None else bool(known)
+def hidden_of(book: CaseBook, key: bytes, cases: Sequence[Case]) -> frozenset[int]:
+    """Those of some cases whose reasons nobody may see before they are decided."""
+    known = dict[int, bool]()
+    for part in book.parts([one.id for one in cases]):
+        query = select(CASE_READINGS.c.case, CASE_READINGS.c.hidden)
+        found = book.connection.execute(query.where(CASE_READINGS.c.case.in_(part)))
+        known.update((number, hidden) for number, hidden in found)
+    shares = {one.name: one.hide_reasons for one in book.queues()} if cases else {}
+    return frozenset(
+        one.id
+        for one in cases
+        if known.get(one.id, are_hidden(key, one.id, shares.get(one.queue, 0.0)))
+    )
 
 
 def begin_reading(book: CaseBook, key: bytes, case: Case) -> None:

@@ -77,11 +77,16 @@ def held(book: CaseBook, number: int, by: str | None) -> Row[Any] | None:
     return book.connection.execute(query).one_or_none() if known else None
 
 
-def payments_held(book: CaseBook, by: str) -> frozenset[str]:
-    """The payments of all cases whose second review somebody is at."""
+def cases_held(book: CaseBook, by: str) -> frozenset[int]:
+    """All cases whose second review somebody is at."""
     second = CASE_SECOND.c
     mine = select(second.case).where(second.holder == by, second.outcome.is_(None))
-    found = book.connection.scalars(mine).all()
+    return frozenset(book.connection.scalars(mine))
+
+
+def payments_held(book: CaseBook, by: str) -> frozenset[str]:
+    """The payments of all cases whose second review somebody is at."""
+    found = cases_held(book, by)
     return frozenset(one.payment_id for number in found for one in book.payments(number))
 
 

@@ -26,6 +26,7 @@ from shroff.console.views import lead, view
 from shroff.console.web import Request, Response
 from shroff.control.users import User
 from shroff.errors import CaseConflict, ConfigurationError, NotFound, ShroffError
+from shroff.index import found_by
 
 _SNOOZES: Final = {"1 hour": 60, "4 hours": 240, "1 day": 1_440, "3 days": 4_320}
 """How long a case can be put off, in minutes."""
@@ -198,12 +199,14 @@ def _context(
     now, last = backend.clock(), found.steps[-1]
     own = {one.payment.payment_id for one in found.payments}
     mine = (last.step, last.by) == ("closed", user.name)
+    bundle = backend.readable_production()
     return {
         "case": found.case,
         "currency": backend.currency,
         "found": found,
         "around": around,
         "narrative": narrate(found),
+        "searched": () if bundle is None else found_by(bundle),
         "timelines": [(one, draw_timeline(one, own)) for one in around.timelines],
         "graph": draw_links(found.case, around.links),
         "outcomes": OUTCOMES,

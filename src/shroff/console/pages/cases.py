@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from shroff.act import Case
 from shroff.act.book import MAX_NUMBER
+from shroff.act.evidence import first_reasons
 from shroff.act.rules import require_outcome
 from shroff.collect.values import require_readable
 from shroff.console.access import action, page
@@ -173,6 +174,7 @@ def _listed(
         "choice": choice,
         "place": choice,
         "cases": shown,
+        "reasons": first_reasons(backend.desk, backend.ledger, shown, user.name),
         "currency": backend.currency,
         "loads": backend.desk.loads(),
         "now": backend.clock(),
