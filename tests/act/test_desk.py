@@ -235,6 +235,8 @@ def test_every_step_has_its_reason_and_its_place_in_the_chain(
     last = desk.verify()
     assert last is not None
     assert last.chain == events[-1].chain
+    # with their notes
+    assert desk.history() == events
     with pytest.raises(ConfigurationError, match="expected a reason"):
         desk.escalate(number, "ada", note="")
     with pytest.raises(ConfigurationError, match="without a card number"):

@@ -17,6 +17,7 @@ from shroff.act import CaseIntake, CaseQueue, Desk, Outcome
 from shroff.act.analysts import agreement, kappa, wilson
 from shroff.act.second import SecondReview, is_drawn
 from shroff.cli import app
+from shroff.collect.times import iso_time
 from shroff.errors import CaseConflict, ConfigurationError, NotFound
 from shroff.package import Bundle
 
@@ -180,6 +181,30 @@ def test_a_queue_that_is_none_is_named_with_those_there_are(url: str, desk: Desk
             run("cases", command, "--queue", "nope", home=home)
     # of those that were removed, `review` still has open cases
     assert len(answer("cases", "list", "--queue", "review", home=home)["cases"]) == 4
+
+
+def test_an_auditor_sees_who_did_what(desk: Desk, url: str, clock: Moment) -> None:
+    home, began = Path(url.removeprefix("sqlite:///")).parent, clock.now
+    desk.claim(1, "ada")
+    clock.now += HOUR // 2
+    desk.decide(1, "ada", outcome="fraud", note="called")
+    desk.claim(2, "cleo")
+    found = answer("cases", "history", "--by", "ada", home=home)
+    told = [(one["case"], one["step"], one["outcome"], one["note"]) for one in found["steps"]]
+    assert told == [(1, "claimed", None, None), (1, "closed", "fraud", "called")]
+    last = desk.verify()
+    assert last is not None
+    assert found["head"] == f"{last.id}:{last.chain}"
+    since = iso_time(began + HOUR // 4, "seconds")
+    found = answer("cases", "history", "--by", "ada", "--since", since, home=home)
+    assert [one["step"] for one in found["steps"]] == ["closed"]
+    environment = {"SHROFF_HOME": str(home)}
+    shown = CliRunner().invoke(app, ["cases", "history", "--by", "nobody"], env=environment)
+    assert shown.stdout.startswith("No such step.\nThe history of cases holds; its head is 7:")
+    # who judges the case again may not know yet what it came to
+    assert desk.next("bob") is not None
+    assert [one.outcome for one in desk.history("bob") if one.case == 1] == [None] * 3
+    assert [one.note for one in desk.history("bob") if one.case == 1] == [None] * 3
 
 
 def test_the_command_names_the_rate_as_costs_take_it(desk: Desk, url: str) -> None:

@@ -147,6 +147,9 @@ def test_nobody_agrees_to_what_they_wrote_and_another_admin_rolls_back(
     page = unescape(admin.page(address))
     assert "You made it: another admin agrees" in page
     assert '<a href="/rules" aria-current="page">' in page
+    # the first page says so to who may write rules
+    assert f'href="{address}"' in bob.page("/")
+    assert address not in desk.visit("analyst").page("/")
     before = rules_of(shop)
     assert bob.send(f"{address}/consent", to="live").status_code == 303
     assert rules_of(shop) == [*before, "mine"]

@@ -280,11 +280,11 @@ class CaseBook:
         notes = dict(map(tuple, self.connection.execute(query)))
         return [msgspec.structs.replace(one, note=notes.get(one.id)) for one in self.events(number)]
 
-    def notes(self) -> Iterator[tuple[int, str]]:
-        """The step and the digest of every note that was not erased."""
+    def notes(self) -> Iterator[tuple[int, str, str]]:
+        """The step, the text and the digest of every note that was not erased."""
         query = select(CASE_NOTES.c.event, CASE_NOTES.c.salt, CASE_NOTES.c.note)
         for event, salt, note in self.connection.execute(query):
-            yield event, _digest(salt, note)
+            yield event, note, _digest(salt, note)
 
     def forget(self, case: Case, by: str) -> None:
         """Erase whose a case is: subject, payments, labels and notes; its steps stay."""

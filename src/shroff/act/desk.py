@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from shroff.act import hiding, listing, outbox, reopening, second
 from shroff.act.analysts import Agreement, agreement
 from shroff.act.book import MINUTE_US, CaseBook, reading, writing
@@ -339,13 +341,31 @@ class Desk:
         Raises:
             BrokenChain: a step was changed, removed or added.
         """
+        steps = self.history()
+        return steps[-1] if steps else None
+
+    def history(self, viewer: str | None = None) -> list[CaseEvent]:
+        """The steps of all cases with their notes, once the chain of all was verified; what a case
+        came to is left out for somebody who judges it a second time.
+
+        Raises:
+            BrokenChain: a step was changed, removed or added.
+        """
         with reading(self._control, self._clock()) as book:
-            steps, notes = book.events(), list(book.notes())
+            steps, notes = book.events(), {one: rest for one, *rest in book.notes()}
+            blind = frozenset[int]() if viewer is None else second.cases_held(book, viewer)
         require_chained(steps, of="cases")
         digests = {one.id: one.note_digest for one in steps}
-        if any(digests.get(event) != digest for event, digest in notes):
+        if any(digests.get(event) != digest for event, (_, digest) in notes.items()):
             raise BrokenChain("the history of cases was changed: a note is not as it was written.")
-        return steps[-1] if steps else None
+        return [
+            msgspec.structs.replace(one, outcome=None)
+            if one.case in blind
+            else msgspec.structs.replace(one, note=notes[one.id][0])
+            if one.id in notes
+            else one
+            for one in steps
+        ]
 
     def labels(self, limit: int = 100) -> list[outbox.CaseLabel]:
         """Labels that the ledger does not have yet, the oldest first."""

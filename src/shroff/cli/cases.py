@@ -284,6 +284,35 @@ def verify(as_json: AsJson = False) -> None:
         out.print(f"The history of cases holds; its head is {head}.", soft_wrap=True)
 
 
+@app.command()
+def history(
+    by: Annotated[
+        str | None, typer.Option(help="Only what this person did.", show_default=False)
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="From this time on, such as 2026-01-31T00:00Z.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show who did what with cases, when and why, the oldest first; fails if the history was
+    changed.
+    """
+    began = read_moment(since)
+    steps = open_desk().history(operator())
+    found = [one for one in steps if by in (None, one.by) and (began is None or one.at >= began)]
+    head = f"{steps[-1].id}:{steps[-1].chain}" if steps else None
+    if as_json:
+        show({"steps": [_plain_step(one) for one in found], "head": head})
+        return
+    if found:
+        rows = [_plain_step(one) for one in found]
+        print_rows(rows, "at", "by", "case", "step", "outcome", "to", "note")
+    else:
+        out.print("No such step.")
+    out.print(f"The history of cases holds; its head is {head}.", soft_wrap=True)
+
+
 def open_desk() -> Desk:
     from shroff.act import Desk
 
@@ -318,10 +347,7 @@ def _print(case: Case, payments: list[CasePayment], events: list[CaseEvent], as_
             {
                 "case": _plain(case),
                 "payments": [asdict(one) | {"at": moment(one.at)} for one in payments],
-                "history": [
-                    asdict(one) | {"at": moment(one.at), "until": moment(one.until)}
-                    for one in events
-                ],
+                "history": [_plain_step(one) for one in events],
             }
         )
         return
@@ -339,10 +365,13 @@ def _print(case: Case, payments: list[CasePayment], events: list[CaseEvent], as_
         for one in payments
     ]
     print_rows(rows, "payment", "at", "amount", "probability", "action", "fraud")
-    steps = [
-        {"at": moment(one.at), "by": one.by, "step": one.step, "note": one.note} for one in events
-    ]
-    print_rows(steps, "at", "by", "step", "note")
+    print_rows([_plain_step(one) for one in events], "at", "by", "step", "outcome", "note")
+
+
+def _plain_step(one: CaseEvent) -> dict[str, Any]:
+    from msgspec.structs import asdict
+
+    return asdict(one) | {"at": moment(one.at), "until": moment(one.until)}
 
 
 def _row(case: Case) -> dict[str, object]:

@@ -40,7 +40,8 @@ def _state(backend: ConsoleBackend) -> object:
     """What changes when the overview does."""
     waiting = sum(one.waiting for one in backend.desk.loads())
     alarms = [one.id for one in backend.alarms.open()]
-    return indexed_until(backend.index), waiting, alarms, backend.latency.found
+    proposals = [(one.id, one.stage) for one in backend.proposals.open()]
+    return indexed_until(backend.index), waiting, alarms, proposals, backend.latency.found
 
 
 def _context(backend: ConsoleBackend) -> dict[str, Any]:
@@ -53,6 +54,7 @@ def _context(backend: ConsoleBackend) -> dict[str, Any]:
         "loads": loads,
         "waiting": sum(one.waiting for one in loads),
         "overdue": sum(one.overdue for one in loads),
+        "proposals": backend.proposals.open(),
         "latency": backend.latency.found,
         "service": backend.settings.service,
         "behind": backend.following.behind(),
