@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -24,7 +25,7 @@ from shroff.client import AsyncClient, Client
 from shroff.client.requests import trusted
 from shroff.control import Keys
 from shroff.errors import ConfigurationError, Unavailable, UnknownKey
-from shroff.serve.server import Certificate
+from shroff.serve.certificate import Certificate, RenewedCertificate
 
 PAYMENT = {
     "created_at": iso(time.time()),
@@ -41,9 +42,7 @@ def test_the_service_speaks_https(
     bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1")
-    issued.cert_chain_pems[0].write_to_path(str(tmp_path / "chain.pem"))
-    issued.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    issue(authority, tmp_path)
     context = ssl.create_default_context()
     authority.configure_trust(context)
     options = [
@@ -72,10 +71,34 @@ def test_the_service_speaks_https(
         assert_loads(url, authority, environment, tmp_path)
         with pytest.raises(httpx.TransportError):
             httpx.get(url.replace("https", "http") + "/health/live")
+        served = presented(url, context)
+        issue(authority, tmp_path)
+        until(lambda: presented(url, context) != served)
     finally:
         service.terminate()
         _, said = service.communicate(timeout=PATIENCE)
     assert "no API key is valid" in said
+
+
+def issue(authority: trustme.CA, folder: Path, kind: trustme.KeyType = trustme.KeyType.RSA) -> None:
+    """Put a certificate for 127.0.0.1 and its key in place of those in a folder."""
+    issued = authority.issue_cert("127.0.0.1", key_type=kind)
+    for name, pem in (
+        ("chain.pem", issued.cert_chain_pems[0]),
+        ("key.pem", issued.private_key_pem),
+    ):
+        (folder / "new").write_bytes(pem.bytes())
+        (folder / "new").replace(folder / name)
+
+
+def presented(url: str, context: ssl.SSLContext) -> bytes | None:
+    """The certificate that a new connection gets."""
+    target = httpx.URL(url)
+    with (
+        socket.create_connection((target.host, target.port or 0), timeout=PATIENCE) as plain,
+        context.wrap_socket(plain, server_hostname=target.host) as secure,
+    ):
+        return secure.getpeercert(binary_form=True)
 
 
 def assert_asks(
@@ -171,3 +194,49 @@ def test_a_certificate_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> No
         ConfigurationError, match=r"expected a certificate chain .* got .*chain\.pem and .*key\.pem"
     ):
         Certificate(chain, key)
+
+
+def test_a_renewed_certificate_is_used_once_chain_and_key_belong_together(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = trustme.CA()
+    issue(authority, tmp_path)
+    certificate = Certificate(tmp_path / "chain.pem", tmp_path / "key.pem")
+    renewed = RenewedCertificate(certificate)
+    server = certificate.context()
+    renewed.attach(server)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+
+    def look() -> bytes | None:
+        asyncio.run(renewed.follow())
+        return shaken(trusting, server)
+
+    first, key = look(), (tmp_path / "key.pem").read_bytes()
+    # of another algorithm, which one context would serve beside the first
+    issue(authority, tmp_path, trustme.KeyType.ECDSA)
+    other_key = (tmp_path / "key.pem").read_bytes()
+    (tmp_path / "key.pem").write_bytes(key)
+    assert look() == look() == first
+    (tmp_path / "key.pem").unlink()
+    assert look() == first
+    (tmp_path / "key.pem").write_bytes(other_key)
+    second = look()
+    assert second not in (None, first)
+    assert [record.event for record in caplog.records] == [  # type: ignore[attr-defined]
+        "certificate_refused",
+        "certificate_refused",
+        "certificate_renewed",
+    ]
+    assert "The certificate before stays in use." in caplog.text
+
+
+def shaken(client: ssl.SSLContext, server: ssl.SSLContext) -> bytes | None:
+    """The certificate that a client gets in a handshake in memory."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    theirs = server.wrap_bio(to_server, to_client, server_side=True)
+    ours = client.wrap_bio(to_client, to_server, server_hostname="127.0.0.1")
+    for side in (ours, theirs, ours, theirs):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return ours.getpeercert(binary_form=True)

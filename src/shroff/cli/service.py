@@ -39,7 +39,10 @@ def serve(
         typer.Option("--without-keys", help="Answer requests without an API key: for trials only."),
     ] = False,
     tls_certificate: Annotated[
-        Path | None, typer.Option(help="Certificate chain for TLS (.pem).", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Certificate chain for TLS (.pem); a renewed one is followed.", show_default=False
+        ),
     ] = None,
     tls_key: Annotated[
         Path | None, typer.Option(help="Private key of the certificate (.pem).", show_default=False)
@@ -73,7 +76,8 @@ def serve(
     begin()
     with without_collection(forever=True):
         from shroff.kafka.figures import without_topics
-        from shroff.serve.server import Certificate, Service
+        from shroff.serve.certificate import Certificate
+        from shroff.serve.server import Service
         from shroff.serve.server import serve as run
         from shroff.telemetry.log import say_listening, write_log
 

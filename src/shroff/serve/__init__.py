@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING
 from shroff.lazy import loading
 
 if TYPE_CHECKING:
-    from shroff.serve.server import Certificate, Service, serve
+    from shroff.serve.certificate import Certificate
+    from shroff.serve.server import Service, serve
 
 __all__ = ["Certificate", "Service", "serve"]
 
-__getattr__ = loading(__name__, {"Certificate": "server", "Service": "server", "serve": "server"})
+__getattr__ = loading(
+    __name__, {"Certificate": "certificate", "Service": "server", "serve": "server"}
+)

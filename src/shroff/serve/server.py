@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -44,6 +43,7 @@ from shroff.serve.accept_lock import AcceptLock
 from shroff.serve.app import App
 from shroff.serve.asgi import Asgi
 from shroff.serve.awake import cores_awake
+from shroff.serve.certificate import Certificate, RenewedCertificate
 from shroff.serve.fence import http_protocol
 from shroff.serve.protocols.azureml import Naming
 from shroff.serve.workers import Seat, Workers, require_shared
@@ -60,29 +60,7 @@ Mount = Callable[[Settings, Callable[[], bool]], Asgi]
 _log = logging.getLogger(__name__)
 _MAX_WAITING_CONNECTIONS = 2_048
 _DRAIN_TIMEOUT_SECONDS = 30  # for requests in flight to finish
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A certificate chain and its private key, PEM files (one file may hold both).
-
-    Raises:
-        ConfigurationError: they cannot be read, or do not belong together.
-    """
-
-    chain: Path
-    key: Path | None = None
-
-    def __post_init__(self) -> None:
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-                self.chain, self.key, password=lambda: ""
-            )
-        except (OSError, ssl.SSLError, ValueError) as error:
-            raise ConfigurationError(
-                f"expected a certificate chain and its key without a password in PEM files, "
-                f"got {self.chain} and {self.key or 'no key file'} ({type(error).__name__})."
-            ) from None
+_CERTIFICATE_SECONDS = 1  # between two looks whether the certificate was renewed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +75,7 @@ class Service:
         lateness: how much older than the newest payment one may be when it arrives.
         keys: whether a request needs an API key.
         accept_broken_chain: start despite a ledger that was changed, and record that.
-        tls: speak HTTPS with this certificate.
+        tls: speak HTTPS with this certificate, and with what takes the place of its files.
         log: the format of a worker's log.
         checked: whether the parent process has checked all this; then history is read only when
             needed.
@@ -316,7 +294,8 @@ def _gate(settings: Settings, folder: Path | None) -> Gate:
 
 
 def _config(app: App, tls: Certificate | None) -> uvicorn.Config:
-    return uvicorn.Config(
+    renewed = None if tls is None else RenewedCertificate(tls)
+    config = uvicorn.Config(
         app,
         loop="uvloop",
         http=http_protocol(),
@@ -329,7 +308,13 @@ def _config(app: App, tls: Certificate | None) -> uvicorn.Config:
         timeout_graceful_shutdown=_DRAIN_TIMEOUT_SECONDS,
         ssl_certfile=None if tls is None else tls.chain,
         ssl_keyfile=None if tls is None else tls.key,
+        callback_notify=None if renewed is None else renewed.follow,
+        timeout_notify=_CERTIFICATE_SECONDS,
     )
+    config.load()
+    if renewed is not None and config.ssl is not None:
+        renewed.attach(config.ssl)
+    return config
 
 
 def listen(host: str, port: int, *, option: str = "--port") -> socket.socket:
