@@ -398,6 +398,18 @@ def test_one_process_fills_a_state(join: Join) -> None:
     }
 
 
+def test_a_state_that_was_filled_since_a_process_looked_is_not_filled_again(join: Join) -> None:
+    late, engine = join(), join()
+    engine.discard()
+    assert not late.ready()
+    filling = claim(engine, missing=True)
+    assert filling is not None
+    assert filling.open(mark=3)
+    assert claim(late, missing=True) is None
+    assert late.ready()
+    assert late.mark() == 3
+
+
 def test_a_filling_removes_those_before_it_and_none_that_has_begun(
     join: Join, client: redis.Redis
 ) -> None:

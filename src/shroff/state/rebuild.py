@@ -296,7 +296,7 @@ def ensure_filled(
     from shroff.features.engines.online.redis import claim  # a state in memory needs none of it
 
     while not engine.ready():
-        filling = claim(engine)
+        filling = claim(engine, missing=True)
         if filling is None:
             time.sleep(_LOOK_SECONDS)
         else:

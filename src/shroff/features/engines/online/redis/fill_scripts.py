@@ -16,11 +16,13 @@ local function ahead(lateness) return math.min(MAX_AHEAD_US, tonumber(lateness))
 CLAIM: Final = (
     TIME
     + """
--- KEYS: head, claim; ARGV: token, held
+-- KEYS: head, claim; ARGV: token, held, whether only a missing state is claimed
 -- what no process of ours has put there is neither waited for nor read
 local lives = redis.call('PTTL', KEYS[2])
 if lives == -1 or lives > tonumber(ARGV[2]) then redis.call('DEL', KEYS[2]) end
 if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end
+-- another process may have filled it since this one looked
+if ARGV[3] == '1' and redis.call('HEXISTS', KEYS[1], 'epoch') == 1 then return 0 end
 if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
 local last = redis.call('HGET', KEYS[1], 'last')
 if not last or not string.find(last, '^%d+$') or #last > 16 then last = 0 end

@@ -32,8 +32,9 @@ _BATCH_KEYS: Final = 500
 """Keys written in one round trip."""
 
 
-def claim(state: RedisEngine, *, seconds: int = 60) -> Filling | None:
-    """The right to fill a state; None when another process has it.
+def claim(state: RedisEngine, *, seconds: int = 60, missing: bool = False) -> Filling | None:
+    """The right to fill a state; None when another process has it, and with `missing` also where
+    there is a state, such as one that another process has filled since this one looked.
 
     It expires so many seconds after the last key was written, in case the process died.
 
@@ -42,7 +43,8 @@ def claim(state: RedisEngine, *, seconds: int = 60) -> Filling | None:
     """
     epoch = token_hex(4).encode()
     keys = resp(state.name + b"head"), resp(state.name + b"claim")
-    arrival = state.link.scripts([(fill_scripts.CLAIM, keys, sent(epoch, seconds * 1_000))])[0]
+    words = sent(epoch, seconds * 1_000, int(missing))
+    arrival = state.link.scripts([(fill_scripts.CLAIM, keys, words)])[0]
     return Filling(state, epoch, arrival, seconds * 1_000) if arrival else None
 
 
