@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,15 +17,17 @@ from time import sleep
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from patience import until
 from servers import Postgres, or_skip, postgres_schema, stoppable_postgres
 from shroff.errors import ConfigurationError, LedgerAway, LedgerUnavailable
-from shroff.ledger import Entry, Keyring, Ledger, Outcome, failover
+from shroff.ledger import Entry, Keyring, Ledger, Outcome, failover, postgres
 from shroff.ledger.database import Head
 from shroff.ledger.keyring import Period
 from shroff.ledger.puncturable import PuncturableKeys
 from shroff.ledger.spool import Spool
+from shroff.ledger.statements import Cursor, cursor, hang_up
 
 MakeEntry = Callable[..., Entry]
 Write = Callable[[Ledger, Sequence[Entry]], list[Outcome]]
@@ -255,6 +258,50 @@ def test_the_ledgers_first_stands_and_the_other_is_told(
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert "the payment of payment `both` was answered from the spool" in line
     assert "amount" not in caplog.text
+
+
+def test_a_machine_that_is_gone_in_the_middle_of_its_commit_keeps_no_turn(
+    open_ledger: Callable[..., Ledger],
+    entry: MakeEntry,
+    written: Write,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(postgres, "_LOCK_TIMEOUT_MS", 150)
+    monkeypatch.setattr(postgres, "_IDLE_TIMEOUT_MS", 200)
+    ledger, gone = open_ledger(), postgres.Postgres(make_url(url))
+    with gone.writable() as silent:
+        gone.begin(cursor(silent), wait=True)
+        assert written(ledger, [entry(1)]) == [None]
+        hang_up(silent)
+    assert (ledger.spooled, caplog.messages) == (None, [])
+    assert times(ledger) == [1]
+
+
+def test_a_turn_is_waited_for_as_long_as_others_write(
+    open_ledger: Callable[..., Ledger],
+    entry: MakeEntry,
+    written: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledger, other = open_ledger(), open_ledger(tmp_path / "other")
+    begin, ahead = postgres.Postgres.begin, [entry(2), entry(1)]
+    writers = [thread for thread in threading.enumerate() if thread.name == "shroff-ledger"]
+    assert len(writers) == 2
+
+    def wait_in_vain(self: postgres.Postgres, statements: Cursor, *, wait: bool) -> bool:
+        if threading.current_thread() is writers[1] or not ahead:
+            return begin(self, statements, wait=wait)
+        assert written(other, [ahead.pop()]) == [None]
+        statements.execute("DO $$ BEGIN RAISE lock_not_available; END $$")
+        return True
+
+    monkeypatch.setattr(postgres.Postgres, "begin", wait_in_vain)
+    assert written(ledger, [entry(3)]) == [None]
+    assert ledger.spooled is None
+    assert times(ledger) == [1, 2, 3]
 
 
 def test_what_was_drained_before_a_crash_is_not_drained_twice(

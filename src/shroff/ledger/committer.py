@@ -26,6 +26,7 @@ from shroff.ledger.statements import Cursor, Statement, commit, cursor, hang_up,
 
 _HEAD_COLUMNS = ("seq", "chain")
 _HEAD_BEFORE_PARAMETERS = ("seq_before", "chain_before")
+_LOCK_TAKEN = "55P03"
 
 _Row = tuple[int, str, str, int, int, bytearray, bytearray, bytearray]
 
@@ -85,16 +86,32 @@ class Committer:
             LedgerUnavailable: another program wrote into the tables, or the database was replaced.
         """
         try:
-            return self._transact(entries, sift=False, wait=wait)
+            return self._in_turn(entries, sift=False, wait=wait)
         except (self._integrity, _Moved):
             rollback(self._connected())
         try:
-            return self._transact(entries, sift=True, wait=wait)
+            return self._in_turn(entries, sift=True, wait=wait)
         except (self._integrity, _Moved):
             # `from None`: PostgreSQL's text repeats values
             raise LedgerUnavailable(
                 "another program wrote into the ledger's tables: check the ledger with `verify()`."
             ) from None
+
+    def _in_turn(self, entries: Sequence[Entry], *, sift: bool, wait: bool) -> list[Outcome]:
+        """Write entries as `_transact`, and wait for the lock as long as others write under it."""
+        head: Head | None = None
+        while True:
+            try:
+                return self._transact(entries, sift=sift, wait=wait)
+            except self.error as error:
+                if getattr(error, "sqlstate", None) != _LOCK_TAKEN:
+                    raise
+                connection = self._connected()
+                rollback(connection)
+                before, head = head, _head(connection)
+                rollback(connection)
+                if head == before:
+                    raise
 
     def _transact(self, entries: Sequence[Entry], *, sift: bool, wait: bool) -> list[Outcome]:
         """Write entries after the last durable record; `sift` skips those already written.
@@ -215,6 +232,11 @@ def chained(last: Head, entries: Iterable[Entry]) -> list[_Row]:
             )
         )
     return rows
+
+
+def _head(connection: Connection) -> Head:
+    """The last record of the ledger."""
+    return Head(*connection.execute(HEAD_QUERY).one())
 
 
 def _conflicts(connection: Connection, entries: Sequence[Entry]) -> list[Outcome]:

@@ -13,6 +13,9 @@ from shroff.ledger.statements import Cursor
 
 # seconds; longer than the server's own timeout
 _WRITE_TIMEOUT_SECONDS = 3.0
+_LOCK_TIMEOUT_MS = 2_000
+# for a process to go on with its transaction: a machine that is gone would keep its turn for hours
+_IDLE_TIMEOUT_MS = 3_000
 _LOCK_KEY = 0x5348524F
 
 
@@ -49,12 +52,15 @@ class Postgres:
         """Nothing to do: a server keeps what it has committed."""
 
     def writable(self) -> Connection:
-        """A connection whose commits wait for the disk, with bounds on that and on locks."""
+        """A connection whose commits wait for the disk, with bounds on that, on locks, and on how
+        long it may hold one without a word.
+        """
         connection = self.engine.connect()
         self.hurry(connection, _WRITE_TIMEOUT_SECONDS)
         connection.exec_driver_sql("SET synchronous_commit = on")
-        connection.exec_driver_sql("SET lock_timeout = '2s'")
+        connection.exec_driver_sql(f"SET lock_timeout = {_LOCK_TIMEOUT_MS}")
         connection.exec_driver_sql("SET statement_timeout = '2500ms'")
+        connection.exec_driver_sql(f"SET idle_in_transaction_session_timeout = {_IDLE_TIMEOUT_MS}")
         connection.commit()
         return connection
 
