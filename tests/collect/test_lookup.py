@@ -237,6 +237,11 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_bytes(b"no parquet")
     with pytest.raises(BadFile, match="expected a Parquet file of a reference table"):
         ReferenceTable.read(tmp_path / "bad.parquet", key="mcc")
+    for kind in (pl.Date(), pl.Datetime("us", "UTC"), pl.Datetime("ms")):
+        far = pl.Series([None, 2**31 - 1 if kind == pl.Date else 2**62]).cast(kind)
+        pl.DataFrame({"mcc": ["1", "2"], "since": far}).write_parquet(tmp_path / "far.parquet")
+        with pytest.raises(BadFile, match="column `since`: expected years from 1 to 9999"):
+            ReferenceTable.read(tmp_path / "far.parquet", key="mcc")
     with pytest.raises(BadFile, match="give it one with name="):
         ReferenceTable.read(written(tmp_path, "mcc,risk\n1,2\n", "a table.csv"), key="mcc")
 

@@ -38,6 +38,8 @@ def test_a_currency_has_one_code(code: str) -> None:
         (("JPY", "0"), "above 0"),
         (("JPY", "-1"), "above 0"),
         (("JPY", "1,5"), "above 0"),
+        (("JPY", "1_0"), "above 0"),
+        (("JPY", "\uff11"), "above 0"),
         (("JPY", "nan"), "above 0"),
         (("JPY", "Infinity"), "above 0"),
         (("JPY", 0.00625), "written as text"),

@@ -31,6 +31,11 @@ MAX_COLUMNS: Final = 100
 MAX_CELLS: Final = 5_000_000
 MAX_CELL_CHARACTERS: Final = 1_000
 _MAX_ROW_CHARACTERS: Final = 1 << 18
+_EPOCH: Final = date(1970, 1, 1)
+_FIRST_DAY: Final = (date(1, 1, 2) - _EPOCH).days
+_LAST_DAY: Final = (date(9999, 12, 30) - _EPOCH).days
+"""Days since 1970 between which Python knows times in every zone."""
+_PER_DAY: Final = {"ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
 
 
 class DatedFile(NamedTuple):
@@ -168,6 +173,13 @@ def _parquet(content: bytes, path: str) -> _Read:
                 f"{path}, column `{name}`: expected texts, numbers, dates or booleans, got type "
                 f"{kind}: write it as a text, or leave it out."
             )
+        # Python has no others, and Polars panics
+        if kind.is_temporal():
+            days = frame[name].to_physical() // _PER_DAY.get(getattr(kind, "time_unit", ""), 1)
+            if not days.is_between(_FIRST_DAY, _LAST_DAY).all():
+                raise BadFile(
+                    f"{path}, column `{name}`: expected years from 1 to 9999, got another."
+                )
     frame = frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
     lengths = frame.select(pl.col(pl.String).str.len_bytes())
     for name in lengths.columns:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
@@ -20,10 +21,12 @@ from msgspec.structs import force_setattr
 
 from shroff.collect import money
 from shroff.collect.dated_file import Cell, read_dated
+from shroff.collect.numbers import PLAIN_NUMBER
 from shroff.collect.validity import ALWAYS, NEVER_US, micros_of, moment, require_one_at_a_time
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
 
 _COLUMNS: Final = ("currency", "rate", "since")
+_NUMBER: Final = re.compile(PLAIN_NUMBER)
 _MAX_DIGITS: Final = 18
 """The most digits and decimals of a rate: so an amount times a rate fits into 128 bits."""
 
@@ -153,8 +156,10 @@ def currency_of(code: str, what: str) -> str:
 
 def _plain(rate: str, currency: str) -> str:
     """A rate as its shortest decimal text."""
+    # Decimal reads more: `1_0` is 10, and digits are those of every script
+    known = isinstance(rate, str) and _NUMBER.fullmatch(rate.strip())
     try:
-        number = Decimal(rate) if isinstance(rate, str) else Decimal("NaN")
+        number = Decimal(rate if known else "NaN")
     except InvalidOperation:
         number = Decimal("NaN")
     if not number.is_finite() or number <= 0:
