@@ -93,8 +93,11 @@ def test_a_table_of_labels_is_read_by_the_schema() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"at": "noon"}, "column `at`: expected a value in each row, got none in row 1"),
-        ({"fraud": ""}, "column `fraud`: expected a value in each row"),
+        ({"at": "noon"}, "column `at`: expected an ISO 8601 .* in each row, got .* in row 1"),
+        ({"at": "2100-01-01T00:00:00Z"}, "got a time that is not from 1970 to 2099 in row 1"),
+        ({"fraud": ""}, "column `fraud`: expected 0 or 1 .* in each row, got none in row 1"),
+        ({"fraud": "maybe"}, "column `fraud`: expected 0 or 1 .* in each row, got text in row 1"),
+        ({"id": "x" * 201}, "got a text of more than 200 characters in row 1"),
         (
             {"fraud": None, "frauds": "1"},
             "expected a column `fraud`, found none: did you mean `frauds`",

@@ -16,8 +16,9 @@ from typing import Final
 import polars as pl
 
 from shroff.canonical import BLANK
-from shroff.collect.columns import read_column, texts_of
-from shroff.collect.schema import Schema
+from shroff.collect.columns import kinds_of, read_column, texts_of
+from shroff.collect.schema import Scale, Schema
+from shroff.collect.values import expected
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
 
 HISTORY: Final = "shroff labels"
@@ -37,17 +38,21 @@ def read_labels(raw: pl.DataFrame, schema: Schema, *, source: str = "the labels"
     """
     label, moment = _roles(schema)
     columns: list[pl.Series] = []
-    for name, scale in ((schema.id, "id"), (label, "label"), (moment, "time")):
+    scales: dict[str, Scale] = {schema.id: "id", label: "label", moment: "time"}
+    for name, scale in scales.items():
         if name not in raw.columns:
             raise BadFile(
                 f"{source}: expected a column `{name}`, found "
                 f"none{did_you_mean(name, raw.columns) or '.'}"
             )
-        values = read_column(raw[name], scale, schema, key=b"", source=source).values  # type: ignore[arg-type]  # scales
+        values = read_column(raw[name], scale, schema, key=b"", source=source).values
         if values.null_count():
-            row = int(values.is_null().arg_max() or 0) + 1
+            at = int(values.is_null().arg_max() or 0)
+            (got,) = kinds_of(raw[name].slice(at, 1), scale, schema)
+            wanted = expected(scale, zoned=schema.timezone is not None)
             raise BadFile(
-                f"{source}: column `{name}`: expected a value in each row, got none in row {row:,}."
+                f"{source}: column `{name}`: expected {wanted} in each row, got {got} in row "
+                f"{at + 1:,}."
             )
         columns.append(values.alias(name))
     if schema.label_sources and SOURCE not in raw.columns:
