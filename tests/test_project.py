@@ -94,3 +94,51 @@ def test_an_import_that_is_not_found_has_its_line_and_the_way_to_a_file_beside(
     (folder / "project.py").write_text("import missing_library\n")
     with pytest.raises(ConfigurationError, match=r"line 1: .* named 'missing_library'$"):
         load_project("project.py")
+
+
+MISSPELT = {
+    'Schema(\n    id="id",\n    lable="x",\n)': (
+        "4: `Schema` has no argument `lable`: did you mean `label`?"
+    ),
+    "Cost(**dict(reveiw=4))": "2: `Cost` has no argument `reveiw`: did you mean `review`?",
+    'Rule("a", "b", zz=1)': "2: `Rule` has no argument `zz`; there are name, condition, action.",
+    'Schema(id="id", time="at")': "2: `Schema` needs `amount=…`.",
+    "Project()": "2: `Project` needs `schema=…`.",
+}
+
+
+@pytest.mark.parametrize(("call", "expected"), MISSPELT.items())
+def test_a_misspelt_argument_is_one_sentence_with_the_nearest_right_one(
+    folder: Path, call: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a module makes the call that the project imports."""
+    text = f"from shroff import Cost, Project, Rule, Schema\nmade = {call}\n"
+    (folder / "project.py").write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_project(folder)
+    assert str(caught.value) == f"{folder}/project.py, line {expected}"
+    (folder / "definitions.py").write_text(text)
+    (folder / "project.py").write_text("import definitions\n")
+    monkeypatch.syspath_prepend(folder)
+    with pytest.raises(ConfigurationError) as caught:
+        load_project(folder)
+    assert str(caught.value) == f"{folder}/definitions.py, line {expected}"
+
+
+def test_paths_in_an_imported_module_are_those_beside_the_project(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "money_of_bank.py").write_text(
+        'from shroff import Rates\nRATES = Rates.read("rates.csv", base="EUR")\n'
+    )
+    (shared / "rates.csv").write_text("currency,rate,since\nUSD,7,2023-01-01\n")
+    (folder / "project.py").write_text(
+        "from money_of_bank import RATES\n"
+        + PROJECT.replace('Rates.read("rates.csv", base="EUR")', "RATES")
+    )
+    monkeypatch.syspath_prepend(shared)
+    schema = load_project(folder).schema
+    assert schema.rates is not None
+    assert [rate.rate for rate in schema.rates.rates] == ["0.91"]

@@ -108,7 +108,8 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @classmethod
     def read(cls, path: str | Path, *, base: str = "EUR") -> Rates:
         """Rates from a CSV or Parquet file with the columns `currency`, `rate`, `since` and, if
-        need be, `until`; in a project's file, the path is relative to that file.
+        need be, `until`; in a project's file, and in modules that it imports, the path is relative
+        to the project's file.
 
         Raises:
             BadFile: the file cannot be read, lacks a column, or has a row that is no rate.

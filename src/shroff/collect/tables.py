@@ -161,7 +161,8 @@ class ReferenceTable(
         cls, path: str | Path, *, key: str, numeric: Sequence[str] = (), name: str | None = None
     ) -> ReferenceTable:
         """A table from a CSV or Parquet file with a header; `name` is by default that of the file.
-        In a project's file, the path is relative to that file.
+        In a project's file, and in modules that it imports, the path is relative to the project's
+        file.
 
         Blanks around the cells of a file are left out, and the null words of a log mean no value
         here too.
