@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from threading import Thread
 
 import psycopg
@@ -34,3 +35,8 @@ def test_who_waits_too_long_is_hung_up_for_and_nobody_else(uri: str) -> None:
         assert hasty.broken
         slept.join()
         assert patient.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_the_driver_does_not_log_what_fails_after_a_failure() -> None:
+    """`error ignored terminating …` would stand in the log beside what is raised and said."""
+    assert not logging.getLogger("psycopg").isEnabledFor(logging.WARNING)

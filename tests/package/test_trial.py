@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable, Sequence
 from resource import RUSAGE_CHILDREN, getrusage
 from time import process_time
@@ -252,6 +253,20 @@ def test_a_bad_model_is_refused_in_a_sentence(name: str) -> None:
     assert str(refused.value).startswith("the model ")
     assert "\n" not in str(refused.value)
     assert process_time() - before < 1.0, "this process has run the model itself"
+
+
+def test_a_process_that_does_not_start_is_no_fault_of_the_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when our modules were moved under a service that goes on: it said the model needs too much
+    memory.
+    """
+    monkeypatch.setattr(standby, "_waiting", [])
+    monkeypatch.setattr(standby, "_COMMAND", (sys.executable, "-P", "-m", "shroff.gone"))
+    with pytest.raises(
+        BundleError, match=r"No module named shroff\.gone.*start this process again"
+    ):
+        try_model(model(shaped_alike()), INPUTS)
 
 
 def test_sizes_may_come_from_the_shape_of_the_rows() -> None:

@@ -90,7 +90,7 @@ def test_it_decides_on_and_all_of_it_is_kept(
             await refused(away.decide(msgspec.json.encode(pay(payment_id="a1")))), LedgerUnavailable
         )
         assert away.unready is None
-        assert "wait in the spool" in str(away.notice)
+        assert "wait in the spool: " in str(away.notice)
         spooled = away.ledger.spooled
         assert spooled is not None
         assert spooled.entries >= 32
@@ -145,7 +145,7 @@ def test_a_server_that_is_suspended_is_taken_for_gone_and_missed_nothing(
         server.suspend()
         try:
             await several("meanwhile", 20)
-            assert "wait in the spool" in str(scorer.notice)
+            assert "wait in the spool: " in str(scorer.notice)
             await several("spooled", 20)
             assert issubclass(await refused(scorer.decision("before1")), LedgerUnavailable)
         finally:

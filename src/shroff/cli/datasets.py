@@ -24,7 +24,8 @@ def create(
     known_by: Annotated[
         str | None,
         typer.Option(
-            help="Labels as they were known by this day or time, UTC; by default what the log says."
+            help="Labels as they were known by this day or time, UTC, by the schema's labelled_at; "
+            "by default what the log says."
         ),
     ] = None,
     maturity: Annotated[

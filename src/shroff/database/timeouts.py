@@ -7,6 +7,7 @@ long, which the driver reports as a lost server.
 
 from __future__ import annotations
 
+import logging
 import socket
 from contextlib import suppress
 from threading import Lock, Thread
@@ -20,6 +21,8 @@ from psycopg.rows import TupleRow
 T = TypeVar("T")
 _POLL_SECONDS: Final = 0.25
 """Seconds between two checks."""
+# it warns of what fails after a failure, as the end of a pipeline does; the first is raised
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
 class _Watch:

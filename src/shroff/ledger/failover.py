@@ -96,7 +96,8 @@ class Failover:
                 self._bring(entries[start : start + self._max_group])
             if entries:
                 _log.warning(
-                    "%s that were left in the spool are in the ledger.", f"{len(entries):,} entries"
+                    "entries that were left in the spool are in the ledger: %s.",
+                    f"{len(entries):,}",
                 )
 
     def begin(self, last: Head, reason: str) -> None:
@@ -193,8 +194,8 @@ class Failover:
             self._entries, self._drained, self._known = [], 0, {}
             self._spool.clear()
         _log.warning(
-            "the ledger's database is back, with %s from the spool.",
-            f"{number:,} entries",
+            "the ledger's database is back, and has the entries of the spool: %s.",
+            f"{number:,}",
             extra={"event": "spool_done"},
         )
         return True

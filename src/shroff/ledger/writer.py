@@ -277,7 +277,7 @@ class Writer:
         """Commit entries; after a failure, the next attempt opens a new connection."""
         began = perf_counter_ns()
         try:
-            with unavailable(f"write {len(entries):,} entries", self._committer.error):
+            with unavailable("write the ledger", self._committer.error):
                 outcomes = self._committer.commit(entries, wait=wait)
         except LedgerUnavailable:
             self._committer.disconnect()

@@ -18,7 +18,7 @@ import numpy as np
 from shroff import speedups
 from shroff.arrays import Floats, Matrix
 from shroff.detect.preparation import Numeric, Preparation
-from shroff.errors import BundleError
+from shroff.errors import BundleError, one_line
 from shroff.sandbox import take
 
 MAX_PROCESSOR_SECONDS: Final = 10
@@ -100,19 +100,26 @@ def _run(model: bytes, usual: Matrix, wild: Matrix) -> dict[str, Any]:
         return {"refused": f"cannot be tried in a process of its own ({error.strerror})"}
     with process:
         try:
-            output, _ = process.communicate(given, timeout=_MAX_DELAY_RATIO * seconds)
+            output, errors = process.communicate(given, timeout=_MAX_DELAY_RATIO * seconds)
             found: dict[str, Any] = json.loads(output)
         except subprocess.TimeoutExpired:
             process.kill()
             return {"refused": f"does not end in {_MAX_DELAY_RATIO * seconds} seconds"}
         except ValueError:
-            return {"refused": _death(process.returncode, seconds)}
+            return {"refused": _death(process.returncode, seconds, errors)}
     return found
 
 
-def _death(code: int, seconds: int) -> str:
+def _death(code: int, seconds: int, errors: bytes) -> str:
     if code in (-24, -9):  # SIGXCPU, or SIGKILL by the harder limit
         return f"takes more than {seconds} seconds to score {_TYPICAL_ROWS + _EXTREME_ROWS} rows"
+    said = errors.decode(errors="replace").strip().rpartition("\n")[2]
+    if code == 1 and said and "MemoryError" not in said:
+        # an error in Python before the model is read: the process has not found its modules
+        return (
+            f"cannot be tried, because the process for that did not start ({one_line(said)}): if "
+            "Shroff was installed anew or moved meanwhile, start this process again"
+        )
     return f"ends the process that tries it (code {code}), as one does that needs too much memory"
 
 

@@ -203,8 +203,8 @@ class Scorer(Intake):
                 return _FORGETTING
             return still_said(self._wrong_past, self.state.engine.newest)
         return (
-            f"the ledger's database is away; {spooled.entries:,} entries ({spooled.bytes:,} "
-            "bytes) wait in the spool"
+            f"the ledger's database is away; entries that wait in the spool: {spooled.entries:,} "
+            f"({spooled.bytes:,} bytes)"
         )
 
     def start(self) -> None:

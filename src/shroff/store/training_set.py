@@ -59,7 +59,8 @@ class Labels(
         column: true for fraud.
         known_by: the moment; time zone and all.
         maturity: how long after a payment its fraud may be reported, such as `30d`.
-        arrival: the column of the label's arrival; by default it was known with the payment.
+        arrival: the column of the label's arrival, not of the end of its validity; by default it
+            was known with the payment.
         group: the group that the column is in, keyed as the payments are; by default the payments
             themselves. Of its rows the latest that was known by the moment counts.
     """
