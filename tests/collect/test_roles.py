@@ -328,3 +328,9 @@ def test_nested_columns_are_named_where_a_payment_has_no_id() -> None:
         guess(table)
     beside = log(items=[[1, 2]] * 400)
     assert "flatten" in next(one.why for one in guess(beside).guesses if one.column == "items")
+
+
+def test_a_column_that_would_be_the_id_but_for_a_repeated_row_is_named() -> None:
+    table = log().rename({"payment_id": "Vorgang"})
+    with pytest.raises(DataError, match="nearly each row: if it names payments, say --id Vorgang;"):
+        guess(pl.concat([table, table.tail(1)]))

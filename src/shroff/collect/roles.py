@@ -143,7 +143,8 @@ class _Guesser:
             it, one = ("it", "one") if len(lacking) == 1 else ("them", "others")
             raise DataError(
                 f"expected {wanted}, found none: add {it} (docs/raw-logs.md shows how), or name "
-                f"{one} with {options}.{self._dates_of_a_country()}{self._nested()}"
+                f"{one} with {options}.{self._repeated_ids()}{self._dates_of_a_country()}"
+                f"{self._nested()}"
             )
         self._choose("currency", [one for one in self._free() if one.currencies], "ISO 4217 codes")
         self._choose_later()
@@ -159,6 +160,17 @@ class _Guesser:
             number_format=amount.number_format,
             median=amount.median,
             mixed=any(by_name[name].distinct > 1 for name in self._named("currency")),
+        )
+
+    def _repeated_ids(self) -> str:
+        """Where no id is found: which column could be it but for a few rows."""
+        names = [one.name for one in self._free() if one.nearly_unique and one.names_something]
+        if self._has("id") or not names:
+            return ""
+        name = one_line(names[0])
+        return (
+            f" `{name}` has a different value in nearly each row: if it names payments, say --id "
+            f"{name}; of rows of one id the first is used."
         )
 
     def _dates_of_a_country(self) -> str:
