@@ -123,6 +123,7 @@ def test_a_file_of_rates(tmp_path: Path, separator: str) -> None:
         ("currency,rate,since\nJPY,1,2024-01-01\nJPY,2,2024-01-01\n", "one at a time"),
         (b"\xff\xfe", "cannot read it"),
         ("", "column `currency`"),
+        ("currency,rate,since\n", "without rows"),
     ],
 )
 def test_an_unusable_file_is_refused(tmp_path: Path, text: str | bytes, words: str) -> None:

@@ -112,9 +112,11 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         to the project's file.
 
         Raises:
-            BadFile: the file cannot be read, lacks a column, or has a row that is no rate.
+            BadFile: the file cannot be read, lacks a column, has no rows, or one that is no rate.
         """
         file = read_dated(path, "exchange rates", _COLUMNS)
+        if not file.places:
+            raise BadFile(f"{path}: expected at least one exchange rate, got a table without rows.")
         cells = zip(
             file.columns["currency"], file.columns["rate"], file.since, file.until, strict=True
         )
