@@ -187,7 +187,7 @@ def test_a_spool_that_is_full_refuses_until_the_server_is_back(
         assert all("the spool is full" in str(outcome) for outcome in first[len(kept) :])
         assert ledger.spooled is not None
         assert ledger.spooled.entries == len(kept)
-        assert 0 < ledger.spooled.bytes <= 1_000
+        assert 0 < ledger.spooled.bytes <= ledger.spooled.limit == 1_000
         # it was refused, so nobody knows it
         assert ledger.find("pay-9", presume_new=True) is None
     finally:

@@ -29,10 +29,11 @@ Find = Callable[[str, Kind], StoredEntry | None]
 
 
 class Spooled(NamedTuple):
-    """The contents of the spool."""
+    """The contents of the spool, and the most bytes that it takes."""
 
     entries: int
     bytes: int
+    limit: int
 
 
 class Failover:
@@ -76,7 +77,7 @@ class Failover:
     @property
     def waiting(self) -> Spooled:
         """The size of the spool's contents."""
-        return Spooled(len(self._entries) - self._drained, self._spool.size)
+        return Spooled(len(self._entries) - self._drained, self._spool.size, self._spool.limit)
 
     def recover(self, belongs: Callable[[Head], bool]) -> None:
         """Write entries that earlier processes left in the spool into the ledger.

@@ -73,7 +73,7 @@ class Spool:
 
     def __init__(self, folder: Path, *, limit: int) -> None:
         self.folder = folder
-        self._limit = limit
+        self.limit = limit
         self._own: _File | None = None
         self._left: list[_File] = []
 
@@ -121,9 +121,9 @@ class Spool:
             LedgerUnavailable: the spool is full, or cannot be written.
         """
         file, data = self._own, frames.frame(last.seq, last.chain, entries)
-        if file is None or file.size + len(data) > self._limit:
+        if file is None or file.size + len(data) > self.limit:
             raise LedgerUnavailable(
-                f"the ledger's database is away and the spool is full ({self._limit:,} bytes): "
+                f"the ledger's database is away and the spool is full ({self.limit:,} bytes): "
                 "send again later."
             )
         try:
