@@ -78,15 +78,24 @@ def _console_installed() -> bool:
 
 def _look_around(folder: Path, port: int) -> None:
     """Show six months in the console, until Ctrl-C."""
+    import shlex
     from contextlib import ExitStack, suppress
 
     from shroff.demo import open_months, tour
+    from shroff.errors import ShroffError
 
     with ExitStack() as stack:
+        months = folder / "months"
         with steps(quiet=False) as step:
-            made = open_months(folder / "months", progress=step)
+            made = open_months(months, progress=step)
             step("start the service and the console")
-            running = stack.enter_context(tour(made, port=port, console_port=0))
+            try:
+                running = stack.enter_context(tour(made, port=port, console_port=0))
+            except ShroffError as error:
+                raise ShroffError(
+                    f"{error} The six months are there: "
+                    f"`shroff console --demo --folder {shlex.quote(str(months))}` shows them."
+                ) from error
         err.print(f"The console: {running.console}/", soft_wrap=True)
         err.print(f"  user {running.user}, password {running.password}", soft_wrap=True)
         err.print(f"The service: {running.service}/help", soft_wrap=True)

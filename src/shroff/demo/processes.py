@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 import httpx
@@ -18,6 +19,7 @@ from shroff.errors import ShroffError
 from shroff.settings import PREFIX, Settings
 
 _PATIENCE_SECONDS: Final = 60.0
+"""How long a process that starts may stand still."""
 _LOOK_SECONDS: Final = 0.1
 
 
@@ -78,14 +80,45 @@ def _start(
             stdout=log,
             stderr=log,
         )
-    url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + _PATIENCE_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        if ready(url):
+    url = f"http://127.0.0.1:{port}"
+    try:
+        if is_ready(process, lambda: ready(url)):
             return process, url
-        time.sleep(_LOOK_SECONDS)
+    except BaseException:
+        process.kill()
+        raise
+    ended = process.poll()
     process.kill()
     process.wait()
-    raise ShroffError(f"the {name} did not become ready; see {said}.")
+    how = "stood still for a minute" if ended is None else f"ended with status {ended}"
+    raise ShroffError(f"the {name} {how} before it was ready; see {said}.")
+
+
+def is_ready(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> bool:
+    """Wait for a process that starts, however slow the machine is; False once it has ended, or has
+    used no processor for a minute.
+    """
+    used, deadline = -1.0, 0.0
+    while process.poll() is None:
+        if ready():
+            return True
+        if (now := processor_time(process.pid)) != used:
+            used, deadline = now, time.monotonic() + _PATIENCE_SECONDS
+        elif time.monotonic() >= deadline:
+            return False
+        time.sleep(_LOOK_SECONDS)
+    return False
+
+
+def processor_time(process: int) -> float:
+    """What a process has used of the processor, in ticks; where that is not known, the time, as if
+    it were always at work.
+    """
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return float(fields[11]) + float(fields[12])
+    except (OSError, IndexError):
+        return time.monotonic()
 
 
 def _free_port() -> int:
