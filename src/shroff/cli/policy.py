@@ -94,6 +94,8 @@ def history(as_json: AsJson = False) -> None:
     if as_json:
         show({"changes": rows})
     else:
+        for row in rows:
+            row["policy"] = row["policy"] or "the model's own"
         print_rows(rows, "at", "role", "action", "policy", "by", "note")
 
 
