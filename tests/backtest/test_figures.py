@@ -117,6 +117,7 @@ def test_rules_by_hand() -> None:
     passes, one, two, none = rule_figures(Policy(rules=rules), judged, OUTCOME, AMOUNT, CARD)
     assert (one.matches.payments, one.decides, one.precision) == (4, 3, 1 / 3)
     assert one.precision_bounds == (0.25, 0.5)
+    assert (one.precision_cards, none.precision_cards) == (3, None)
     assert (one.unique_catches, one.unique_amount) == (1, 100.0)
     # the model stops the fraud that `two` finds
     assert (two.unique_catches, two.decides, two.precision) == (0, 1, 0.5)

@@ -151,6 +151,11 @@ def card_numbers(cards: pl.Series) -> Ints:
     return cards.rank("dense").cast(pl.Int64).fill_null(-1).to_numpy()
 
 
+def many_cards(numbers: Ints) -> int:
+    """How many cards these numbers of `card_numbers` are; a payment without one counts alone."""
+    return len(np.unique(numbers[numbers >= 0])) + int((numbers < 0).sum())
+
+
 def columns_of(bundle: Bundle, frame: pl.DataFrame, features: pl.DataFrame) -> pl.DataFrame:
     """What rules, costs and the model read of payments, as the decider gets it.
 

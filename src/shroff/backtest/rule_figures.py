@@ -11,7 +11,7 @@ import polars as pl
 
 from shroff.arrays import Floats, Ints
 from shroff.backtest.outcomes import FRAUD, GENUINE, PaymentTally, tally
-from shroff.backtest.past import card_numbers
+from shroff.backtest.past import card_numbers, many_cards
 from shroff.backtest.table_judge import APPROVE, Judged
 from shroff.decide.policy import Policy, Rule
 from shroff.evaluate.bootstrap import Interval, share_interval
@@ -37,6 +37,7 @@ class RuleFigures(msgspec.Struct, frozen=True, kw_only=True):
         precision: the share of frauds among the known ones; None where none is known.
         precision_bounds: the same if all of unknown outcome were genuine, and if all were frauds.
         precision_interval: of 95 %, by bootstrap over cards; None over more than 5,000 payments.
+        precision_cards: how many cards that interval is over; a payment without one counts alone.
         unique_catches: known frauds that are stopped by it and no other rule, and that the model
             would approve.
         overlaps: with the rules that hold at most of its payments.
@@ -51,6 +52,7 @@ class RuleFigures(msgspec.Struct, frozen=True, kw_only=True):
     precision: float | None
     precision_bounds: Interval | None
     precision_interval: Interval | None
+    precision_cards: int | None
     unique_catches: int
     unique_amount: float
     overlaps: Sequence[RuleOverlap]
@@ -75,6 +77,7 @@ def rule_figures(
         rows = judged.hits[rule.name]
         found = tally(rows, outcome, amount)
         unique = rows[alone[rows]] if rule.action != "approve" else rows[:0]
+        interval, cards = _interval(rows, outcome, card)
         known, all_of_them = found.frauds + found.genuine, found.payments - found.immature
         return RuleFigures(
             name=rule.name,
@@ -89,7 +92,8 @@ def rule_figures(
             )
             if all_of_them
             else None,
-            precision_interval=_interval(rows, outcome, card),
+            precision_interval=interval,
+            precision_cards=cards,
             unique_catches=len(unique),
             unique_amount=round(float(np.nansum(amount[unique])), 2),
             overlaps=_overlaps(place, together[place], policy.rules),
@@ -123,8 +127,12 @@ def _overlaps(place: int, shared: Ints, rules: Sequence[Rule]) -> list[RuleOverl
     ]
 
 
-def _interval(rows: Ints, outcome: Ints, card: pl.Series) -> Interval | None:
+def _interval(
+    rows: Ints, outcome: Ints, card: pl.Series
+) -> tuple[Interval, int] | tuple[None, None]:
+    """The interval of the precision at these rows, and over how many cards."""
     known = rows[(outcome[rows] == FRAUD) | (outcome[rows] == GENUINE)]
     if not 0 < len(known) <= _MAX_INTERVAL_PAYMENTS:
-        return None
-    return share_interval(outcome[known] == FRAUD, card_numbers(card[known]))
+        return None, None
+    numbers = card_numbers(card[known])
+    return share_interval(outcome[known] == FRAUD, numbers), many_cards(numbers)

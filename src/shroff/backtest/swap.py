@@ -16,7 +16,7 @@ import polars as pl
 from shroff.arrays import Bools, Floats, Ints
 from shroff.backtest.money import Money, Weighed, sum_money
 from shroff.backtest.outcomes import FRAUD, GENUINE, IMMATURE, UNKNOWN
-from shroff.backtest.past import card_numbers
+from shroff.backtest.past import card_numbers, many_cards
 from shroff.backtest.table_judge import APPROVE
 from shroff.evaluate.bootstrap import Interval, sum_intervals
 
@@ -86,7 +86,7 @@ def swap_sets(
         return SwapSet(
             payments=len(rows),
             payments_interval=many if rows.size else (0.0, _RULE_OF_THREE),
-            cards=len(np.unique(holders[holders >= 0])) + int((holders < 0).sum()),
+            cards=many_cards(holders),
             amount=round(float(paid.sum()), 2),
             amount_interval=amounts,
             saved=sum_money(each, outcome[rows], weight[rows]),

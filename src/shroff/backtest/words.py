@@ -196,7 +196,7 @@ def _rule(rule: RuleFigures) -> Row:
     precision = "" if rule.precision is None else f"{rule.precision:.1%}"
     if rule.precision_interval is not None:
         low, high = rule.precision_interval
-        precision += f" ({low:.0%}–{high:.0%})"
+        precision += f" ({low:.0%}–{high:.0%}, cards: {rule.precision_cards:,})"
     if rule.matches.unknown and rule.precision_bounds is not None:
         low, high = rule.precision_bounds
         precision += f" [{low:.0%}–{high:.0%}]"
