@@ -7,9 +7,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from typer.testing import CliRunner
 
 from commands import answer, run
+from shroff.cli import app
 from shroff.errors import BadFile, ConfigurationError, NotFound
+from shroff.pipeline.payments import stored_payments
+from shroff.project import load_project
+from shroff.settings import Settings
 from shroff.store import open_store
 
 PROJECT = str(Path(__file__).parents[1] / "examples" / "payments")
@@ -230,6 +235,24 @@ def test_days_of_which_only_frauds_are_left_do_not_judge() -> None:
     assert late["rows"] > 0
     with pytest.raises(ConfigurationError, match="expected payments older than the maturity"):
         run("train", PROJECT, "--dataset", "late")
+
+
+def test_genuine_labels_that_come_after_the_maturity_are_noticed(home: Path, log: Path) -> None:
+    """Of the days between, the dataset holds frauds alone, although they are older than it."""
+    slow = home / "slow.parquet"
+    late = pl.when(pl.col("is_fraud") == 1).then(pl.duration()).otherwise(pl.duration(days=4))
+    payments = pl.read_parquet(log).with_columns(labelled_at=pl.col("created_at") + late)
+    payments.write_parquet(slow)
+    run("features", PROJECT, "--data", slow)
+    words = ("store", "create", PROJECT, "slow", "--known-by", "2024-01-11", "--maturity")
+    notice = CliRunner().invoke(app, [*words, "1d"]).stderr
+    assert "notice: expected frauds and genuine payments that are older than the maturity" in notice
+    assert "3 days from 2024-01-07 to 2024-01-09 on which fewer than half of the" in notice
+    assert "and 100.00% of these are fraud" in notice
+    assert "make the dataset with a maturity of 4d (" in notice
+    found = stored_payments(load_project(PROJECT), "slow", Settings.read().store)
+    assert "notice: " + found.notices[-1] in notice
+    assert "notice" not in CliRunner().invoke(app, [*words, "4d"]).stderr
 
 
 def test_an_unknown_group_is_a_sentence(home: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from datetime import date
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from shroff.evaluate.doctor import (
     check_frauds,
     check_labelling,
     check_lift,
+    check_maturity,
     check_prevalence,
     check_recall,
     check_split,
@@ -117,6 +119,16 @@ def test_days_of_which_only_frauds_are_known_are_found() -> None:
     old = np.datetime64("2024-01-10") > TIME
     ((severity, sentence),) = labelled(~old | Y)
     assert (severity, "training days" in sentence) == ("failure", True)
+
+
+@pytest.mark.parametrize(("maturity", "enough"), [(7, 21), (21, None), (30, None)])
+def test_labels_that_come_after_the_maturity_are_found(maturity: int, enough: int | None) -> None:
+    now, day = np.datetime64("2024-03-01T00:00:00", "us"), np.timedelta64(1, "D")
+    mature = now - maturity * day >= TIME
+    known = mature & (Y | (now - 21 * day > TIME))
+    found = check_maturity(Y[known], TIME[known], TIME[mature], now)
+    assert [one.severity for one in found] == ["warning"] * (enough is not None)
+    assert all(f"(`shroff store create --maturity {enough}d`)" in one.sentence for one in found)
 
 
 def test_labels_that_few_payments_have_alike_pass() -> None:

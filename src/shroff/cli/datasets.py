@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from shroff.cli.arguments import ProjectPath
-from shroff.cli.terminal import AsJson, out, show, steps, visible
+from shroff.cli.terminal import AsJson, out, print_notices, show, steps, visible
 from shroff.errors import CheckFailed, NotFound
 
 Dataset = Annotated[
@@ -54,6 +54,7 @@ def create(
 
     Where it was made already of the same versions of the groups, it is given again.
     """
+    from shroff.experiment.stored import uneven_labels
     from shroff.project import load_project
     from shroff.store import Split, open_store
     from shroff.store.features import project_set
@@ -67,13 +68,15 @@ def create(
     )
     with steps(quiet=as_json) as step:
         step(f"make {name}")
+        store = open_store()
         try:
-            data = open_store().create(wanted)
+            data = store.create(wanted)
         except NotFound as error:
             raise NotFound(
                 f"{error} `shroff features PROJECT --data LOG` (without --out) stores the groups "
                 "of a project."
             ) from None
+    print_notices(uneven_labels(data, store))
     if as_json:
         show(data.to_dict())
     else:

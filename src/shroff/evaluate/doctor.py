@@ -172,32 +172,73 @@ def check_labelling(y: Array, time: Times, every: Times, rows: Split) -> list[Fi
         every: when all payments happened [m], those without a label too.
     """
     fraud, day = check_labels(y), time.astype("datetime64[D]")
-    days, payments = np.unique(every.astype("datetime64[D]"), return_counts=True)
-    labelled = np.bincount(np.searchsorted(days, day), minlength=len(days))
-    few = np.isin(day, days[labelled < _LABELLED_SHARE * payments])
-    usual = fraud[~few]
+    few = np.isin(day, _few_labelled(day, every))
     found: list[Finding] = []
     for part, members in (("training", rows.train), ("test", rows.test)):
         picked = members[few[members]]
-        odd = fraud[picked]
-        material = len(odd) >= _MATERIAL_SHARE * len(members) or (
-            odd.sum() >= _MATERIAL_SHARE * fraud[members].sum()
-        )
-        if not len(odd) or not len(usual) or not material or not _is_resampled(odd, usual):
+        if not _is_selection(fraud[picked], fraud[members], fraud[~few]):
             continue
-        young = np.unique(day[picked])
+        days = _describe_days(np.unique(day[picked]), fraud[picked], fraud[~few])
+        sentence = (
+            f"expected frauds and genuine payments of the {part} days to have labels alike, got "
+            f"{days}: leave such days out, by a split that "
+            "names its days (docs/howto/own-data.md), or by a longer `shroff retrain --label-delay`"
+        )
         found.append(
-            Finding(
-                "uneven_labels",
-                f"expected frauds and genuine payments of the {part} days to have labels alike, "
-                f"got {len(young):,} days from {young[0]} to {young[-1]} on which fewer than half "
-                f"of the payments have one, and {odd.mean():.2%} of these are fraud, against "
-                f"{usual.mean():.2%} on other days: leave such days out, by a split that names its "
-                "days (docs/howto/own-data.md), or by a longer `shroff retrain --label-delay`",
-                "failure" if part == "training" else "warning",
-            )
+            Finding("uneven_labels", sentence, "failure" if part == "training" else "warning")
         )
     return found
+
+
+def check_maturity(y: Array, time: Times, every: Times, known_by: np.datetime64) -> list[Finding]:
+    """Whether labels that were known by a moment are those of all payments alike, up to the
+    maturity: else its latest days are a selection, a warning with the maturity that is enough.
+
+    Args:
+        y, time: of the payments that are older than the maturity and whose label was known [n].
+        every: when all payments of that age happened [m].
+    """
+    fraud, day = check_labels(y), time.astype("datetime64[D]")
+    days = np.unique(every.astype("datetime64[D]"))
+    enough = np.flatnonzero(~np.isin(days, _few_labelled(day, every)))
+    if not len(enough) or enough[-1] == len(days) - 1:
+        return []
+    young = days[enough[-1] + 1 :]
+    odd, usual = fraud[day >= young[0]], fraud[day < young[0]]
+    if not _is_selection(odd, fraud, usual):
+        return []
+    age = int(np.ceil((known_by - young[0]) / _ONE_DAY))
+    sentence = (
+        "expected frauds and genuine payments that are older than the maturity to have labels "
+        f"alike, got {_describe_days(young, odd, usual)}: make the dataset with a maturity "
+        f"of {age}d (`shroff store create --maturity {age}d`)"
+    )
+    return [Finding("uneven_labels", sentence, "warning")]
+
+
+def _few_labelled(day: Times, every: Times) -> Times:
+    """The days on which fewer than half of all payments have a label; `day` of those that do."""
+    days, payments = np.unique(every.astype("datetime64[D]"), return_counts=True)
+    labelled = np.bincount(np.searchsorted(days, day), minlength=len(days))
+    return days[labelled < _LABELLED_SHARE * payments]
+
+
+def _is_selection(odd: Bools, part: Bools, usual: Bools) -> bool:
+    """Whether payments of a part matter to its figures and have a share of fraud of their own."""
+    if not len(odd) or not len(usual):
+        return False
+    material = len(odd) >= _MATERIAL_SHARE * len(part) or (
+        odd.sum() >= _MATERIAL_SHARE * part.sum()
+    )
+    return bool(material) and _is_resampled(odd, usual)
+
+
+def _describe_days(young: Times, odd: Bools, usual: Bools) -> str:
+    return (
+        f"{len(young):,} days from {young[0]} to {young[-1]} on which fewer than half of the "
+        f"payments have one, and {odd.mean():.2%} of these are fraud, against {usual.mean():.2%} "
+        "on other days"
+    )
 
 
 def _is_resampled(part: Bools, source: Bools) -> bool:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Final
 
+import numpy as np
 import polars as pl
 
+from shroff.arrays import Times
 from shroff.errors import ConfigurationError
+from shroff.evaluate.doctor import check_maturity
 from shroff.features.group import FeatureGroup
 from shroff.features.plan import Plan
-from shroff.store import TrainingData, feature_table
+from shroff.store import FeatureStore, TrainingData, feature_table
 from shroff.store.build import IMMATURE
 from shroff.store.training_set import PART, STATUS
 
@@ -74,6 +78,35 @@ def read_stored(data: TrainingData, groups: Sequence[FeatureGroup], plan: Plan) 
         notices=tuple(notices),
         left_out={f"dataset: {reason}": counts for reason, counts in left_out.items()},
     )
+
+
+def uneven_labels(data: TrainingData, store: FeatureStore) -> list[str]:
+    """What is wrong with the labels of a training dataset that were known by its day, a sentence
+    each: of its latest days frauds alone, where genuine payments get theirs later than its
+    maturity.
+    """
+    wanted, group = data.manifest.definition, data.manifest.group
+    labels = wanted.labels
+    if labels is None:
+        return []
+    (base,) = (one for one in data.manifest.lineage if one.asked == wanted.of)
+    table = store.table(base.group, base.version)
+    rows = table.read([], times=wanted.times, as_of=base.number)
+    first = rows.sort(group.known_at).unique(group.key, keep="first", maintain_order=True)
+    mature = pl.col(group.time) <= labels.mature_until
+    every = first.filter(mature, pl.col(group.known_at) <= labels.known_by)
+    known = data.read([labels.column]).filter(mature)
+    found = check_maturity(
+        known[labels.column].to_numpy(),
+        _times(known[group.time]),
+        _times(every[group.time]),
+        np.datetime64(labels.known_by.astimezone(UTC).replace(tzinfo=None), "us"),
+    )
+    return [one.sentence for one in found]
+
+
+def _times(column: pl.Series) -> Times:
+    return column.dt.replace_time_zone(None).to_numpy()
 
 
 def _mature(

@@ -18,7 +18,7 @@ from shroff.collect.label_table import LabelTable, labelled
 from shroff.collect.large import with_absent
 from shroff.collect.remote import Count, uncounted
 from shroff.errors import ConfigurationError
-from shroff.experiment.stored import read_stored
+from shroff.experiment.stored import read_stored, uneven_labels
 from shroff.pipeline.memory import payment_rows
 from shroff.project import Project
 from shroff.store import FeatureStore, TrainingData, split_name
@@ -164,13 +164,12 @@ def stored_payments(project: Project, dataset: str, root: str | Path) -> Payment
         NotFound: the store has none of this name.
         ConfigurationError: it does not fit the project.
     """
-    found = read_stored(
-        FeatureStore(root).dataset(*split_name(dataset)), project.features, project.plan
-    )
+    store = FeatureStore(root)
+    found = read_stored(store.dataset(*split_name(dataset)), project.features, project.plan)
     return Payments(
         frame=found.frame,
         features=found.features,
-        notices=found.notices,
+        notices=[*found.notices, *uneven_labels(found.data, store)],
         stored=found.data,
         left_out=found.left_out,
     )
