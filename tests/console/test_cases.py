@@ -175,6 +175,23 @@ def test_two_people_at_once_lose_nothing(console: ConsoleSite, desk: Desk) -> No
     assert ada.send(f"{page}/decide", outcome="stolen").status_code == 422
 
 
+def test_a_case_that_is_given_back_leaves_the_last_decision_to_be_undone(
+    console: ConsoleSite, desk: Desk
+) -> None:
+    visit, first = console.visit("analyst"), waiting(desk, "pairs")
+    desk.claim(first.id, "analyst")
+    closing = visit.send(f"/cases/{first.id}/decide", outcome="fraud", queue="pairs", advance="on")
+    address = closing.headers["location"]
+    following = address.partition("?")[0]
+    for step in (f"{following}/note", f"{following}/release", "/cases/next"):
+        assert f'name="done" value="{first.id}"' in visit.page(address)
+        told = visit.send(step, queue="pairs", done=str(first.id), note="called")
+        address = told.headers["location"]
+        assert f"Undo case {first.id}" in text_of(visit.page(address))
+    visit.send(f"/cases/{first.id}/undo")
+    assert desk.case(first.id)[0].status == "open"
+
+
 def test_several_are_closed_at_once_or_none(console: ConsoleSite, desk: Desk) -> None:
     visit = console.visit("analyst")
     pairs = desk.cases(queue="pairs", waiting=True)[-2:]
@@ -183,8 +200,22 @@ def test_several_are_closed_at_once_or_none(console: ConsoleSite, desk: Desk) ->
     assert stale.status_code == 409
     assert {desk.case(one.id)[0].status for one in pairs} == {"open"}
     assert visit.send("/cases/decide", outcome="fraud").status_code == 422
-    assert visit.send("/cases/decide", outcome="fraud", case=ticked).status_code == 303
+    closing = visit.send("/cases/decide", outcome="fraud", case=ticked)
+    assert closing.status_code == 303
     assert {desk.case(one.id)[0].outcome for one in pairs} == {"fraud"}
+    # all of them can be taken back, or none
+    numbers = "-".join(str(number) for number in sorted(one.id for one in pairs))
+    listed = visit.page(closing.headers["location"])
+    assert f'name="done" value="{numbers}"' in listed
+    assert "Undo 2 cases" in text_of(listed)
+    for wrong, status in ((f"{numbers}-4711", 404), ("", 422)):
+        assert visit.send("/cases/undo", done=wrong).status_code == status
+    assert {desk.case(one.id)[0].status for one in pairs} == {"closed"}
+    back = visit.send("/cases/undo", done=numbers, queue="pairs")
+    assert back.headers["location"] == "/cases?queue=pairs"
+    assert {desk.case(one.id)[0].holder for one in pairs} == {"analyst"}
+    ticked = [f"{one.id}:{desk.case(one.id)[0].version}" for one in pairs]
+    assert visit.send("/cases/decide", outcome="fraud", case=ticked).status_code == 303
     # what is undone is undone, whatever the form says of the case claimed since
     for one, leave in zip(pairs, ("4711", "9" * 5_000), strict=True):
         assert visit.send(f"/cases/{one.id}/undo", leave=leave).status_code == 303
@@ -197,7 +228,8 @@ def test_several_are_closed_at_once_or_none(console: ConsoleSite, desk: Desk) ->
         assert f'type="hidden" name="{name}" value="{value}"' in refused.text
     assert visit.send("/cases/decide", outcome="fraud", queue="\0").status_code == 422
     led = visit.send("/cases/decide", filters, outcome="fraud", case=ticked)
-    assert led.headers["location"] == f"/cases?queue=pairs&mine=on&subject={pairs[0].subject}"
+    place = f"/cases?queue=pairs&mine=on&subject={pairs[0].subject}"
+    assert led.headers["location"] == f"{place}&done={numbers}"
     subject = f"/cases?status=closed&amp;subject={pairs[0].subject}"
     assert f'href="{subject}"' in visit.page("/cases?status=closed")
     shown = visit.page(unescape(subject))

@@ -286,6 +286,15 @@ class Desk:
         with writing(self._control, self._clock()) as book:
             return reopening.undo(book, number, by, self._lease)
 
+    def undo_all(self, numbers: Collection[int], by: str) -> list[Case]:
+        """Take back several decisions as `undo` does, or none if one of them cannot be."""
+        if not 0 < len(numbers) <= listing.MAX_CASES:
+            raise ConfigurationError(f"expected 1 to {listing.MAX_CASES:,} cases to undo.")
+        with writing(self._control, self._clock()) as book:
+            return [
+                reopening.undo(book, number, by, self._lease) for number in sorted(set(numbers))
+            ]
+
     def forget(
         self, kind: str, subjects: Collection[str], payment_ids: Sequence[str], by: str
     ) -> int:

@@ -73,9 +73,8 @@ def decide_case(
         return lead(request, case_address(number, queue), said=said)
     following = backend.desk.next(user.name, queue=queue or None)
     if following is None:
-        address = CaseChoice(queue=queue).address()
-        done = f"{address}{'&' if '?' in address else '?'}done={number}"
-        return lead(request, done, said=f"{said} No other case waits here.")
+        listed = CaseChoice(queue=queue).address(done=[number])
+        return lead(request, listed, said=f"{said} No other case waits here.")
     return lead(request, case_address(following.id, queue, done=number), said=said)
 
 
@@ -118,7 +117,9 @@ def change_case(
         change(backend, number, user, form, number_in(form.text("version")))
     except ShroffError as error:
         return _refused(backend, user, number, form, error, step)
-    return lead(request, case_address(number, form.text("queue")), said=f"Case {number} is {done}.")
+    before = number_in(form.text("done"))
+    address = case_address(number, form.text("queue"), done=before)
+    return lead(request, address, said=f"Case {number} is {done}.")
 
 
 def _claim(backend: ConsoleBackend, number: int, user: User, _: Form, version: int | None) -> Case:
@@ -186,7 +187,8 @@ def _refused(
     step: str,
 ) -> Response:
     """The page as the case is now, with the sentence and what was typed."""
-    context = _context(backend, user, number, form.text("queue"), {}, problem=str(error))
+    before = {"done": form.text("done")}
+    context = _context(backend, user, number, form.text("queue"), before, problem=str(error))
     context["typed"] = {"step": step, "note": form.raw("note"), "to": form.text("to")}
     return view("case.html", context, status=status_of(error))
 

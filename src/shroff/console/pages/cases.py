@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -19,13 +19,15 @@ from shroff.console.forms import require_short
 from shroff.console.given import GivenBackend, GivenForm, GivenUser
 from shroff.console.problems import status_of
 from shroff.console.searches import spellings
-from shroff.console.views import lead, view
+from shroff.console.views import lead, many, view
 from shroff.console.web import Request, Response
 from shroff.control.users import User
 from shroff.errors import ConfigurationError, ShroffError
 
 _PAGE_CASES: Final = 50
 _ALL_QUEUES: Final = ""
+_APART: Final = "-"
+"""Between the numbers of cases in an address."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,12 @@ class CaseChoice:
         }
         return {name: value for name, value in context.items() if value}
 
-    def address(self, **changes: Any) -> str:
-        """The address of this list, or of one that differs in something."""
-        query = urlencode(replace(self, **changes).fields())
+    def address(self, *, done: Iterable[int] = (), **changes: Any) -> str:
+        """The address of this list, or of one that differs in something; `done` are the cases that
+        were decided before.
+        """
+        closed = {"done": _APART.join(map(str, done))}
+        query = urlencode(replace(self, **changes).fields() | (closed if closed["done"] else {}))
         return f"/cases?{query}" if query else "/cases"
 
 
@@ -113,7 +118,7 @@ def claim_next(
     case = backend.desk.next(user.name, queue=queue or None)
     if case is None:
         return lead(request, CaseChoice(queue=queue).address(), said="No case waits here.")
-    return lead(request, case_address(case.id, queue))
+    return lead(request, case_address(case.id, queue, done=number_in(form.text("done"))))
 
 
 @action("/cases/decide", role="analyst")
@@ -136,7 +141,22 @@ def decide_several(
     except ShroffError as error:
         context = _listed(backend, user, choice, problem=str(error), note=form.text("note"))
         return view("cases.html", context, status=status_of(error))
-    said = f"{len(closed)} case{'' if len(closed) == 1 else 's'} closed."
+    said = f"{many(len(closed), 'case')} closed."
+    return lead(request, choice.address(done=(one.id for one in closed)), said=said)
+
+
+@action("/cases/undo", role="analyst")
+def undo_several(
+    request: Request, backend: GivenBackend, user: GivenUser, form: GivenForm
+) -> Response:
+    """Take back the decisions on cases that were closed at once, or none."""
+    choice = CaseChoice.read(form.single())
+    try:
+        opened = backend.desk.undo_all(_numbers(form.text("done")), user.name)
+    except ShroffError as error:
+        context = _listed(backend, user, choice, problem=str(error))
+        return view("cases.html", context, status=status_of(error))
+    said = f"Open again, and yours: {many(len(opened), 'case')}."
     return lead(request, choice.address(), said=said)
 
 
@@ -181,7 +201,7 @@ def _listed(
         "more": choice.address(after=_after(shown[-1])) if more else None,
         "problem": problem,
         "note": note,
-        "done": number_in(done),
+        "done": _numbers(done),
     }
 
 
@@ -197,6 +217,11 @@ def _chosen(backend: ConsoleBackend, user: User, choice: CaseChoice, *, limit: i
         limit=limit,
         after=_place(choice.after),
     )
+
+
+def _numbers(text: str) -> list[int]:
+    """The numbers of cases in an address or a form."""
+    return [one for each in text.split(_APART) if (one := number_in(each))]
 
 
 def _ticked(text: str) -> tuple[int, int]:
@@ -221,4 +246,4 @@ def _place(text: str) -> tuple[float, int] | None:
     return found if math.isfinite(found[0]) and 0 < found[1] <= MAX_NUMBER else None
 
 
-ROUTES = (show_cases, find_cases, claim_next, decide_several, show_reasons)
+ROUTES = (show_cases, find_cases, claim_next, decide_several, undo_several, show_reasons)
