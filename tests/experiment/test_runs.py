@@ -180,6 +180,15 @@ def test_what_a_record_says_commands_no_terminal(tmp_path: Path) -> None:
         assert all(one == "\n" or one.isprintable() for one in printed), words
 
 
+def test_a_run_prints_as_one_line(tmp_path: Path) -> None:
+    with Runs(tmp_path).begin({}, {}) as recording:
+        recording.figures = {"best": "rules", "detectors": {"rules": {"test": list(range(9_999))}}}
+        recording.bundle = {"folder": "b", "version": "v1", "content": "0"}
+    (record,) = Runs(tmp_path).all()
+    best = "best='rules', version='v1'"
+    assert repr(record) == f"RunRecord(run={record.run!r}, state='done', {best})"
+
+
 def test_only_what_differs_is_a_difference(tmp_path: Path) -> None:
     runs = Runs(tmp_path)
     for rows, better in ((10, 0.5), (20, 0.5)):

@@ -89,6 +89,13 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     refusal: str | None = None
     resumed: int = 0
 
+    def __repr__(self) -> str:
+        """In one line; `figures`, `evaluation` and `parameters` hold thousands of numbers."""
+        state = self.failure or self.refusal or ("done" if self.ended else "not finished")
+        best = self.figures.get("best")
+        version = None if self.bundle is None else self.bundle["version"]
+        return f"RunRecord(run={self.run!r}, state={state!r}, {best=}, {version=})"
+
     @property
     def plot(self) -> Plots:
         """Its figures for notebooks: `run.plot.roc()`, `.precision_recall()`, `.calibration()` and
