@@ -21,7 +21,8 @@ from shroff import Policy, Rule
 from shroff.cli import app
 from shroff.decide.choice import choose, chosen_fields
 from shroff.errors import ConfigurationError, ShroffError
-from shroff.package import save
+from shroff.experiment import Runs
+from shroff.package import load, save
 
 Ask = Callable[..., Any]
 
@@ -70,7 +71,19 @@ def written(path: Path, policy: Policy | dict[str, Any]) -> Path:
 def test_a_model_is_published_again_by_its_version(ask: Ask, bundle: Path) -> None:
     version = ask("publish", bundle)["version"]
     assert ask("publish", version, "--note", "again")["version"] == version
-    assert "none: no folder and no published version, and" in str(ask("publish", "none"))
+    unknown = str(ask("publish", "none"))
+    assert "none: no folder, no version that was published or that a run packaged, and" in unknown
+
+
+def test_a_model_in_research_is_published_by_its_version(
+    ask: Ask, bundle: Path, tmp_path: Path
+) -> None:
+    version = load(bundle).version
+    with Runs(tmp_path / "home" / "runs").begin({}, {}) as recording:
+        recording.bundle = {"folder": str(bundle), "version": version, "content": "0"}
+    (listed,) = ask("models")["stages"]
+    assert (listed["version"], listed["stage"]) == (version, "research")
+    assert ask("publish", version)["version"] == version
 
 
 def test_a_policy_goes_out_and_comes_back_as_it_is_shown(

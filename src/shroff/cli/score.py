@@ -20,7 +20,9 @@ def score(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="BUNDLE", help="A bundle, a run, or a published version.", show_default=False
+            metavar="BUNDLE",
+            help="A bundle, a run, or a version, published or not.",
+            show_default=False,
         ),
     ],
     data: Data,

@@ -11,7 +11,7 @@ from shroff.control.models import Models
 from shroff.control.pointers import Measured, Role
 from shroff.decide.standing import own
 from shroff.errors import ConfigurationError, NotFound
-from shroff.experiment import Runs
+from shroff.experiment import RunRecord, Runs
 from shroff.package import Bundle, load
 from shroff.promotion import gates
 from shroff.promotion.evidence import Contender, Evidence
@@ -112,8 +112,8 @@ def promote(
 
 
 def find_bundle(models: Models, runs: Runs, source: str) -> Path:
-    """The folder of a bundle: the folder itself, a version that was published, or what a run of
-    `shroff train` packaged.
+    """The folder of a bundle: the folder itself, or what a run of `shroff train` packaged, by the
+    run's name or by the version, which may be published or not.
 
     Raises:
         NotFound: it is none of them.
@@ -123,10 +123,7 @@ def find_bundle(models: Models, runs: Runs, source: str) -> Path:
         return Path(source)
     if source in models:
         return models.folder / "versions" / source
-    try:
-        record = runs.find(source)
-    except NotFound as error:
-        raise NotFound(f"{source}: no folder and no published version, and {error}") from None
+    record = _packaging(runs, source)
     if record.bundle is None:
         raise ConfigurationError(
             f"the run {record.run} packaged no bundle: train it with `--bundle FOLDER`."
@@ -139,3 +136,17 @@ def find_bundle(models: Models, runs: Runs, source: str) -> Path:
             f"{folder}: expected the bundle that the run {record.run} packaged, got another."
         )
     return folder
+
+
+def _packaging(runs: Runs, source: str) -> RunRecord:
+    """The run of a name, or that packaged a version."""
+    try:
+        return runs.find(source)
+    except NotFound as error:
+        try:
+            return runs.maker(source)
+        except NotFound:
+            raise NotFound(
+                f"{source}: no folder, no version that was published or that a run packaged, and "
+                f"{error}"
+            ) from None
