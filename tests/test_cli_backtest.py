@@ -51,7 +51,7 @@ def home(model: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_rule_is_tried_on_a_log_and_again_from_what_was_kept(home: Path) -> None:
-    words = ("backtest", "--data", home / "log.csv", "--label-delay", "3")
+    words = ("backtest", "--data", home / "log.csv", "--label-delay", "3d")
     same = answer(*words, home=home)
     assert (same["moved"].keys(), same["saved"]["known"]) == ({"approve/approve"}, 0.0)
     assert [rule["name"] for rule in same["rules"] if rule["dead"]] == ["blocked_host"]
@@ -217,7 +217,7 @@ def _twice(log: pl.DataFrame, folder: Path, home: Path) -> Path:
         (("--data", "log.csv", "--rule", "amount > 5"), "NAME: CONDITION -> ACTION"),
         (("--data", "log.csv", "--rule", "a: ammount > 5 -> review"), "did you mean `amount`"),
         (("--data", "log.csv", "--without", "blocked"), "did you mean `blocked_host`"),
-        (("--data", "log.csv", "--from", "yesterday"), "--from: expected a date"),
+        (("--data", "log.csv", "--from", "yesterday"), "--from: expected a day such as 2026-01-31"),
         (("--data", "log.csv", "--from", "2030-01-01"), "expected payments in the period"),
         (("--data", "log.csv", "--out", "page.pdf"), "ends in .html"),
         (("--data", "log.csv", "--card", "cards"), "expected a column that cards are told apart"),
@@ -232,7 +232,7 @@ def test_what_cannot_be_replayed_is_a_sentence(
 
 
 def test_an_endless_label_delay_is_refused(tmp_path: Path) -> None:
-    for delay in ("inf", "nan", "1e300"):
+    for delay in ("inf", "nan", "1e300", "9999d", "a week"):
         done = shroff(tmp_path, "backtest", "--data", "log.csv", "--label-delay", delay)
         assert done.returncode == 2
         assert "Invalid value for '--label-delay'" in done.stderr

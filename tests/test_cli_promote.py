@@ -49,8 +49,9 @@ def test_stages_and_what_was_in_production_when(home: Path, bundles: list[Path])
     assert told("models", "at", moved)["production"] == first
     assert told("models", "at", "2020-01-01T00:00:00Z")["production"] is None
     assert f"Version {first} with its own policy" in run("models", "at", moved).stdout
+    assert told("models", "at", "2020-01-01")["production"] is None
     wrong = run("models", "at", "yesterday")
-    assert "expected a moment in ISO 8601 with a zone" in str(wrong.exception)
+    assert "expected a day such as 2026-01-31 (UTC), or a time" in str(wrong.exception)
 
 
 def test_a_history_that_was_changed_fails_its_check(home: Path, bundles: list[Path]) -> None:

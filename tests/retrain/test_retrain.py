@@ -234,7 +234,9 @@ def test_the_command_says_what_came_of_it(lived: Lived, monkeypatch: pytest.Monk
     # whoever asks for it is in the history
     assert lived.models.pointers.changes[-1].by
     wrong = CliRunner().invoke(app, [*words[:-1], "yesterday"])
-    assert "expected a moment in ISO 8601" in str(wrong.exception)
+    assert "--as-of: expected a day such as 2026-01-31" in str(wrong.exception)
+    hours = CliRunner().invoke(app, [*words, "--label-delay", "36h"])
+    assert "expected whole days such as 21d, got 36h" in " ".join(hours.output.split())
     (lived.home / "models").rename(lived.home / "elsewhere")
     none = CliRunner().invoke(app, [*words[:2], "--as-of", AS_OF])
     assert "no model is in production yet" in str(none.exception)

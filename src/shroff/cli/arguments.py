@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -43,6 +44,36 @@ def duration(text: str) -> float:
         return micros(text) / 1_000_000
     except ConfigurationError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def days(text: str) -> float:
+    """The days of a label delay: a number of them, or a duration such as `21d`."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = duration(text) / 86_400
+    if not 0 <= found <= MAX_LABEL_DELAY_DAYS:
+        raise typer.BadParameter(f"expected 0 to {MAX_LABEL_DELAY_DAYS:,} days, got {text}.")
+    return found
+
+
+def whole_days(text: str) -> int:
+    """Those of `days` where only whole days count."""
+    found = days(text)
+    if not found.is_integer():
+        raise typer.BadParameter(f"expected whole days such as 21d, got {text}.")
+    return int(found)
+
+
+def label_delay_of(default: str, parser: Callable[[str], float]) -> Any:
+    """The option `--label-delay`, by default the delay of something."""
+    return typer.Option(
+        help=f"How long labels take to come in, in days or such as 21d; default: the delay of "
+        f"{default}.",
+        parser=parser,
+        metavar="DURATION",
+        show_default=False,
+    )
 
 
 Data = Annotated[Location, table("--data", f"Payments: {TABLE_FORMS}.")]
@@ -115,15 +146,7 @@ CardColumn = Annotated[
         show_default=False,
     ),
 ]
-LabelDelay = Annotated[
-    float | None,
-    typer.Option(
-        help="Days in which labels come in; default: the delay of the model's split.",
-        min=0,
-        max=MAX_LABEL_DELAY_DAYS,
-        show_default=False,
-    ),
-]
+LabelDelay = Annotated[float | None, label_delay_of("the model's split", days)]
 Every = Annotated[
     float | None,
     typer.Option(

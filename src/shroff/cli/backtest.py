@@ -19,7 +19,7 @@ from shroff.cli.arguments import (
     table,
 )
 from shroff.cli.models import published
-from shroff.cli.terminal import AsJson, Steps, out, print_rows, show, steps
+from shroff.cli.terminal import AsJson, Steps, out, print_rows, show, steps, typed_moment
 from shroff.location import Location
 from shroff.settings import Settings
 
@@ -114,8 +114,8 @@ def backtest(
         current, replayed = _contenders(bundle, policy, rule or [], without or [])
         card = card_column(replayed.bundle, card)  # before minutes of features
         edits = Lists(settings.control).edits()
-        first = judged_from(replayed.bundle) if since is None else _moment(since, "--from")
-        last = None if to is None else _moment(to, "--to")
+        first = judged_from(replayed.bundle) if since is None else typed_moment(since, "--from")
+        last = None if to is None else typed_moment(to, "--to")
         delay = usual_delay(replayed.bundle) if label_delay is None else label_delay
 
         def side(one: Contender) -> Side:
@@ -249,24 +249,6 @@ def _recorded(
     return past_of_ledger(
         bundle, ledger.entries(), decided_by, lists=lists, edits=edits, propensity=propensity
     )
-
-
-def _moment(text: str, option: str) -> int:
-    from datetime import date
-
-    from shroff.collect.times import parse_time
-    from shroff.errors import ConfigurationError
-
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        day = None
-    try:
-        return parse_time(text if day is None else f"{day}T00:00:00Z", None)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"{option}: expected a date, or a moment in ISO 8601 with a zone, got {error}."
-        ) from None
 
 
 def _print(found: Backtest) -> None:

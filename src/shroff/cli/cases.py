@@ -125,7 +125,9 @@ def assign(
 @app.command()
 def snooze(
     number: Number,
-    until: Annotated[str, typer.Option(help="ISO 8601 with its zone.", show_default=False)],
+    until: Annotated[
+        str, typer.Option(help="A day (UTC), or ISO 8601 with a zone.", show_default=False)
+    ],
     note: OptionalNote = None,
     version: Version = None,
     as_json: AsJson = False,

@@ -9,7 +9,16 @@ import typer
 
 from shroff.cli.arguments import Note
 from shroff.cli.runs import recorded
-from shroff.cli.terminal import AsJson, broken_chain, operator, out, print_rows, show, visible
+from shroff.cli.terminal import (
+    AsJson,
+    broken_chain,
+    operator,
+    out,
+    print_rows,
+    show,
+    typed_moment,
+    visible,
+)
 from shroff.cli.tracking import To, mirrored_models
 from shroff.settings import Settings
 
@@ -44,7 +53,9 @@ def publish(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="BUNDLE", help="A bundle, a run, or a published version.", show_default=False
+            metavar="BUNDLE",
+            help="A bundle, a run, or a version, published or not.",
+            show_default=False,
         ),
     ],
     shadow: Annotated[
@@ -159,7 +170,7 @@ def at(
     moment: Annotated[
         str,
         typer.Argument(
-            help="ISO 8601 with a zone, such as 2026-03-01T12:00:00Z.", show_default=False
+            help="A day (UTC), or a time such as 2026-03-01T12:00:00Z.", show_default=False
         ),
     ],
     as_json: AsJson = False,
@@ -167,15 +178,7 @@ def at(
     """Show what was in production at a moment, by which policy it decided, and the shadow."""
     from datetime import UTC, datetime
 
-    from shroff.collect.times import parse_time
-    from shroff.errors import ConfigurationError
-
-    try:
-        when = datetime.fromtimestamp(parse_time(moment, None) / 1e6, UTC)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"expected a moment in ISO 8601 with a zone, got {error}."
-        ) from None
+    when = datetime.fromtimestamp(typed_moment(moment) / 1e6, UTC)
     found = published().pointers.as_of(when)
     if as_json:
         show(found._asdict())

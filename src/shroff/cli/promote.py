@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from shroff.cli.arguments import (
-    MAX_LABEL_DELAY_DAYS,
     TABLE_FORMS,
     BudgetMs,
     CardColumn,
     DataLabels,
     Join,
+    LabelDelay,
     MaxBad,
     require_payments,
     table,
@@ -33,7 +33,9 @@ def promote(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="BUNDLE", help="A bundle, a run, or a published version.", show_default=False
+            metavar="BUNDLE",
+            help="A bundle, a run, or a version, published or not.",
+            show_default=False,
         ),
     ],
     to: Annotated[
@@ -60,15 +62,7 @@ def promote(
             show_default=False,
         ),
     ] = None,
-    label_delay: Annotated[
-        float | None,
-        typer.Option(
-            help="Days in which labels come into the ledger; default: the delay of its split.",
-            min=0,
-            max=MAX_LABEL_DELAY_DAYS,
-            show_default=False,
-        ),
-    ] = None,
+    label_delay: LabelDelay = None,
     project: Annotated[
         Path | None,
         typer.Option(

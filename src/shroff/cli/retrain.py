@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shroff.cli.arguments import (
-    MAX_LABEL_DELAY_DAYS,
     TABLE_FORMS,
     BudgetMs,
     CardColumn,
     DataLabels,
     MaxBad,
     ProjectPath,
+    label_delay_of,
     require_payments,
     table,
+    whole_days,
 )
 from shroff.cli.models import print_gates, published
 from shroff.cli.runs import recorded
-from shroff.cli.terminal import AsJson, err, operator, out, show, steps
+from shroff.cli.terminal import AsJson, err, operator, out, show, steps, typed_moment
 from shroff.cli.tracking import mirrored_models
 from shroff.location import Location
 from shroff.settings import Settings
@@ -59,13 +60,7 @@ def retrain(
         typer.Option(help="Days to learn from; default: all.", min=1, show_default=False),
     ] = None,
     label_delay: Annotated[
-        int | None,
-        typer.Option(
-            help="Days in which labels come in; default: the delay of the model in production.",
-            min=0,
-            max=MAX_LABEL_DELAY_DAYS,
-            show_default=False,
-        ),
+        int | None, label_delay_of("the model in production", whole_days)
     ] = None,
     feedback: Annotated[
         list[str] | None,
@@ -93,8 +88,9 @@ def retrain(
     as_of: Annotated[
         str | None,
         typer.Option(
-            help="Learn from what was known at this moment, ISO 8601 with a zone; default: now.",
-            metavar="MOMENT",
+            help="Learn from what was known at this time: a day (UTC), or ISO 8601 with a zone; "
+            "default: now.",
+            metavar="TIME",
             show_default=False,
         ),
     ] = None,
@@ -107,6 +103,7 @@ def retrain(
 
     The same records and definitions make one model: asked again, it says that there is nothing new.
     """
+    from shroff.clock import system_time
     from shroff.package.trained import usual_delay
     from shroff.project import load_project
     from shroff.promotion import Budget, card_gaps
@@ -129,7 +126,7 @@ def retrain(
                 repeats=feedback_weight,
                 accept=tuple(sorted(accept or ())),
             ),
-            now=_moment(as_of),
+            now=system_time() if as_of is None else typed_moment(as_of, "--as-of"),
             missing=lambda bundle: card_gaps(models, recorded(), bundle.version, loaded),
             history=_history(loaded, data, labels, settings, max_bad),
             labels=labels,
@@ -315,21 +312,6 @@ def _history(
         return None
     cleaned = collect_table(project, data, key=settings.hmac_key(), labels=labels, max_bad=max_bad)
     return data, cleaned.frame
-
-
-def _moment(text: str | None) -> int:
-    from shroff.clock import system_time
-    from shroff.collect.times import parse_time
-    from shroff.errors import ConfigurationError
-
-    if text is None:
-        return system_time()
-    try:
-        return parse_time(text, None)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"expected a moment in ISO 8601 with a zone, got {error}."
-        ) from None
 
 
 def _repeated(every: str | None, once: Callable[[], int]) -> None:

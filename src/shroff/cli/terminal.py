@@ -182,19 +182,37 @@ def moment(micros: int | None) -> str | None:
 
 
 def read_moment(text: str | None) -> int | None:
-    """The microseconds since the epoch of a time that somebody typed; None without one.
+    """`typed_moment`; None without a text."""
+    return None if text is None else typed_moment(text)
+
+
+def typed_moment(text: str, option: str = "") -> int:
+    """The microseconds since the epoch of a time that somebody typed; of a day, its begin in UTC.
+
+    Args:
+        option: begins the message.
 
     Raises:
-        ConfigurationError: it is no time with its zone.
+        ConfigurationError: it is neither a day nor a time with its zone.
+
+    >>> typed_moment("2026-01-31") == typed_moment("2026-01-31T01:00+01:00")
+    True
     """
+    from datetime import date
+
     from shroff.collect.times import parse_time
     from shroff.errors import ConfigurationError
 
     try:
-        return None if text is None else parse_time(text, None)
+        whole = f"{date.fromisoformat(text)}T00:00Z"
     except ValueError:
+        whole = text
+    try:
+        return parse_time(whole, None)
+    except ValueError as error:
         raise ConfigurationError(
-            "expected an ISO 8601 date and time with its zone, such as 2026-01-31T00:00Z."
+            f"{option and option + ': '}expected a day such as 2026-01-31 (UTC), or a time with "
+            f"its zone such as 2026-01-31T09:00Z, got `{text}`: {error}."
         ) from None
 
 
