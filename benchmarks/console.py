@@ -33,7 +33,7 @@ from shroff.act import CaseIntake, Desk
 from shroff.act.follow import ledger_name
 from shroff.act.intake import SUSPICIOUS
 from shroff.control.models import Models
-from shroff.index import IndexFile, IndexFollower, keys_of
+from shroff.index import IndexFile, IndexFollower, found_by
 from shroff.ledger import Entry, Ledger
 from shroff.monitor.recorded import recorded_plan
 from shroff.package import Bundle, save
@@ -175,7 +175,7 @@ def record(
 def follow(settings: Settings, bundle: Bundle) -> None:
     """Follow the whole ledger into an index."""
     file = IndexFile(settings.home / "index.db")
-    schema, keys = bundle.schema, keys_of(bundle)
+    schema, keys = bundle.schema, found_by(bundle)
     before, began = peak_mb(), time.perf_counter()
     taken = IndexFollower(file, settings.ledger, settings.control, schema, keys).catch_up()
     size = file.path.stat().st_size / 1e6
