@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,9 +24,9 @@ from patience import PATIENCE
 from serve.service import IMPORTED, Service
 from servers import postgres_schema
 from shroff.client import Client
-from shroff.control import SCOPES, Gate, Keys
-from shroff.control.access_history import AccessHistory
-from shroff.control.database import Control
+from shroff.control import SCOPES, Gate, Keys, database
+from shroff.control.access_history import ACCESS_LOCK, AccessHistory
+from shroff.control.database import Control, in_turn
 from shroff.control.keys import split_token
 from shroff.errors import (
     AccessDenied,
@@ -242,6 +243,38 @@ def test_tables_whose_making_was_undone_are_made_later(postgres_server: str) -> 
             connection.exec_driver_sql("no SQL")
         with control.transaction("read") as connection:
             assert inspect(connection).get_table_names()
+
+
+def test_a_process_that_stands_still_in_a_transaction_keeps_no_lock(
+    postgres_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_IDLE_TIMEOUT_MS", 100)
+
+    def stand_still() -> None:
+        with control.transaction("stand still") as connection:
+            in_turn(connection, ACCESS_LOCK)
+            assert keys.create("shop", ["decide"])
+            connection.exec_driver_sql("SELECT 1")
+
+    with postgres_schema(postgres_server) as url:
+        keys, control = Keys(url), Control(url)
+        told = r"cannot stand still: .* 25P03: this process stood still in the middle of it, and no"
+        with pytest.raises(ControlUnavailable, match=told):
+            stand_still()
+        assert [key.name for key in keys.all()] == ["shop"]
+
+
+def test_a_connection_that_was_lost_is_called_so(postgres_server: str) -> None:
+    def lose(url: str) -> None:
+        with Control(url).transaction("ask") as connection:
+            driver: Any = connection.connection.driver_connection
+            with socket.socket(fileno=os.dup(driver.fileno())) as same:
+                same.shutdown(socket.SHUT_RDWR)
+            connection.exec_driver_sql("SELECT 1")
+
+    told = "cannot ask: .*Error 08006: the connection was lost; see that the server of SHROFF_CONT"
+    with postgres_schema(postgres_server) as url, pytest.raises(ControlUnavailable, match=told):
+        lose(url)
 
 
 def test_postgresql_keeps_keys_too(postgres_server: str) -> None:

@@ -27,8 +27,9 @@ def way(root: bytes, tag: bytes) -> list[bytes]:
 def test_exactly_the_punctured_keys_are_gone(gone: list[bytes], others: list[bytes]) -> None:
     keys = PuncturableKeys.random()
     root = keys.nodes[""]
-    for tag in gone:
+    for tag in gone[:2]:
         keys = keys.punctured(tag)
+    keys = keys.punctured(*gone[2:])
     for tag in [*gone, *others]:
         assert keys.key(tag) == (None if tag in gone else way(root, tag)[-1])
     # nothing that is kept lies on the way to a punctured leaf, and hashes cannot be undone: so no

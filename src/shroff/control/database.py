@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 from weakref import WeakValueDictionary, finalize
 
 from sqlalchemy import (
@@ -34,6 +34,9 @@ KEYS_LOCK = 0x4B455953
 PROPOSALS_LOCK = 0x50524F50
 LISTS_LOCK = 0x4C495354
 _KEPT_CONNECTIONS: Final = 4
+# below the half minute for which others wait for a lock; what we do between statements takes a
+# fraction of it
+_IDLE_TIMEOUT_MS: Final = 20_000
 _SQLITE_OBJECTS: Final = """
 SELECT made.name, had.name FROM sqlite_master AS made JOIN pragma_table_info(made.name) AS had
 WHERE made.type = 'table'
@@ -204,10 +207,20 @@ def _pool(url: str) -> _Pool:
     with _POOLS_LOCK:
         found = _POOLS.get(url)
         if found is None:
-            found = _POOLS[url] = _Pool(
-                postgres_engine(parsed, "a control database", silence=5_000, kept=_KEPT_CONNECTIONS)
+            engine = postgres_engine(
+                parsed, "a control database", silence=5_000, kept=_KEPT_CONNECTIONS
             )
+            event.listen(engine, "connect", _bound)
+            found = _POOLS[url] = _Pool(engine)
     return found
+
+
+def _bound(connection: Any, _: object) -> None:
+    """End the transaction of a process that stands still, or a machine that is gone: it would keep
+    its locks for hours.
+    """
+    connection.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_TIMEOUT_MS}")
+    connection.commit()
 
 
 def _sqlite(parsed: URL) -> Engine:

@@ -148,9 +148,7 @@ class SubjectKeys:
                 before = {
                     place: node for _, place, node in connection.execute(select(_NODES).where(own))
                 }
-                keys = PuncturableKeys(before)
-                for tag in theirs:
-                    keys = keys.punctured(tag)
+                keys = PuncturableKeys(before).punctured(*theirs)
                 gone = before.keys() - keys.nodes.keys()
                 connection.execute(_NODES.delete().where(own, _NODES.c.place.in_(gone)))
                 new = {place: keys.nodes[place] for place in keys.nodes.keys() - before.keys()}

@@ -10,6 +10,7 @@ _SLOW: Final = (
     "it is there, but a lock or its disk kept it for longer than is waited: see `pg_locks`, and "
     "what else loads that machine"
 )
+_LOST: Final = "the connection was lost; see that the server of {setting} runs"
 _OTHER: Final = "see that {setting} names the right database, filled by this release"
 _REMEDIES: Final = {
     "SQLITE_BUSY": _HELD,
@@ -25,12 +26,16 @@ _REMEDIES: Final = {
     "SQLITE_ERROR": _OTHER,
     "42P01": _OTHER,
     "42703": _OTHER,
+    "08006": _LOST,
+    "25P03": "this process stood still in the middle of it, and nothing of it is kept",
     "25006": "see that {setting} names the server that takes writes, not a standby",
     "42501": "see that this user may read and write its tables",
     "53100": "make room on its disk",
     "53300": "raise its max_connections, or run fewer workers",
     "55P03": _SLOW,
     "57014": _SLOW,
+    "57P01": _LOST,
+    "57P02": _LOST,
 }
 """What to do, by what the name of an error begins with: extended ones go on behind that."""
 _LAST: Final = "see that {setting} names a database that runs and lets this user in"

@@ -14,13 +14,14 @@ from threading import Lock, Thread
 from time import monotonic, sleep
 from typing import Any, Final, TypeVar
 
-from psycopg import Connection
+from psycopg import Connection, OperationalError
 from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 
 T = TypeVar("T")
 _POLL_SECONDS: Final = 0.25
 """Seconds between two checks."""
+_CONNECTION_FAILURE: Final = "08006"
 # it warns of what fails after a failure, as the end of a pipeline does; the first is raised
 logging.getLogger("psycopg").setLevel(logging.ERROR)
 
@@ -68,6 +69,10 @@ class Impatient(Connection[TupleRow]):
         _WATCH.begin(fd, self.patience)
         try:
             return super().wait(gen, *arguments, **options)
+        except OperationalError as error:
+            # what the driver says without a code, it says of the connection
+            error.sqlstate = error.sqlstate or _CONNECTION_FAILURE
+            raise
         finally:
             _WATCH.end(fd)
 

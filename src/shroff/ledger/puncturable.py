@@ -54,29 +54,34 @@ class PuncturableKeys:
             node = self._shared[above] = self._node(above)
         return self._node(place) if node is None else _below(node, place[_SHARED_DIGITS:])
 
-    def punctured(self, tag: bytes) -> PuncturableKeys:
+    def punctured(self, *tags: bytes) -> PuncturableKeys:
         """The keys of all other tags."""
-        place = tag.hex()
-        found = self._kept(place)
-        if found is None:
-            return self
         nodes = dict(self.nodes)
-        node = nodes.pop(place[:found])
-        for depth in range(found, len(place)):
-            for digit in _DIGITS:
-                if digit != place[depth]:
-                    nodes[place[:depth] + digit] = _below(node, digit)
-            node = _below(node, place[depth])
+        for tag in tags:
+            _puncture(nodes, tag.hex())
         return PuncturableKeys(nodes)
 
     def _node(self, place: str) -> bytes | None:
         """The node at a place, if it can be computed from what is kept."""
-        found = self._kept(place)
+        found = _kept(self.nodes, place)
         return None if found is None else _below(self.nodes[place[:found]], place[found:])
 
-    def _kept(self, place: str) -> int | None:
-        """The length of the place of the kept node at or above a place."""
-        return next((end for end in range(len(place) + 1) if place[:end] in self.nodes), None)
+
+def _puncture(nodes: dict[str, bytes], place: str) -> None:
+    found = _kept(nodes, place)
+    if found is None:
+        return
+    node = nodes.pop(place[:found])
+    for depth in range(found, len(place)):
+        for digit in _DIGITS:
+            if digit != place[depth]:
+                nodes[place[:depth] + digit] = _below(node, digit)
+        node = _below(node, place[depth])
+
+
+def _kept(nodes: Mapping[str, bytes], place: str) -> int | None:
+    """The length of the place of the kept node at or above a place."""
+    return next((end for end in range(len(place) + 1) if place[:end] in nodes), None)
 
 
 def _below(node: bytes, digits: str) -> bytes:
