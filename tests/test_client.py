@@ -272,7 +272,7 @@ def test_an_answer_of_another_server_is_one_sentence(ask: Ask, script: Script) -
         ask(script.url, "decide", {})
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://x"])
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://x", "http://\udcff", "http://h:abc"])
 def test_a_wrong_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="URL"):
         Client(url)

@@ -119,7 +119,7 @@ def test_no_address_of_a_service_is_shown_with_its_login() -> None:
     with pytest.raises(Unavailable, match=r"no answer from http://127\.0\.0\.1:9 within"):
         Client("http://ada:SECRET@127.0.0.1:9", retries=0).models()
     for url in ("ftp://ada:SECRET@h", "http://h:SECRET", "http://[SECRET"):
-        with pytest.raises(ConfigurationError, match="expected a URL such as") as refused:
+        with pytest.raises(ConfigurationError, match="expected the URL of a service") as refused:
             run_load(url, [])
         assert "SECRET" not in str(refused.value)
 

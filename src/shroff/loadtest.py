@@ -25,13 +25,13 @@ from secrets import choice
 from ssl import SSLContext, SSLError, create_default_context
 from string import ascii_lowercase
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
 import polars as pl
 
 from shroff.arrays import Floats
+from shroff.client.requests import service_at
 from shroff.collect import Schema, read, read_joined
 from shroff.collect.columns import texts_of
 from shroff.collect.csv_walk import Dialect
@@ -137,8 +137,10 @@ def payments_from(
 
     Raises:
         BadFile: the log lacks a required field or a value in all of it, or has too few payments.
-        ConfigurationError: no Shroff service answers at the URL, or its certificate is not trusted.
+        ConfigurationError: the URL is none, no Shroff service answers at it, or its certificate is
+            not trusted.
     """
+    service_at(url)
     payment = _wanted(url, _trust(authority))
     if path is None:
         # the simulator makes about as many as it is asked for
@@ -227,7 +229,7 @@ def _wanted(url: str, trust: SSLContext) -> dict[str, Any]:
             httpx.get(f"{url}/openapi.json", timeout=5, verify=trust).raise_for_status().json()
         )
         payment: dict[str, Any] = document["components"]["schemas"]["Payment"]
-    except (httpx.HTTPError, httpx.InvalidURL, KeyError, json.JSONDecodeError) as error:
+    except (httpx.HTTPError, KeyError, json.JSONDecodeError) as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise ConfigurationError(
                 f"expected a certificate of {address(url)} that is trusted, got another one: name "
@@ -281,18 +283,10 @@ def run_load(
     """
     if rate is not None and not 0 < rate < math.inf:
         raise ConfigurationError(f"expected a rate above zero, such as 200, got {rate}.")
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if host is None or parts.scheme not in ("http", "https"):
-        raise ConfigurationError(
-            f"expected a URL such as http://127.0.0.1:8080, got `{address(url)}`."
-        )
+    parts = service_at(url)
     trust = _trust(authority) if parts.scheme == "https" else None
-    port = port or (80 if trust is None else 443)
-    connect = partial(_Connection, host, port, key, trust)
+    port = parts.port or (80 if trust is None else 443)
+    connect = partial(_Connection, parts.host, port, key, trust)
     return asyncio.run(_Load(connect, bodies, rate, progress).run(parallel))
 
 

@@ -196,8 +196,11 @@ def test_mistakes_are_told(service: Service, pay: Pay, tmp_path: Path) -> None:
     for rate in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(ConfigurationError, match="expected a rate above zero"):
             run_load("http://127.0.0.1:1", [b"{}"], rate=rate)
-    with pytest.raises(ConfigurationError, match="expected a URL such as"):
+    with pytest.raises(ConfigurationError, match="expected the URL of a service, such"):
         run_load("localhost", [b""])
+    for url in ("\udcff", "http://\udcff", "http://h:abc", "http://h:99999"):
+        with pytest.raises(ConfigurationError, match="expected the URL of a service, such"):
+            payments_from(url, path, requests=3, run="")
 
 
 def test_an_old_log_is_moved_into_the_day_that_ends_now(

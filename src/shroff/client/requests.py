@@ -10,7 +10,7 @@ from functools import cache
 from itertools import islice
 from ssl import SSLCertVerificationError, SSLContext, SSLError
 from typing import Any, Final, Generic, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 import msgspec
@@ -172,6 +172,24 @@ MODELS: Final = Request("GET", "/v1/models", None, _models)
 READY: Final = Request("GET", "/health/ready", None, _nothing)
 
 
+def service_at(url: str) -> httpx.URL:
+    """The parts of the URL of a service.
+
+    Raises:
+        ConfigurationError: it is none; the sentence shows no password.
+    """
+    try:
+        # each of the two takes what the other refuses
+        port, parts = urlsplit(url).port, httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):
+        port, parts = None, httpx.URL()
+    if parts.scheme not in ("http", "https") or not parts.host or port == 0:
+        raise ConfigurationError(
+            f"expected the URL of a service, such as `http://127.0.0.1:8080`, got `{address(url)}`."
+        )
+    return parts
+
+
 def _tls_fault(error: BaseException) -> SSLError | None:
     """What TLS found at the bottom of an error of a new connection, if anything."""
     cause: BaseException | None = error if isinstance(error, httpx.ConnectError) else None
@@ -184,10 +202,7 @@ class Session:
     """What both clients share: everything but the waiting."""
 
     def __init__(self, url: str, key: str | None, timeout: float, retries: int) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ConfigurationError(
-                "expected the URL of a service, such as `http://127.0.0.1:8080`."
-            )
+        service_at(url)
         if retries < 0 or timeout <= 0:
             raise ConfigurationError(
                 f"expected retries of 0 or more and a timeout above 0, got {retries} and {timeout}."

@@ -33,6 +33,29 @@ _MAIL_SECONDS: Final = 60.0
 _SUBMISSION_PORT: Final = 587
 _TLS_PORT: Final = 465
 _SECRET_PREFIX: Final = "whsec_"
+_REMEDIES: Final[Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]]] = (
+    (
+        ssl.SSLCertVerificationError,
+        "its certificate is not trusted, or is of another host; name the certificates of the "
+        "authority that signed it with the environment variable SSL_CERT_FILE",
+    ),
+    (
+        (ssl.SSLError, smtplib.SMTPNotSupportedError),
+        "see that SHROFF_ALERT_MAIL begins with `smtps://` where the port speaks TLS at once, and "
+        "with `smtp://` where it offers STARTTLS",
+    ),
+    (
+        smtplib.SMTPAuthenticationError,
+        "see that SHROFF_ALERT_MAIL has the user and the password, percent-encoded",
+    ),
+    (
+        (smtplib.SMTPSenderRefused, smtplib.SMTPRecipientsRefused),
+        "see that it takes mail from and to the addresses in SHROFF_ALERT_MAIL",
+    ),
+    (smtplib.SMTPResponseException, "see what the log of that server says"),
+    (Exception, "see that SHROFF_ALERT_MAIL names its host and port, and that it runs"),
+)
+"""What to do, by the kind of an error of mail: the first that fits."""
 
 
 class Channel(Protocol):
@@ -162,7 +185,9 @@ class Mail:
         except (OSError, UnicodeError, smtplib.SMTPException) as error:
             code = getattr(error, "smtp_code", None)
             told = type(error).__name__ if code is None else f"{type(error).__name__} {code}"
-            raise SourceUnavailable(f"the mail server did not take it ({told}).") from None
+            raise SourceUnavailable(
+                f"the mail server did not take it ({told}): {_remedy(error)}."
+            ) from None
 
     def _mail(self, made: EmailMessage) -> None:
         with self._connected() as server:
@@ -214,6 +239,11 @@ def _within(seconds: float, work: Callable[[], None]) -> None:
 
     Thread(target=run, name="mail", daemon=True).start()
     done.result(seconds)
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about mail that was not taken."""
+    return next(what for kinds, what in _REMEDIES if isinstance(error, kinds))
 
 
 def _key(secret: str) -> bytes:
