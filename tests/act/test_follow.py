@@ -79,7 +79,7 @@ def test_what_people_type_wrong_is_a_sentence(served: Service) -> None:
         return str(CliRunner().invoke(app, ["cases", *words], env=environment).exception)
 
     assert "there is no case with this number" in wrong("claim", "4711")
-    assert "expected an ISO 8601 date" in wrong("snooze", "1", "--until", "tomorrow")
+    assert "expected a day such as" in wrong("snooze", "1", "--until", "tomorrow")
     assert "there is no such file" in wrong("queues", "--replace", "/nowhere.json")
     assert "expected a reason" in wrong("escalate", "1", "--why", "")
 
