@@ -24,7 +24,7 @@ from patience import PATIENCE
 from serve.service import IMPORTED, Service
 from servers import postgres_schema
 from shroff.client import Client
-from shroff.control import SCOPES, Gate, Keys, database
+from shroff.control import SCOPES, Gate, Keys
 from shroff.control.access_history import ACCESS_LOCK, AccessHistory
 from shroff.control.database import Control, in_turn
 from shroff.control.keys import split_token
@@ -246,12 +246,14 @@ def test_tables_whose_making_was_undone_are_made_later(postgres_server: str) -> 
 
 
 def test_a_process_that_stands_still_in_a_transaction_keeps_no_lock(
-    postgres_server: str, monkeypatch: pytest.MonkeyPatch
+    postgres_server: str,
 ) -> None:
-    monkeypatch.setattr(database, "_IDLE_TIMEOUT_MS", 100)
+    limit = "idle_in_transaction_session_timeout"
 
     def stand_still() -> None:
         with control.transaction("stand still") as connection:
+            assert connection.exec_driver_sql(f"SHOW {limit}").scalar() == "20s"
+            connection.exec_driver_sql(f"SET LOCAL {limit} = 100")
             in_turn(connection, ACCESS_LOCK)
             assert keys.create("shop", ["decide"])
             connection.exec_driver_sql("SELECT 1")
