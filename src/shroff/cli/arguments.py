@@ -76,6 +76,15 @@ def label_delay_of(default: str, parser: Callable[[str], float]) -> Any:
     )
 
 
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="BUNDLE",
+        help="A bundle, a run, or a version, published or not.",
+        show_default=False,
+    ),
+]
+"""What `find_bundle` finds."""
 Data = Annotated[Location, table("--data", f"Payments: {TABLE_FORMS}.")]
 Join = Annotated[
     Location | None, table("--join", "A second table of statistics, joined on the payment id.")

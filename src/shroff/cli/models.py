@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from shroff.cli.arguments import Note
+from shroff.cli.arguments import Note, Source
 from shroff.cli.runs import recorded
 from shroff.cli.terminal import (
     AsJson,
@@ -50,14 +50,7 @@ OwnPolicy = Annotated[
 
 
 def publish(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="BUNDLE",
-            help="A bundle, a run, or a version, published or not.",
-            show_default=False,
-        ),
-    ],
+    source: Source,
     shadow: Annotated[
         bool,
         typer.Option("--shadow", help="Compare it with the model in production, without deciding."),

@@ -15,6 +15,7 @@ from shroff.cli.arguments import (
     Join,
     LabelDelay,
     MaxBad,
+    Source,
     require_payments,
     table,
 )
@@ -30,14 +31,7 @@ if TYPE_CHECKING:
 
 
 def promote(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="BUNDLE",
-            help="A bundle, a run, or a version, published or not.",
-            show_default=False,
-        ),
-    ],
+    source: Source,
     to: Annotated[
         Literal["candidate", "production"], typer.Option(help="The stage.", show_default=False)
     ],

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shroff.cli.arguments import TABLE_FORMS, Data, Engine, Join, Master, MaxBad, table
+from shroff.cli.arguments import TABLE_FORMS, Data, Engine, Join, Master, MaxBad, Source, table
 from shroff.cli.models import published
 from shroff.cli.runs import recorded
 from shroff.cli.terminal import AsJson, out, print_dropped, print_notices, show, steps
@@ -17,14 +17,7 @@ from shroff.settings import Settings
 
 
 def score(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="BUNDLE",
-            help="A bundle, a run, or a version, published or not.",
-            show_default=False,
-        ),
-    ],
+    source: Source,
     data: Data,
     output: Annotated[
         Path,
