@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ _MAX_BYTES: Final = 1_500
 """Of a value in UTF-8, beside the payment's id in the same index: a row of an index in PostgreSQL
 holds 2,704.
 """
+_SHORTENED: Final = re.compile(rf".{{{_KEPT_CHARACTERS}}}… [0-9a-f]{{64}}", re.DOTALL)
 
 
 def stored(text: str) -> str:
@@ -40,6 +42,15 @@ def stored(text: str) -> str:
     if len(text) <= _KEPT_CHARACTERS or len(whole := text.encode()) <= _MAX_BYTES:
         return text
     return f"{text[:_KEPT_CHARACTERS]}… {sha256(whole).hexdigest()}"
+
+
+def is_whole(text: str) -> bool:
+    """Whether a stored value is as its payments have it, so that they are found by it.
+
+    >>> is_whole("grocer"), is_whole(stored("ø" * 900)), is_whole(stored("a\\0b"))
+    (True, False, False)
+    """
+    return _NUL_SYMBOL not in text and not _SHORTENED.fullmatch(text)
 
 
 CASES: Final = Table(

@@ -13,6 +13,7 @@ from shroff.act import Case, gather, look, narrate, zip_evidence
 from shroff.act.case import OUTCOMES
 from shroff.act.reopening import UNDO_MINUTES
 from shroff.act.rules import require_outcome
+from shroff.act.tables import is_whole
 from shroff.collect.times import MINUTE_US
 from shroff.collect.values import require_readable
 from shroff.console.access import action, page
@@ -209,6 +210,7 @@ def _context(
         "around": around,
         "narrative": narrate(found),
         "searched": () if bundle is None else found_by(bundle),
+        "is_whole": is_whole,
         "timelines": [(one, draw_timeline(one, own)) for one in around.timelines],
         "graph": draw_links(found.case, around.links),
         "outcomes": OUTCOMES,
