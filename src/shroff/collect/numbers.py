@@ -19,7 +19,7 @@ NumberFormat = Literal["1234.56", "1,234.56", "1.234,56", "1 234,56", "1'234.56"
 FORMATS: Final[tuple[NumberFormat, ...]] = get_args(NumberFormat)
 PLAIN: Final[NumberFormat] = "1234.56"
 
-PLAIN_NUMBER: Final = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+PLAIN_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DIVIDERS: Final[dict[NumberFormat, str]] = {
     "1,234.56": ",",
     "1.234,56": r"\.",
@@ -30,7 +30,7 @@ _DIVIDERS: Final[dict[NumberFormat, str]] = {
 
 def _pattern(style: NumberFormat) -> str:
     if style == PLAIN:
-        return f"^{PLAIN_NUMBER}$"
+        return f"^{PLAIN_NUMBER.pattern}$"
     divider, mark = _DIVIDERS[style], _mark(style)
     return rf"^[+-]?(?:[0-9]+|[0-9]{{1,3}}(?:{divider}[0-9]{{3}})+)(?:\{mark}[0-9]+)?$"
 

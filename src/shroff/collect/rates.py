@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
@@ -26,7 +25,6 @@ from shroff.collect.validity import ALWAYS, NEVER_US, micros_of, moment, require
 from shroff.errors import BadFile, ConfigurationError, did_you_mean
 
 _COLUMNS: Final = ("currency", "rate", "since")
-_NUMBER: Final = re.compile(PLAIN_NUMBER)
 _MAX_DIGITS: Final = 18
 """The most digits and decimals of a rate: so an amount times a rate fits into 128 bits."""
 
@@ -160,7 +158,7 @@ def currency_of(code: str, what: str) -> str:
 def _plain(rate: str, currency: str) -> str:
     """A rate as its shortest decimal text."""
     # Decimal reads more: `1_0` is 10, and digits are those of every script
-    known = isinstance(rate, str) and _NUMBER.fullmatch(rate.strip())
+    known = isinstance(rate, str) and PLAIN_NUMBER.fullmatch(rate.strip())
     try:
         number = Decimal(rate if known else "NaN")
     except InvalidOperation:

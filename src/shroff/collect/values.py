@@ -59,7 +59,6 @@ _TIME_AND_ZONE: Final = (
     f"{_TIME} that names its zone (`…Z`, `…+01:00`), or a schema that declares it (timezone=…)"
 )
 
-_NUMBER: Final = re.compile(PLAIN_NUMBER)
 _LEDGER: Final = re.compile(
     r"\(\s*[0-9][0-9.,' ]*\)|[0-9][0-9.,' ]*[-−]|−[0-9][0-9.,' ]*|-[0-9][0-9.,' ]*"
 )
@@ -192,9 +191,9 @@ def _kind_of_text(text: str) -> str:
             return f"a text of more than {longest:,} characters"
     if _DATE.fullmatch(text):
         return "a date without a time"
-    if text[0] == text[-1] and text[0] in "\"'" and _NUMBER.fullmatch(text[1:-1]):
+    if text[0] == text[-1] and text[0] in "\"'" and PLAIN_NUMBER.fullmatch(text[1:-1]):
         return "a number in quotes"
-    if _NUMBER.fullmatch(text):
+    if PLAIN_NUMBER.fullmatch(text):
         return _kind_of_number(float(text))
     if _LEDGER.fullmatch(text):
         return _NEGATIVE
