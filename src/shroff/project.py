@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
-import inspect
-import linecache
-import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from shroff.arguments import wrong_argument
 from shroff.collect.schema import Kind, Schema
 from shroff.decide.judge import check, require_values, states_of_rules
 from shroff.decide.policy import Policy
@@ -38,12 +35,6 @@ if TYPE_CHECKING:
     from shroff.embed import TokenVectors, Vectors
     from shroff.evaluate.split import AnySplit
     from shroff.features.vectors import TokenTable
-
-
-_WRONG_ARGUMENT: Final = re.compile(
-    r"(?P<unknown>unexpected keyword)? ?argument:? '(?P<name>\w+)'$", re.IGNORECASE
-)
-"""How Python and msgspec say that a call has an argument too many or one too few."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +197,7 @@ def load_project(path: str | Path) -> Project:
             spec.loader.exec_module(module)
     # the file is the user's program: whatever it raises is reported, an exit too
     except (Exception, SystemExit) as error:
-        if wrong := _wrong_argument(error):
+        if wrong := wrong_argument(error):
             raise ConfigurationError(wrong) from error
         lines = [
             frame.lineno
@@ -231,50 +222,3 @@ def _beside(file: Path, error: BaseException) -> str:
     return (
         f"; it is beside that file, where Python finds it after `export PYTHONPATH={file.parent}`."
     )
-
-
-def _wrong_argument(error: BaseException) -> str:
-    """What is wrong with the arguments of a call in a project's files, and where; else nothing."""
-    wrong = _WRONG_ARGUMENT.search(str(error)) if isinstance(error, TypeError) else None
-    if wrong is None:
-        return ""
-    (*_, where), (*_, (frame, _)) = (
-        traceback.extract_tb(error.__traceback__),
-        traceback.walk_tb(error.__traceback__),
-    )
-    tree = ast.parse("".join(linecache.getlines(where.filename)))
-    calls = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)
-        == (where.lineno, where.colno, where.end_lineno, where.end_colno)
-    ]
-    if not calls or frame.f_globals.get("__name__", "").partition(".")[0] == "shroff":
-        return ""
-    call, name = calls[0], wrong["name"]
-    called = f"`{ast.unparse(call.func)}`"
-    if not wrong["unknown"]:
-        return f"{where.filename}, line {call.lineno}: {called} needs `{name}=…`."
-    lines = [given.value.lineno for given in call.keywords if given.arg == name]
-    known = _arguments(_value(call.func, {**frame.f_globals, **frame.f_locals}))
-    listed = f"; there are {', '.join(known)}." if known else "."
-    return (
-        f"{where.filename}, line {(lines or [call.lineno])[0]}: {called} has no argument `{name}`"
-        f"{did_you_mean(name, known) or listed}"
-    )
-
-
-def _value(node: ast.expr, names: Mapping[str, object]) -> object:
-    """What a name, or an attribute of one, stands for; None for any other expression."""
-    if isinstance(node, ast.Attribute):
-        return getattr(_value(node.value, names), node.attr, None)
-    return names.get(node.id) if isinstance(node, ast.Name) else None
-
-
-def _arguments(called: object) -> list[str]:
-    """The arguments of a class or a function by name; none where it does not say."""
-    try:
-        return list(inspect.signature(called).parameters) if callable(called) else []
-    except ValueError:
-        return []
