@@ -117,6 +117,7 @@ def test_a_policy_goes_out_and_comes_back_as_it_is_shown(
         ("rollback", None, "ada", "back at work"),
     ]
     assert "the model's own" in CliRunner().invoke(app, ["policy", "history"]).stdout
+    assert "rollback policy the model's own" in CliRunner().invoke(app, ["models"]).stdout
     assert ask("models")["changes"] == ask("models", "history")["changes"]
     assert [change["note"] for change in ask("models")["changes"]] == [
         "the first",

@@ -252,7 +252,8 @@ def _researched(versions: Sequence[str]) -> list[tuple[str, str, str]]:
 
 def _print_changes(changes: Sequence[PointerMove]) -> None:
     for change in changes:
-        what = f"{change.action} {change.role} {change.version or 'none'}"
+        none = "the model's own" if change.role == "policy" else "none"
+        what = f"{change.action} {change.role} {change.version or none}"
         beside = (
             f" with policy {change.policy}" if change.role == "production" and change.policy else ""
         )
