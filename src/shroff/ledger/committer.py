@@ -22,7 +22,7 @@ from shroff.ledger.database import (
 )
 from shroff.ledger.durable import Outcome
 from shroff.ledger.record import COLUMNS, Entry, key_of, link
-from shroff.ledger.statements import Cursor, Statement, commit, cursor, hang_up, rollback
+from shroff.ledger.statements import Cursor, Insertion, Statement, commit, cursor, hang_up, rollback
 
 _HEAD_COLUMNS = ("seq", "chain")
 _HEAD_BEFORE_PARAMETERS = ("seq_before", "chain_before")
@@ -52,7 +52,7 @@ class Committer:
         self.undecided: tuple[Head, list[Outcome]] | None = None
         """The head and outcomes of a commit whose answer was lost, and which may be durable."""
         engine = database.engine
-        self._insert = Statement(engine, RECORDS.insert(), COLUMNS)
+        self._insert = Insertion(engine, RECORDS, COLUMNS)
         moved = HEAD.update().values({name: bindparam(name) for name in _HEAD_COLUMNS})
         known = [
             HEAD.c[name] == bindparam(before)
@@ -139,7 +139,7 @@ class Committer:
         before = last
         with self._database.together(connection):
             if rows:
-                statements.executemany(self._insert.text, self._insert.bind_all(rows))
+                self._insert.execute(statements, rows)
                 last = Head(rows[-1][0], bytes(rows[-1][-1]))
             # even without new rows, to test that the ledger can be written
             statements.execute(self._move_head.text, self._move_head.bind((*last, *before)))
