@@ -336,6 +336,8 @@ def test_a_personal_value_is_kept_as_columns_have_it(bundle_folder: Path, tmp_pa
                 answer = edit(**sent)
                 assert answer.status_code == 400
                 assert "of printable characters, got text" in answer.text, field
+        assert edit(action="remove", value="a\u202eb").status_code == 201
+        assert "of printable characters" in edit(action="remove", value="a\0b").text
         refused = edit(value="4111 1111 1111 1111")
         assert refused.status_code == 400
         assert "card number" in refused.text

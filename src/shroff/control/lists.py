@@ -115,8 +115,8 @@ class Lists:
                 f"expected a value of 1 to {_MAX_TEXT_CHARACTERS} characters, and a note of no "
                 "more."
             )
-        if action == "add":
-            # values that an earlier release added must stay removable
+        if action == "add" or "\0" in value:
+            # values that an earlier release added must stay removable, but PostgreSQL has no NUL
             require_readable(value, "a value")
         require_note(note)
         if until is not None and until <= max(start, now):
