@@ -13,7 +13,8 @@ from console.case_seed import IMAGE, SCRIPT
 from console.site import ConsoleSite, problem_in
 from patience import until
 from shroff.act import Case, Desk, gather
-from shroff.console.pages import case as case_page
+from shroff.act.tables import CASES, stored
+from shroff.control.database import Control
 from shroff.ledger import Ledger
 
 CONTROL = "\ue009"
@@ -271,9 +272,7 @@ def test_whatever_an_address_or_a_form_says_is_answered(console: ConsoleSite) ->
     assert visit.send("/cases/decide", outcome="fraud", case=f"{huge}:1").status_code == 404
 
 
-def test_hidden_reasons_are_not_in_the_page(
-    console: ConsoleSite, desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hidden_reasons_are_not_in_the_page(console: ConsoleSite, desk: Desk) -> None:
     visit = console.visit("analyst")
     case = waiting(desk, "hidden")
     found = gather(desk, Ledger(console.settings.ledger), case.id)
@@ -307,14 +306,18 @@ def test_hidden_reasons_are_not_in_the_page(
     assert [one for one in words if one in text_of(html)] == words
     # from a value to all payments that have it
     assert '<a href="/payments?q=m1" title="All payments of m1">m1</a>' in html
-    monkeypatch.setattr(case_page, "is_whole", lambda value: value != "m1")
-    html = visit.page(f"/cases/{case.id}")
-    assert "/payments?q=m1" not in html
-    assert '<span title="m1">m1</span>' in html
     assert "rule <code>secret_rule</code>" in row_of(visit.page("/cases?status=closed"), case)
     pack = visit.http.get(f"/cases/{case.id}/pack")
     assert pack.headers["content-type"] == "application/zip"
     assert pack.content[:2] == b"PK"
+    # a value that is kept shortened finds no payments
+    assert ">All its payments</a>" in visit.page(f"/cases/{case.id}")
+    named = CASES.update().where(CASES.c.id == case.id)
+    with Control(console.settings.control).transaction("shorten a subject") as connection:
+        connection.execute(named.values(subject=stored("ø" * 900)))
+    assert ">All its payments</a>" not in visit.page(f"/cases/{case.id}")
+    with Control(console.settings.control).transaction("name it again") as connection:
+        connection.execute(named.values(subject=case.subject))
 
 
 def test_nobody_is_kept_out_and_no_value_is_markup(
