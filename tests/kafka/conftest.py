@@ -28,8 +28,7 @@ def consuming(bundle_folder: Path, tmp_path: Path, bus: Bus) -> Callable[..., Co
         published: bool = False,
     ) -> Consuming:
         bundle = None if published else bundle_folder
-        return Consuming(
-            bundle, tmp_path / home, address or bus.address, (*arguments, "--json"), ledger, state
-        )
+        words = ("--group", bus.group, *arguments, "--json")
+        return Consuming(bundle, tmp_path / home, address or bus.address, words, ledger, state)
 
     return make

@@ -272,7 +272,7 @@ def test_a_broker_that_goes_away_is_waited_for(
         bus = Bus(f"127.0.0.1:{gateway.port}")
         source, target = bus.topic("payments"), bus.topic("decisions")
         bus.write(source, some(pay, 3_000))
-        words = ("--from", source, "--to", target)
+        words = ("--from", source, "--to", target, "--group", bus.group)
         with consuming(*words, "--in-flight", "20", address=bus.address) as consumer:
 
             def told() -> tuple[int, int]:
