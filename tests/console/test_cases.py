@@ -311,13 +311,17 @@ def test_hidden_reasons_are_not_in_the_page(console: ConsoleSite, desk: Desk) ->
     assert pack.headers["content-type"] == "application/zip"
     assert pack.content[:2] == b"PK"
     # a value that is kept shortened finds no payments
-    assert ">All its payments</a>" in visit.page(f"/cases/{case.id}")
-    named = CASES.update().where(CASES.c.id == case.id)
+    assert ">All its payments</a>" in html
+    short = stored("ø" * 900)
+    subject = CASES.update().where(CASES.c.id == case.id)
     with Control(console.settings.control).transaction("shorten a subject") as connection:
-        connection.execute(named.values(subject=stored("ø" * 900)))
-    assert ">All its payments</a>" not in visit.page(f"/cases/{case.id}")
+        connection.execute(subject.values(subject=short))
+    html = visit.page(f"/cases/{case.id}")
+    assert ">All its payments</a>" not in html
+    assert f'<span title="{short}">' in html
+    assert f'title="All payments of {short}"' not in html
     with Control(console.settings.control).transaction("name it again") as connection:
-        connection.execute(named.values(subject=case.subject))
+        connection.execute(subject.values(subject=case.subject))
 
 
 def test_nobody_is_kept_out_and_no_value_is_markup(
