@@ -130,7 +130,8 @@ class _Topics:
         """The options of a consumer."""
         given = {"--from": "payments", "--to": "decisions"}
         given |= {f"--{name}": name for name in ("results", "labels", "rejected")}
-        return tuple(word for option, name in given.items() for word in (option, self.names[name]))
+        words = (word for option, name in given.items() for word in (option, self.names[name]))
+        return (*words, "--group", self.bus.group, "--patience", "0")
 
     def write(self, messages: Iterable[Sent]) -> None:
         """Write messages, and wait until the broker has them."""
@@ -161,9 +162,8 @@ def fuzz_messages(home: Path, *, cases: int, seed: int) -> Iterator[Outcome]:
     with kafka() as port:
         while rest:
             topics = _Topics(f"127.0.0.1:{port}")
-            words = (*topics.words(), "--patience", "0")
             place = home / f"from-{rest[0].replace(' ', '-')}"
-            with Consuming(home / "bundle", place, topics.bus.address, words) as consumer:
+            with Consuming(home / "bundle", place, topics.bus.address, topics.words()) as consumer:
                 # what it takes to start says nothing of what it is given
                 topics.write([Sent("payments", Draft(Random(0), "", "start", 0).body())])
                 _wait(topics, consumer)
