@@ -190,6 +190,9 @@ def test_a_case_that_is_given_back_leaves_the_last_decision_to_be_undone(
         told = visit.send(step, queue="pairs", done=str(first.id), note="called")
         address = told.headers["location"]
         assert f"Undo case {first.id}" in text_of(visit.page(address))
+    # and the list that a case leads back to
+    (listed,) = re.findall(r'href="([^"]+)" data-key="b"', visit.page(address))
+    assert f"Undo case {first.id}" in text_of(visit.page(unescape(listed)))
     visit.send(f"/cases/{first.id}/undo")
     assert desk.case(first.id)[0].status == "open"
 

@@ -25,7 +25,7 @@ from shroff.control.sessions import Sessions
 from shroff.control.users import Users
 from shroff.errors import BundleError, NotFound
 from shroff.experiment import Runs
-from shroff.index import IndexFile
+from shroff.index import IndexFile, found_by
 from shroff.ledger import Ledger
 from shroff.monitor.alerts import Alarms
 from shroff.package import Bundle
@@ -194,6 +194,12 @@ class ConsoleBackend:
         """The currency that the model in production counts in; empty where that is unknown."""
         bundle = self.readable_production()
         return (bundle.currency or "") if bundle else ""
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The columns whose values payments are found by; none where no model can be read."""
+        bundle = self.readable_production()
+        return () if bundle is None else found_by(bundle)
 
     def readable_production(self) -> Bundle | None:
         """The model in production, for what goes on without; None where it cannot be read."""

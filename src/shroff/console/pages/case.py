@@ -27,7 +27,6 @@ from shroff.console.views import lead, view
 from shroff.console.web import Request, Response
 from shroff.control.users import User
 from shroff.errors import CaseConflict, ConfigurationError, NotFound, ShroffError
-from shroff.index import found_by
 
 _SNOOZES: Final = {"1 hour": 60, "4 hours": 240, "1 day": 1_440, "3 days": 4_320}
 """How long a case can be put off, in minutes."""
@@ -202,14 +201,16 @@ def _context(
     now, last = backend.clock(), found.steps[-1]
     own = {one.payment.payment_id for one in found.payments}
     mine = (last.step, last.by) == ("closed", user.name)
-    bundle = backend.readable_production()
+    done = number_in(query.get("done", ""))
+    fresh = mine and now - last.at < UNDO_MINUTES * MINUTE_US
+    undoable = number if fresh else done if done != number else None
     return {
         "case": found.case,
         "currency": backend.currency,
         "found": found,
         "around": around,
         "narrative": narrate(found),
-        "searched": () if bundle is None else found_by(bundle),
+        "searched": backend.searched,
         "is_whole": is_whole,
         "timelines": [(one, draw_timeline(one, own)) for one in around.timelines],
         "graph": draw_links(found.case, around.links),
@@ -219,8 +220,9 @@ def _context(
         "queue": queue,
         "now": now,
         "held": found.case.holder not in (None, user.name),
-        "undoable": mine and now - last.at < UNDO_MINUTES * MINUTE_US,
-        "done": number_in(query.get("done", "")),
+        "undoable": undoable,
+        "done": done,
+        "listed": CaseChoice(queue=queue).address(done=[undoable] if undoable else ()),
         "problem": problem,
         "typed": {"step": "", "note": "", "to": ""},
     }

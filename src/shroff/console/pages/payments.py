@@ -16,7 +16,7 @@ from shroff.console.views import lead, view
 from shroff.console.web import Request, Response
 from shroff.control.users import User
 from shroff.errors import ConfigurationError, NotFound
-from shroff.index import FoundPayments, found_by, keys_of, search_payments
+from shroff.index import FoundPayments, keys_of, search_payments
 
 
 @page("/payments", role="analyst")
@@ -62,7 +62,7 @@ def _found(backend: ConsoleBackend, user: User, asked: SearchForm) -> Response:
         "problem": problem,
         "behind": backend.following.behind(),
         "keys": () if bundle is None else keys_of(bundle),
-        "searched": () if bundle is None else found_by(bundle),
+        "searched": backend.searched,
         "personal": () if bundle is None else bundle.schema.personal,
         "published": backend.models.pointers.production is not None,
     }
