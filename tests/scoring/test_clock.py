@@ -247,7 +247,7 @@ def test_a_running_service_fills_its_state_anew_by_itself(
         assert (await decide(scorer, pay()))["degraded"]
         metrics = registry(scorer)
         watching = asyncio.create_task(
-            Background(scorer, metrics, gate=None, deployments=None).watch()
+            Background(scorer, metrics, gate=None, deployments=None).renew()
         )
         while scorer.degraded is not None:
             await asyncio.sleep(0.01)

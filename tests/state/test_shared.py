@@ -239,6 +239,48 @@ def test_more_than_can_be_owed_is_read_from_the_ledger(
     assert lasting.decide(one, 6) == 6
 
 
+def test_what_was_dropped_is_read_from_the_ledger_though_the_state_is_another_one(
+    lasting: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "_MAX_UPDATES", 3)
+    one = lasting.join()
+    lasting.stop()
+    for number in range(2):
+        assert lasting.decide(one, number) is None
+    lasting.start()
+    # another process has filled a state that this one does not reach
+    stranger = lasting.engine()
+    stranger.invalidate()
+    stranger.close()
+    lasting.refill(upto=2)
+    lasting.stop()
+    for number in range(2, 9):
+        assert lasting.decide(one, number) is None
+    lasting.start()
+    assert lasting.decide(one, 9) is None
+    assert one.failure == "the state was away for too long: it has to be filled anew."
+    lasting.refill(upto=10)
+    assert lasting.decide(one, 10) == 10
+
+
+def test_more_than_can_be_owed_to_another_state_is_read_from_the_ledger(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = world.join()
+    for number in range(3):
+        assert world.decide(one, number) == number
+    world.stop()
+    monkeypatch.setattr(backlog, "_MAX_UPDATES", 3)
+    assert world.decide(one, 3) is None
+    world.start()
+    # it has nothing of what was sent to the one before
+    world.refill(upto=0)
+    assert world.decide(one, 4) is None
+    assert one.failure == "the state was away for too long: it has to be filled anew."
+    world.refill(upto=5)
+    assert world.decide(one, 5) == 5
+
+
 def test_much_that_is_owed_is_paid_in_parts(
     lasting: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,7 +117,7 @@ def test_without_its_server_the_policy_decides_and_later_all_is_counted(
     async def back() -> dict[str, Any]:
         async with asyncio.timeout(PATIENCE):
             while (answer := await decide())["degraded"]:
-                await asyncio.to_thread(scorer.tend)
+                await asyncio.to_thread(scorer.refill)
                 await asyncio.sleep(0.2)
         assert scorer.degraded is None
         return answer
@@ -224,7 +224,7 @@ def test_a_bad_value_in_redis_keeps_nobody_waiting(
     assert scorer.unready is None
     assert "a key of the state held" in (scorer.degraded or "")
     assert scorer.drops == 1
-    scorer.tend()
+    scorer.refill()
     assert not any(answer["degraded"] for answer in asyncio.run(decide(16)))
     assert scorer.degraded is None
     scorer.leave()

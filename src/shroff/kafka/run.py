@@ -114,6 +114,7 @@ async def _run(
         running = asyncio.create_task(consumer.run())
         beside = [
             asyncio.create_task(background.watch()),
+            asyncio.create_task(background.renew()),
             asyncio.create_task(background.beat()),
             asyncio.create_task(background.save()),
         ]
@@ -127,6 +128,8 @@ async def _run(
         finally:
             for task in beside:
                 task.cancel()
+            # a state that is being filled would hold up the end of the loop
+            background.end()
 
 
 def _loop() -> asyncio.AbstractEventLoop:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from threading import Lock
 from typing import Final
 
@@ -330,11 +330,20 @@ class Scorer(Intake):
         await self._switchover.keep_tables()
 
     async def keep_state(self) -> None:
-        """Rebuild the state once people were forgotten whom it counts, or, in memory, once the
-        clock was set back behind it.
+        """Rebuild the state once it was lost, once people were forgotten whom it counts, or, in
+        memory, once the clock was set back behind it.
         """
         if self.deciding:
+            await asyncio.to_thread(self.refill)
             await self._switchover.refill()
+
+    def refill(self) -> None:
+        """Fill a shared state anew that was lost, or wait until another process has."""
+        if self.state.away:
+            state = self._states.new(self.bundle)
+            # while it is away, the service has already said so
+            with closing(state.engine), suppress(ShroffError):
+                self._states.prepare(self.bundle, state, only_empty=True)
 
     async def save_state(self) -> None:
         """Write a snapshot of the state in memory where it is time for one."""
@@ -353,17 +362,11 @@ class Scorer(Intake):
             await self.keep_state()
 
     def tend(self) -> None:
-        """Reload lists, rates, tables and keys, and refill a lost state; from any thread, each
-        second.
-        """
+        """Reload lists, rates, tables and keys; from any thread, each second."""
         with self._outage.noted():
             for live in (self.lists, self.rates, self._tables, self.keys):
                 if live is not None:
                     live.refresh()
-        if self.deciding and self.state.away:
-            # while the state is still away, the service has already said so
-            with suppress(ShroffError):
-                self._states.prepare(self.bundle, self._states.new(self.bundle), only_empty=True)
 
     def beat(self) -> None:
         """Send a state that was away what it missed; call it twice a second, between payments."""
@@ -375,11 +378,15 @@ class Scorer(Intake):
         if self.deciding:
             self.state.leave()
 
+    def abort(self) -> None:
+        """Stop filling states, from any thread; `close` it then."""
+        self.closed = True
+
     def close(self) -> None:
         """Write what waits, close the ledger and keep a snapshot of the state, in any thread, once
         no caller waits any more.
         """
-        self.closed = True
+        self.abort()
         with self._opening:
             decided = self.deciding
             self._close_intake("it is shutting down")

@@ -105,6 +105,7 @@ class App:
         self._tasks = [
             asyncio.create_task(self._start()),
             asyncio.create_task(self._background.watch()),
+            asyncio.create_task(self._background.renew()),
         ]
         beside = [
             asyncio.create_task(self._background.beat()),

@@ -33,7 +33,7 @@ class Background:
         self._outage = Outage()
 
     async def refresh(self) -> None:
-        """Reload keys, lists, rates, reference tables and state."""
+        """Reload keys, lists, rates and reference tables."""
         await asyncio.to_thread(self._read)
         await self._scorer.keep_lists()
         self._scorer.follow_rates()
@@ -44,8 +44,16 @@ class Background:
         while not self._scorer.closed:
             await asyncio.sleep(REFRESH_SECONDS)
             await self.refresh()
-            await self._scorer.keep_state()
             await self._metrics.keep()
+
+    async def renew(self) -> None:
+        """Adopt what was published and fill states anew, until the scorer is closed.
+
+        Beside `watch`, because it may take minutes: a revoked key must not be good for as long.
+        """
+        while not self._scorer.closed:
+            await asyncio.sleep(REFRESH_SECONDS)
+            await self._scorer.keep_state()
             if self._deployments is not None:
                 await self._deployments.look()
 
@@ -54,6 +62,10 @@ class Background:
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
             await self._scorer.save_state()
+
+    def end(self) -> None:
+        """Let `watch` and `renew` end, and the states that are being filled."""
+        self._scorer.abort()
 
     async def beat(self) -> None:
         """Send heartbeats to processes that share the state, until cancelled."""

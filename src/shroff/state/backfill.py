@@ -29,6 +29,7 @@ class Backfill:
         currency: the only one that payments may be counted in; None takes any.
         lateness: that of the states.
         history: makes a clean table to start from; payments that are also in the ledger count once.
+        tick: called while something is read or waited for; may raise to abort.
         proof: verifies the ledger's records while they are read.
         saved: a snapshot to go on from, instead of history and all records.
     """
@@ -54,7 +55,7 @@ class Backfill:
         self._lateness = lateness
         self._history = history
         self._clock = clock
-        self._tick = tick
+        self.tick = tick
         self._proof = proof
         self._saved = saved
 
@@ -66,7 +67,7 @@ class Backfill:
         """Feed an empty engine with history and ledger; this `tick` is called too, if given."""
 
         def both() -> None:
-            self._tick()
+            self.tick()
             if tick is not None:
                 tick()
 
@@ -87,10 +88,10 @@ class Backfill:
     def recent(self, after: int) -> Iterator[StoredEntry]:
         """The records after a number that may still count in a state that was filled up to it."""
         if self._proof is not None:
-            self._proof.finish(self._tick)
+            self._proof.finish(self.tick)
         # older payments would be refused as late, unless another process has added them already
         since = self._clock() - micros(self._lateness)
-        return ticking(self._ledger.entries(after=after, since=since), self._tick)
+        return ticking(self._ledger.entries(after=after, since=since), self.tick)
 
     def _entries(self, after: int) -> Iterable[StoredEntry]:
         return self._ledger.entries(after=after) if self._proof is None else self._proof.read(after)

@@ -122,9 +122,11 @@ class Backlog:
         missing = [
             one for one in known if one.payment is None or numbers.get(one.id, mark + 1) > mark
         ]
+        # what was dropped came before all that waits
+        first = next((numbers[one.id] for one in self._waiting if one.id in numbers), mark + 1)
+        self._overflowed = (self._overflowed and first > mark) or len(missing) > _MAX_UPDATES
         self._waiting = deque(missing, maxlen=_MAX_UPDATES)
         self._sent.clear()
-        self._overflowed = False
         self._epoch = self._engine.epoch
 
     def _remember(self, what: str, update: _Update) -> None:

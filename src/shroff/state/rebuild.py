@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import chain
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
@@ -15,7 +17,7 @@ from shroff.clock import MAX_AHEAD_US
 from shroff.collect import Payment, Schema
 from shroff.collect.extent import extent
 from shroff.collect.payment import counted_in
-from shroff.errors import BundleError
+from shroff.errors import BundleError, ShroffError
 from shroff.features.engines.online import OnlineEngine, StateEngine
 from shroff.features.engines.online.pending import Notice
 from shroff.features.engines.online.plan_timelines import columns_read
@@ -28,7 +30,7 @@ from shroff.state.mark import Mark
 from shroff.state.snapshots import Saved
 
 if TYPE_CHECKING:
-    from shroff.features.engines.online.redis import RedisEngine
+    from shroff.features.engines.online.redis import Filling, RedisEngine
 
 Read = Callable[[int], Iterable[StoredEntry]]
 """The records of the ledger after one, by its number."""
@@ -283,12 +285,18 @@ Fill = Callable[[Callable[[], None]], tuple[OnlineEngine, Mark]]
 
 
 def ensure_filled(
-    engine: RedisEngine, fill: Fill, read: Read, *, currency: str | None = None
+    engine: RedisEngine,
+    fill: Fill,
+    read: Read,
+    *,
+    currency: str | None = None,
+    tick: Callable[[], None],
 ) -> int:
     """Fill the state, or wait until another process has; returns the last record that it knows.
 
     Args:
         engine: not used by others meanwhile.
+        tick: called while it waits; may raise to abort.
 
     Raises:
         StateUnavailable: the server cannot be reached.
@@ -296,27 +304,48 @@ def ensure_filled(
     from shroff.features.engines.online.redis import claim  # a state in memory needs none of it
 
     while not engine.ready():
+        tick()
         filling = claim(engine, missing=True)
         if filling is None:
             time.sleep(_LOOK_SECONDS)
-        else:
-            source, mark = fill(_at_most_every(_HOLD_SECONDS, filling.hold))
+            continue
+        try:
+            with _held(filling) as require_held:
+                source, mark = fill(require_held)
             filling.pour(source)
-            if filling.open(mark=mark.seq):
-                _log.warning("the state was filled from the ledger up to record %d.", mark.seq)
+        except BaseException:
+            filling.give_up()
+            raise
+        if filling.open(mark=mark.seq):
+            _log.warning("the state was filled from the ledger up to record %d.", mark.seq)
     known = engine.mark()
     # what came while it was filled; payments that the state has already count once
     return max(known, replay(engine, read(known), currency=currency).seq)
 
 
-def _at_most_every(seconds: float, call: Callable[[], None]) -> Callable[[], None]:
-    """A function that calls another one, unless that was called a moment ago."""
-    last = time.monotonic()
+@contextmanager
+def _held(filling: Filling) -> Iterator[Callable[[], None]]:
+    """Renew a claim again and again, in a thread: one call may read a history for minutes.
 
-    def again() -> None:
-        nonlocal last
-        if time.monotonic() - last >= seconds:
-            call()
-            last = time.monotonic()
+    Gives a function that raises `StateUnavailable` once the claim is lost.
+    """
+    ended, lost = Event(), list[ShroffError]()
 
-    return again
+    def hold() -> None:
+        while not (ended.wait(_HOLD_SECONDS) or lost):
+            try:
+                filling.hold()
+            except ShroffError as error:
+                lost.append(error)
+
+    def require_held() -> None:
+        if lost:
+            raise lost[0]
+
+    holder = Thread(target=hold, name="shroff-claim", daemon=True)
+    holder.start()
+    try:
+        yield require_held
+    finally:
+        ended.set()
+        holder.join()

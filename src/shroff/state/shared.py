@@ -104,7 +104,9 @@ class SharedState:
             mark = backfill.fill(source, tick)
             return source, mark
 
-        known = ensure_filled(self.engine, fill, backfill.recent, currency=backfill.currency)
+        known = ensure_filled(
+            self.engine, fill, backfill.recent, currency=backfill.currency, tick=backfill.tick
+        )
         mark = mark._replace(seq=known, arrived=0, evicting=evicting)
         newest = self.engine.newest
         # a state without payments is as new as its lateness

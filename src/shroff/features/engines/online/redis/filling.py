@@ -82,6 +82,12 @@ class Filling:
         """
         self._write([])
 
+    def give_up(self) -> None:
+        """Let another process fill the state at once."""
+        self._held = 1
+        with suppress(StateUnavailable):
+            self.hold()
+
     def open(self, *, mark: int = 0) -> bool:
         """Make this the state; False if another process has claimed it since.
 
