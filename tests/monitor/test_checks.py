@@ -66,18 +66,31 @@ def test_a_source_that_falls_silent_is_an_alarm_and_one_as_before_is_none() -> N
     assert "`bank` had labelled 0.00 % of the cards of the week" in found["bank, 7 days"].sentence
 
 
+def test_a_source_that_began_later_is_missed_too() -> None:
+    """It labels payments from the seventh week on, and none after the eleventh."""
+    table, now = decisions(120), MONDAY + 119 * DAY_US
+    given = labelled(table, until=MONDAY + 77 * DAY_US, days=3)
+    labels = given.labels.filter(pl.col("at") >= MONDAY + 45 * DAY_US)
+    found = given._replace(labels=labels)
+    (bank,) = label_arrival(found, now=now, delay_days=28, budget=0.01)
+    told = {one.subject: one.severity for one in bank.findings() if one.kind == "labels"}
+    assert told == {"bank, 7 days": "alarm", "bank, 28 days": "alarm"}
+    on = labelled(table, until=now, days=3)
+    labels = on.labels.filter(pl.col("at") >= MONDAY + 45 * DAY_US)
+    (bank,) = label_arrival(on._replace(labels=labels), now=now, delay_days=28, budget=0.01)
+    assert [one.kind for one in bank.findings()] == ["maturity"]
+
+
 def test_labels_that_come_later_are_seen_before_they_are_lost() -> None:
     table, now = decisions(78), MONDAY + 77 * DAY_US
     early = table["arrived"] < MONDAY + 35 * DAY_US
     fast, slow = (labelled(table, until=now, days=days).labels for days in (3, 12))
-    arrived = table["arrived"].gather(fast["row"])
     both = pl.concat(
         [
             fast.filter(early.gather(fast["row"])),
             slow.filter(~early.gather(slow["row"])),
         ]
     )
-    assert len(arrived) == len(fast)
     (bank,) = label_arrival(
         DecidedPayments(table, pl.DataFrame(), 0, both), now=now, delay_days=28, budget=0.01
     )
@@ -111,6 +124,32 @@ def test_a_burst_of_one_card_is_not_many_frauds() -> None:
     (month, *_) = calibration(table, until=MONDAY + 60 * DAY_US, budget=0.001)
     assert month.came > 2 * month.expected
     assert not month.off
+
+
+def test_challenges_without_a_label_tell_nothing() -> None:
+    """Of a calibrated model whose challenges nearly all frauds give up."""
+    chance, size = np.random.default_rng(0), 40 * CARDS
+    p = np.where(np.arange(size) % 50 == 0, 0.4, 0.01)
+    fraud = chance.random(size) < p
+    challenged = p > 0.2
+    told = fraud & (~challenged | (chance.random(size) < 0.1))
+    known = pl.Series([one or None for one in told.tolist()], dtype=pl.Boolean)
+    action = np.where(challenged, "challenge", "approve")
+    table = decisions(40, fraud=known, action=action, **{PROBABILITY: p})
+    months = calibration(table, until=MONDAY + 60 * DAY_US, budget=0.001)
+    assert months
+    assert not any(one.off for one in months)
+    *_, month = by_month(table, until=MONDAY + 60 * DAY_US)
+    seen = table.filter(
+        pl.from_epoch("arrived", time_unit="us").dt.strftime("%Y-%m") == month.month
+    )
+    unlabelled = seen.filter(pl.col("action") == "challenge", pl.col("fraud").is_null())
+    assert month.unknown == len(unlabelled)
+    assert month.precision == 1.0, "of what is known"
+    assert month.recall is not None
+    assert month.recall[0] < month.recall[1]
+    approved = len(seen.filter(pl.col("action") == "approve"))
+    assert month.expected == pytest.approx(0.01 * approved)
 
 
 def test_a_month_of_few_frauds_is_not_tested() -> None:

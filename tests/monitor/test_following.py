@@ -108,9 +108,11 @@ def test_every_look_is_as_a_full_read_and_reads_only_what_is_new(
                 whole = ledger.read_with(keyring, until=head)
                 require_same(found, from_ledger(seen, whole.entries()))
                 view.read, now = 0, 3 * DAY_US
-                sums = schemes.look(view, now=now, disputed_by=["bank"])
+                sums = schemes.look(seen.schema, view, now=now, disputed_by=["bank"])
                 assert view.read == head - (0 if forgotten else last)
-                scanned = daily_sums(whole.entries(), now=now, disputed_by=["bank"])
+                scanned = daily_sums(
+                    whole.entries(), seen.schema.label_rank, now=now, disputed_by=["bank"]
+                )
                 assert listed(sums) == listed(scanned)
                 forgotten, last = drawn.random() < 0.3, head
                 if forgotten:
@@ -139,7 +141,7 @@ def test_other_sources_of_disputes_are_counted_anew(url: str, seen: Bundle) -> N
         ledger.write_now(labelled(1, 2, "bank", True))
         followed = FollowedSchemes()
         for sources, disputes in ((["bank"], 1), (["analyst"], 0), (["bank"], 1)):
-            sums = followed.look(ledger, now=DAY_US, disputed_by=sources)
+            sums = followed.look(seen.schema, ledger, now=DAY_US, disputed_by=sources)
             assert sums is not None
             assert (sums.frauds.tolist(), sums.disputes.tolist()) == ([1], [disputes])
 

@@ -201,7 +201,7 @@ def _schemes(
 
     if asked.schemes is None:
         return
-    sums = followed.look(_ledger(settings), now=now, disputed_by=asked.disputed_by)
+    sums = followed.look(model.schema, _ledger(settings), now=now, disputed_by=asked.disputed_by)
     if sums is not None:
         yield from gauges(model, sums, side=asked.schemes)
 

@@ -29,6 +29,8 @@ from shroff.evaluate.review import Review
 
 Action = Literal["approve", "challenge", "review", "decline"]
 ACTIONS: Final[tuple[Action, ...]] = ("approve", "challenge", "review", "decline")
+UNSEEN: Final[tuple[Action, ...]] = ("challenge", "decline")
+"""Actions after which no label proves nothing: the payment may not have been made."""
 """The least intervention first: of equally cheap actions, the first is taken."""
 
 AMOUNT: Final = "amount"

@@ -8,7 +8,7 @@ the client gave: then it is recorded once, whatever came in between.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -98,6 +98,32 @@ def history(entries: Iterable[StoredEntry]) -> list[Labelled]:
 def standing(labels: Sequence[Labelled], rank: Rank) -> Labelled | None:
     """The label that stands: the last one of the most trusted source."""
     return min(reversed(labels), key=lambda label: rank(label.record.source), default=None)
+
+
+class Verdict(NamedTuple):
+    """What the label that stands says, and since when labels have said so without a break.
+
+    Attributes:
+        since: microseconds since the epoch.
+        rank: of the source of the label that stands.
+    """
+
+    fraud: bool
+    since: int
+    rank: int
+
+
+def verdict(
+    labels: Iterable[Labelled], rank: Rank, before: Verdict | None = None
+) -> Verdict | None:
+    """What is said after more labels of a payment, in order of arrival; None without any."""
+    found = before
+    for label in labels:
+        place, fraud = rank(label.record.source), label.record.value is True
+        if found is None or place <= found.rank:
+            since = label.arrived if found is None or found.fraud != fraud else found.since
+            found = Verdict(fraud, since, place)
+    return found
 
 
 def next_label(

@@ -123,6 +123,10 @@ def _compare(
     bins = Bins(name="late", edges=(0.0,))  # at most 0: in time
     (counted,) = count_windows(late.to_frame(), [bins], time, card, now - days * DAY_US)
     weeks = [one for one in counted if one.period == WEEK]
+    begun = int(labels["at"].min())  # type: ignore[arg-type]  # it is a whole number
+    if weeks and begun > (weeks[0].day + days) * DAY_US:
+        # a source that came later: its usual weeks are its own first ones
+        weeks = [one for one in weeks if one.day * DAY_US >= begun]
     if len(weeks) <= _USUAL_WEEKS:
         return None
     usual = reduce(add, (one.histogram for one in weeks[:_USUAL_WEEKS]))

@@ -1,7 +1,7 @@
 """Whether as many frauds come as the probabilities say, tested month by month.
 
-Of payments that were not declined, the sum of the probabilities is compared with the frauds that
-came, by the exact interval of a Poisson number (Garwood, *Fiducial Limits for the Poisson
+Of payments that were approved or reviewed, the sum of the probabilities is compared with the frauds
+that came, by the exact interval of a Poisson number (Garwood, *Fiducial Limits for the Poisson
 Distribution*, Biometrika 28, 1936). Frauds come in bursts of one card: a number of them tells as
 much as that number over the design effect, which is the variance of the sums by card over that of
 single payments. Of few frauds nobody sees bursts: so the effect is 2 at least, and a month is
@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from shroff.arrays import Bools, Floats
+from shroff.evaluate.cost import UNSEEN
 from shroff.evaluate.reference import PROBABILITY
 from shroff.monitor.budget import part_of_look
 from shroff.monitor.finding import Finding
@@ -58,7 +59,7 @@ def calibration(decisions: pl.DataFrame, *, until: int, budget: float) -> list[M
     at = pl.from_epoch("arrived", time_unit="us")
     mature = decisions.filter(
         at.dt.offset_by("1mo").dt.truncate("1mo") <= pl.from_epoch(pl.lit(until), time_unit="us"),
-        pl.col("action") != "decline",
+        ~pl.col("action").is_in(UNSEEN),
         pl.col(PROBABILITY).is_not_null(),
     ).with_columns(at.dt.truncate("1mo").dt.date().alias("month"))
     months = [
@@ -78,8 +79,8 @@ def findings(months: list[MonthlyCalibration]) -> Iterator[Finding]:
             "calibration",
             PROBABILITY,
             "alarm",
-            f"In {last.month:%Y-%m}, {last.came:,} frauds came among payments that were not "
-            f"declined (their mean is between {last.low:,.0f} and {last.high:,.0f}), and the "
+            f"In {last.month:%Y-%m}, {last.came:,} frauds came among payments that were approved "
+            f"or reviewed (their mean is between {last.low:,.0f} and {last.high:,.0f}), and the "
             f"probabilities said {last.expected:,.0f}: they are no longer calibrated.",
             off[0].month,
         )

@@ -70,16 +70,16 @@ def crossing(
     seed: int = 0,
 ) -> Crossing | None:
     """The date on which the sum of `part` over that of `whole`, over a rolling window, would reach
-    `limit`; None with less than eight weeks of history.
+    `limit`; None with less than eight weeks that have any.
 
     Args:
         part, whole: daily sums [days] up to the day `last`.
         least: what the sum of `part` must reach too.
     """
     weeks = min(len(part) // 7, _TREND_WEEKS)
-    if weeks < _LEAST_WEEKS or not whole[-7 * weeks :].any():
+    f, v = (days[len(days) - 7 * weeks :].reshape(weeks, 7).sum(axis=1) for days in (part, whole))
+    if (v > 0).sum() < _LEAST_WEEKS:
         return None
-    f, v = (days[-7 * weeks :].reshape(weeks, 7).sum(axis=1) for days in (part, whole))
     ahead = HORIZON_DAYS // 7
     rates = _futures(f, v, ahead, np.random.default_rng(seed))
     future = rates * v.mean()
@@ -104,8 +104,10 @@ def _futures(f: Floats, v: Floats, ahead: int, random: np.random.Generator) -> F
     root = np.sqrt(v)[:, None]
     fit = np.linalg.pinv(design[:weeks] * root) @ np.diag(root[:, 0])
     line = design[:weeks] @ (fit @ rate)
+    # a week without volume has no rate
+    residual = (rate - line)[v > 0]
     # a fitted line lies too near to its points: two of its degrees of freedom are theirs
-    residual = (rate - line) * np.sqrt(weeks / (weeks - 2))
+    residual *= np.sqrt(len(residual) / (len(residual) - 2))
     drawn = random.choice(residual - residual.mean(), (_FUTURES, weeks + ahead))
     lines = (fit @ (line + drawn[:, :weeks]).T).T @ design.T
     found: Floats = np.clip(lines[:, weeks:] + drawn[:, weeks:], 0.0, None)

@@ -19,11 +19,11 @@ from scipy.stats import t
 
 from shroff.arrays import Bools, Floats, Ints
 from shroff.collect.times import DAY_US, iso_time
-from shroff.evaluate.cost import ACTIONS
+from shroff.evaluate.cost import ACTIONS, UNSEEN
 from shroff.evaluate.delay import ReportingDelay
 from shroff.evaluate.reference import PROBABILITY
 from shroff.evaluate.weighted import Estimate, by_card, weighted_share
-from shroff.monitor.lane import HIDDEN, as_decided
+from shroff.monitor.lane import as_decided
 from shroff.monitor.performance import card_numbers
 
 ASSUMPTIONS: Final = {
@@ -151,7 +151,7 @@ def _delays(rows: _Rows, longest: float) -> Delays:
 
 
 def _one(rows: _Rows, delays: Delays, *, mature: bool) -> tuple[Any, ...]:
-    hidden = str(rows.decided[0]) in HIDDEN
+    hidden = str(rows.decided[0]) in UNSEEN
     told = rows.taken | (not hidden)
     used = [delays.get(one) for one in {*rows.action[told].tolist()}]
     oldest = max((one.youngest() for one in used if one is not None), default=0.0)

@@ -41,7 +41,7 @@ PRECISION: Final = GaugeFamily(
 )
 RECALL: Final = GaugeFamily(
     name="shroff_monitor_recall",
-    about="Recall of the last month with labels: its bounds for declines of unknown truth.",
+    about="Recall of the last month with labels: its bounds for payments of unknown truth.",
     labels=("bound",),
 )
 SAVED: Final = GaugeFamily(

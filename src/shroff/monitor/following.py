@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Generic, Protocol, TypeVar
 
+from shroff.collect import Schema
 from shroff.ledger import Head, Keyring, Ledger, StoredEntry
 from shroff.monitor.observed import DecidedPayments, LedgerDecisions
 from shroff.monitor.scheme_watch import DailySums, SchemeCounts
@@ -66,15 +67,19 @@ class FollowedSchemes:
         self._followed = _Followed[SchemeCounts]()
 
     def look(
-        self, ledger: Ledger, *, now: int, disputed_by: Collection[str] = ()
+        self, schema: Schema, ledger: Ledger, *, now: int, disputed_by: Collection[str] = ()
     ) -> DailySums | None:
         """The sums up to now (microseconds since the epoch); None without a whole day.
+
+        Args:
+            schema: says which sources of labels are trusted more.
 
         Raises:
             LedgerUnavailable: the database does not answer; the next look goes on.
         """
-        what = frozenset(disputed_by)
-        return self._followed.look(what, ledger, lambda: SchemeCounts(what)).sums(now)
+        what, rank = frozenset(disputed_by), schema.label_rank
+        of = what, tuple(schema.label_sources)
+        return self._followed.look(of, ledger, lambda: SchemeCounts(rank, what)).sums(now)
 
 
 def _gone(keyring: Keyring | None) -> list[object]:

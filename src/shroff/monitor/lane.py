@@ -9,18 +9,16 @@ they were, clustered by card (`evaluate/weighted.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from shroff.arrays import Bools, Floats
+from shroff.evaluate.cost import UNSEEN
 from shroff.evaluate.weighted import Estimate, weighted_share
 from shroff.monitor.observed import LANED
 from shroff.monitor.performance import card_numbers
-
-HIDDEN: Final = ("challenge", "decline")
-"""Decisions whose outcome does not come to light."""
 
 
 class LaneMonth(NamedTuple):
@@ -85,7 +83,7 @@ def as_decided(decisions: pl.DataFrame) -> pl.DataFrame:
 
 
 def _month(table: pl.DataFrame) -> LaneMonth:
-    hidden = table["decided"].is_in(HIDDEN).to_numpy()
+    hidden = table["decided"].is_in(UNSEEN).to_numpy()
     declined = (table["decided"] == "decline").to_numpy()
     chance = table["propensity"].fill_null(0.0).to_numpy()
     taken = table["taken"].fill_null(value=False).to_numpy()

@@ -18,7 +18,7 @@ from shroff.features.engines.batch import compute_plan
 from shroff.features.plan import Plan
 from shroff.ledger import Head, StoredEntry
 from shroff.ledger.archive import GENESIS_HEAD
-from shroff.ledger.labels import UNKEYED, Labelled, history, standing
+from shroff.ledger.labels import UNKEYED, Labelled, history, verdict
 from shroff.package import Bundle
 
 DECIDED: Final = {
@@ -31,8 +31,9 @@ DECIDED: Final = {
     "labelled": pl.Int64,
     "policy": pl.String,
 }
-"""The columns of decisions; `arrived` and `labelled` are microseconds since the epoch, `action` is
-what was done, `policy` the version of a published policy, null where the model's own decided.
+"""The columns of decisions; `arrived` and `labelled` are microseconds since the epoch. `labelled` says
+since when labels have said what the one that stands says, `action` what was done, `policy` the
+version of a published policy, null where the model's own decided.
 """
 LANED: Final = {
     "decided": pl.String,
@@ -142,10 +143,10 @@ class LedgerDecisions:
     def observed(self) -> DecidedPayments:
         """All that was taken, with the labels that stand now."""
         said = [history(self._labels.get(name, ())) for name in self._ids]
-        stands = [standing(one, self._rank) for one in said]
+        stands = [verdict(one, self._rank) for one in said]
         return self._columns.observed(
-            [None if one is None else one.record.value is True for one in stands],
-            [None if one is None else one.arrived for one in stands],
+            [None if one is None else one.fraud for one in stands],
+            [None if one is None else one.since for one in stands],
             self._others,
             _first_labels(said),
         )
@@ -265,7 +266,7 @@ class _Columns:
         others: int = 0,
         labels: pl.DataFrame | None = None,
     ) -> DecidedPayments:
-        """All that was added, with the labels that stand and their arrivals."""
+        """All that was added, with what the labels that stand say, and since when."""
         self._decided, self._inputs = [_joined(self._decided)], [_joined(self._inputs)]
         decisions = self._decided[0].with_columns(
             pl.Series("fraud", fraud, dtype=pl.Boolean),

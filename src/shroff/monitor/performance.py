@@ -1,9 +1,9 @@
 """What decisions came to, month by month, once their labels are in.
 
 A payment that was let through or reviewed and has no label when labels have had their time is
-genuine. Of one that was declined nobody will ever know without a label: it counts on neither side,
-and what depends on it has two bounds, as if all such payments were genuine and as if all were
-frauds.
+genuine. Of one that was declined, or challenged and perhaps given up, nobody will ever know without
+a label: it counts on neither side, and what depends on it has two bounds, as if all such payments
+were genuine and as if all were frauds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shroff.arrays import Bools, Floats, Ints
 from shroff.collect.times import DAY_US
 from shroff.errors import one_line
 from shroff.evaluate.bootstrap import Interval, share_interval, sum_intervals
-from shroff.evaluate.cost import Cost, realised_costs
+from shroff.evaluate.cost import UNSEEN, Cost, realised_costs
 from shroff.evaluate.reference import PROBABILITY
 
 _MAX_SEGMENTS: Final = 12
@@ -29,14 +29,14 @@ class Month(NamedTuple):
         payments: all of the month; `mature` of them are counted in what follows.
         precision: of payments stopped or reviewed whose truth is known, the share of frauds, and
             its 95 % interval by bootstrap over cards; None where none is known.
-        recall: of all frauds, the share stopped or reviewed: if no declined payment of unknown
-            truth was a fraud, and if all were; None without frauds.
-        unknown: declined payments of unknown truth.
+        recall: of all frauds, the share stopped or reviewed: if no payment of unknown truth was a
+            fraud, and if all were; None without frauds.
+        unknown: declined or challenged payments of unknown truth.
         lost, stopped: amounts of known frauds, approved and not approved.
         saved: what the decisions saved against approving everything, in money, by the costs of the
             policy, with its 95 % interval by bootstrap over cards; None where costs are SQL.
-        expected, frauds: of payments that were not declined, the sum of the probabilities, and the
-            known frauds, with the 95 % interval of these.
+        expected, frauds: of payments that were approved or reviewed, the sum of the probabilities,
+            and the known frauds, with the 95 % interval of these.
     """
 
     month: str
@@ -84,9 +84,9 @@ def by_segment(
 
 def _figures(name: str, table: pl.DataFrame, until: int, cost: Cost | None) -> Month:
     part = table.filter(pl.col("arrived") <= until)
-    let, declined = part["action"] == "approve", part["action"] == "decline"
+    let, unseen = part["action"] == "approve", part["action"].is_in(UNSEEN)
     fraud = part["fraud"].fill_null(value=False)
-    unknown = (declined & part["fraud"].is_null()).to_numpy()
+    unknown = (unseen & part["fraud"].is_null()).to_numpy()
     amounts = part["amount"].fill_null(0.0)
     card = card_numbers(part["card"])
     known = ~unknown
@@ -94,7 +94,7 @@ def _figures(name: str, table: pl.DataFrame, until: int, cost: Cost | None) -> M
     stopped = (~let).to_numpy() & known
     missed = int((let & fraud).sum())
     told = share_interval(caught[stopped], card[stopped]) if stopped.any() else None
-    open_ = (~declined & part[PROBABILITY].is_not_null()).to_numpy()
+    open_ = (~unseen & part[PROBABILITY].is_not_null()).to_numpy()
     saved = None if cost is None else _saved(part.filter(known), fraud.filter(known), cost)
     return Month(
         month=name,

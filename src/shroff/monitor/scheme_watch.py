@@ -1,7 +1,8 @@
 """The PSD2 fraud rate and Visa's VAMP ratio from the ledger, and when they would reach a limit.
 
 Payments that were not declined count. A fraud counts on the day on which its label arrived, so that
-the last weeks are not too good for want of labels.
+the last weeks are not too good for want of labels, as long as the label that stands says so. A
+dispute counts even if it is withdrawn: schemes count those that were raised.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from shroff.evaluate.schemes import (
 )
 from shroff.ledger import Head, StoredEntry
 from shroff.ledger.archive import GENESIS_HEAD
-from shroff.ledger.labels import UNKEYED
+from shroff.ledger.labels import UNKEYED, Rank, Verdict, history, verdict
 from shroff.monitor.crossing import Crossing, crossing
 from shroff.monitor.finding import Finding
 from shroff.package import Bundle
@@ -78,13 +79,7 @@ class _Decided(msgspec.Struct):
     payment: _Paid
 
 
-class _Label(msgspec.Struct):
-    value: bool | str
-    source: str | None = None
-
-
 _payment: Final = msgspec.json.Decoder(_Decided).decode
-_label: Final = msgspec.json.Decoder(_Label).decode
 
 
 class DailySums(NamedTuple):
@@ -101,15 +96,16 @@ class DailySums(NamedTuple):
 
 
 def daily_sums(
-    entries: Iterable[StoredEntry], *, now: int, disputed_by: Collection[str] = ()
+    entries: Iterable[StoredEntry], rank: Rank, *, now: int, disputed_by: Collection[str] = ()
 ) -> DailySums | None:
     """What the ledger's payments come to by day (UTC); None without a whole day.
 
     Args:
+        rank: of sources of labels, such as `Schema.label_rank`.
         now: microseconds since the epoch; the day that it is in is not over.
         disputed_by: sources whose labels of fraud are disputes too.
     """
-    found = SchemeCounts(disputed_by)
+    found = SchemeCounts(rank, disputed_by)
     found.take(entries)
     return found.sums(now)
 
@@ -118,15 +114,16 @@ class SchemeCounts:
     """What the sums of days are made of, from a ledger's entries, which may come bit by bit.
 
     Args:
-        disputed_by: as `daily_sums`.
+        rank, disputed_by: as `daily_sums`.
     """
 
-    def __init__(self, disputed_by: Collection[str] = ()) -> None:
+    def __init__(self, rank: Rank, disputed_by: Collection[str] = ()) -> None:
         self.last = GENESIS_HEAD
         """The record up to which it has all."""
+        self._rank = rank
         self._disputed_by = disputed_by
         self._paid: dict[str, tuple[int, int]] = {}
-        self._frauds: dict[str, int] = {}
+        self._verdicts: dict[str, Verdict | None] = {}
         self._disputes: dict[str, int] = {}
 
     def take(self, entries: Iterable[StoredEntry]) -> None:
@@ -141,17 +138,18 @@ class SchemeCounts:
             self.last = Head(entry.seq, entry.chain)
 
     def _add_label(self, entry: StoredEntry) -> None:
-        label = _label(entry.body)
-        if label.value is True:
-            self._frauds.setdefault(entry.payment_id, entry.arrived)
-            if (label.source or UNKEYED) in self._disputed_by:
-                self._disputes.setdefault(entry.payment_id, entry.arrived)
+        said, name = history([entry]), entry.payment_id
+        self._verdicts[name] = verdict(said, self._rank, self._verdicts.get(name))
+        (label,) = said
+        if label.record.value is True and (label.record.source or UNKEYED) in self._disputed_by:
+            self._disputes.setdefault(name, label.arrived)
 
     def sums(self, now: int) -> DailySums | None:
         """All that was taken by day; None without a whole day before `now` (microseconds)."""
         if not self._paid:
             return None
-        frauds, disputes = self._frauds, self._disputes
+        disputes = self._disputes
+        frauds = {name: one.since for name, one in self._verdicts.items() if one and one.fraud}
         table = pl.DataFrame(
             [
                 (at, minor, frauds.get(name), disputes.get(name))

@@ -21,6 +21,7 @@ import polars as pl
 
 from shroff.arrays import Floats, Ints
 from shroff.collect import Schema
+from shroff.evaluate.cost import UNSEEN
 from shroff.ledger import StoredEntry
 from shroff.ledger.labels import history, standing
 
@@ -39,8 +40,6 @@ is genuine because nobody complained; `stands` is how many payments it stands fo
 IMMATURE: Final = "too young to be genuine"
 HIDDEN: Final = "not let pass, and no label"
 REPRESENTED: Final = "not let pass, and no label: the control lane stands for them"
-_UNSEEN: Final = ("decline", "challenge")
-"""Decisions after which no complaint proves nothing."""
 MOST_PER_PAYMENT: Final = 100
 """The most payments that one of the control lane stands for: beyond it, one fraud would decide."""
 
@@ -79,11 +78,11 @@ def outcomes(entries: Iterable[StoredEntry], schema: Schema, *, mature: int) -> 
     drawn, unseen = dict[int, float](), 0
     for name, (arrived, decision) in decided.items():
         stands = standing(history(labels.get(name, ())), schema.label_rank)
-        lane = decision.lane if decision.lane and decision.lane.decided in _UNSEEN else None
+        lane = decision.lane if decision.lane and decision.lane.decided in UNSEEN else None
         if stands is not None:
             fraud, why = stands.record.value is True, None
             rows.append((name, fraud, stands.arrived, stands.record.source, why, 1))
-        elif decision.action in _UNSEEN:
+        elif decision.action in UNSEEN:
             chance = lane is not None and lane.propensity > 0
             unseen += chance and arrived <= mature
             rows.append((name, None, None, None, REPRESENTED if chance else HIDDEN, 1))
