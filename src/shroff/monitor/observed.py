@@ -31,8 +31,8 @@ DECIDED: Final = {
     "labelled": pl.Int64,
     "policy": pl.String,
 }
-"""The columns of decisions; `arrived` and `labelled` are microseconds since the epoch. `labelled` says
-since when labels have said what the one that stands says, `action` what was done, `policy` the
+"""The columns of decisions; `arrived` and `labelled` are microseconds since the epoch. `labelled`
+says since when labels have said what the one that stands says, `action` what was done, `policy` the
 version of a published policy, null where the model's own decided.
 """
 LANED: Final = {
