@@ -21,7 +21,7 @@ import pytest
 
 from serve.fixtures import fitted_model, make_bundle
 from serve.service import Service
-from shroff.client import AsyncClient, Client, requests
+from shroff.client import AsyncClient, Client, case_requests, requests
 from shroff.client.requests import Session
 from shroff.decisions import Decision
 from shroff.errors import (
@@ -270,6 +270,41 @@ def test_an_answer_of_another_server_is_one_sentence(ask: Ask, script: Script) -
     script.answers = [(502, {}, b"<html>Bad Gateway</html>")]
     with pytest.raises(ShroffError, match=r"got another \(HTTP 502\)"):
         ask(script.url, "decide", {})
+
+
+@pytest.mark.parametrize(
+    "change", [case_requests.next_case(None), case_requests.change(1, "note", 2)]
+)
+def test_a_change_of_a_case_is_not_made_twice(
+    script: Script, change: requests.Request[Any]
+) -> None:
+    """Its answer was lost: it may be made."""
+    script.answers = [None, (200, {}, {})]
+    with Client(script.url) as client, pytest.raises(Unavailable, match="look before you repeat"):
+        client._send(change)
+    assert len(script.asked) == 1
+    script.answers = [(503, {}, {"type": "/problems/unavailable", "detail": "later"}), None]
+    with Client(script.url) as client, pytest.raises(Unavailable, match="look before you repeat"):
+        client._send(change)
+    assert len(script.asked) == 3
+
+
+def test_people_and_an_age_are_not_forgotten_at_once(ask: Ask, script: Script) -> None:
+    refusal = {"type": "/problems/bad-payment", "detail": "expected either"}
+    script.answers = [(422, {}, refusal)]
+    with pytest.raises(BadPayment, match="expected either"):
+        ask(script.url, "forget", ["c1"], older_than="730d")
+    sent = json.loads(script.asked[0][3])
+    assert (sent["subjects"], sent["older_than"]) == (["c1"], "730d")
+    with pytest.raises(ConfigurationError, match="a list of subjects"):
+        ask(script.url, "forget", "c1")
+
+
+@pytest.mark.parametrize("key", ["k\n", " k", "ké", "k\x00"])
+def test_a_key_that_no_header_holds_is_refused_without_showing_it(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="expected an API key") as refused:
+        Client("http://x", key=key)
+    assert key.strip() not in str(refused.value).split()
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://x", "http://\udcff", "http://h:abc"])

@@ -38,7 +38,7 @@ from shroff.collect.csv_walk import Dialect
 from shroff.collect.numbers import PLAIN, NumberFormat, numbers_of
 from shroff.collect.time_column import parse_times
 from shroff.errors import BadFile, ConfigurationError
-from shroff.location import Location, address
+from shroff.location import Location, address, bearer
 from shroff.simulate import simulate
 
 _PATH: Final = "/v1/decisions"
@@ -353,7 +353,7 @@ class _Connection:
         self._trust = trust
         head = [f"POST {_PATH} HTTP/1.1", f"host: {host}:{port}", "content-type: application/json"]
         if key is not None:
-            head.append(f"authorization: Bearer {key}")
+            head.append(f"authorization: {bearer(key)}")
         self._head = "".join(f"{line}\r\n" for line in head).encode()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 

@@ -191,6 +191,23 @@ def address(url: str) -> str:
     return "another text" if meant is None else f"{meant[1]}:"
 
 
+def bearer(key: str) -> str:
+    """The `Authorization` with which a service is asked, of an API key.
+
+    >>> bearer("shroff_15e9_x")
+    'Bearer shroff_15e9_x'
+
+    Raises:
+        ConfigurationError: no header can hold the key; the sentence does not show it.
+    """
+    if not (key.isascii() and key.isprintable() and key == key.strip()):
+        raise ConfigurationError(
+            "expected an API key as `shroff keys create` prints it, got one with a blank or a line "
+            "end around it, or characters beyond ASCII."
+        )
+    return f"Bearer {key}"
+
+
 def _is_path(text: str) -> bool:
     return not (_URL_MEANT.match(text) or "://" in text or _PASSWORD.search(text))
 

@@ -206,5 +206,5 @@ def test_latency_is_held_against_the_next_bound() -> None:
         list(latency.findings(found, {0.99: 200}))
     with pytest.raises(SourceUnavailable, match="a service at the URL"):
         latency.waited("http://127.0.0.1:1", "")
-    with pytest.raises(SourceUnavailable, match="a service at the URL"):
+    with pytest.raises(ConfigurationError, match="expected an API key"):
         latency.waited("http://127.0.0.1:1", "sch\u0142\u00fcssel")

@@ -9,7 +9,7 @@ datetimes that name their zone; timeouts are seconds.
 
 Promises that sending a payment again is safe: the service answers the same id with the same
 decision and counts it once. So the client retries after connection errors and after answers that
-say "later" (429, 503).
+say "later" (429, 503). A change of a case is sent again only where the service cannot have got it.
 """
 
 from shroff.client.cases import AsyncCases, Cases

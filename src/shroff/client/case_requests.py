@@ -70,14 +70,18 @@ def pack(number: int) -> Request[bytes]:
 def next_case(queue: str | None) -> Request[CaseFile | None]:
     """Claim the best case."""
     return Request(
-        "POST", "/v1/cases:next", _body(queue=queue), lambda content: _claimed(content).case
+        "POST",
+        "/v1/cases:next",
+        _body(queue=queue),
+        lambda content: _claimed(content).case,
+        repeatable=False,
     )
 
 
 def change(number: int, verb: str, version: int | None, **fields: object) -> Request[ReviewCase]:
     """Change a case at a version; None: whichever it has."""
     content = _body(expected_version=version, **fields)
-    return Request("POST", f"/v1/cases/{number}/{verb}", content, _case)
+    return Request("POST", f"/v1/cases/{number}/{verb}", content, _case, repeatable=False)
 
 
 def snooze(
@@ -94,7 +98,7 @@ def decide_all(
     seen = cases if isinstance(cases, Mapping) else dict.fromkeys(cases)
     chosen = [{"id": number, "expected_version": version} for number, version in seen.items()]
     content = _body(cases=chosen, outcome=outcome, note=note)
-    return Request("POST", "/v1/cases:decide", content, _page)
+    return Request("POST", "/v1/cases:decide", content, _page, repeatable=False)
 
 
 def _body(**fields: object) -> bytes:

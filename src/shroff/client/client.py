@@ -41,10 +41,11 @@ class Client:
         key: API key, if the service asks for one.
         timeout: seconds to wait for an answer; for those of a batch at least 30, and for forgetting
             900.
-        retries: further attempts after a connection error or a "later".
+        retries: further attempts after a connection error or a "later"; a change of a case is not
+            sent again where it may have been made.
 
     Raises:
-        ConfigurationError: `url` is none.
+        ConfigurationError: `url` is none, or `key`.
         BadPayment, PaymentConflict, NotFound, AccessDenied, Unavailable, ShroffError: by every
             verb, as the service says; Unavailable also when the service does not answer.
     """
@@ -123,7 +124,7 @@ class Client:
         return self._send(MODELS)
 
     def ready(self) -> bool:
-        """Whether the service decides payments as it should; asks once."""
+        """Whether the service decides payments, be it by policy alone; asks once."""
         try:
             self._send(READY, retries=0)
         except ShroffError:
@@ -136,7 +137,7 @@ class Client:
 
     def _send(self, request: Request[T], *, retries: int | None = None) -> T:
         session = self._session
-        last, limits = session.retries if retries is None else retries, session.limits(request)
+        last = session.retries if retries is None else retries
         for attempt in range(last + 1):
             try:
                 response = self._http.request(
@@ -144,11 +145,11 @@ class Client:
                     session.url + request.path,
                     content=request.content,
                     headers={"content-type": request.media},
-                    timeout=limits,
+                    timeout=session.limits(request),
                 )
             except httpx.TransportError as error:
-                if attempt == last or not session.retries_after(error):
-                    raise session.unreachable(error, limits) from error
+                if attempt == last or not session.retries_after(error, request):
+                    raise session.unreachable(error, request) from error
                 time.sleep(session.pause(attempt))
                 continue
             if response.status_code not in RETRY_STATUSES or attempt == last:
@@ -250,7 +251,7 @@ class AsyncClient:
         return await self._send(MODELS)
 
     async def ready(self) -> bool:
-        """Whether the service decides payments as it should; asks once."""
+        """Whether the service decides payments, be it by policy alone; asks once."""
         try:
             await self._send(READY, retries=0)
         except ShroffError:
@@ -263,7 +264,7 @@ class AsyncClient:
 
     async def _send(self, request: Request[T], *, retries: int | None = None) -> T:
         session = self._session
-        last, limits = session.retries if retries is None else retries, session.limits(request)
+        last = session.retries if retries is None else retries
         for attempt in range(last + 1):
             try:
                 response = await self._http.request(
@@ -271,11 +272,11 @@ class AsyncClient:
                     session.url + request.path,
                     content=request.content,
                     headers={"content-type": request.media},
-                    timeout=limits,
+                    timeout=session.limits(request),
                 )
             except httpx.TransportError as error:
-                if attempt == last or not session.retries_after(error):
-                    raise session.unreachable(error, limits) from error
+                if attempt == last or not session.retries_after(error, request):
+                    raise session.unreachable(error, request) from error
                 await asyncio.sleep(session.pause(attempt))
                 continue
             if response.status_code not in RETRY_STATUSES or attempt == last:

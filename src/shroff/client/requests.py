@@ -28,7 +28,7 @@ from shroff.errors import (
     Unavailable,
     UnknownKey,
 )
-from shroff.location import address
+from shroff.location import address, bearer
 
 T = TypeVar("T")
 Moment = str | datetime
@@ -47,7 +47,11 @@ class ProblemDetails(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Request(Generic[T]):
-    """A request, and how to read what comes back; `patience`: the least seconds to wait for it."""
+    """A request, and how to read what comes back.
+
+    `patience` is the least seconds to wait for it; a `repeatable` one does once what it asks for,
+    however often it is sent.
+    """
 
     method: str
     path: str
@@ -55,6 +59,7 @@ class Request(Generic[T]):
     read: Callable[[bytes], T]
     media: str = "application/json"
     patience: float = 0.0
+    repeatable: bool = True
 
 
 _ERRORS: Final[dict[str, type[ShroffError]]] = {
@@ -70,6 +75,7 @@ _ERRORS: Final[dict[str, type[ShroffError]]] = {
     "/problems/unavailable": Unavailable,
 }
 RETRY_STATUSES: Final = (429, 503)
+_UNSENT_ERRORS: Final = (httpx.ConnectError, httpx.ConnectTimeout)
 _CONNECTION_ERRORS: Final = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 MAX_BATCH_PAYMENTS: Final = 256
 """Most payments in one batch: the service takes as many before its answers must be read."""
@@ -162,9 +168,12 @@ def report(payment_id: str, kind: str, **fields: object) -> Request[None]:
 def forget(
     subjects: Sequence[str], *, older_than: str | None, trace: bool, dry_run: bool
 ) -> Request[Forgetting]:
-    """Ask to forget people, or all payments of an age."""
-    whom = {"subjects": list(subjects)} if older_than is None else {"older_than": older_than}
-    body = _encode({**whom, "trace": trace, "dry_run": dry_run})
+    """Ask to forget people, or all payments of an age; the service refuses both at once."""
+    if isinstance(subjects, str):
+        raise ConfigurationError("expected a list of subjects, got a text: put it into one.")
+    whom = {"subjects": list(subjects), "older_than": older_than}
+    asked = {name: value for name, value in whom.items() if value}
+    body = _encode({**asked, "trace": trace, "dry_run": dry_run})
     return Request("POST", "/v1/forgettings", body, _forgetting, patience=_FORGET_SECONDS)
 
 
@@ -210,7 +219,7 @@ class Session:
         self.url = url.rstrip("/")
         self.retries = retries
         self.timeout = timeout
-        self.headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        self.headers = {} if key is None else {"authorization": bearer(key)}
 
     def outcome(self, request: Request[T], response: httpx.Response) -> T:
         """What came back; raises the error that its problem details name."""
@@ -229,12 +238,16 @@ class Session:
         """How long to wait for a connection and for the answer."""
         return httpx.Timeout(max(self.timeout, request.patience), connect=self.timeout)
 
-    def retries_after(self, error: httpx.TransportError) -> bool:
-        """Whether another attempt may find the service; TLS fails again in the same way."""
-        return isinstance(error, _CONNECTION_ERRORS) and _tls_fault(error) is None
+    def retries_after(self, error: httpx.TransportError, request: Request[Any]) -> bool:
+        """Whether another attempt may find the service, and does nothing twice; TLS fails again in
+        the same way.
+        """
+        kinds = _CONNECTION_ERRORS if request.repeatable else _UNSENT_ERRORS
+        return isinstance(error, kinds) and _tls_fault(error) is None
 
-    def unreachable(self, error: httpx.TransportError, limits: httpx.Timeout) -> Unavailable:
+    def unreachable(self, error: httpx.TransportError, request: Request[Any]) -> Unavailable:
         """The error of a service that does not answer."""
+        limits = self.limits(request)
         fault = _tls_fault(error)
         if isinstance(fault, SSLCertVerificationError):
             return Unavailable(
@@ -247,10 +260,13 @@ class Session:
                 f"expected TLS from {address(self.url)}, got {fault.reason or 'none'}: see that "
                 "the service speaks HTTPS there."
             )
-        connects = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-        seconds = limits.connect if connects else limits.read
+        unsent = isinstance(error, _UNSENT_ERRORS)
+        seconds = limits.connect if unsent else limits.read
+        doubt = (
+            "" if unsent or request.repeatable else " It may be done: look before you repeat it."
+        )
         return Unavailable(
-            f"no answer from {address(self.url)} within {seconds} s: {type(error).__name__}."
+            f"no answer from {address(self.url)} within {seconds} s: {type(error).__name__}.{doubt}"
         )
 
     def pause(self, attempt: int, response: httpx.Response | None = None) -> float:

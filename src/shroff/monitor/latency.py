@@ -13,6 +13,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from shroff.errors import AccessDenied, ConfigurationError, SourceUnavailable
+from shroff.location import bearer
 from shroff.monitor.finding import Finding
 
 _BUCKETS: Final = "shroff_stage_seconds_bucket"
@@ -28,10 +29,10 @@ def waited(url: str, key: str) -> Buckets:
     Raises:
         SourceUnavailable: it does not answer, or with something else.
         AccessDenied: the API key is not for this.
+        ConfigurationError: it is none.
     """
+    headers = {"authorization": bearer(key)} if key else {}
     try:
-        # a key that no header can hold is a `ValueError`
-        headers = {"authorization": f"Bearer {key}"} if key else {}
         answer = httpx.get(f"{url.rstrip('/')}/metrics", headers=headers, timeout=_TIMEOUT_SECONDS)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise SourceUnavailable(
