@@ -19,6 +19,7 @@ from monitor.test_following import paid
 from serve.fixtures import fitted_model, make_bundle
 from shroff.cli import app
 from shroff.collect.times import DAY_US
+from shroff.control.models import Models
 from shroff.evaluate.reference import PROBABILITY, TrainingReference
 from shroff.ledger import Ledger, StoredEntry
 from shroff.package import load, save
@@ -111,6 +112,16 @@ def test_an_alarm_is_written_and_told_once(
     assert 'shroff_monitor_findings{kind="drift",severity="alarm"} 1.0' in prom.read_text()
     listed = CliRunner().invoke(app, ["alerts", "list"])
     assert "`amount` was at most" in " ".join(listed.output.split())
+
+
+def test_only_the_model_in_production_has_alarms(folder: Path, tmp_path: Path) -> None:
+    words = (folder / "bundle", "--data", folder / "tripled.csv", "--alerts")
+    assert run(*words).exit_code == 1, "none is in production"
+    other = make_bundle(fitted_model(), name="another")
+    save(other, tmp_path / "other")
+    Models(Settings.read().models).publish(tmp_path / "other", by="ada")
+    refused = run(*words)
+    assert "expected --alerts with the model in production" in str(refused.exception)
 
 
 def test_what_cannot_be_examined_together_is_a_sentence(folder: Path) -> None:

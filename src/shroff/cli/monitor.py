@@ -134,8 +134,8 @@ def monitor(
         bool,
         typer.Option(
             "--alerts",
-            help="Keep what is found as alarms, and send their events by the channels of the "
-            "settings.",
+            help="Keep what is found of the model in production as alarms, and send their events "
+            "by the channels of the settings.",
         ),
     ] = False,
     every: Every = None,
@@ -168,6 +168,7 @@ def monitor(
         latency_ms={share: most for share, most in ((0.5, p50), (0.99, p99)) if most is not None},
         schemes=schemes,
         disputed_by=tuple(disputed_by or ()),
+        alerts=alerts,
     )
     from shroff.monitor.following import FollowedDecisions, FollowedSchemes
 

@@ -40,6 +40,7 @@ class Look(NamedTuple):
     latency_ms: Mapping[float, float]
     schemes: Literal["merchant", "acquirer"] | None
     disputed_by: tuple[str, ...]
+    alerts: bool
 
 
 class Looked(NamedTuple):
@@ -79,6 +80,8 @@ def look(asked: Look, settings: Settings, step: Steps, followed: Followed) -> Lo
     require_payments(asked.warm, asked.warm_labels, flag="--warm")
     step("read the bundle")
     model = _bundle(asked.bundle)
+    if asked.alerts:
+        _require_in_production(model)
     reference_of(model)  # before the ledger is read
     _require_examinable(asked)
     if asked.data is None:
@@ -131,6 +134,21 @@ def in_production() -> Bundle:
             "expected a bundle, or a model in production: none is published (`shroff publish`)."
         )
     return models.load(version)
+
+
+def _require_in_production(model: Bundle) -> None:
+    """Raise `ConfigurationError` for another model than the one in production, if there is one:
+    its look would end the alarms of that one.
+    """
+    from shroff.cli.models import published
+    from shroff.errors import ConfigurationError
+
+    version = published().pointers.production
+    if version not in (None, model.version):
+        raise ConfigurationError(
+            f"expected --alerts with the model in production, which is {version}, got "
+            f"{model.version}: look at another one without it."
+        )
 
 
 def _bundle(path: Path | None) -> Bundle:
