@@ -104,6 +104,8 @@ MISSPELT = {
     'Rule("a", "b", zz=1)': "2: `Rule` has no argument `zz`; there are name, condition, action.",
     'Schema(id="id", time="at")': "2: `Schema` needs `amount=…`.",
     "Project()": "2: `Project` needs `schema=…`.",
+    'Rule("a", "b", condition="c")': "2: `Rule` has `condition` twice.",
+    'Entity("card", "card", columns="c")': "2: `Entity` has `columns` twice.",
 }
 
 
@@ -112,7 +114,7 @@ def test_a_misspelt_argument_is_one_sentence_with_the_nearest_right_one(
     folder: Path, call: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where a module makes the call that the project imports."""
-    text = f"from shroff import Cost, Project, Rule, Schema\nmade = {call}\n"
+    text = f"from shroff import Cost, Entity, Project, Rule, Schema\nmade = {call}\n"
     (folder / "project.py").write_text(text)
     with pytest.raises(ConfigurationError) as caught:
         load_project(folder)

@@ -15,9 +15,13 @@ from typing import Final
 from shroff.errors import did_you_mean
 
 _WRONG: Final = re.compile(
-    r"(?P<unknown>unexpected keyword)? ?argument:? '(?P<name>\w+)'$", re.IGNORECASE
+    r"(?:(?P<unknown>unexpected keyword)|(?P<twice>multiple values for)|)"
+    r" ?argument:? '(?P<name>\w+)'(?P<both> given by name and position)?",
+    re.IGNORECASE,
 )
-"""How Python and msgspec say that a call has an argument too many or one too few."""
+"""How Python and msgspec say that a call has an argument too many, one twice, or one too few; newer
+Pythons add a suggestion.
+"""
 
 
 def wrong_argument(error: BaseException) -> str:
@@ -41,6 +45,8 @@ def wrong_argument(error: BaseException) -> str:
         return ""
     call, name = calls[0], wrong["name"]
     called = f"`{ast.unparse(call.func)}`"
+    if wrong["twice"] or wrong["both"]:
+        return f"{where.filename}, line {call.lineno}: {called} has `{name}` twice."
     if not wrong["unknown"]:
         return f"{where.filename}, line {call.lineno}: {called} needs `{name}=…`."
     lines = [given.value.lineno for given in call.keywords if given.arg == name]

@@ -55,6 +55,14 @@ def test_a_model_at_its_limit_is_hardly_ever_taken_back() -> None:
     assert sum(beyond) >= 35
 
 
+def test_guardrails_divide_the_chance_of_an_error() -> None:
+    counted = np.ones(12, dtype=np.bool_)
+    alone, beside = (share_within("alerts", counted, 0.5, parts=parts) for parts in (1, 3))
+    assert (alone.figures["needed"], beside.figures["needed"]) == (20.0, 60.0)
+    assert 20 < float(str(alone.figures["evidence"])) < 60
+    assert (alone.passed, beside.passed) == (False, True)
+
+
 def test_a_guardrail_is_declared() -> None:
     with pytest.raises(ConfigurationError, match="expected at least one guardrail"):
         Guardrails()
@@ -105,11 +113,20 @@ def test_a_breach_takes_the_model_back_while_the_service_runs(
         assert passed == {"declines": False, "latency": True, "parity": True}
         until(lambda: decided()[0] == mild.version)
         assert decided()[1] == "approve"
-    last = models.pointers.changes[-1]  # read with its chain
+        last = models.pointers.changes[-1]  # read with its chain
+        # what a rollback brought back stays, even where it breaches
+        models.publish(tmp_path / "harsh")
+        models.publish(tmp_path / "mild")
+        models.rollback(by="ada")
+        until(lambda: decided() == (harsh.version, "decline"))
+        for _ in range(40):
+            decided()
+        stays = guard(home, "--declines", "0.2")
+    document = json.loads(stays.stdout)
+    assert (stays.returncode, document["rolled_back_to"]) == (1, None)
+    assert models.pointers.production == harsh.version
     assert (last.action, last.version, last.gates[0].passed) == ("rollback", mild.version, False)
     assert str(last.note).startswith("guardrail declines: 100.0% of 4")
-    # what a rollback brought back stays, even where it breaches
     again = guard(home, "--alerts", "0.0001", "--drift")
     assert again.returncode == 2
     assert "expected a bundle that keeps what training saw" in again.stderr
-    assert models.pointers.production == mild.version

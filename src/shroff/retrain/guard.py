@@ -2,8 +2,8 @@
 
 A share above its limit is a breach once the evidence is enough: each card's first payment of a day
 is a bet that the share is at most the limit (`weigh_evidence`), so that a model which keeps its
-limits is rolled back in at most 5 % of all cases, however often one looks. Drift has its own budget
-of false alarms (`monitor`); latency and parity are measured.
+limits and does not drift (`monitor`) is rolled back in at most 5 % of all cases, however often one
+looks: the guardrails that may err divide them. Latency and parity are measured.
 """
 
 from __future__ import annotations
@@ -150,17 +150,18 @@ def _measured(
     entries = read(None if limits.parity else since)
     recent = entries.since(since)
     actions = _first_of_day(bundle, recent)
+    parts = sum(bool(one) for one in (limits.declines, limits.alerts, limits.drift))
     found = list[GateResult]()
     for name, limit, counted in (
         ("declines", limits.declines, actions == "decline"),
         ("alerts", limits.alerts, actions != "approve"),
     ):
         if limit is not None:
-            found.append(share_within(name, counted, limit))
+            found.append(share_within(name, counted, limit, parts=parts))
     if limits.p99_ms is not None:
         found.append(_latency(bundle, standing, recent, limits.p99_ms))
     if limits.drift:
-        found.append(_drift(bundle, recent, now))
+        found.append(_drift(bundle, recent, now, parts))
     if limits.parity:
         found.append(_parity(bundle, entries, history(bundle)))
     return tuple(found)
@@ -184,13 +185,17 @@ def _first_of_day(bundle: Bundle, entries: Iterable[StoredEntry]) -> Texts:
     return np.array(actions, dtype=object)
 
 
-def share_within(name: str, counted: Bools, limit: float) -> GateResult:
+def share_within(name: str, counted: Bools, limit: float, *, parts: int = 1) -> GateResult:
     """Whether a share of cards is not past all doubt above a limit.
+
+    Args:
+        parts: how many guardrails divide the chance of an error.
 
     >>> [share_within("declines", np.full(20, one), 0.05).passed for one in (True, False)]
     [False, True]
     """
     differences = counted.astype(np.float64) - limit
+    needed = ENOUGH_EVIDENCE * parts
     evidence = float(weigh_evidence(differences, 1.0).max(initial=1.0))
     share = float(counted.mean()) if counted.size else 0.0
     figures: dict[str, float | int | str | None] = {
@@ -198,13 +203,13 @@ def share_within(name: str, counted: Bools, limit: float) -> GateResult:
         "share": round(share, 4),
         "limit": limit,
         "evidence": round(min(evidence, 1e9), 2),
-        "needed": ENOUGH_EVIDENCE,
+        "needed": needed,
     }
     said = (
         f"{share:.1%} of {counted.size:,} cards a day, of {100 * limit:g}% at most; evidence "
-        f"against it {min(evidence, 1e9):,.1f}, and {ENOUGH_EVIDENCE:g} is enough."
+        f"against it {min(evidence, 1e9):,.1f}, and {needed:g} is enough."
     )
-    return GateResult(name, evidence < ENOUGH_EVIDENCE, said, figures)
+    return GateResult(name, evidence < needed, said, figures)
 
 
 def _latency(
@@ -219,9 +224,9 @@ def _latency(
     return msgspec.structs.replace(found, passed=True) if few else found
 
 
-def _drift(bundle: Bundle, entries: Iterable[StoredEntry], now: int) -> GateResult:
+def _drift(bundle: Bundle, entries: Iterable[StoredEntry], now: int, parts: int) -> GateResult:
     reference = reference_of(bundle)
-    budget = FALSE_ALARMS / len(reference.columns)
+    budget = FALSE_ALARMS / parts / len(reference.columns)
     drift = examine_drift(reference, from_ledger(bundle, entries), now=now, budget=budget)
     alarm = next((one for one in drift.alarms if one.column == PROBABILITY), None)
     if alarm is None or alarm.last is None:
