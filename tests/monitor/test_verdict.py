@@ -83,14 +83,19 @@ def test_the_ledger_shows_what_was_decided_and_which_label_stands(
     wrong = finding(sample([altered(one) for one in entries]))
     assert wrong.severity == "alarm"
     assert "1 features of 4 sampled payments differ" in wrong.sentence
+    # those of an outage have no features, and are no part of a sample
+    outage = [one if number > 5 else altered(one, lost=True) for number, one in enumerate(entries)]
+    assert sample(outage).payments == 4
 
 
-def altered(entry: StoredEntry) -> StoredEntry:
-    """A payment's record with another count in one feature."""
+def altered(entry: StoredEntry, *, lost: bool = False) -> StoredEntry:
+    """A payment's record with another count in one feature, or without any."""
     if entry.kind != "payment":
         return entry
     record = msgspec.json.decode(entry.body)
-    record["features"]["card_count_1h"] += 1
+    record["features"] = {} if lost else record["features"]
+    if not lost:
+        record["features"]["card_count_1h"] += 1
     return msgspec.structs.replace(entry, body=msgspec.json.encode(record))
 
 

@@ -141,6 +141,18 @@ def test_a_card_has_the_parameters_of_the_fit(record: RunRecord) -> None:
     assert r"Parameters: n\_trees 723, max\_depth 9." in text
 
 
+def test_a_card_says_what_a_challenge_is_taken_to_do(record: RunRecord) -> None:
+    policy = record.parameters["policy"]
+    challenge = {"passed": 0.125, "abandoned": 0.05, "liable": 0.0, "cost": 0.2}
+    asked = {**policy, "cost": {**policy["cost"], "challenge": challenge}}
+    run = msgspec.structs.replace(record, parameters={**record.parameters, "policy": asked})
+    text = render_card(CardRecords(run=run, declared=WHOLE), "markdown")
+    assert "a challenge 0.2: 12.5% of frauds pass it, of whose loss 0% stays here" in text
+    assert "5.0% of genuine payments are given up" in text
+    assert "| Way to decide | Reviews | Challenges | Declines | Cost |" in text
+    assert "a challenge" not in render_card(CardRecords(run=record, declared=WHOLE), "markdown")
+
+
 def test_every_gap_is_a_sentence_and_is_marked(record: RunRecord) -> None:
     for name in WHOLE.__struct_fields__:
         empty = () if isinstance(getattr(WHOLE, name), tuple) else " "

@@ -13,8 +13,8 @@ from shroff.ledger.database import (
     HEAD,
     HEAD_QUERY,
     IS_LABEL,
+    IS_OTHER,
     IS_PAYMENT,
-    IS_RESULT,
     RECORDS,
     Backend,
     Head,
@@ -247,7 +247,7 @@ def _conflicts(connection: Connection, entries: Sequence[Entry]) -> list[Outcome
     # one query for each index
     taken = {
         key_of(*row)
-        for only in (IS_PAYMENT, IS_RESULT, IS_LABEL)
+        for only in (IS_PAYMENT, IS_OTHER, IS_LABEL)
         for row in connection.execute(known.where(only))
     }
     outcomes: list[Outcome] = []

@@ -41,7 +41,7 @@ _PREVIOUS_FORMAT_VERSION = 2
 METADATA = MetaData()
 # literal, not bound: a partial index serves only a query that repeats its condition
 IS_PAYMENT = text("kind = 'payment'")
-IS_RESULT = text("kind <> 'payment' AND kind <> 'label'")
+IS_OTHER = text("kind <> 'payment' AND kind <> 'label'")
 IS_LABEL = text("kind = 'label'")
 IS_START = text("kind = 'start'")
 
@@ -63,7 +63,7 @@ RECORDS = Table(
 partial_index("shroff_ledger_payment", RECORDS.c.payment_id, where=IS_PAYMENT, unique=True)
 # separate indexes: results and labels would triple the size of the hot look-up's index
 _RESULT_INDEX = partial_index(
-    "shroff_ledger_later", RECORDS.c.payment_id, RECORDS.c.kind, where=IS_RESULT, unique=True
+    "shroff_ledger_later", RECORDS.c.payment_id, RECORDS.c.kind, where=IS_OTHER, unique=True
 )
 _LABEL_INDEX = partial_index(
     "shroff_ledger_label", RECORDS.c.payment_id, RECORDS.c.digest, where=IS_LABEL, unique=True

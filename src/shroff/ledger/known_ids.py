@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import TextClause, text
 
 from shroff.errors import LedgerUnavailable
-from shroff.ledger.database import IS_LABEL, IS_PAYMENT, IS_RESULT, RECORDS, Backend, unavailable
+from shroff.ledger.database import IS_LABEL, IS_OTHER, IS_PAYMENT, RECORDS, Backend, unavailable
 from shroff.ledger.id_filter import IdFilter, filter_key
 from shroff.ledger.reader import reading
 from shroff.ledger.record import Kind
@@ -37,7 +37,7 @@ def _page(condition: TextClause, key: str) -> TextClause:
 # one for each index, which alone is read; the keys are those of `filter_key`
 _PAGES: Final = (
     _page(IS_PAYMENT, "payment_id"),
-    _page(IS_RESULT, "kind || ' ' || payment_id"),
+    _page(IS_OTHER, "kind || ' ' || payment_id"),
     _page(IS_LABEL, "'label ' || payment_id"),
 )
 

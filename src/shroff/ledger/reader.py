@@ -27,8 +27,8 @@ from shroff.database.causes import reason, remedy
 from shroff.errors import LedgerAway
 from shroff.ledger.database import (
     IS_LABEL,
+    IS_OTHER,
     IS_PAYMENT,
-    IS_RESULT,
     IS_START,
     RECORDS,
     Backend,
@@ -149,14 +149,14 @@ def _of_kind(kind: Kind) -> list[TextClause]:
     """The condition for one kind, with that of the partial index that serves it."""
     if kind in ("payment", "label"):
         return [IS_PAYMENT if kind == "payment" else IS_LABEL]
-    return [IS_RESULT, text(f"kind = '{kind}'")]
+    return [IS_OTHER, text(f"kind = '{kind}'")]
 
 
 def keys(database: Backend) -> Iterator[tuple[str, Kind]]:
     """Payment id and kind of all entries, read from the indexes alone."""
     kinds: list[tuple[TextClause, ColumnElement[str]]] = [
         (IS_PAYMENT, literal_column("'payment'")),
-        (IS_RESULT, RECORDS.c.kind),
+        (IS_OTHER, RECORDS.c.kind),
         (IS_LABEL, literal_column("'label'")),
     ]
     # in a transaction, or PostgreSQL does not stream

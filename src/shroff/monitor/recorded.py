@@ -37,7 +37,7 @@ _ARRIVED = {name: f"{name} (ledger)" for name in ("arrived_at", "result_at", "la
 
 
 class _Decided(msgspec.Struct):
-    model: str | None
+    model: str
     features: dict[str, Any]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -195,7 +196,7 @@ def _before(bundle: Bundle, entry: StoredEntry, ledger: Ledger) -> list[StoredEn
     """The records that a payment's features can have seen, with its own."""
     # no window reaches further back, and nothing happens long after it arrived
     oldest = entry.time - recorded_plan(bundle).horizon - MAX_AHEAD_US
-    return [one for one in ledger.entries(since=oldest) if one.seq <= entry.seq]
+    return list(takewhile(lambda one: one.seq <= entry.seq, ledger.entries(since=oldest)))
 
 
 def _features(

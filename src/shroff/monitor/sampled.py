@@ -18,12 +18,13 @@ import polars as pl
 from shroff.ledger import Records, StoredEntry
 from shroff.monitor.finding import Finding
 from shroff.monitor.parity import Parity
-from shroff.monitor.recorded import ledger_parity
+from shroff.monitor.recorded import ledger_parity, recorded_plan
 from shroff.package import Bundle
 
 
 class _Decided(msgspec.Struct):
     model: str
+    features: dict[str, object]
 
 
 _decode: Final = msgspec.json.Decoder(_Decided).decode
@@ -38,15 +39,22 @@ def sampled_parity(
     day: date,
     history: pl.DataFrame | None = None,
 ) -> Parity:
-    """Compare the recorded features of `size` payments that a model decided with batch.
+    """Compare the recorded features of `size` payments that a model decided by them with batch.
 
     Args:
         history: the clean table that the service was started from, if it was.
     """
+    reads = bool(recorded_plan(bundle).names)
+
+    def decided(one: StoredEntry) -> bool:
+        # in an outage the policy decided, without the features that the model reads
+        made = _decode(one.body)
+        return made.model == bundle.version and (bool(made.features) or not reads)
+
     own = (
         one.payment_id
         for one in entries
-        if one.kind == "payment" and one.forgotten is None and _model(one.body) == bundle.version
+        if one.kind == "payment" and one.forgotten is None and decided(one)
     )
     chosen = nsmallest(size, own, key=lambda name: _place(key, day, name))
     return ledger_parity(bundle, entries, history=history, only=frozenset(chosen))
@@ -74,7 +82,3 @@ def finding(parity: Parity) -> Finding:
 
 def _place(key: bytes, day: date, name: str) -> bytes:
     return hmac.digest(key, f"{day} {name}".encode(), "sha256")
-
-
-def _model(body: bytes) -> str:
-    return _decode(body).model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shroff.evaluate import NEVER
@@ -33,7 +33,7 @@ _FIGURES: Final = {
     "log_loss": "Log loss",
 }
 _PARTS: Final = ("Part", "Payments", "Frauds")
-_DECISIONS: Final = ("Way to decide", "Reviews", "Declines", "Cost")
+_DECISIONS: Final = ("Way to decide", "Reviews", "Challenges", "Declines", "Cost")
 _MOST_INPUTS: Final = 20
 
 REGULATION: Final[Sequence[Part]] = (
@@ -101,7 +101,7 @@ def policy(run: RunRecord) -> list[Part]:
             "Costs",
             f"a review {cost_in_words(cost['review'])}, a missed fraud "
             f"{cost_in_words(cost['missed'])}, a declined genuine payment "
-            f"{cost_in_words(cost['declined'])}",
+            f"{cost_in_words(cost['declined'])}{_challenge(cost.get('challenge'))}",
         ),
         ("Reviews a day", capacity if minutes is None else f"at most {minutes:,g} minutes of them"),
     ]
@@ -110,6 +110,17 @@ def policy(run: RunRecord) -> list[Part]:
         for rule in asked["rules"]
     ]
     return [Facts(facts)]
+
+
+def _challenge(known: Mapping[str, float] | None) -> str:
+    """What a challenge is taken to do, if payments are challenged."""
+    if known is None:
+        return ""
+    return (
+        f"; a challenge {known['cost']:g}: {known['passed']:.1%} of frauds pass it, of whose loss "
+        f"{known['liable']:.0%} stays here, and {known['abandoned']:.1%} of genuine payments are "
+        "given up"
+    )
 
 
 def data(run: RunRecord) -> list[Part]:
@@ -228,7 +239,7 @@ def outcomes(run: RunRecord) -> list[Part]:
         ("Recall at 1 % false positives", f"{shown.recall_at_1_percent:.3f}"),
     ]
     money = [
-        (way.way, f"{way.reviews:,.2f}", f"{way.declines:,.2f}", f"{way.cost:,.2f}")
+        (way.way, *(f"{one:,.2f}" for one in (way.reviews, way.challenges, way.declines, way.cost)))
         for way in shown.decisions
     ]
     return [
@@ -238,11 +249,7 @@ def outcomes(run: RunRecord) -> list[Part]:
         ),
         Grid("Figures", ("Figure", "Test", "95 % interval", "Training"), figures),
         Facts(daily),
-        *(
-            [Grid("Decisions a day", ("Way to decide", "Reviews", "Declines", "Cost"), money)]
-            if money
-            else []
-        ),
+        *([Grid("Decisions a day", _DECISIONS, money)] if money else []),
         _segments(run),
     ]
 

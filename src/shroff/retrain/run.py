@@ -81,7 +81,7 @@ class Retrained(NamedTuple):
     Attributes:
         run: its record.
         version: the model's, None where it was not packaged.
-        new: whether it was registered now; else it was there already.
+        new: whether it was registered, or refused, now; else that was done before.
         stage: the stage of the model now; None where it was not packaged.
         gates: what the gates found, if they were asked.
         refusal: why it was not packaged.
@@ -123,11 +123,12 @@ def retrain(
             one for one in runs.all() if one.parameters.get("retrain", {}).get("state") == state
         ]
         done = next((one for one in found if runs.status(one) == "finished"), None)
+        new = done is None
         if done is None:
             left = next((one for one in reversed(found) if runs.status(one) != "running"), None)
             done = _made(order, known, extent, state, runs, left, progress, say)
         if done.bundle is None:
-            return Retrained(done, None, new=not found, stage=None, refusal=done.refusal)
+            return Retrained(done, None, new=new, stage=None, refusal=done.refusal)
         version = done.bundle["version"]
         if version in models:
             stage = models.pointers.stage(version)
