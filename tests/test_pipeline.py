@@ -280,5 +280,9 @@ def test_labels_of_a_table_of_their_own_need_no_columns_in_the_log(tmp_path: Pat
     )
     (told,) = collect_table(ranked, path, key=b"k" * 32, labels=said).notices(schema)
     assert "1 of 2 labels are of no source that Schema(label_sources=…) lists" in told
+    # a mistyped year: the label stands, and nobody could have had it yet
+    said.write_text("id,fraud,said_at\np3,1,2042-03-30T10:00:00Z\np5,0,2024-03-30T10:00:00Z\n")
+    (told,) = collect_table(project, path, key=b"k" * 32, labels=said).notices(project.schema)
+    assert "1 of 2 labels arrive later than this machine's clock, the last at 2042-03-30" in told
     with pytest.raises(BadFile, match=r"column `fraud` \(label\), found none.* joined with"):
         collect_table(project, path, key=b"k" * 32)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from shroff.clock import MAX_AHEAD_US, system_time
 from shroff.collect.clean import Cleaned
 from shroff.collect.labels import read_labels, unranked, with_labels
 from shroff.collect.schema import Schema
 from shroff.collect.sources import read
+from shroff.collect.times import format_time
 from shroff.location import Location
 
 
@@ -46,13 +48,23 @@ class LabelTable:
         return {f"{self.source}: expected the id of a payment in the table": many} if many else {}
 
     def notices(self) -> list[str]:
-        """What a user should know of the sources of the labels, in sentences."""
-        behind = unranked(self.labels, self.schema)
-        told = (
-            f"{self.source}: {behind:,} of {len(self.labels):,} labels are of no source that "
-            "Schema(label_sources=…) lists, so they rank behind all that are."
-        )
-        return [told] if behind else []
+        """What a user should know of the sources and the times of the labels, in sentences."""
+        many, told = len(self.labels), list[str]()
+        if behind := unranked(self.labels, self.schema):
+            told.append(
+                f"{self.source}: {behind:,} of {many:,} labels are of no source that "
+                "Schema(label_sources=…) lists, so they rank behind all that are."
+            )
+        arrived = self.labels[str(self.schema.labelled_at)].dt.epoch("us")
+        ahead = arrived.filter(arrived > system_time() + MAX_AHEAD_US)
+        if len(ahead):
+            last = format_time(int(ahead.max()))  # type: ignore[arg-type]  # it is a whole number
+            told.append(
+                f"{self.source}: {len(ahead):,} of {many:,} labels arrive later than this "
+                f"machine's clock, the last at {last}: as the last label of a payment stands, "
+                "correct their times."
+            )
+        return told
 
 
 def labelled(cleaned: Cleaned, table: LabelTable) -> Cleaned:
