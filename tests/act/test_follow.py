@@ -72,6 +72,23 @@ def test_a_shift(served: Service, bundle_folder: Path, pay: Callable[..., dict[s
         assert len(client.decision(payment).labels) == 1
 
 
+def test_the_steps_of_a_case_stand_below_their_headings(served: Service) -> None:
+    environment = {"SHROFF_HOME": str(served.home), "LOGNAME": "ada", "COLUMNS": "200"}
+    number = str(told(served, "next")["case"]["id"])
+    told(served, "note", number, "called them")
+    for words, columns in (
+        (("show", number), ["at", "by", "step", "outcome", "to", "note"]),
+        (("history", "--by", "ada"), ["at", "by", "case", "step", "outcome", "to", "note"]),
+    ):
+        done = CliRunner().invoke(app, ["cases", *words], env=environment)
+        lines = [line for line in done.stdout.splitlines() if "called them" in line]
+        cells = [cell.strip() for cell in lines[0].strip("│┃ ").split("│")]
+        made = dict(zip(columns, cells, strict=True))
+        assert (made["by"], made["step"], made["note"]) == ("ada", "noted", "called them")
+        assert made["at"].startswith("20")
+        assert f"┃ {columns[-1]}" in done.stdout
+
+
 def test_what_people_type_wrong_is_a_sentence(served: Service) -> None:
     environment = {"SHROFF_HOME": str(served.home)}
 

@@ -22,6 +22,8 @@ from shroff.errors import NotFound
 from shroff.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from shroff.act import Case, CaseEvent, CasePayment, Desk
 
 app = typer.Typer(
@@ -308,8 +310,7 @@ def history(
         show({"steps": [_plain_step(one) for one in found], "head": head})
         return
     if found:
-        rows = [_plain_step(one) for one in found]
-        print_rows(rows, "at", "by", "case", "step", "outcome", "to", "note")
+        _print_steps(found, "at", "by", "case", "step", "outcome", "to", "note")
     else:
         out.print("No such step.")
     out.print(f"The history of cases holds; its head is {head}.", soft_wrap=True)
@@ -367,7 +368,12 @@ def _print(case: Case, payments: list[CasePayment], events: list[CaseEvent], as_
         for one in payments
     ]
     print_rows(rows, "payment", "at", "amount", "probability", "action", "fraud")
-    print_rows([_plain_step(one) for one in events], "at", "by", "step", "outcome", "note")
+    _print_steps(events, "at", "by", "step", "outcome", "to", "note")
+
+
+def _print_steps(steps: Iterable[CaseEvent], *columns: str) -> None:
+    plain = (_plain_step(one) for one in steps)
+    print_rows([{name: one[name] for name in columns} for one in plain], *columns)
 
 
 def _plain_step(one: CaseEvent) -> dict[str, Any]:

@@ -259,14 +259,16 @@ def seen(value: Any) -> Any:
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], *columns: str) -> None:
-    """Print rows as a table; missing values are blank, lists are joined by commas, and what is
-    longer than its column goes on in the next line.
+    """Print rows as a table, whose values are those of its columns in their order; missing ones are
+    blank, lists are joined by commas, and what is longer than its column goes on in the next line.
     """
     table = Table()
     for column in columns:
         table.add_column(_cell(column), overflow="fold")
     for row in rows:
-        table.add_row(*map(_cell, row.values()))
+        # the table itself would add columns without a name
+        cells = [_cell(value) for _, value in zip(columns, row.values(), strict=True)]
+        table.add_row(*cells)
     out.print(table)
 
 

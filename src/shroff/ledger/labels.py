@@ -100,7 +100,7 @@ def standing(labels: Sequence[Labelled], rank: Rank) -> Labelled | None:
     return min(reversed(labels), key=lambda label: rank(label.record.source), default=None)
 
 
-class Verdict(NamedTuple):
+class LabelVerdict(NamedTuple):
     """What the label that stands says, and since when labels have said so without a break.
 
     Attributes:
@@ -114,15 +114,15 @@ class Verdict(NamedTuple):
 
 
 def verdict(
-    labels: Iterable[Labelled], rank: Rank, before: Verdict | None = None
-) -> Verdict | None:
+    labels: Iterable[Labelled], rank: Rank, before: LabelVerdict | None = None
+) -> LabelVerdict | None:
     """What is said after more labels of a payment, in order of arrival; None without any."""
     found = before
     for label in labels:
         place, fraud = rank(label.record.source), label.record.value is True
         if found is None or place <= found.rank:
             since = label.arrived if found is None or found.fraud != fraud else found.since
-            found = Verdict(fraud, since, place)
+            found = LabelVerdict(fraud, since, place)
     return found
 
 

@@ -24,7 +24,7 @@ from shroff.evaluate.schemes import (
 )
 from shroff.ledger import Head, StoredEntry
 from shroff.ledger.archive import GENESIS_HEAD
-from shroff.ledger.labels import UNKEYED, Rank, Verdict, history, verdict
+from shroff.ledger.labels import UNKEYED, LabelVerdict, Rank, history, verdict
 from shroff.monitor.crossing import Crossing, crossing
 from shroff.monitor.finding import Finding
 from shroff.package import Bundle
@@ -123,7 +123,7 @@ class SchemeCounts:
         self._rank = rank
         self._disputed_by = disputed_by
         self._paid: dict[str, tuple[int, int]] = {}
-        self._verdicts: dict[str, Verdict | None] = {}
+        self._verdicts: dict[str, LabelVerdict | None] = {}
         self._disputes: dict[str, int] = {}
 
     def take(self, entries: Iterable[StoredEntry]) -> None:
