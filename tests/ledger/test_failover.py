@@ -22,7 +22,7 @@ from sqlalchemy import make_url
 from patience import until
 from servers import Postgres, or_skip, postgres_schema, stoppable_postgres
 from shroff.errors import ConfigurationError, LedgerAway, LedgerUnavailable
-from shroff.ledger import Entry, Keyring, Ledger, Outcome, failover, postgres
+from shroff.ledger import Entry, Keyring, Ledger, Outcome, failover, other_writers, postgres
 from shroff.ledger.database import Head
 from shroff.ledger.keyring import Period
 from shroff.ledger.puncturable import PuncturableKeys
@@ -64,6 +64,7 @@ def server() -> Iterator[Postgres]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failover, "_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(other_writers, "_LOOK_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -231,6 +232,30 @@ def test_what_was_written_is_known_while_the_server_is_away(
     assert times(ledger) == [1, 2, 2]
 
 
+def test_what_others_wrote_is_known_while_the_server_is_away(
+    server: Postgres,
+    open_ledger: Callable[..., Ledger],
+    entry: MakeEntry,
+    written: Write,
+    tmp_path: Path,
+) -> None:
+    one, two = open_ledger(), open_ledger(tmp_path / "other")
+    written(one, [entry(1), entry(1, kind="label")])
+    assert two._failover is not None
+    until(partial(two._failover.may_have, "pay-1", "label"))
+    server.stop()
+    try:
+        for kind in ("payment", "label"):
+            with pytest.raises(LedgerAway):
+                two.find("pay-1", kind, presume_new=True)
+        assert written(one, [entry(2)]) == [None]
+        assert two.find("pay-2", presume_new=True) is None
+    finally:
+        server.start()
+    back(one)
+    until(partial(two._failover.may_have, "pay-2", "payment"))
+
+
 def test_the_ledgers_first_stands_and_the_other_is_told(
     server: Postgres,
     open_ledger: Callable[..., Ledger],
@@ -255,6 +280,9 @@ def test_the_ledgers_first_stands_and_the_other_is_told(
         ("pay-1", 1),
     ]
     again.verify()
+    ((answered, stands),) = again.overruled()
+    assert (answered.payment_id, answered.time, stands.time) == ("both", 2, 3)
+    assert [*again.overruled()] == []
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert "the payment of payment `both` was answered from the spool" in line
     assert "amount" not in caplog.text

@@ -9,6 +9,7 @@ of the spool is in the ledger before anything newer.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import starmap
 from threading import Event, Lock, Thread
@@ -36,6 +37,13 @@ class Spooled(NamedTuple):
     limit: int
 
 
+class Overruled(NamedTuple):
+    """A payment that was answered here, and the one that the ledger has under its id instead."""
+
+    answered: StoredEntry
+    stands: StoredEntry
+
+
 class Failover:
     """Takes entries while the ledger's database is away.
 
@@ -57,6 +65,8 @@ class Failover:
         self._entries: list[Entry] = []
         self._drained = 0
         self._known: dict[Key, StoredEntry] = {}
+        self.overruled: deque[Overruled] = deque()
+        """Payments that were answered from the spool, for whom counts them to take up."""
         self._seen = IdFilter()
         self._stopping = Event()
         self._thread: Thread | None = None
@@ -69,6 +79,12 @@ class Failover:
         """Remember durable entries, so that they do not count as new while the database is away."""
         for entry in entries:
             self._seen.add(filter_key(entry.payment_id, entry.kind))
+
+    def follow(self, payment_id: str, kind: Kind) -> None:
+        """Remember an event that the ledger has, whoever wrote it; from any thread."""
+        key = filter_key(payment_id, kind)
+        if not self._seen.may_have(key):
+            self._seen.add(key)
 
     def may_have(self, payment_id: str, kind: Kind) -> bool:
         """Whether the ledger may have an event, as far as this process has seen."""
@@ -207,7 +223,10 @@ class Failover:
             if outcome is None or entry.kind == "label":
                 # a label conflicts only with the very same label
                 continue
-            if not _same(entry, self._find(entry.payment_id, entry.kind)):
+            stands = self._find(entry.payment_id, entry.kind)
+            if not _same(entry, stands):
+                if stands is not None and entry.kind == "payment":
+                    self.overruled.append(Overruled(_unnumbered(entry), stands))
                 _log.error(
                     "the %s of payment `%s` was answered from the spool, but another process had "
                     "written one before: that one stands.",

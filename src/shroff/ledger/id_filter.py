@@ -107,7 +107,7 @@ class IdFilter:
 
     def add(self, identifier: str) -> None:
         """Remember an id."""
-        if not self._filters[-1].left:
+        if self._filters[-1].left <= 0:
             # each filter holds twice as many as the one before, so there are few
             self._filters.append(_Filter(_FIRST_FILTER_IDS << len(self._filters)))
         self._filters[-1].add(hash(identifier))

@@ -27,6 +27,7 @@ from shroff.ledger.durable import OnDurable, Outcome, resolving
 from shroff.ledger.failover import Failover, Spooled
 from shroff.ledger.keyring import Keyring
 from shroff.ledger.known_ids import KnownIds
+from shroff.ledger.other_writers import OtherWriters
 from shroff.ledger.queue import Queue, Queued
 from shroff.ledger.reader import keys
 from shroff.ledger.record import Entry, Kind, StoredEntry, check_entry, check_id, stored
@@ -92,6 +93,7 @@ class Ledger(Archive):
         self._spool_limit = spool_limit
         self._spool: Spool | None = None
         self._failover: Failover | None = None
+        self._others: OtherWriters | None = None
         self._until: int | None = None
         self.identity = ""
         """A random name that all writers of this ledger share; empty before it is opened."""
@@ -129,7 +131,9 @@ class Ledger(Archive):
             if self._database.alone:
                 self.known = KnownIds(self._database, self.durable.seq)
             elif self._failover is not None:
+                after = self.durable.seq
                 self._failover.remember(keys(self._database))
+                self._others = OtherWriters(self._database, self._failover, after)
         except BaseException:
             self.close()
             raise
@@ -139,6 +143,14 @@ class Ledger(Archive):
         """The contents of the spool; None while the database answers."""
         failover = self._failover
         return failover.waiting if failover is not None and failover.active else None
+
+    def overruled(self) -> Iterator[tuple[StoredEntry, StoredEntry]]:
+        """Payments that were answered from the spool although the ledger had others under their
+        ids, and those others; each is given once.
+        """
+        while self._failover is not None and self._failover.overruled:
+            answered, stands = self._failover.overruled.popleft()
+            yield self.opened(answered), self.opened(stands)
 
     @property
     def failure(self) -> str | None:
@@ -384,6 +396,9 @@ class Ledger(Archive):
         if self.known is not None:
             self.known.stop()
             self.known = None
+        if self._others is not None:
+            self._others.stop()
+            self._others = None
         if self._writer is not None:
             self._writer.stop()
             self._writer = self._failover = None

@@ -43,6 +43,7 @@ from shroff.ledger.statements import Cursor, Statement, cursor, hang_up
 Rows = TypeVar("Rows")
 
 _PAGE_RECORDS = 1_000
+_PAGE_KEYS = 10_000
 _SLOW_FAILURE_SECONDS = 1.0  # a failure that took longer means a silent database
 _BACK_OFF_SECONDS = 1.0  # in which a silent database is not asked again
 _LOOK_UP_TIMEOUT_SECONDS = 2.0  # of a look-up, for which a payment waits
@@ -165,6 +166,15 @@ def keys(database: Backend) -> Iterator[tuple[str, Kind]]:
         for condition, kind in kinds:
             rows = streamed.execute(select(RECORDS.c.payment_id, kind).where(condition))
             yield from map(tuple, rows)
+
+
+def keys_after(database: Backend, after: int) -> list[tuple[int, str, Kind]]:
+    """Number, payment id and kind of the first records after one, in order; none are left where
+    there are none.
+    """
+    query = select(_seq, RECORDS.c.payment_id, RECORDS.c.kind).where(_seq > after).order_by(_seq)
+    with unavailable("read the ledger"), reading(database) as connection:
+        return [*map(tuple, connection.execute(query.limit(_PAGE_KEYS)))]
 
 
 def reading(database: Backend) -> Connection:

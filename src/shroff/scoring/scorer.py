@@ -19,6 +19,7 @@ from shroff.decide.decider import Decider
 from shroff.decide.standing import Standing
 from shroff.errors import ControlUnavailable, LedgerUnavailable, ShroffError, Unavailable
 from shroff.ledger import Ledger
+from shroff.ledger.answer import stored_payment
 from shroff.ledger.erasure import SubjectErasure, require_own_keys
 from shroff.package import Bundle
 from shroff.scoring.active import Active, reader_of
@@ -372,6 +373,10 @@ class Scorer(Intake):
         """Send a state that was away what it missed; call it twice a second, between payments."""
         if self.deciding:
             self.state.beat()
+            for answered, stands in self.ledger.overruled():
+                readable = answered.forgotten is stands.forgotten is None
+                if readable and answered.digest != stands.digest and not self._states.alone:
+                    self.state.concede(stored_payment(answered), stored_payment(stands))
 
     def leave(self) -> None:
         """Leave the shared state, so that other processes stop waiting; `close` it then."""
