@@ -320,6 +320,11 @@ def test_people_and_an_age_are_not_forgotten_at_once(ask: Ask, script: Script) -
         ask(script.url, "forget", ["c1"], older_than="730d")
     sent = json.loads(script.asked[0][3])
     assert (sent["subjects"], sent["older_than"]) == (["c1"], "730d")
+    # nor is an age that is left empty
+    script.answers = [(400, {}, refusal)]
+    with pytest.raises(BadPayment, match="expected either"):
+        ask(script.url, "forget", ["c1"], older_than="")
+    assert json.loads(script.asked[1][3])["older_than"] == ""
     with pytest.raises(ConfigurationError, match="a list of subjects"):
         ask(script.url, "forget", "c1")
 

@@ -174,8 +174,7 @@ def forget(
     if isinstance(subjects, str):
         raise ConfigurationError("expected a list of subjects, got a text: put it into one.")
     whom = {"subjects": list(subjects), "older_than": older_than}
-    asked = {name: value for name, value in whom.items() if value}
-    body = _encode({**asked, "trace": trace, "dry_run": dry_run})
+    body = _encode({**whom, "trace": trace, "dry_run": dry_run})
     return Request("POST", "/v1/forgettings", body, _forgetting, patience=_FORGET_SECONDS)
 
 
