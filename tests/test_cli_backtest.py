@@ -91,6 +91,16 @@ def test_a_log_without_labels_is_replayed_without_outcomes(
         run("backtest", home / "bundle", *words[2:], home=home)
 
 
+def test_labels_beside_a_log_that_say_nothing_of_it_are_told(home: Path) -> None:
+    (home / "labels.csv").write_text(
+        "payment_id,is_fraud,labelled_at\np1,1,2042-02-03T00:00:00Z\nq1,1,2024-02-03T00:00:00Z\n"
+    )
+    words = ("backtest", "--data", home / "log.csv", "--labels", home / "labels.csv")
+    said = " ".join(run(*words, home=home).split())
+    assert "1 of 2 labels arrive later than this machine's clock" in said
+    assert "Note: labels left out," in said
+
+
 def test_it_says_in_words_and_on_a_page_what_it_found(home: Path) -> None:
     page = home / "page.html"
     words = ("backtest", home / "bundle", "--data", home / "log.csv", "--label-delay", "0")

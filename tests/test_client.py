@@ -283,10 +283,34 @@ def test_a_change_of_a_case_is_not_made_twice(
     with Client(script.url) as client, pytest.raises(Unavailable, match="look before you repeat"):
         client._send(change)
     assert len(script.asked) == 1
-    script.answers = [(503, {}, {"type": "/problems/unavailable", "detail": "later"}), None]
+    # the database may have been lost after the change
+    script.answers = [(503, {}, problem("unavailable"))]
+    with Client(script.url) as client, pytest.raises(Unavailable, match="about unavailable"):
+        client._send(change)
+    assert len(script.asked) == 2
+    script.answers = [(429, {}, problem("too-many-requests")), None]
     with Client(script.url) as client, pytest.raises(Unavailable, match="look before you repeat"):
         client._send(change)
-    assert len(script.asked) == 3
+    assert len(script.asked) == 4
+
+
+def test_what_waited_for_a_connection_was_not_sent(script: Script) -> None:
+    """So that it is sent again, whatever it asks for."""
+    change = case_requests.next_case(None)
+    script.answers = [(200, {}, {"case": None})]
+    with Client(script.url) as client:
+        failures = iter([httpx.PoolTimeout("all are in use")])
+        send = client._http.request
+
+        def request(*args: Any, **named: Any) -> httpx.Response:
+            for failure in failures:
+                raise failure
+            return send(*args, **named)
+
+        client._http.request = request  # type: ignore[method-assign]  # a pool is slow to fill
+        assert client._send(change) is None
+    lost = client._session.unreachable(httpx.PoolTimeout(""), change)
+    assert str(lost) == f"no answer from {script.url} within 2.0 s: PoolTimeout."
 
 
 def test_people_and_an_age_are_not_forgotten_at_once(ask: Ask, script: Script) -> None:
@@ -296,15 +320,20 @@ def test_people_and_an_age_are_not_forgotten_at_once(ask: Ask, script: Script) -
         ask(script.url, "forget", ["c1"], older_than="730d")
     sent = json.loads(script.asked[0][3])
     assert (sent["subjects"], sent["older_than"]) == (["c1"], "730d")
+    # nor is an age that is left empty
+    script.answers = [(400, {}, refusal)]
+    with pytest.raises(BadPayment, match="expected either"):
+        ask(script.url, "forget", ["c1"], older_than="")
+    assert json.loads(script.asked[1][3])["older_than"] == ""
     with pytest.raises(ConfigurationError, match="a list of subjects"):
         ask(script.url, "forget", "c1")
 
 
-@pytest.mark.parametrize("key", ["k\n", " k", "ké", "k\x00"])
+@pytest.mark.parametrize("key", ["k\n", " k", "ké", "k\x00", ""])
 def test_a_key_that_no_header_holds_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(ConfigurationError, match="expected an API key") as refused:
         Client("http://x", key=key)
-    assert key.strip() not in str(refused.value).split()
+    assert not key or key.strip() not in str(refused.value).split()
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://x", "http://\udcff", "http://h:abc"])

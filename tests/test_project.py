@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from shroff import Rates, Schema, load_project
+from shroff.arguments import wrong_argument
 from shroff.collect import clean
 from shroff.errors import ConfigurationError
 from shroff.store import payment_table
@@ -105,6 +107,7 @@ MISSPELT = {
     'Schema(id="id", time="at")': "2: `Schema` needs `amount=…`.",
     "Project()": "2: `Project` needs `schema=…`.",
     'Rule("a", "b", condition="c")': "2: `Rule` has `condition` twice.",
+    "Cost(review=4, **dict(review=5))": "2: `Cost` has `review` twice.",
     'Entity("card", "card", columns="c")': "2: `Entity` has `columns` twice.",
 }
 
@@ -125,6 +128,22 @@ def test_a_misspelt_argument_is_one_sentence_with_the_nearest_right_one(
     with pytest.raises(ConfigurationError) as caught:
         load_project(folder)
     assert str(caught.value) == f"{folder}/definitions.py, line {expected}"
+
+
+def test_a_newer_python_that_suggests_an_argument_is_understood(tmp_path: Path) -> None:
+    file = tmp_path / "definitions.py"
+    file.write_text('from shroff import Rule\nmade = Rule("a", "b", acton="review")\n')
+    with pytest.raises(TypeError) as caught:
+        runpy.run_path(str(file))
+    caught.value.args = (f"{caught.value}. Did you mean 'action'?",)
+    said = f"{file}, line 2: `Rule` has no argument `acton`: did you mean `action`?"
+    assert wrong_argument(caught.value) == said
+
+
+def test_an_argument_of_another_type_is_not_missing(folder: Path) -> None:
+    (folder / "project.py").write_text('made = open("x", mode=3)\n')
+    with pytest.raises(ConfigurationError, match=r"line 1: TypeError: .* must be str, not int"):
+        load_project(folder)
 
 
 def test_paths_in_an_imported_module_are_those_beside_the_project(

@@ -15,8 +15,8 @@ from typing import Final
 from shroff.errors import did_you_mean
 
 _WRONG: Final = re.compile(
-    r"(?:(?P<unknown>unexpected keyword)|(?P<twice>multiple values for)|)"
-    r" ?argument:? '(?P<name>\w+)'(?P<both> given by name and position)?",
+    r"(?:(?P<unknown>unexpected keyword)|(?P<twice>multiple values for)( keyword)?|missing [\w -]+)"
+    r" argument:? '(?P<name>\w+)'|^argument '(?P<both>\w+)' given by name and position",
     re.IGNORECASE,
 )
 """How Python and msgspec say that a call has an argument too many, one twice, or one too few; newer
@@ -43,7 +43,7 @@ def wrong_argument(error: BaseException) -> str:
     ]
     if not calls or frame.f_globals.get("__name__", "").partition(".")[0] == "shroff":
         return ""
-    call, name = calls[0], wrong["name"]
+    call, name = calls[0], wrong["name"] or wrong["both"]
     called = f"`{ast.unparse(call.func)}`"
     if wrong["twice"] or wrong["both"]:
         return f"{where.filename}, line {call.lineno}: {called} has `{name}` twice."

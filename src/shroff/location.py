@@ -200,10 +200,10 @@ def bearer(key: str) -> str:
     Raises:
         ConfigurationError: no header can hold the key; the sentence does not show it.
     """
-    if not (key.isascii() and key.isprintable() and key == key.strip()):
+    if not (key and key.isascii() and key.isprintable() and key == key.strip()):
         raise ConfigurationError(
-            "expected an API key as `shroff keys create` prints it, got one with a blank or a line "
-            "end around it, or characters beyond ASCII."
+            "expected an API key as `shroff keys create` prints it, got none, or one with a blank "
+            "or a line end around it, or characters beyond ASCII."
         )
     return f"Bearer {key}"
 

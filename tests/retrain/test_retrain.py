@@ -23,7 +23,7 @@ from program import command, environment, shroff
 from retrain.conftest import DEFINITIONS, END, OPTIONS, WORLD, Lived
 from shroff.cli import app
 from shroff.collect.times import DAY_US, iso_time
-from shroff.errors import ConfigurationError, UnsuitableSplit
+from shroff.errors import CheckFailed, ConfigurationError, UnsuitableSplit
 from shroff.package import load
 from shroff.retrain import RetrainingTerms, retrain
 from shroff.retrain.dataset import LedgerDataset, ledger_dataset
@@ -218,6 +218,26 @@ def test_a_killed_retraining_leaves_no_half_candidate_and_goes_on(lived: Lived) 
     assert set(lived.models.versions) == {*made, pointers.production, pointers.shadow}
     assert load(lived.models.folder / "versions" / document["version"]).version
     assert not list((lived.models.folder / "versions").glob(".*"))
+
+
+def test_a_refused_retraining_that_goes_on_is_new_once(
+    lived: Lived, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier run that was stopped had refused nothing."""
+
+    ends = iter([KeyboardInterrupt(), CheckFailed("the doctor refused it.")])
+
+    def end(*_: object, **__: object) -> None:
+        raise next(ends)
+
+    monkeypatch.setattr("shroff.retrain.run.package", end)
+    order = lived.order()
+    with pytest.raises(KeyboardInterrupt):
+        retrain(order, lived.entries, lived.models, lived.runs)
+    done, again = (retrain(order, lived.entries, lived.models, lived.runs) for _ in range(2))
+    assert done.refusal == again.refusal == "the doctor refused it."
+    assert (done.new, again.new) == (True, False)
+    assert len(lived.runs.all()) == 1
 
 
 def test_the_command_says_what_came_of_it(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import polars as pl
 
 from shroff.backtest.past import PAST, Past, columns_of, probabilities
 from shroff.collect import Cleaned, Schema
+from shroff.collect.label_table import LabelTable
 from shroff.collect.labels import require_label, with_labels
 from shroff.collect.rates import Rates
 from shroff.collect.tables import ReferenceTable
@@ -83,7 +84,7 @@ def past_of_log(
     lists: Values,
     edits: Sequence[Edit] = (),
     replaced: Iterable[Replaced] = (),
-    labels: Callable[[Schema], pl.DataFrame] | None = None,
+    labels: Callable[[Schema], LabelTable] | None = None,
     propensity: str | None = None,
 ) -> Past:
     """The payments of a log, each with features and probability of then.
@@ -92,7 +93,7 @@ def past_of_log(
         read: cleans the log by the schema of a bundle.
         source: the log, in words.
         lists: those of the policy, which a model of rules may read; `edits` are theirs.
-        labels: reads a history of labels by a schema (`collect.read_labels`).
+        labels: reads a table of labels by a schema (`LabelTable.read`).
         propensity: the column that has it.
 
     Raises:
@@ -106,7 +107,11 @@ def past_of_log(
         wider = msgspec.structs.replace(schema, numeric=[*schema.numeric, propensity])
     frame, left_out, notices = _read_then(replace(bundle, schema=wider), read, replaced)
     if labels is not None:
-        frame = with_labels(frame, labels(schema), schema)
+        beside = labels(schema)
+        strange = beside.strange([frame[schema.id]]).items()
+        notices += beside.notices()
+        notices += [f"labels left out, {why}: {many:,}." for why, many in strange]
+        frame = with_labels(frame, beside.labels, schema)
     plan = Plan(bundle.groups, schema)
     table = columns_of(bundle, frame, compute_plan(plan, frame))
     moment = frame[schema.arrived_at or schema.time].dt.epoch("us")

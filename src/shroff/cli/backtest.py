@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -177,8 +178,7 @@ def _logged(
 ) -> Past:
     from shroff.backtest import clean_log, past_of_log, replaced_by
     from shroff.backtest.cache import digest_of, file_of, kept
-    from shroff.collect import read
-    from shroff.collect.labels import read_labels
+    from shroff.collect.label_table import LabelTable
     from shroff.control import StoredRates, StoredTables
 
     data, join, labels = tables
@@ -198,11 +198,7 @@ def _logged(
             lists=lists,
             edits=edits,
             replaced=replaced,
-            labels=None
-            if labels is None
-            else lambda schema: read_labels(
-                read(labels, dialect=schema.csv_dialect), schema, source=str(labels)
-            ),
+            labels=None if labels is None else partial(LabelTable.read, labels),
             propensity=propensity,
         )
 

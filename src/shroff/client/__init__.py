@@ -9,7 +9,8 @@ datetimes that name their zone; timeouts are seconds.
 
 Promises that sending a payment again is safe: the service answers the same id with the same
 decision and counts it once. So the client retries after connection errors and after answers that
-say "later" (429, 503). A change of a case is sent again only where the service cannot have got it.
+say "later" (429, 503). A change of a case is sent again only where the service surely did not make
+it: it was not reached, or said 429.
 """
 
 from shroff.client.cases import AsyncCases, Cases

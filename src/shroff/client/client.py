@@ -15,7 +15,6 @@ from shroff.client.requests import (
     MAX_BATCH_PAYMENTS,
     MODELS,
     READY,
-    RETRY_STATUSES,
     Moment,
     Outcome,
     Request,
@@ -152,7 +151,7 @@ class Client:
                     raise session.unreachable(error, request) from error
                 time.sleep(session.pause(attempt))
                 continue
-            if response.status_code not in RETRY_STATUSES or attempt == last:
+            if attempt == last or not session.retries_answer(response, request):
                 break
             time.sleep(session.pause(attempt, response))
         return session.outcome(request, response)
@@ -279,7 +278,7 @@ class AsyncClient:
                     raise session.unreachable(error, request) from error
                 await asyncio.sleep(session.pause(attempt))
                 continue
-            if response.status_code not in RETRY_STATUSES or attempt == last:
+            if attempt == last or not session.retries_answer(response, request):
                 break
             await asyncio.sleep(session.pause(attempt, response))
         return session.outcome(request, response)

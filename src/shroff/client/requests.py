@@ -74,9 +74,11 @@ _ERRORS: Final[dict[str, type[ShroffError]]] = {
     "/problems/too-many-requests": TooManyRequests,
     "/problems/unavailable": Unavailable,
 }
-RETRY_STATUSES: Final = (429, 503)
-_UNSENT_ERRORS: Final = (httpx.ConnectError, httpx.ConnectTimeout)
-_CONNECTION_ERRORS: Final = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
+_REFUSED_STATUS: Final = 429
+_LATER_STATUSES: Final = (_REFUSED_STATUS, 503)
+_UNCONNECTED_ERRORS: Final = (httpx.ConnectError, httpx.ConnectTimeout)
+_UNSENT_ERRORS: Final = (*_UNCONNECTED_ERRORS, httpx.PoolTimeout)
+_CONNECTION_ERRORS: Final = (*_UNSENT_ERRORS, httpx.NetworkError, httpx.RemoteProtocolError)
 MAX_BATCH_PAYMENTS: Final = 256
 """Most payments in one batch: the service takes as many before its answers must be read."""
 _BATCH_SECONDS: Final = 30.0
@@ -172,8 +174,7 @@ def forget(
     if isinstance(subjects, str):
         raise ConfigurationError("expected a list of subjects, got a text: put it into one.")
     whom = {"subjects": list(subjects), "older_than": older_than}
-    asked = {name: value for name, value in whom.items() if value}
-    body = _encode({**asked, "trace": trace, "dry_run": dry_run})
+    body = _encode({**whom, "trace": trace, "dry_run": dry_run})
     return Request("POST", "/v1/forgettings", body, _forgetting, patience=_FORGET_SECONDS)
 
 
@@ -245,6 +246,13 @@ class Session:
         kinds = _CONNECTION_ERRORS if request.repeatable else _UNSENT_ERRORS
         return isinstance(error, kinds) and _tls_fault(error) is None
 
+    def retries_answer(self, response: httpx.Response, request: Request[Any]) -> bool:
+        """Whether the answer is "later", and another attempt does nothing twice: 503 may be said of
+        a change that was made, where the database was lost after it.
+        """
+        status = response.status_code
+        return status in _LATER_STATUSES if request.repeatable else status == _REFUSED_STATUS
+
     def unreachable(self, error: httpx.TransportError, request: Request[Any]) -> Unavailable:
         """The error of a service that does not answer."""
         limits = self.limits(request)
@@ -261,7 +269,7 @@ class Session:
                 "the service speaks HTTPS there."
             )
         unsent = isinstance(error, _UNSENT_ERRORS)
-        seconds = limits.connect if unsent else limits.read
+        seconds = limits.connect if isinstance(error, _UNCONNECTED_ERRORS) else limits.read
         doubt = (
             "" if unsent or request.repeatable else " It may be done: look before you repeat it."
         )

@@ -62,7 +62,7 @@ RECORDS = Table(
 )
 partial_index("shroff_ledger_payment", RECORDS.c.payment_id, where=IS_PAYMENT, unique=True)
 # separate indexes: results and labels would triple the size of the hot look-up's index
-_RESULT_INDEX = partial_index(
+_OTHER_INDEX = partial_index(
     "shroff_ledger_later", RECORDS.c.payment_id, RECORDS.c.kind, where=IS_OTHER, unique=True
 )
 _LABEL_INDEX = partial_index(
@@ -256,8 +256,8 @@ def _convert(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         # a long ledger takes longer than the timeout of a payment
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-    _RESULT_INDEX.drop(connection)
-    for index in (_RESULT_INDEX, _LABEL_INDEX, _START_INDEX):
+    _OTHER_INDEX.drop(connection)
+    for index in (_OTHER_INDEX, _LABEL_INDEX, _START_INDEX):
         index.create(connection)
     connection.execute(HEAD.update().values(version=FORMAT_VERSION))
 
