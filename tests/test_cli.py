@@ -42,6 +42,7 @@ def test_payments_without_a_label_are_counted(home: Path, log: Path) -> None:
         (("report", "9" * 300), "expected a file that can be opened, got: File name too long."),
         (("collect", "p" * 300, "--data", "x.csv", "--out", "o.parquet"), "File name too long."),
         (("collect", PAYMENTS, "--data", "\udcff.csv", "--out", "o.parquet"), "file in UTF-8, got"),
+        (("collect", PAYMENTS, "--data", "x.csv", "--out", "o.csv"), "ends in .parquet, got o.csv"),
         (("serve", ".", "--port", "0"), "expected a bundle"),
         (("train", PAYMENTS, "--data", "x.csv", "--split", "monthly"), "no such file"),
     ],

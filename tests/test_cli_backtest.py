@@ -99,6 +99,9 @@ def test_labels_beside_a_log_that_say_nothing_of_it_are_told(home: Path) -> None
     said = " ".join(run(*words, home=home).split())
     assert "1 of 2 labels arrive later than this machine's clock" in said
     assert "Note: labels left out," in said
+    # nor do labels of 2042 say that those of all others have come in
+    usual = answer("backtest", "--data", home / "log.csv", home=home)
+    assert answer(*words, home=home)["mature_until"] == usual["mature_until"]
 
 
 def test_it_says_in_words_and_on_a_page_what_it_found(home: Path) -> None:

@@ -11,6 +11,7 @@ import msgspec
 import polars as pl
 
 from shroff.backtest.past import PAST, Past, columns_of, probabilities
+from shroff.clock import system_time
 from shroff.collect import Cleaned, Schema
 from shroff.collect.label_table import LabelTable
 from shroff.collect.labels import require_label, with_labels
@@ -124,8 +125,12 @@ def past_of_log(
         "\0probability": pl.Series(scored).fill_nan(None),
         "\0propensity": None if propensity is None else _propensities(frame, propensity),
     }
-    times = [name for name in (schema.time, schema.arrived_at, schema.labelled_at) if name]
-    newest = max(int(frame[name].dt.epoch("us").max() or 0) for name in times)  # type: ignore[arg-type]  # integers
+    times = [frame[name].dt.epoch("us") for name in (schema.time, schema.arrived_at) if name]
+    newest = max(int(one.max() or 0) for one in times)  # type: ignore[arg-type]  # integers
+    if schema.labelled_at is not None:
+        # a label of a mistyped year says nothing of how far labels have come in
+        said, now = frame[schema.labelled_at].dt.epoch("us"), max(newest, system_time())
+        newest = max(newest, int(said.filter(said <= now).max() or 0))  # type: ignore[arg-type]  # integers
     return Past(
         frame=table.hstack(_past_columns(known, table.height)),
         source=source,

@@ -23,6 +23,18 @@ def table(flag: str, meaning: str) -> Any:
     return typer.Option(flag, help=meaning, parser=Location.of, metavar="TABLE", show_default=False)
 
 
+def parquet(meaning: str) -> Any:
+    """The option that names the Parquet file to write."""
+    return typer.Option("--out", help=meaning, callback=_parquet, show_default=False)
+
+
+def _parquet(file: Path | None) -> Path | None:
+    """A file whose name says what it will hold: another program would take it by its name."""
+    if file is not None and file.suffix != ".parquet":
+        raise typer.BadParameter(f"expected a file whose name ends in .parquet, got {file}.")
+    return file
+
+
 def require_payments(
     payments: Location | None, labels: Location | None, *, flag: str = "--data"
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shroff.cli.arguments import Data, Join, Labels, MaxBad, ProjectPath
+from shroff.cli.arguments import Data, Join, Labels, MaxBad, ProjectPath, parquet
 from shroff.cli.terminal import (
     AsJson,
     out,
@@ -65,9 +65,7 @@ def simulate(
 def collect(
     project: ProjectPath,
     data: Data,
-    output: Annotated[
-        Path, typer.Option("--out", help="The clean table (.parquet).", show_default=False)
-    ],
+    output: Annotated[Path, parquet("The clean table (.parquet).")],
     join: Join = None,
     labels: Labels = None,
     max_bad: MaxBad = 0.01,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
-from shroff.cli.arguments import Data, Engine, Join, Labels, Master, MaxBad, ProjectPath
+from shroff.cli.arguments import Data, Engine, Join, Labels, Master, MaxBad, ProjectPath, parquet
 from shroff.cli.terminal import AsJson, Steps, out, print_dropped, print_notices, show, steps
 from shroff.errors import ConfigurationError
 from shroff.location import Location, address
@@ -70,7 +70,7 @@ def features(
     data: Data,
     output: Annotated[
         Path | None,
-        typer.Option("--out", help="Write one table (.parquet) instead of to the feature store."),
+        parquet("Write one table (.parquet) instead of to the feature store."),
     ] = None,
     engine: Engine = "batch",
     master: Master = None,

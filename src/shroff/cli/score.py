@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from shroff.cli.arguments import TABLE_FORMS, Data, Engine, Join, Master, MaxBad, Source, table
+from shroff.cli.arguments import (
+    TABLE_FORMS,
+    Data,
+    Engine,
+    Join,
+    Master,
+    MaxBad,
+    Source,
+    parquet,
+    table,
+)
 from shroff.cli.models import published
 from shroff.cli.runs import recorded
 from shroff.cli.terminal import AsJson, out, print_dropped, print_notices, show, steps
@@ -21,7 +31,7 @@ def score(
     data: Data,
     output: Annotated[
         Path,
-        typer.Option("--out", help="The decisions (.parquet), one a row.", show_default=False),
+        parquet("The decisions (.parquet), one a row."),
     ],
     history: Annotated[
         Location | None,
