@@ -39,6 +39,13 @@ def test_the_demo_walks_the_whole_path(tmp_path: Path) -> None:
     said = f"The service knew {history:,} payments of history (`serve --warm`)"
     assert said in without_history.stderr
     assert "pass it with `--data`" in without_history.stdout
+    # nor is another table than the one of then a sign that the record was altered
+    some = home / "demo" / "some.parquet"
+    known = pl.read_parquet(home / "demo" / "history.parquet")
+    known.head(len(known) // 2).write_parquet(some)
+    another = shroff(home, "replay", decided, "--data", some, kept=kept)
+    assert another.returncode == 1
+    assert "not the table that `serve --warm` read" in " ".join(another.stdout.split())
     assert not document["decision"]["degraded"]
     words = ("parity", bundle, "--ledger")
     compared = ask(*words, "--data", home / "demo" / "history.parquet")

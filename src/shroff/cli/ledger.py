@@ -12,6 +12,7 @@ from rich.table import Table
 
 from shroff.cli.arguments import require_payments, table
 from shroff.cli.terminal import (
+    OTHER_HISTORY_ADVICE,
     WARMED_ADVICE,
     AsJson,
     broken_chain,
@@ -271,8 +272,8 @@ def replay(
             table.add_row(line.name, _cell(line.decided), _cell(line.replayed) + mark)
         out.print(table)
         out.print("Equal to the bit." if found.holds else "Not equal.")
-        if not found.holds and data is None:
-            out.print(WARMED_ADVICE)
+        if not found.holds:
+            out.print(WARMED_ADVICE if data is None else OTHER_HISTORY_ADVICE)
         if found.lacking:
             out.print(
                 f"{found.lacking:,} earlier payments were forgotten without a trace: features that "

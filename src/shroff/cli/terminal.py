@@ -40,6 +40,11 @@ WARMED_ADVICE: Final = (
     "A service that was started with `--warm` saw that history too: pass it with `--data`."
 )
 """The hint if a ledger's decisions differ and no history was given."""
+OTHER_HISTORY_ADVICE: Final = (
+    "Features differ where `--data` is not the table that `serve --warm` read before this "
+    "decision, such as a newer export of it; also where --bundle is not the model that decided."
+)
+"""The hint if a decision differs and a history was given."""
 
 _SECONDS_BETWEEN_COUNTS: Final = 10.0
 
