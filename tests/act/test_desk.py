@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 import msgspec
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, make_url, text
 
 from act.records import Records
 from servers import postgres_schema
@@ -399,6 +400,34 @@ def test_each_case_that_holds_something_of_a_subject_is_shown_once(
     assert [one.step for one in found[1][2]] == ["opened", "grew"]
 
 
+@contextmanager
+def asked(url: str) -> Iterator[Connection]:
+    """A connection to a PostgreSQL database that sees its files."""
+    engine = create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+def found_in(database: Connection, word: str) -> list[str]:
+    """The tables and indexes of the schema whose files or statistics have a word."""
+    database.exec_driver_sql("CHECKPOINT")
+    files = database.exec_driver_sql(
+        "SELECT relname, pg_read_binary_file(pg_relation_filepath(oid)) FROM pg_class "
+        "WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'i')"
+    )
+    sampled = database.exec_driver_sql(
+        "SELECT tablename, concat(most_common_vals, histogram_bounds) FROM pg_stats "
+        "WHERE schemaname = current_schema()"
+    )
+    return [
+        *(name for name, held in files if word.encode() in bytes(held)),
+        *(f"statistics of {name}" for name, held in sampled if word in held),
+    ]
+
+
 def test_a_forgotten_subject_leaves_steps_and_nothing_else(
     desk: Desk, intake: CaseIntake, records: Records, url: str
 ) -> None:
@@ -411,6 +440,10 @@ def test_a_forgotten_subject_leaves_steps_and_nothing_else(
         ]
     )
     first = desk.cases()[0]
+    if url.startswith("postgresql"):
+        with asked(url) as database:
+            database.exec_driver_sql("ANALYZE")
+            assert found_in(database, "of-ada")
     desk.note(first.id, "bob", note="Ada Lovelace called")
     desk.decide(first.id, "bob", outcome="fraud")
     intake.take([records.paid("second-of-ada", "card-of-ada", 10.0, 0.5, "review")])
@@ -433,6 +466,9 @@ def test_a_forgotten_subject_leaves_steps_and_nothing_else(
         for file in Path(make_url(url).database or "").parent.iterdir():
             held = file.read_bytes()
             assert not any(word in held for word in (b"of-ada", b"Lovelace")), file
+    else:
+        with asked(url) as database:
+            assert found_in(database, "of-ada") == found_in(database, "Lovelace") == []
     # what is forgotten in the ledger opens no case
     lost = msgspec.structs.replace(records.paid("x", "x", 1.0, 0.5, "review"), forgotten=1)
     intake.take([lost])

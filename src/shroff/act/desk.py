@@ -308,8 +308,7 @@ class Desk:
         with writing(self._control, self._clock()) as book:
             many = erase(book, kind, subjects, payment_ids, by)
         if many or payment_ids:
-            for table in ERASED:
-                self._control.scrub(table)
+            self._control.scrub(*ERASED)
         return many
 
     def held(

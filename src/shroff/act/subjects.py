@@ -12,9 +12,17 @@ from sqlalchemy import ColumnElement
 from shroff.act.book import CaseBook
 from shroff.act.case import Case, CaseEvent, CasePayment
 from shroff.act.intake import weigh_again
-from shroff.act.tables import CASE_NOTES, CASE_PAYMENTS, CASE_SIGHTINGS, CASE_TRAITS, CASES, stored
+from shroff.act.tables import (
+    CASE_LABELS,
+    CASE_NOTES,
+    CASE_PAYMENTS,
+    CASE_SIGHTINGS,
+    CASE_TRAITS,
+    CASES,
+    stored,
+)
 
-ERASED: Final = (CASE_PAYMENTS, CASE_SIGHTINGS, CASE_NOTES, CASE_TRAITS)
+ERASED: Final = (CASES, CASE_PAYMENTS, CASE_SIGHTINGS, CASE_NOTES, CASE_TRAITS, CASE_LABELS)
 """Tables whose files must be rewritten afterwards."""
 MAX_READ: Final = 1_000
 

@@ -99,8 +99,9 @@ class Control:
             with self._engine.begin() as connection:
                 yield connection
 
-    def scrub(self, table: Table) -> None:
-        """Rewrite what once held deleted rows of a table, so that no file has them any more.
+    def scrub(self, *tables: Table) -> None:
+        """Rewrite what once held deleted rows of tables, so that no file has them any more, nor a
+        database's statistics a sample of them.
 
         Raises:
             ControlUnavailable: others use the database all the time.
@@ -112,7 +113,10 @@ class Control:
         ):
             if not postgres:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            connection.exec_driver_sql(f"VACUUM FULL {table.name}" if postgres else "VACUUM")
+                connection.exec_driver_sql("VACUUM")
+                return
+            for table in tables:
+                connection.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {table.name}")
 
 
 def in_turn(connection: Connection, lock: int = KEYS_LOCK) -> None:
