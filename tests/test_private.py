@@ -78,6 +78,16 @@ def test_a_full_disk_is_no_defect(
     assert "shroff: a disk is full: make room" in capsys.readouterr().err
 
 
+def test_too_little_memory_is_no_defect(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "app", lambda: bytearray(1 << 60))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "there is not enough memory for this" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("any_umask")
 def test_what_is_published_is_for_its_owner(tmp_path: Path) -> None:
     save(make_bundle(fitted_model()), tmp_path / "bundle")

@@ -60,6 +60,12 @@ def main() -> NoReturn:
         sys.exit(1 if isinstance(error, CheckFailed) else 2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except MemoryError:
+        _complain(
+            "there is not enough memory for this: give it more, or less to read at once. A file in "
+            ".csv.gz is unzipped in memory; one in .parquet is read in parts."
+        )
+        sys.exit(2)
     except OSError as error:
         if error.errno not in _OF_A_NAME or error.filename is None:
             _say_defect(error)
