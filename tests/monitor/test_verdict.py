@@ -132,6 +132,30 @@ def test_payments_like_those_of_training_sound_no_alarm_and_others_do(bundle: Bu
     assert plain["drift"][0]["last_alarm"]["what"] == "at most 40"
 
 
+def test_two_days_of_training_are_no_week(bundle: Bundle) -> None:
+    """On other days of the week people pay otherwise, which is no drift."""
+    model, now = with_reference(bundle), MARCH + 40 * DAY_US
+    assert model.reference is not None
+    two = tuple(
+        msgspec.structs.replace(
+            one, usual={name: one.usual[name] for name in ("Tue", "Wed", "week")}
+        )
+        for one in model.reference.columns
+    )
+    short = replace(model, reference=TrainingReference(two))
+    days = np.repeat(np.arange(30), 300)
+    weekday = ((MARCH // DAY_US + days) + 3) % 7
+    seen = decided(30, amount=40.0)
+    amount = pl.Series(np.where(np.isin(weekday, (1, 2)), 40.0, 90.0))
+    found = judge(
+        short, seen._replace(inputs=seen.inputs.with_columns(amount=amount)), now=now, delay_days=7
+    )
+    assert found.holds, found.sentences
+    told = {one.subject: one for one in found.findings}["weeks"]
+    assert told.severity == "info"
+    assert "are of Tue, Wed alone" in told.sentence
+
+
 def test_values_that_are_missing_and_names_that_are_new_are_called_so(bundle: Bundle) -> None:
     model, now = with_reference(bundle), MARCH + 40 * DAY_US
     seen = decided(30, amount=40.0)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -14,6 +15,7 @@ from shroff.collect.times import DAY_US
 from shroff.errors import one_line
 from shroff.evaluate.reference import (
     DECISION,
+    PERIODS,
     PROBABILITY,
     WEEK,
     Bins,
@@ -29,6 +31,7 @@ _SHOWN_NAMES: Final = 3
 _LEAST_CARDS: Final = 10
 """A new name is shown only if so many cards have it: it is then nobody's own."""
 _MAX_NAME_CHARACTERS: Final = 40
+_WEEK_DAYS: Final = 7
 
 
 class Drift(NamedTuple):
@@ -135,9 +138,26 @@ def _drifts(
     time = decided["arrived"].to_numpy()
     counted = count_windows(table, [one.bins for one in columns], time, card, now)
     return [
-        find_drift(column, windows, tolerance=tolerance, budget=budget)
+        find_drift(_comparable(column), windows, tolerance=tolerance, budget=budget)
         for column, windows in zip(columns, counted, strict=True)
     ]
+
+
+def _comparable(column: Distribution) -> Distribution:
+    """A distribution without weeks where it has not each of their days: two days are no week."""
+    days = {period: one for period, one in column.usual.items() if period != WEEK}
+    return column if len(days) == _WEEK_DAYS else msgspec.structs.replace(column, usual=days)
+
+
+def partial_weeks(reference: TrainingReference) -> Iterator[Finding]:
+    """Says that weeks are not compared, where training has not each of their days."""
+    days = [day for day in PERIODS if day != WEEK and day in reference.columns[0].usual]
+    if len(days) < _WEEK_DAYS:
+        told = (
+            f"Weeks are not compared: payments of training, from when windows were full, are of "
+            f"{', '.join(days) or 'no day'} alone. Train on more days."
+        )
+        yield Finding("drift", "weeks", "info", told)
 
 
 def count_windows(

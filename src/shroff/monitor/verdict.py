@@ -12,7 +12,7 @@ from shroff.monitor.arrivals import SourceArrival, label_arrival
 from shroff.monitor.budget import FALSE_ALARMS
 from shroff.monitor.calibration import MonthlyCalibration, calibration
 from shroff.monitor.calibration import findings as off_calibration
-from shroff.monitor.columns import Drift, examine_drift
+from shroff.monitor.columns import Drift, examine_drift, partial_weeks
 from shroff.monitor.drift import TOLERANCE, Shift
 from shroff.monitor.early import EarlyFrauds, early_by_month
 from shroff.monitor.finding import Finding, by_severity
@@ -129,9 +129,9 @@ def judge(
     Raises:
         ConfigurationError: the bundle keeps no reference.
     """
-    until = mature_until(now, delay_days)
+    until, reference = mature_until(now, delay_days), reference_of(bundle)
     examined = examine_all(
-        reference_of(bundle),
+        reference,
         observed,
         now=now,
         delay_days=delay_days,
@@ -146,7 +146,7 @@ def judge(
         until,
         tuple(lane_by_month(observed.decisions, until=until)),
         tuple(early_by_month(observed.decisions, now=now, until=until, delay_days=delay_days)),
-    ).adding(*examined.findings())
+    ).adding(*examined.findings(), *partial_weeks(reference))
 
 
 class Examined(NamedTuple):
