@@ -99,6 +99,8 @@ class Project:
                 raise ConfigurationError(
                     f"feature group `{group.name}` is of another schema than the project's."
                 )
+        for detector in self.detectors:
+            detector.check_parameters()
         self.policy.require_probabilities()
         plan = self.plan
         for vectors in self.vectors:

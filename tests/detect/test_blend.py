@@ -113,7 +113,7 @@ class Old(LogisticRegression):
     [
         (Blend([KNN()]), "at least two"),
         (Blend([KNN(), Rules(["amount > 1"])]), "cannot be blended"),
-        (Blend([KNN(), KNN()], how="vote"), "how='stack'"),  # type: ignore[arg-type]  # wrong on purpose
+        (Blend([KNN(), KNN()], how="vote"), "expected 'stack' or 'rank'"),  # type: ignore[arg-type]  # wrong on purpose
     ],
 )
 def test_bad_parameters_are_refused(blend: Blend, complaint: str) -> None:

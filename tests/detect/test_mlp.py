@@ -68,11 +68,11 @@ def test_the_graph_scores_alike_far_from_the_training_rows() -> None:
 @pytest.mark.parametrize(
     ("network", "complaint"),
     [
-        (MLP(hidden=()), "hidden layers"),
-        (MLP(epochs=0), "at least 1 of epochs"),
-        (MLP(dropout=1.0), "expected a dropout"),
-        (MLP(loss="hinge"), "expected the loss"),  # type: ignore[arg-type]  # wrong on purpose
-        (MLP(class_weight="heavy"), "expected class_weight"),
+        (MLP(hidden=()), "layers of at least one unit"),
+        (MLP(epochs=0), r"epochs=0\): expected a whole number from 1"),
+        (MLP(dropout=1.0), "a number from 0 to below 1"),
+        (MLP(loss="hinge"), "expected 'log' or 'focal'"),  # type: ignore[arg-type]  # wrong on purpose
+        (MLP(class_weight="heavy"), "expected 'balanced', a number or None"),
     ],
 )
 def test_bad_parameters_are_refused(network: MLP, complaint: str) -> None:

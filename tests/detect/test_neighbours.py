@@ -53,7 +53,7 @@ def test_more_rows_than_a_block_are_scored_alike() -> None:
     ("model", "complaint"),
     [
         (KNN(k=11), "k from 1 to the 10"),
-        (KNN(k=0), "k from 1"),
+        (KNN(k=0), "a whole number from 1"),
         (KNN(distance="least"), "'largest' or 'mean'"),  # type: ignore[arg-type]  # wrong on purpose
     ],
 )

@@ -37,8 +37,8 @@ class Detector(FraudClassifier, ABC):
     classifier.
 
     The constructor only stores its keyword arguments (so scikit-learn's `clone` and `get_params`
-    work); `fit` validates and learns. `check_detector` tests all of this, for our detectors and for
-    yours.
+    work); `check_parameters` and `fit` validate. `check_detector` tests all of this, for our
+    detectors and for yours.
 
     Attributes
     ----------

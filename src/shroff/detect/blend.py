@@ -23,6 +23,7 @@ from shroff.detect.base import (
 )
 from shroff.detect.crossfit import out_of_fold_scores
 from shroff.detect.graph import Graph
+from shroff.detect.parameters import require_one_of, require_whole
 from shroff.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -115,7 +116,6 @@ class Blend(Detector):
         self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
     ) -> Self:
         """Train every detector, and learn how their scores combine."""
-        self._check()
         matrix = training_matrix(X, nominal)
         fraud = training_labels(y, len(matrix)) if self.needs_labels else None
         self.detectors_ = [
@@ -139,9 +139,10 @@ class Blend(Detector):
         self.n_features_in_ = matrix.shape[1]
         return self
 
-    def _check(self) -> None:
-        if self.how not in ("stack", "rank"):
-            raise ConfigurationError(f"expected how='stack' or how='rank', got `{self.how}`")
+    def check_parameters(self) -> None:
+        """Refuse a blend of too few or unfit detectors, and wrong parameters of each."""
+        require_one_of(self, "how", "stack", "rank")
+        require_whole(self, "folds", low=2)
         if len(self.detectors) < 2:
             raise ConfigurationError(
                 f"expected at least two detectors to blend, got {len(self.detectors)}"
@@ -152,6 +153,7 @@ class Blend(Detector):
                     f"{type(detector).__name__} reads SQL conditions instead of the shared inputs: "
                     "it cannot be blended; make the conditions features with sql(…)"
                 )
+            detector.check_parameters()
 
     @property
     def draws_at_zero(self) -> bool:

@@ -55,6 +55,12 @@ class FraudClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             if inspect.isfunction(method) and not getattr(method, "__isabstractmethod__", False):
                 setattr(cls, name, extended(method))
 
+    def check_parameters(self) -> None:
+        """Raise ConfigurationError for a parameter that is wrong with any data.
+
+        A project calls it when it is defined, and `fit` before it learns.
+        """
+
     @property
     def draws_at_zero(self) -> bool:
         """Whether a score above 0 means fraud: true of log-odds and margins, which need labels."""
@@ -134,6 +140,7 @@ def expected_failed_checks(detector: FraudClassifier) -> dict[str, str]:
 def _learning(fit: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(fit)
     def learn(self: Any, X: npt.ArrayLike, y: npt.ArrayLike | None = None, **options: Any) -> Any:
+        self.check_parameters()
         names, matrix = column_names(X), as_matrix(X)
         labels = None if y is None else np.asarray(y)
         if labels is not None and labels.ndim == 2 and labels.shape[1] == 1:

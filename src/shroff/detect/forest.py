@@ -20,6 +20,7 @@ from shroff.detect.base import (
 )
 from shroff.detect.ensemble import Node, add_ensemble
 from shroff.detect.graph import Graph
+from shroff.detect.parameters import require_number, require_one_of, require_seed, require_whole
 from shroff.detect.rarity import Rarity, Side
 from shroff.detect.space import Choice, Range, Space
 
@@ -63,7 +64,7 @@ class IsolationForest(Detector):
     Raises
     ------
     ConfigurationError
-        `fit` gets an unknown `side`.
+        A parameter is out of range.
 
     References
     ----------
@@ -106,6 +107,13 @@ class IsolationForest(Detector):
         """1: trees score without the interpreter's lock."""
         return 1
 
+    def check_parameters(self) -> None:
+        """Refuse what scikit-learn refuses, and an unknown `side`."""
+        require_whole(self, "n_trees", "sample", low=1)
+        require_number(self, "columns", above=0, most=1)
+        require_one_of(self, "side", "both", "upper")
+        require_seed(self)
+
     def fit(
         self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
     ) -> Self:
@@ -115,7 +123,7 @@ class IsolationForest(Detector):
         forest = ensemble.IsolationForest(
             n_estimators=self.n_trees,
             max_samples=min(self.sample, len(matrix)),
-            max_features=self.columns,
+            max_features=float(self.columns),  # 1 would be one column, not all
             random_state=self.seed,
             n_jobs=1,
         ).fit(self.rarity_.apply(matrix))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -19,6 +20,7 @@ from shroff.detect.base import (
 )
 from shroff.detect.expansion import Expansion
 from shroff.detect.graph import Graph
+from shroff.detect.parameters import require_class_weight, require_number, require_whole
 from shroff.detect.space import Choice, Range, Space
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ class LogisticRegression(Detector):
     Raises
     ------
     ConfigurationError
-        `fit` gets no labels.
+        `fit` gets no labels, or a parameter is out of range.
     DataError
         `fit` gets labels of one class.
 
@@ -88,6 +90,12 @@ class LogisticRegression(Detector):
         self.C = C
         self.max_iter = max_iter
         self.class_weight = class_weight
+
+    def check_parameters(self) -> None:
+        """Refuse what scikit-learn refuses."""
+        require_number(self, "C", above=0, most=math.inf)
+        require_whole(self, "max_iter", low=1)
+        require_class_weight(self)
 
     def fit(
         self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC

@@ -20,8 +20,8 @@ from shroff.detect.base import (
 from shroff.detect.dense import DenseTraining, Loss, train
 from shroff.detect.expansion import Expansion
 from shroff.detect.graph import Graph
+from shroff.detect.parameters import refuse, require_number, require_one_of, require_whole
 from shroff.detect.space import Choice, Range, Space
-from shroff.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import onnx
@@ -138,7 +138,6 @@ class MLP(Detector):
         """Train the networks."""
         matrix = training_matrix(X, nominal)
         fraud = training_labels(y, len(matrix))
-        self._check()
         expansion = Expansion.learn(matrix, nominal)
         design = expansion.design(matrix).astype(np.float32)
         target, weight = fraud.astype(np.float32), self._weights(fraud)
@@ -155,21 +154,20 @@ class MLP(Detector):
         self.n_features_in_ = matrix.shape[1]
         return self
 
-    def _check(self) -> None:
+    def check_parameters(self) -> None:
+        """Refuse parameters that are out of range."""
         if not self.hidden or min(self.hidden) < 1:
-            raise ConfigurationError(
-                "expected hidden layers of at least one unit each, as in MLP(hidden=(64, 32))"
-            )
-        if min(self.epochs, self.batch_size, self.networks) < 1:
-            raise ConfigurationError("expected at least 1 of epochs, batch_size and networks")
+            refuse(self, "hidden", "layers of at least one unit each, such as (64, 32)")
+        require_whole(self, "epochs", "batch_size", "networks", low=1)
+        require_number(self, "learning_rate", above=0)
+        require_number(self, "l2", "focus", least=0)
         if not 0.0 <= self.dropout < 1.0:
-            raise ConfigurationError(f"expected a dropout from 0 to below 1, got {self.dropout}")
-        if self.loss not in ("log", "focal"):
-            raise ConfigurationError(f"expected the loss 'log' or 'focal', got `{self.loss}`")
-        if isinstance(self.class_weight, str) and self.class_weight != "balanced":
-            raise ConfigurationError(
-                f"expected class_weight 'balanced', a number or None, got `{self.class_weight}`"
-            )
+            refuse(self, "dropout", "a number from 0 to below 1")
+        require_one_of(self, "loss", "log", "focal")
+        if isinstance(self.class_weight, int | float):
+            require_number(self, "class_weight", above=0)
+        elif self.class_weight not in ("balanced", None):
+            refuse(self, "class_weight", "'balanced', a number or None")
 
     def _weights(self, fraud: Labels) -> Floats32:
         share = float(fraud.mean())

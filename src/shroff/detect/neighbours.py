@@ -17,6 +17,7 @@ from shroff.detect.base import (
     training_matrix,
 )
 from shroff.detect.graph import Graph
+from shroff.detect.parameters import require_one_of, require_whole
 from shroff.detect.rarity import Rarity, Side
 from shroff.detect.space import Choice, Range, Space
 from shroff.errors import ConfigurationError
@@ -102,20 +103,22 @@ class KNN(Detector):
         self.side = side
         self.seed = seed
 
+    def check_parameters(self) -> None:
+        """Refuse parameters that are out of range."""
+        require_whole(self, "k", "sample", low=1)
+        require_one_of(self, "distance", "largest", "mean")
+        require_one_of(self, "side", "both", "upper")
+
     def fit(
         self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
     ) -> Self:
         """Draw the reference rows."""
         matrix = training_matrix(X, nominal)
         kept = min(self.sample, len(matrix))
-        if not 1 <= self.k <= kept:
+        if self.k > kept:
             raise ConfigurationError(
                 f"expected k from 1 to the {kept} reference rows (n_samples={len(matrix)}), got "
                 f"{self.k}"
-            )
-        if self.distance not in ("largest", "mean"):
-            raise ConfigurationError(
-                f"expected the distance 'largest' or 'mean', got `{self.distance}`"
             )
         self.rarity_ = Rarity.learn(matrix, nominal, side=self.side)
         drawn = np.random.default_rng(self.seed).choice(len(matrix), kept, replace=False)

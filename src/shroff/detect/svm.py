@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
@@ -24,8 +23,14 @@ from shroff.detect.base import (
 from shroff.detect.expansion import Expansion
 from shroff.detect.graph import Graph
 from shroff.detect.kernel_map import Cosines, Gaussians, Identity
+from shroff.detect.parameters import (
+    require_class_weight,
+    require_number,
+    require_one_of,
+    require_seed,
+    require_whole,
+)
 from shroff.detect.space import Choice, Range, Space
-from shroff.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import onnx
@@ -82,7 +87,7 @@ class LinearSVM(Detector):
     Raises
     ------
     ConfigurationError
-        `fit` gets no labels, or `approximation`, `gamma` or `sample` is out of range.
+        `fit` gets no labels, or a parameter is out of range.
     DataError
         `fit` gets labels of one class.
 
@@ -136,6 +141,18 @@ class LinearSVM(Detector):
         self.max_iter = max_iter
         self.seed = seed
 
+    def check_parameters(self) -> None:
+        """Refuse what scikit-learn refuses."""
+        require_number(self, "C", above=0)
+        require_one_of(self, "loss", "squared_hinge", "hinge")
+        require_class_weight(self)
+        require_one_of(self, "approximation", None, "nystroem", "fourier")
+        require_whole(self, "components", "max_iter", low=1)
+        if self.gamma is not None:
+            require_number(self, "gamma", above=0)
+        require_whole(self, "sample", low=2)
+        require_seed(self)
+
     def fit(
         self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
     ) -> Self:
@@ -166,8 +183,6 @@ class LinearSVM(Detector):
 
     def _drawn(self, fraud: Labels) -> tuple[Ints, Floats | None]:
         """The rows that are learned from, and how many rows each stands for (None: itself)."""
-        if self.sample < 2:
-            raise ConfigurationError(f"expected a sample of 2 or more rows, got {self.sample}")
         if self.approximation is None or len(fraud) <= self.sample:
             return np.arange(len(fraud)), None
         rows = draw_rows(fraud, self.sample, seed=self.seed)
@@ -180,24 +195,18 @@ class LinearSVM(Detector):
         if self.approximation is None:
             return Identity(expansion)
         gamma = 1.0 / expansion.width if self.gamma is None else self.gamma
-        if not 0.0 < gamma < math.inf:
-            raise ConfigurationError(f"expected a gamma above 0, got {gamma}")
         if self.approximation == "fourier":
             sampler = kernel_approximation.RBFSampler(
                 gamma=gamma, n_components=self.components, random_state=self.seed
             ).fit(design)
             return Cosines(expansion, sampler.random_weights_, sampler.random_offset_)
-        if self.approximation == "nystroem":
-            components = min(self.components, design.shape[0])
-            approximated = kernel_approximation.Nystroem(
-                kernel="rbf", gamma=gamma, n_components=components, random_state=self.seed
-            ).fit(design)
-            centers = approximated.components_
-            centers = centers.toarray() if sparse.issparse(centers) else centers
-            return Gaussians(expansion, centers, approximated.normalization_.T, gamma)
-        raise ConfigurationError(
-            f"expected approximation None, 'nystroem' or 'fourier', got `{self.approximation}`"
-        )
+        components = min(self.components, design.shape[0])
+        approximated = kernel_approximation.Nystroem(
+            kernel="rbf", gamma=gamma, n_components=components, random_state=self.seed
+        ).fit(design)
+        centers = approximated.components_
+        centers = centers.toarray() if sparse.issparse(centers) else centers
+        return Gaussians(expansion, centers, approximated.normalization_.T, gamma)
 
     def score(self, X: Matrix) -> Scores:
         """The margin, float64 [rows]: 0 on the plane, ±1 where the hinge begins."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 import lightgbm
 import numpy as np
@@ -20,10 +20,15 @@ from shroff.detect.base import (
 )
 from shroff.detect.concurrency import available_cores
 from shroff.detect.ensemble import ensemble_model
+from shroff.detect.parameters import require_number, require_whole
 from shroff.detect.space import Range, Space
 
 if TYPE_CHECKING:
     import onnx
+
+_MAX_LEAVES: Final = 131_072
+"""The most that LightGBM takes."""
+_MAX_INT: Final = 2**31 - 1
 
 
 class BoostedTrees(Detector):
@@ -72,7 +77,7 @@ class BoostedTrees(Detector):
     Raises
     ------
     ConfigurationError
-        `fit` gets no labels.
+        `fit` gets no labels, or a parameter is out of range.
     DataError
         `fit` gets labels of one class.
 
@@ -136,6 +141,20 @@ class BoostedTrees(Detector):
     def cores_per_fit(self) -> int | None:
         """`threads`, or all cores: LightGBM works without the interpreter's lock."""
         return self.threads or available_cores()
+
+    def check_parameters(self) -> None:
+        """Refuse what LightGBM refuses."""
+        require_whole(self, "n_trees", low=1)
+        require_whole(self, "num_leaves", low=2, high=_MAX_LEAVES)
+        require_whole(self, "max_bins", low=2)
+        require_whole(self, "min_child_samples", low=0)
+        # below 0: no limit of the depth, all cores
+        require_whole(self, "max_depth", "threads", low=-_MAX_INT)
+        if self.seed is not None:
+            require_whole(self, "seed", low=-_MAX_INT)
+        require_number(self, "learning_rate", above=0)
+        require_number(self, "subsample", "colsample", above=0, most=1)
+        require_number(self, "reg_lambda", least=0)
 
     def fit(
         self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
