@@ -338,7 +338,7 @@ def test_money_is_what_a_sum_over_payments_says(tmp_path: Path) -> None:
         Paid(f"p{n}", 1, 1_000 + 700 * n, action=action) for n, action in enumerate(actions)
     ]
     events += [Said(f"p{n}", fraud) for n, fraud in enumerate(frauds)]
-    events.append(Paid("unknown", 1, 500, action="decline"))
+    events += [Paid(f"unknown {one}", 1, 500, action=one) for one in ("challenge", "decline")]
     url, file = f"sqlite:///{tmp_path / 'ledger.db'}", IndexFile(tmp_path / "index.db")
     with Ledger(url) as ledger:
         write(ledger, events)
@@ -348,7 +348,7 @@ def test_money_is_what_a_sum_over_payments_says(tmp_path: Path) -> None:
     amounts = np.array([10.0 + 7.0 * n for n in range(5)])
     paid_for = total_cost(np.array(frauds), np.array(actions), amounts, cost)
     assert money.saved == pytest.approx(float(amounts[frauds].sum()) - paid_for)
-    assert (money.lost, money.stopped, money.unknown) == (10.0, 24.0, 1)
+    assert (money.lost, money.stopped, money.unknown) == (10.0, 24.0, 2)
 
 
 def test_what_a_page_reads_keeps_little_memory_however_large_the_index(tmp_path: Path) -> None:

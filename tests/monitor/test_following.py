@@ -119,6 +119,29 @@ def test_every_look_is_as_a_full_read_and_reads_only_what_is_new(
                     keyring = keyring.without(keyring.seals([f"c{number % 5}"]), at=number)
 
 
+def test_a_fraud_is_known_since_its_first_label_by_the_ranks_of_the_schema(
+    url: str, seen: Bundle
+) -> None:
+    """What an analyst says the bank confirms or refutes; and it withdraws its own for a day."""
+    schema = msgspec.structs.replace(seen.schema, label_sources=("bank", "analyst"))
+    keyring, schemes, frauds = Keyring(b"k" * 32, [period()]), FollowedSchemes(), list[object]()
+    said = [(0, 2, "analyst", True), (0, 30, "bank", True), (1, 2, "bank", False)]
+    said += [(1, 3, "analyst", True), (2, 2, "bank", True), (2, 3, "bank", False)]
+    said += [(2, 4, "bank", True)]
+    with Ledger(url, keyring=keyring) as ledger:
+        for number in range(3):
+            ledger.write_now(paid(number, seen.version, "c"))
+        for number, day, source, fraud in said:
+            ledger.write_now(labelled(number, day * DAY_US, source, fraud))
+        found = from_ledger(replace(seen, schema=schema), ledger.entries()).decisions
+        for ranked in (schema, seen.schema):
+            sums = schemes.look(ranked, ledger, now=40 * DAY_US)
+            frauds.append(sums and {day: many for day, many in enumerate(sums.frauds) if many})
+    assert found["fraud"].to_list() == [True, False, True]
+    assert found["labelled"].to_list() == [2 * DAY_US, 2 * DAY_US, 4 * DAY_US]
+    assert frauds == [{2: 1, 4: 1}, {2: 1, 3: 1, 4: 1}], "by rank, and by the latest"
+
+
 def test_another_model_and_another_ledger_are_read_whole(
     url: str, seen: Bundle, tmp_path: Path
 ) -> None:

@@ -29,9 +29,9 @@ from shroff.evaluate.review import Review
 
 Action = Literal["approve", "challenge", "review", "decline"]
 ACTIONS: Final[tuple[Action, ...]] = ("approve", "challenge", "review", "decline")
+"""The least intervention first: of equally cheap actions, the first is taken."""
 UNSEEN: Final[tuple[Action, ...]] = ("challenge", "decline")
 """Actions after which no label proves nothing: the payment may not have been made."""
-"""The least intervention first: of equally cheap actions, the first is taken."""
 
 AMOUNT: Final = "amount"
 """What stands for the amount of a payment, whatever its column is called."""

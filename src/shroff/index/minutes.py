@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from shroff.collect.times import MINUTE_US
-from shroff.evaluate.cost import ACTIONS, Action, Cost, realised_by_place
+from shroff.evaluate.cost import ACTIONS, UNSEEN, Action, Cost, realised_by_place
 from shroff.index.file import IndexFile, mark_of
 from shroff.index.rows import DAY_MINUTES, UNITS
 
@@ -75,7 +75,7 @@ class MoneyKept(NamedTuple):
     Attributes:
         lost, stopped: amounts of known frauds, approved and not approved.
         saved: against approving everything, by the costs of the policy; None where they are SQL.
-        unknown: declined payments without a label, which count on neither side.
+        unknown: declined or challenged payments without a label, which count on neither side.
     """
 
     currency: str
@@ -103,15 +103,14 @@ def money_kept(cells: Sequence[IndexedMinutes], cost: Cost | None) -> list[Money
 
 
 def _kept(currency: str, cells: Sequence[IndexedMinutes], cost: Cost | None) -> MoneyKept:
-    hidden = [one for one in cells if one.action == "decline" and one.fraud is None]
-    known = [one for one in cells if not (one.action == "decline" and one.fraud is None)]
+    known = [one for one in cells if one.fraud is not None or one.action not in UNSEEN]
     frauds = [one for one in cells if one.fraud]
     return MoneyKept(
         currency,
         lost=sum(one.amount for one in frauds if one.action == "approve"),
         stopped=sum(one.amount for one in frauds if one.action != "approve"),
         saved=_saved(known, cost),
-        unknown=sum(one.payments for one in hidden),
+        unknown=sum(one.payments for one in cells) - sum(one.payments for one in known),
     )
 
 

@@ -2,9 +2,9 @@
 
 A source that falls silent, or slower, makes figures on matured labels too good: frauds whose label
 is late count as genuine. So for each source the share of cards with its label within a number of
-days after their payment is compared, week by week, with that of the first weeks: by the same test,
-and within the same budget of false alarms, as a column of payments. The n-th source to appear gets
-a part in proportion to 1 / n².
+days after their payment is compared, week by week, with that of its first weeks, after its first
+label: by the same test, and within the same budget of false alarms, as a column of payments. The
+n-th source to appear gets a part in proportion to 1 / n².
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from shroff.monitor.finding import Finding
 from shroff.monitor.observed import DecidedPayments
 
 _USUAL_WEEKS: Final = 4
-"""The first whole weeks, which the later ones are compared with."""
+"""A source's first whole weeks, which its later ones are compared with."""
 _NEVER: Final = np.iinfo(np.int64).max
 
 
@@ -41,7 +41,7 @@ class SourceArrival(NamedTuple):
         median_days, most_days: after which a half and nine in ten of the labels had come, of
             payments old enough to have one; None without such labels.
         moved: the share of cards with a label within `days` days of their payment, against the
-            first weeks, one for each number of days.
+            source's first weeks, one for each number of days.
     """
 
     source: str
@@ -122,11 +122,9 @@ def _compare(
     card = None if decisions["card"].is_null().all() else decisions["card"]
     bins = Bins(name="late", edges=(0.0,))  # at most 0: in time
     (counted,) = count_windows(late.to_frame(), [bins], time, card, now - days * DAY_US)
-    weeks = [one for one in counted if one.period == WEEK]
+    # of payments from before a source began, some have its label late and others never
     begun = int(labels["at"].min())  # type: ignore[arg-type]  # it is a whole number
-    if weeks and begun > (weeks[0].day + days) * DAY_US:
-        # a source that came later: its usual weeks are its own first ones
-        weeks = [one for one in weeks if one.day * DAY_US >= begun]
+    weeks = [one for one in counted if one.period == WEEK and one.day * DAY_US >= begun]
     if len(weeks) <= _USUAL_WEEKS:
         return None
     usual = reduce(add, (one.histogram for one in weeks[:_USUAL_WEEKS]))
