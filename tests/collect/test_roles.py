@@ -130,6 +130,40 @@ def test_a_few_broken_rows_hide_no_role() -> None:
     assert (found.of("currency"), found.mixed) == (["ccy"], True), "amounts must not be mixed"
 
 
+@pytest.mark.parametrize("bad", ["0", "N/A", "12.5", "soon", None])
+def test_a_few_bad_times_do_not_hide_the_time_of_payments(bad: str | None) -> None:
+    """One `0` among counted times made them an input, and the gateway's the time of payments."""
+    rows, start = range(400), 1_700_000_000_000
+    table = log().with_columns(
+        pl.Series("created", [bad if n in (7, 9) else str(start + n * 1_000) for n in rows]),
+        pl.Series("gateway_time", [str(start + n * 1_000 + n % 7) for n in rows]),
+        pl.Series("transaction_number", [str(start + n * 31 % 400) for n in rows]),
+    )
+    found = guess(
+        table.select(reversed(table.columns)).select(
+            "payment_id", "created", pl.all().exclude("payment_id", "created")
+        )
+    )
+    said = {one.column: one for one in found.guesses}
+    assert (said["created"].role, found.epoch) == ("time", "ms")
+    assert said["created"].why == "counted times; 2 of 400 cannot be read"
+    assert said["gateway_time"].role == "ignored", "a further time is no input"
+    written = table.with_columns(
+        pl.when(pl.int_range(400).is_in([7, 9]))
+        .then(pl.lit(bad))
+        .otherwise(log()["created"])
+        .alias("created")
+    )
+    (time,) = [one for one in guess(written).guesses if one.role == "time"]
+    assert time == ("created", "time", "times, and its name; 2 of 400 cannot be read")
+    many = table.with_columns(
+        pl.when(pl.int_range(400) < 5).then(pl.lit("0")).otherwise("created").alias("created")
+    )
+    assert guess(many).of("time") == ["gateway_time"]
+    named = {one.column: one.why for one in guess(table, {"time": "created"}).guesses}
+    assert named["created"] == "as you said; 2 of 400 cannot be read"
+
+
 def test_numeric_codes_of_currencies_are_told_by_the_name_of_the_column() -> None:
     found = guess(log(Währung=[978, 208] * 200, code=[978, 208] * 200))
     assert (found.of("currency"), found.mixed) == (["Währung"], True)

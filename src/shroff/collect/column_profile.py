@@ -51,6 +51,8 @@ class Profile:
     rising: bool = False
     number_format: NumberFormat = PLAIN
     epoch: Epoch | None = None
+    unreadable: int = 0
+    """How many values are no times, where the others are."""
     zoned: bool = True
     card_numbers: bool = False
     currencies: bool = False
@@ -118,7 +120,9 @@ def profile(column: pl.Series) -> Profile:
     style = next((one for one in FORMATS if _mostly(numbers_of(texts, one))), None)
     if style is not None:
         numbers = numbers_of(texts, style)
-        whole = bool((numbers == numbers.round()).all())
+        fractions = int((numbers != numbers.round()).sum())
+        whole = fractions == 0
+        epoch, unreadable = _epoch(texts) if fractions <= _few(texts) else (None, 0)
         return replace(
             found,
             kind="number",
@@ -127,11 +131,14 @@ def profile(column: pl.Series) -> Profile:
             whole=whole,
             padded=whole and bool(seen.str.contains(_PADDED).any()),
             rising=len(seen) > 2 and numbers.is_sorted(),
-            epoch=_epoch(texts) if whole else None,
+            epoch=epoch,
+            unreadable=unreadable,
             currencies=bool(words & CURRENCY) and _mostly_currencies(texts),
         )
-    if _mostly(parse_times(texts, "UTC")):
-        return replace(found, kind="time", zoned=_mostly(parse_times(texts, None)))
+    times = parse_times(texts, "UTC")
+    if _mostly(times):
+        zoned = _mostly(parse_times(texts, None))
+        return replace(found, kind="time", zoned=zoned, unreadable=times.null_count())
     return replace(
         found,
         currencies=_mostly_currencies(texts),
@@ -146,7 +153,11 @@ def _outcome(text: str) -> bool:
 
 
 def _mostly(values: pl.Series) -> bool:
-    return values.null_count() <= len(values) * (1 - MIN_READABLE)
+    return values.null_count() <= _few(values)
+
+
+def _few(values: pl.Series) -> float:
+    return len(values) * (1 - MIN_READABLE)
 
 
 def _mostly_currencies(texts: pl.Series) -> bool:
@@ -156,10 +167,10 @@ def _mostly_currencies(texts: pl.Series) -> bool:
     return codes >= len(texts) * MIN_READABLE
 
 
-def _epoch(texts: pl.Series) -> Epoch | None:
-    """The unit in which all of these numbers are times of this century."""
+def _epoch(texts: pl.Series) -> tuple[Epoch | None, int]:
+    """The unit in which nearly all of these are times of this century, and how many are no times."""
     for unit in EPOCHS:
-        years = parse_times(texts, None, unit).dt.year()
-        if years.null_count() == 0 and years.is_between(*_YEARS).all():
-            return unit
-    return None
+        times = parse_times(texts, None, unit)
+        if len(texts) - int(times.dt.year().is_between(*_YEARS).sum()) <= _few(texts):
+            return unit, times.null_count()
+    return None, 0

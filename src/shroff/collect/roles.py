@@ -126,11 +126,11 @@ class _Guesser:
 
     def roles(self) -> Roles:
         for role, name in self.known.items():
-            self.found[name] = Guess(name, role, "as you said")
+            (column,) = (one for one in self.columns if one.name == name)
+            self.found[name] = Guess(name, role, f"as you said{_unread(role, column)}")
         self._choose("label", self._labels(), "two values, and its name")
-        self._choose("time", self._times(), "times, and its name")
-        if not self._has("time"):
-            self._choose("time", [one for one in self._free() if one.epoch], "counted times")
+        self._choose("time", self._times(lambda one: one.kind == "time"), "times, and its name")
+        self._choose("time", self._times(lambda one: one.epoch is not None), "counted times")
         self._choose("id", self._ids(), "a different value in each row")
         if not self._has("id"):
             why = "its name, and a different value in nearly each row"
@@ -205,7 +205,8 @@ class _Guesser:
     def _choose(self, role: Role, ranked: list[Profile], why: str) -> None:
         """Give the role to the first of these columns, unless one has it already."""
         if ranked and not self._has(role):
-            self.found[ranked[0].name] = Guess(ranked[0].name, role, why)
+            column = ranked[0]
+            self.found[column.name] = Guess(column.name, role, f"{why}{_unread(role, column)}")
 
     def _best(
         self, words: Iterable[str], fits: Callable[[Profile], bool], needed: int = 1
@@ -217,17 +218,17 @@ class _Guesser:
     def _labels(self) -> list[Profile]:
         return self._best(LABEL, lambda one: one.kind == "flag" and one.distinct == 2)
 
-    def _times(self) -> list[Profile]:
+    def _times(self, fits: Callable[[Profile], bool]) -> list[Profile]:
         late = LATER | PERSONAL
         times = self._best(
             TIME | PAYMENT,
-            lambda one: one.kind == "time" and one.mostly_filled and not one.hints(late),
+            lambda one: fits(one) and one.mostly_filled and not one.hints(late),
             needed=0,
         )
-        # a log may name a payment's time after its authorisation: `authorised_at`
-        return sorted(
-            times, key=lambda one: (one.hints(SETTLED) > 0, one.hints(RESULT | ARRIVED) > 0)
-        )
+        # a log may name a payment's time after its authorisation: `authorised_at`; and ids may be
+        # numbers that would be times of this century
+        after = (IDENTITY, SETTLED, RESULT | ARRIVED)
+        return sorted(times, key=lambda one: [one.hints(words) > 0 for words in after])
 
     def _ids(self) -> list[Profile]:
         return self._best(
@@ -290,7 +291,7 @@ class _Guesser:
             return Guess(name, "personal", "card numbers")
         if column.hints(VERDICT):
             return Guess(name, "ignored", "named like a label: it may be known only later")
-        if column.kind == "time":
+        if column.kind == "time" or (column.epoch is not None and column.hints(TIME)):
             return Guess(name, "ignored", "further times")
         if column.rising:
             return Guess(name, "ignored", "rises from row to row, as a clock or a counter does")
@@ -328,6 +329,16 @@ class _Guesser:
         payer = max(ranked, key=lambda one: (one.hints(CARD), one.hints(PAYER)), default=None)
         ranked.sort(key=lambda one: one is not payer)
         return tuple(one.name for one in ranked)
+
+
+def _unread(role: Role, column: Profile) -> str:
+    """How many values of a column of times a row is dropped for, in words."""
+    if role not in ("time", "labelled_at", "result_at", "arrived_at"):
+        return ""
+    # a label may never come, while a payment without its time cannot be used
+    lost = column.rows - column.filled if role == "time" else 0
+    bad = column.unreadable + lost
+    return f"; {bad:,} of {column.rows:,} cannot be read" if bad else ""
 
 
 def _describes(name: str) -> bool:
