@@ -211,6 +211,15 @@ def test_a_decline_costs_what_fits_the_amounts_of_the_log(tmp_path: Path) -> Non
     assert load_project(tmp_path / "p.py").policy.cost.declined == 400.0
 
 
+def test_where_no_row_can_be_used_the_last_word_says_so_and_why(tmp_path: Path) -> None:
+    lines = [f"{n},2024-01-01T10:{n:02}:00Z,-{n}.5,{n % 9 == 0:d}" for n in range(1, 60)]
+    (tmp_path / "log.csv").write_text("\n".join(["id,at,amount,fraud", *lines]))
+    told = run("init", "--data", tmp_path / "log.csv", "--out", tmp_path / "p.py", home=tmp_path)
+    assert "No row can be used: amount: " in told
+    assert "Read and correct" not in told
+    assert told.index("No row can be used") < told.index("shroff train")
+
+
 def test_a_log_that_cannot_be_read_leaves_no_project(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="found no such file"):
         run("init", "--data", tmp_path / "no.csv", "--out", tmp_path / "p.py", home=tmp_path)

@@ -97,6 +97,10 @@ def test_a_policy_goes_out_and_comes_back_as_it_is_shown(
     same = written(tmp_path / "same.json", shown)
     assert ask("policy", "diff", same) == {"changes": []}
     assert ask("policy", "publish", same)["version"] == version
+    shown["policy"]["reviews_per_day"] = 0
+    nobody = written(tmp_path / "nobody.json", shown)
+    changes = {one["field"]: one for one in ask("policy", "diff", nobody)["changes"]}
+    assert "none" in changes["reviews a day"].values(), "no share of the days has 0 reviews"
     shown["policy"]["reviews_per_day"] = 1
     changed = written(tmp_path / "changed.json", shown)
     fields = [change["field"] for change in ask("policy", "diff", changed)["changes"]]

@@ -199,7 +199,7 @@ def test_labels_in_a_table_of_their_own_count_as_those_in_the_rows(
         )
         scores[name] = pl.read_parquet(tmp_path / "scores.parquet")
     assert_frame_equal(scores["apart"], scores["within"])
-    assert done.dropped == {f"{labels}: expected the id of a payment in the table": 1}
+    assert done.dropped == {f"labels in {labels}: expected the id of a payment in the table": 1}
     assert not any("is_fraud" in one for one in done.notices)
 
 

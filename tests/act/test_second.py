@@ -175,6 +175,9 @@ def test_a_later_label_is_the_truth(desk: Desk, url: str, bundle: Bundle) -> Non
 def test_a_queue_that_is_none_is_named_with_those_there_are(url: str, desk: Desk) -> None:
     home = Path(url.removeprefix("sqlite:///")).parent
     assert answer("cases", "list", "--queue", "review", "--mine", home=home) == {"cases": []}
+    told = run("cases", "list", "--queue", "review", "--mine", home=home)
+    assert told == "No case of yours in the queue `review` is open.\n"
+    assert run("cases", "list", "--closed", home=home) == "No case is closed.\n"
     desk.set_queues([CaseQueue(name="small"), CaseQueue(name="rest")])
     for command in ("list", "next"):
         with pytest.raises(NotFound, match="called `nope`: expected one of `small`, `rest`, `rev"):

@@ -9,14 +9,18 @@ import pytest
 
 from shroff.collect import Schema
 from shroff.detect import (
+    GAN,
     KNN,
     MLP,
     Blend,
     BoostedTrees,
+    DeepSVDD,
     Detector,
     IsolationForest,
     LinearSVM,
     LogisticRegression,
+    Mahalanobis,
+    Rules,
 )
 from shroff.detect.checks import planted
 from shroff.errors import ConfigurationError
@@ -83,6 +87,14 @@ def test_a_wrong_parameter_is_refused_in_a_sentence(
     assert str(raised.value).startswith(f"{kind.__name__}({name}={value!r}): expected ")
     with pytest.raises(ConfigurationError, match="expected"):
         detector.fit(*planted()[:2])
+
+
+@pytest.mark.parametrize(
+    "wrong", [GAN(n_noise=0), DeepSVDD(nu=2.0), Mahalanobis(keep=0.1), Rules([])], ids=str
+)
+def test_the_other_detectors_refuse_it_before_they_see_data(wrong: Detector) -> None:
+    with pytest.raises(ConfigurationError, match="expected"):
+        wrong.check_parameters()
 
 
 @pytest.mark.parametrize("blended", [False, True])

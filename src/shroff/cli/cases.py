@@ -75,7 +75,10 @@ def list_cases(
     elif found:
         print_rows([_row(one) for one in found], *_COLUMNS)
     else:
-        out.print("No such case.")
+        of = " of yours" if mine else ""
+        where = "" if queue is None else f" in the queue `{queue}`"
+        state = "closed" if closed else "open"
+        out.print(f"No case{of}{where} is {state}.", soft_wrap=True, markup=False)
 
 
 @app.command("show")

@@ -79,6 +79,12 @@ def init(
         out.print(
             "Messages do not say what was fraud: name label= and labelled_at=, pass --labels."
         )
-    out.print(f"Read and correct {output}, then run:")
+    if cleaned.dropped and cleaned.frame.is_empty():
+        # the reasons stand above among much else, and nothing can be trained before
+        why = max(cleaned.dropped, key=lambda reason: cleaned.dropped[reason])
+        out.print(f"No row can be used: {why}.", soft_wrap=True, markup=False)
+        out.print(f"Correct this in {output} or in the log first, then run:", soft_wrap=True)
+    else:
+        out.print(f"Read and correct {output}, then run:")
     command = f"shroff train {output} --data {quote(str(data))}{labels} --bundle bundle"
     out.print(f"  {command}", soft_wrap=True, markup=False)

@@ -184,6 +184,8 @@ def _capacity(policy: Policy) -> str:
     reviews, minutes = policy.reviews_per_day, policy.minutes_per_day
     if policy.capacity is None:
         return "no limit"
+    if policy.capacity == 0:
+        return "none"
     most = f"{reviews}" if minutes is None else f"{minutes:g} minutes of them"
     kept = f" on {policy.kept_days:.4g} of the days" if policy.decide_by == "cost" else ""
     return f"{most}{kept}"

@@ -168,7 +168,7 @@ def _mostly_currencies(texts: pl.Series) -> bool:
 
 
 def _epoch(texts: pl.Series) -> tuple[Epoch | None, int]:
-    """The unit in which nearly all of these are times of this century, and how many are no times."""
+    """The unit in which nearly all of these are times of this century, and how many are none."""
     for unit in EPOCHS:
         times = parse_times(texts, None, unit)
         if len(texts) - int(times.dt.year().is_between(*_YEARS).sum()) <= _few(texts):

@@ -45,7 +45,9 @@ class LabelTable:
         for some in ids:
             known |= column.is_in(some.implode())
         many = int((~known).sum())
-        return {f"{self.source}: expected the id of a payment in the table": many} if many else {}
+        # beside the table's own rows, which are payments
+        reason = f"labels in {self.source}: expected the id of a payment in the table"
+        return {reason: many} if many else {}
 
     def notices(self) -> list[str]:
         """What a user should know of the sources and the times of the labels, in sentences."""

@@ -211,7 +211,6 @@ class GAN(NeuralDetector):
         self.seed = seed
 
     def _learn(self, study: Study) -> None:
-        self._validate()
         rng = np.random.default_rng(self.seed)
         width = study.normal.shape[1]
         features = Embedding(
@@ -291,7 +290,8 @@ class GAN(NeuralDetector):
             last_gain=gain,
         )
 
-    def _validate(self) -> None:
+    def check_parameters(self) -> None:
+        """Refuse parameters that are out of range."""
         if self.loss_type not in LOSSES:
             raise ConfigurationError(
                 f"expected a loss_type out of {', '.join(LOSSES)}, got `{self.loss_type}`"

@@ -17,9 +17,9 @@ from shroff.detect.base import (
     training_matrix,
 )
 from shroff.detect.graph import Graph
+from shroff.detect.parameters import require_number, require_one_of
 from shroff.detect.rarity import Rarity, Side
 from shroff.detect.space import Choice, Range, Space
-from shroff.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import onnx
@@ -92,16 +92,17 @@ class Mahalanobis(Detector):
         self.shrinkage = shrinkage
         self.side = side
 
+    def check_parameters(self) -> None:
+        """Refuse parameters that are out of range."""
+        require_number(self, "keep", least=0.5, most=1)
+        require_number(self, "shrinkage", least=0, most=1)
+        require_one_of(self, "side", "both", "upper")
+
     def fit(
         self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
     ) -> Self:
         """Find the mean and the axes."""
         matrix = training_matrix(X, nominal)
-        if not (0.5 <= self.keep <= 1.0 and 0.0 <= self.shrinkage <= 1.0):
-            raise ConfigurationError(
-                f"expected keep from 0.5 to 1 and shrinkage from 0 to 1, got {self.keep} and "
-                f"{self.shrinkage}"
-            )
         self.rarity_ = Rarity.learn(matrix, nominal, side=self.side)
         values = self.rarity_.apply(matrix)
         self.mean_, self.whitening_ = _shape(values, self.shrinkage)

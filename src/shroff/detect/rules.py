@@ -52,14 +52,17 @@ class Rules(Detector):
     def __init__(self, conditions: Sequence[str]) -> None:
         self.conditions = conditions
 
-    def fit(
-        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
-    ) -> Self:
-        """Check that `X` [rows, conditions] fits the conditions."""
+    def check_parameters(self) -> None:
+        """Refuse what is no list of conditions."""
         if isinstance(self.conditions, str) or not self.conditions:
             raise ConfigurationError(
                 'expected a list of SQL conditions, as in Rules(["amount > 50000"])'
             )
+
+    def fit(
+        self, X: Matrix, y: npt.ArrayLike | None = None, *, nominal: Mapping[int, int] = ALL_NUMERIC
+    ) -> Self:
+        """Check that `X` [rows, conditions] fits the conditions."""
         columns = as_matrix(X).shape[1]
         if columns != len(self.conditions):
             raise DataError(

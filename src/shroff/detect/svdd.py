@@ -254,7 +254,6 @@ class DeepSVDD(NeuralDetector):
         self.seed = seed
 
     def _learn(self, study: Study) -> None:
-        self._validate()
         embedding, decoder = self._networks(study.normal.shape[1])
         rng = np.random.default_rng(self.seed)
         weights = embedding.initial(rng) | decoder.initial(rng)
@@ -309,7 +308,8 @@ class DeepSVDD(NeuralDetector):
             "decoder", outputs, width, self.n_neurons, self.n_layers
         )
 
-    def _validate(self) -> None:
+    def check_parameters(self) -> None:
+        """Refuse parameters that are out of range."""
         if self.objective not in ("one_class", "soft_boundary"):
             raise ConfigurationError(
                 f"expected objective `one_class` or `soft_boundary`, got `{self.objective}`"
