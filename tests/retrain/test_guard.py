@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.test_verdict import with_reference
 from patience import until
 from program import shroff
 from serve.fixtures import make_bundle
 from serve.service import KEY, Service
+from shroff.clock import system_time
 from shroff.control.models import Models
 from shroff.detect import Calibration
 from shroff.errors import ConfigurationError
+from shroff.ledger import Ledger
+from shroff.monitor.columns import Drift, examine_drift
 from shroff.package import save
 from shroff.retrain import Guardrails
+from shroff.retrain import guard as guarded
 from shroff.retrain.guard import share_within
 
 Pay = Callable[..., dict[str, Any]]
@@ -61,6 +67,29 @@ def test_guardrails_divide_the_chance_of_an_error() -> None:
     assert (alone.figures["needed"], beside.figures["needed"]) == (20.0, 60.0)
     assert 20 < float(str(alone.figures["evidence"])) < 60
     assert (alone.passed, beside.passed) == (False, True)
+
+
+def test_those_that_are_asked_for_divide_it_drift_too(
+    model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, budgets = import_module("shroff.retrain.guard"), list[float]()
+
+    def examined(*asked: Any, now: int, budget: float) -> Drift:
+        budgets.append(budget)
+        return examine_drift(*asked, now=now, budget=budget)
+
+    monkeypatch.setattr(module, "examine_drift", examined)
+    save(with_reference(make_bundle(model)), tmp_path / "mild")
+    models, now = Models(tmp_path / "models"), system_time()
+    models.publish(tmp_path / "mild")
+    alone = Guardrails(drift=True), Guardrails(alerts=0.5, p99_ms=9.0)
+    with Ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
+        for limits in (*alone, Guardrails(declines=0.2, alerts=0.5, drift=True)):
+            done = guarded(models, lambda _: ledger.records(), limits, now=now)
+            needed = [one.figures["needed"] for one in done.found if "needed" in one.figures]
+            asked = sum(map(bool, (limits.declines, limits.alerts, limits.drift)))
+            assert needed == [20.0 * asked] * (asked - limits.drift)
+    assert budgets == [pytest.approx(0.05 / 3), pytest.approx(0.05 / 9)], "of three columns"
 
 
 def test_a_guardrail_is_declared() -> None:
