@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shroff.collect import Schema
+from shroff.collect.labels import with_labels
 from shroff.ledger.labels import Labelled, LabelRecord, standing, verdict
 
 SOURCES = ("bank", "analyst", None)
+INSTANT = pl.Datetime("us", "UTC")
 SAID = st.lists(st.tuples(st.sampled_from(SOURCES), st.booleans()), max_size=8)
 
 
@@ -38,3 +42,21 @@ def test_a_confirmation_changes_nothing_of_when_a_fraud_was_known() -> None:
     found = verdict(labels([("analyst", True), ("bank", True)]), SOURCES.index)
     assert found is not None
     assert (found.fraud, found.since) == (True, 1)
+
+
+@given(SAID, st.sampled_from([(), ("bank", "analyst")]))
+def test_a_table_of_the_same_labels_says_the_same(
+    said: list[tuple[str | None, bool]], ranked: tuple[str, ...]
+) -> None:
+    """So `shroff schemes` and `shroff monitor --schemes` count a fraud on the same day."""
+    schema = Schema(
+        id="id", time="t", amount="a", label="fraud", labelled_at="at", label_sources=ranked
+    )
+    columns = pl.Schema({"id": pl.String(), "fraud": pl.Boolean(), "at": INSTANT})
+    paid = pl.DataFrame([("p", None, None)], schema=columns, orient="row")
+    rows = [("p", one.record.value, one.arrived, one.record.source) for one in labels(said)]
+    history = pl.DataFrame(rows, schema=pl.Schema({**columns, "source": pl.String()}), orient="row")
+    table = with_labels(paid.with_columns(pl.lit(0, INSTANT).alias("t")), history, schema)
+    found = verdict(labels(said), schema.label_rank)
+    known = (None, None) if found is None else (found.fraud, found.since)
+    assert table.select("fraud", pl.col("at").dt.epoch("us")).row(0) == known
