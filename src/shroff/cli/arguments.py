@@ -29,8 +29,9 @@ def parquet(meaning: str) -> Any:
 
 
 def _parquet(file: Path | None) -> Path | None:
-    """A file whose name says what it will hold: another program would take it by its name."""
-    if file is not None and file.suffix != ".parquet":
+    """A file whose name does not say that it holds something else: others take it by its name."""
+    # Spark writes a folder, and its name needs no suffix
+    if file is not None and file.suffix not in ("", ".parquet"):
         raise typer.BadParameter(f"expected a file whose name ends in .parquet, got {file}.")
     return file
 
